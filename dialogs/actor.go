@@ -1,0 +1,75 @@
+package dialogs
+
+import (
+	"context"
+	"time"
+
+	"rewatch/policy"
+	"rewatch/policy/alarm"
+)
+
+// Actor carries out what the recovery decided. Package proxy/uac implements it.
+// Its methods block until the final outcome; they are called from goroutines of
+// the engine, never from the SIP path.
+type Actor interface {
+	// Message sends the MESSAGE of RFC 3428 that tells a watcher what broke.
+	Message(ctx context.Context, m MessageJob) Result
+	// Terminate sends the in-dialog NOTIFY with Subscription-State:
+	// terminated;reason=deactivated (RFC 6665 4.1.3).
+	Terminate(ctx context.Context, t TerminateJob) Result
+	// Deregister sends the third-party REGISTER with Expires: 0 (RFC 3261 10.2.2).
+	Deregister(ctx context.Context, d DeregisterJob) Result
+}
+
+// Alarms raises and clears alarms. Package policy/alarm implements it.
+type Alarms interface {
+	Raise(a alarm.Alarm)
+	Clear(name, object string, at time.Time)
+}
+
+// MessageJob is one MESSAGE.
+type MessageJob struct {
+	AOR         string
+	Route       string // URI of the S-CSCF or of the hop the SUBSCRIBE came from; empty: REWATCH_CORE
+	Attempt, Of int
+	Broken      []policy.Broken
+	More        int
+}
+
+// TerminateJob is one terminating NOTIFY, made from the head of the failed one.
+type TerminateJob struct {
+	AOR  string
+	Head []byte // the failed NOTIFY as it was forwarded: start line and headers
+	CSeq uint32 // the CSeq to use
+}
+
+// DeregisterTarget says who is told.
+type DeregisterTarget uint8
+
+const (
+	// AtCore de-registers the user at the core.
+	AtCore DeregisterTarget = iota
+	// AtServer ends the third-party registration at the presence server.
+	AtServer
+)
+
+// DeregisterJob is one third-party REGISTER with Expires: 0.
+type DeregisterJob struct {
+	AOR     string
+	Target  DeregisterTarget
+	Route   string // as in MessageJob; unused AtServer
+	Contact string // URI to remove; empty: all ("*")
+}
+
+// Result is the outcome of one request of ours.
+type Result struct {
+	// Status is the final status; 0: none came.
+	Status int
+	Reason string
+	// Err says why there was no final response, or what was wrong with it (a
+	// binding that is still there after a de-REGISTER).
+	Err error
+}
+
+// OK says whether the request did what it was sent for.
+func (r Result) OK() bool { return r.Err == nil && r.Status >= 200 && r.Status < 300 }

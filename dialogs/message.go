@@ -1,0 +1,105 @@
+package dialogs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Side says by which of the two sides a message came in.
+type Side uint8
+
+const (
+	// Core is the side of the IMS core.
+	Core Side = iota
+	// Server is the side of the presence server.
+	Server
+)
+
+// Message is what the SIP path tells of one SUBSCRIBE, NOTIFY or REGISTER, or of
+// a response to one. Its slices alias the receive buffer: they are valid until
+// the call returns, and what is kept has to be copied. An absent field is empty.
+type Message struct {
+	At     time.Time
+	Side   Side
+	Source netip.AddrPort // the neighbour that sent it
+	// Transport is the transport of that neighbour: "udp", "tcp" or "tls".
+	Transport string
+
+	// Status is 0 for a request.
+	Status int
+	// Reason is the reason phrase of a response.
+	Reason []byte
+
+	RequestURI []byte
+	CallID     []byte
+	CSeq       uint32
+	// FromURI and ToURI are the addresses without display name, brackets and
+	// header parameters; FromTag and ToTag their tags.
+	FromURI, FromTag []byte
+	ToURI, ToTag     []byte
+
+	Event             []byte // header value, with parameters
+	SubscriptionState []byte // header value, with parameters
+	Contact           []byte // first Contact value, as it stands: name-addr or addr-spec, with parameters
+	AssertedIdentity  []byte // all P-Asserted-Identity values, comma-separated
+	Route             []byte // Route values that remain after our own, comma-separated
+	Expires           int    // seconds; -1: absent or unreadable
+	RetryAfter        int    // seconds; -1: absent or unreadable
+	// Head is the request as it is forwarded, start line and headers without
+	// the body (without our Via).
+	Head []byte
+}
+
+// Ref names the subscription of an open NOTIFY between Notify and NotifyDone.
+// The zero Ref is no subscription: the NOTIFY is not ours to recover.
+type Ref uint64
+
+// Ruling is what becomes of a request before it is forwarded.
+type Ruling struct {
+	// Status is 0: forward; otherwise answer with this status and Reason.
+	Status int
+	Reason string
+	// Silent: neither forward nor answer.
+	Silent bool
+}
+
+// OutcomeKind is how a NOTIFY transaction ended.
+type OutcomeKind uint8
+
+const (
+	// Responded: with a final response.
+	Responded OutcomeKind = iota
+	// TimedOut: no final response before the deadline.
+	TimedOut
+	// Unreachable: a transport error after every next hop was tried.
+	Unreachable
+)
+
+// Outcome is the end of a NOTIFY transaction, told once per transaction (and
+// once more with Late set when a final response follows the verdict).
+type Outcome struct {
+	Kind       OutcomeKind
+	At         time.Time
+	Late       bool
+	Status     int    // of Responded
+	Reason     []byte // of Responded
+	RetryAfter int    // seconds; -1: absent
+	CSeq       uint32
+	// Hop is the next hop that was tried last.
+	Hop netip.AddrPort
+	// Head is the NOTIFY as it was forwarded, start line and headers, without
+	// our Via. Valid until the call returns.
+	Head []byte
+}
+
+// Verdict is the answer that the server gets to its NOTIFY.
+type Verdict struct {
+	// Relay: pass the response on as it is (nothing, if there was none).
+	Relay bool
+	// Status and Reason: answer this instead. Status 0 and not Relay: stay silent.
+	Status int
+	Reason string
+	// Then, if not nil, has to be called once the answer has left: what follows
+	// from the failure must not overtake it.
+	Then func()
+}

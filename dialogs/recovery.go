@@ -1,0 +1,62 @@
+package dialogs
+
+import (
+	"time"
+
+	"rewatch/policy"
+)
+
+// Recovery is what the Monitor asks of the Engine. Every method returns at once
+// and may be called from the SIP path.
+type Recovery interface {
+	// Offer hands over what happened to a user.
+	Offer(aor string, e policy.Event)
+	// Interested says whether successes and new subscriptions of this user
+	// matter now (a recovery runs, or an alarm waits to be cleared). It is a
+	// single atomic load while no recovery runs at all.
+	Interested(aor string) bool
+	// Banned says whether this user is refused now.
+	Banned(aor string, at time.Time) bool
+	// Trace adds a step to the ladder of this user's running recovery, if any.
+	Trace(aor string, s Step)
+}
+
+// Directory is what the Engine asks of the Monitor.
+type Directory interface {
+	// User tells what is known of a user; never nil fields, zero values if nothing is.
+	User(aor string) User
+	// SignedOut ends the user's registration period after our own de-REGISTER
+	// succeeded; the next third-party REGISTER starts a new one.
+	SignedOut(aor string, at time.Time)
+	// Termination gives what is needed for the terminating NOTIFY of a broken
+	// subscription; false where none may be sent (the response killed the
+	// dialog, or the dialog is not known).
+	Termination(aor, callID, event string) (TerminateJob, bool)
+}
+
+// User is what is known of one user for the requests that concern him.
+type User struct {
+	AOR        string
+	Registered bool // a third-party REGISTER was seen and has not lapsed
+	AtServer   bool // and the server accepted it
+	// SCSCF is the Contact URI of the third-party REGISTER; LastHop the URI of
+	// the neighbour that the last SUBSCRIBE came from ("sip:10.0.0.7:5060;transport=tcp").
+	SCSCF, LastHop string
+	// Contacts are the Contact URIs of the user's subscriptions, the most
+	// recently broken one first.
+	Contacts []string
+	// Emergency: one of them is an emergency registration (";sos", TS 24.229);
+	// such a user is never de-registered.
+	Emergency bool
+}
+
+// Step is one arrow of a recovery's ladder diagram.
+type Step struct {
+	At time.Time `json:"at"`
+	// From and To are "core", "rewatch" or "server"; equal for a note.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// What is the start line in short: "NOTIFY presence", "481 Subscription
+	// Does Not Exist", "no response after 28s".
+	What string `json:"what"`
+}

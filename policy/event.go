@@ -1,0 +1,54 @@
+package policy
+
+import "time"
+
+// EventKind names what happened.
+type EventKind uint8
+
+const (
+	// NotifyFailed: a NOTIFY of Event.Sub failed for good (DESIGN 4 decides what
+	// that is). Event.Pointless: subscribing again is of no use (489).
+	NotifyFailed EventKind = iota
+	// NotifyOK: a NOTIFY got its 2xx.
+	NotifyOK
+	// LateOK: the 2xx came after the NOTIFY had been judged failed.
+	LateOK
+	// Subscribed: a SUBSCRIBE that created a new dialog was accepted.
+	Subscribed
+	// Ended: the subscription is not wanted any more (un-SUBSCRIBE, expiry,
+	// terminated by the server).
+	Ended
+	// MessageDone: the MESSAGE has its final outcome, whatever it is.
+	MessageDone
+	// Registered: a registration period began.
+	Registered
+	// Deregistered: the registration period ended (Expires: 0 or lapse).
+	Deregistered
+	// DeregisterDone: every binding that was to go is gone.
+	DeregisterDone
+	// DeregisterFailed: it is not.
+	DeregisterFailed
+	// DeregisterSkipped: this user is not ours to de-register.
+	DeregisterSkipped
+	// Tick: State.Deadline has passed.
+	Tick
+	// Reset: an administrator forgives everything (count, ban, alarm).
+	Reset
+	// Unban: an administrator ends the ban.
+	Unban
+)
+
+// Event is one thing that happened to one user.
+type Event struct {
+	Kind EventKind
+	At   time.Time
+	// Sub is the subscription meant by NotifyFailed, NotifyOK, LateOK,
+	// Subscribed and Ended: Event and Resource match it to State.Broken, CallID
+	// tells an old dialog from a new one, Cause is set for NotifyFailed.
+	Sub       Broken
+	Pointless bool
+	// Episode and Try name the MESSAGE that MessageDone is the outcome of; an
+	// outcome of an older episode only ends InFlight.
+	Episode uint64
+	Try     int
+}

@@ -1,0 +1,85 @@
+package policy
+
+import "time"
+
+// Phase is where the recovery of one user stands.
+type Phase uint8
+
+const (
+	// Idle: nothing is broken. A count may be left from earlier episodes.
+	Idle Phase = iota
+	// Gathering: a NOTIFY failed; further failures inside Rules.Coalesce join it.
+	Gathering
+	// Notifying: the MESSAGE was sent, its final response is outstanding.
+	Notifying
+	// Waiting: for the new SUBSCRIBE.
+	Waiting
+	// Proving: every broken subscription was renewed; the first NOTIFY of each is awaited.
+	Proving
+	// Exhausted: the threshold was reached and rewatch gave up.
+	Exhausted
+)
+
+// Progress is how far one broken subscription has come back.
+type Progress uint8
+
+const (
+	// Lost: the watcher has not subscribed again.
+	Lost Progress = iota
+	// Resubscribed: a new SUBSCRIBE was accepted; no NOTIFY got through yet.
+	Resubscribed
+	// Proven: a NOTIFY of the new subscription got through.
+	Proven
+)
+
+// Broken is one subscription that broke, as the MESSAGE tells the watcher.
+type Broken struct {
+	Event    string   `json:"event"`    // event package with its id parameter, "presence" or "presence;id=7"
+	Resource string   `json:"resource"` // AOR of the resource that was watched
+	CallID   string   `json:"call_id"`  // of the dialog that broke last
+	Cause    string   `json:"cause"`    // "408 Request Timeout": status and reason of the failure
+	Progress Progress `json:"progress"`
+	// Told is set once a MESSAGE has named (or counted) this subscription.
+	Told bool `json:"told"`
+}
+
+// MaxBroken bounds State.Broken; more than that are only counted in State.More.
+const MaxBroken = 256
+
+// State is all that is remembered of one user. The zero State is a user of whom
+// nothing is known. A State is a value: Decide never changes the one it is given
+// (Broken is copied before it is changed).
+type State struct {
+	Phase Phase `json:"phase"`
+	// Sent is the number of MESSAGEs in the present count.
+	Sent int `json:"sent"`
+	// Tries is the number of MESSAGEs in the present episode.
+	Tries int `json:"tries"`
+	// Episode numbers the episodes of this user; with Tries it is the key that
+	// makes an action safe to repeat.
+	Episode uint64    `json:"episode"`
+	Started time.Time `json:"started"` // first failure of the episode
+	Broken  []Broken  `json:"broken,omitempty"`
+	More    int       `json:"more"`
+	// InFlight says that a MESSAGE awaits its final response; there is never a
+	// second one beside it (RFC 3428 section 8).
+	InFlight bool `json:"in_flight"`
+	// Deadline is when the engine has to deliver a Tick; zero means never.
+	Deadline time.Time `json:"deadline"`
+	// SignedOut: our de-REGISTER succeeded, or the registration ended by itself,
+	// while Exhausted.
+	SignedOut bool `json:"signed_out"`
+	// Kept: while Exhausted, the user was not signed out (Unsubscribe, or not
+	// ours to de-register), so a NOTIFY that gets through ends it.
+	Kept bool `json:"kept"`
+	// DeregisterTried counts the tries at de-registering while Exhausted.
+	DeregisterTried int `json:"deregister_tried"`
+	// Alarm, BanAlarm, DeregisterAlarm: the alarm is raised and has to be cleared.
+	Alarm           bool `json:"alarm"`
+	BanAlarm        bool `json:"ban_alarm"`
+	DeregisterAlarm bool `json:"deregister_alarm"`
+	// BannedUntil is the end of the ban; zero means no ban.
+	BannedUntil time.Time `json:"banned_until"`
+	// ForgetAt is when an Exhausted user is forgotten.
+	ForgetAt time.Time `json:"forget_at"`
+}
