@@ -1,0 +1,85 @@
+package wire
+
+// Edit replaces Raw[From:To] by Text.
+type Edit struct {
+	From, To int
+	Text     []byte
+}
+
+// MaxEdits is how many edits one message can get: two Record-Routes, a Via, its
+// parameters, Max-Forwards, Request-URI, some Route values.
+const MaxEdits = 24
+
+// Edits is a list of edits over one message, in any order; edits at the same
+// offset are carried out in the order in which they were added. The texts have
+// to live until AppendTo returns. The zero Edits is empty.
+type Edits struct {
+	list [MaxEdits]Edit
+	n    int
+	over bool
+}
+
+// Reset empties the list.
+func (e *Edits) Reset() { e.n, e.over = 0, false }
+
+// Insert puts text before offset at.
+func (e *Edits) Insert(at int, text []byte) { e.Replace(at, at, text) }
+
+// Delete takes Raw[from:to] away.
+func (e *Edits) Delete(from, to int) { e.Replace(from, to, nil) }
+
+// Replace puts text in the place of Raw[from:to].
+func (e *Edits) Replace(from, to int, text []byte) {
+	if e.n == MaxEdits {
+		e.over = true
+		return
+	}
+	i := e.n
+	for ; i > 0 && e.list[i-1].From > from; i-- {
+		e.list[i] = e.list[i-1]
+	}
+	e.list[i] = Edit{from, to, text}
+	e.n++
+}
+
+// Overflow tells whether more than MaxEdits were asked for; the result of
+// AppendTo is then not to be used.
+func (e *Edits) Overflow() bool { return e.over }
+
+// Delta is by how many bytes the message grows.
+func (e *Edits) Delta() int {
+	d := 0
+	for _, x := range e.list[:e.n] {
+		d += len(x.Text) - (x.To - x.From)
+	}
+	return d
+}
+
+// AppendTo appends raw with all edits to dst. Overlapping deletions are joined.
+func (e *Edits) AppendTo(dst, raw []byte) []byte {
+	at := 0
+	for _, x := range e.list[:e.n] {
+		if x.From > at {
+			dst = append(dst, raw[at:x.From]...)
+			at = x.From
+		}
+		dst = append(dst, x.Text...)
+		if x.To > at {
+			at = x.To
+		}
+	}
+	return append(dst, raw[at:]...)
+}
+
+// DeleteFirst removes the first comma-separated value of a header field, and the
+// whole field if it was the only one. It gives the removed value.
+func (e *Edits) DeleteFirst(m *Message, line int) []byte {
+	l := m.Lines[line]
+	first, next := Split(m.At(line))
+	if next < 0 || l.Value+next >= l.ValueEnd {
+		e.Delete(l.Start, l.End)
+		return first
+	}
+	e.Delete(l.Value, l.Value+next)
+	return first
+}
