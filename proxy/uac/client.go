@@ -1,0 +1,91 @@
+package uac
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"text/template"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+)
+
+// BranchPrefix starts the Via branch of every request of ours, so that the
+// forwarding path can tell their responses from those it has to pass on.
+const BranchPrefix = "z9hG4bK-rewatch-ua-"
+
+// Sender is the SIP path as uac sees it; package proxy implements it.
+type Sender interface {
+	// Send writes one request of ours toward hop; errors are transport errors
+	// known at once. It must not keep raw.
+	Send(hop Hop, raw []byte) error
+	// Via is the transport ("UDP", "TCP", "TLS") and the sent-by
+	// ("10.0.0.1:5060") to put into the Via of a request toward hop.
+	Via(hop Hop) (transport, sentBy string)
+	// Resolve gives the next hops of a URI in order (RFC 3263); uri is a Route
+	// or Request-URI, side the neighbour that it is meant for.
+	Resolve(ctx context.Context, side dialogs.Side, uri string) ([]Hop, error)
+}
+
+// Hop is one address that a request can be sent to.
+type Hop struct {
+	Side       dialogs.Side
+	Transport  string // "udp", "tcp" or "tls"
+	Addr       netip.AddrPort
+	ServerName string // of TLS
+}
+
+// Config is what a Client needs.
+type Config struct {
+	Sender Sender
+	// Identity is the URI in From and P-Asserted-Identity.
+	Identity string
+	// Core are the URIs of the next hops into the core, tried in order where no
+	// route is known; Server is the URI of the presence server.
+	Core   []string
+	Server string
+	// User and Password answer a digest challenge; without a User none is answered.
+	User, Password string
+	// MessageType and MessageTemplate replace the default body of the MESSAGE.
+	MessageType     string
+	MessageTemplate *template.Template
+	// Version goes into User-Agent.
+	Version string
+	// Rand is where tags, branches and Call-IDs come from; nil means crypto/rand.
+	Rand io.Reader
+	Log  zerolog.Logger
+}
+
+// Client sends requests of rewatch's own. It implements [dialogs.Actor]. It has
+// no goroutine that outlives the call it serves.
+type Client struct {
+	cfg  Config
+	ids  *idSource
+	slog *slog.Logger
+
+	mu   sync.Mutex
+	open map[string]*transaction // by branch
+}
+
+var _ dialogs.Actor = (*Client)(nil)
+
+// New returns a Client that sends through cfg.Sender.
+func New(cfg Config) *Client {
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	cfg.Identity = bareURI(cfg.Identity)
+	if cfg.MessageType == "" {
+		cfg.MessageType = DefaultMessageType
+	}
+	return &Client{
+		cfg:  cfg,
+		ids:  &idSource{r: cfg.Rand},
+		slog: slog.New(zerolog.NewSlogHandler(cfg.Log)),
+		open: make(map[string]*transaction),
+	}
+}
