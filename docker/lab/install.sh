@@ -1,0 +1,79 @@
+#!/bin/sh
+# Installs the real peers that the lab and the integration tests talk to, from
+# Debian 12, as far as they are missing. Run again, it does nothing.
+set -eu
+
+# What is needed, and the program by which we know that it is there. Baresip is
+# the core package: the full one would pull in a desktop's worth of codecs.
+packages='
+kamailio:/usr/sbin/kamailio
+kamailio-presence-modules:presence.so
+kamailio-extra-modules:uuid.so
+kamailio-xml-modules:xmlrpc.so
+kamailio-sqlite-modules:db_sqlite.so
+sip-tester:/usr/bin/sipp
+sqlite3:/usr/bin/sqlite3
+baresip-core:/usr/bin/baresip
+linphone-cli:/usr/bin/linphonec
+prometheus-alertmanager:/usr/bin/prometheus-alertmanager
+'
+
+# present says whether a program, or a module of Kamailio, is on this machine,
+# however it came here.
+present() {
+	case $1 in
+	/*) [ -x "$1" ] ;;
+	*) find /usr/lib -path "*/kamailio/modules/$1" 2>/dev/null | grep -q . ;;
+	esac
+}
+
+missing=
+for line in $packages; do
+	if ! present "${line#*:}"; then
+		missing="$missing ${line%%:*}"
+	fi
+done
+
+if [ -z "$missing" ]; then
+	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec and Alertmanager are all installed."
+	exit 0
+fi
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "lab: cannot install$missing: not root, and there is no sudo." >&2
+		exit 1
+	fi
+	as_root=sudo
+fi
+
+if ! command -v apt-get >/dev/null; then
+	echo "lab: please install these by hand, there is no apt-get here:$missing" >&2
+	exit 1
+fi
+
+echo "lab: installing from Debian:$missing"
+
+# Debian starts a service when its package is installed. The lab starts what it
+# needs itself, on addresses of its own, so for the time of the installation
+# policy-rc.d says no (invoke-rc.d(8)). One that is already there is left alone.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 755 "$policy"
+	trap '$as_root rm -f "$policy"' EXIT
+	trap 'exit 130' INT TERM
+fi
+
+$as_root apt-get -qq update
+# shellcheck disable=SC2086 # a list of package names, meant to be split
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing
+
+for line in $packages; do
+	if ! present "${line#*:}"; then
+		echo "lab: ${line%%:*} was installed but ${line#*:} is not there." >&2
+		exit 1
+	fi
+done
+echo "lab: installed$missing"
