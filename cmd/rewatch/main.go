@@ -1,0 +1,83 @@
+// Command rewatch is a SIP sidecar in front of a presence server.
+//
+// It stands between an IMS core and an unmodified server, watches what becomes
+// of each NOTIFY, and when one fails it acts for the server: the dead
+// subscription is ended, the watcher is told by MESSAGE to subscribe again, and
+// a user who cannot be brought back is signed out and reported by an alarm.
+//
+// This package only joins the others. config*.go reads the environment, run.go
+// builds everything and stops it in order, admin.go and its neighbours serve the
+// metrics, the API and the console. What SIP is, packages proxy, dialogs and
+// policy know.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// The exit statuses: a start that was wrong in its words (usage) is told apart
+// from one that failed.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], env.ToMap(os.Environ()), os.Stdout, os.Stderr))
+}
+
+// run is the program with all that it takes from outside as arguments. It
+// returns the exit status.
+func run(args []string, environ environment, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	name := "run"
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	cmd, ok := findCommand(name)
+	if !ok {
+		fmt.Fprintf(stderr, "rewatch: unknown command %q; \"rewatch help\" lists the commands\n", name)
+		return exitUsage
+	}
+	err := cmd.run(ctx, call{args: args, environ: environ, stdout: stdout})
+	return report(err, stderr)
+}
+
+// report writes an error as a person wants to read it and chooses the status.
+func report(err error, stderr io.Writer) int {
+	var usage usageError
+	var mistakes Mistakes
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "rewatch: %s\n", usage)
+		return exitUsage
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes {
+			fmt.Fprintf(stderr, "rewatch: %s\n", m)
+		}
+	case errors.Is(err, errReported):
+	default:
+		fmt.Fprintf(stderr, "rewatch: %s\n", err)
+	}
+	return exitFailed
+}
+
+// usageError is a command line that cannot be meant.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// errReported: the command has said what is wrong on its standard output.
+var errReported = errors.New("reported")
