@@ -1,0 +1,124 @@
+package uac
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/template"
+	"unicode/utf8"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
+)
+
+// maxValue bounds one value of the body; a peer may choose its Call-ID as long
+// as it likes.
+const maxValue = 256
+
+// Data is what a template of the MESSAGE is given.
+type Data struct {
+	AOR         string
+	Attempt, Of int
+	Broken      []Lost
+	// More is how many subscriptions broke beyond Broken.
+	More int
+}
+
+// Lost is one broken subscription in Data.
+type Lost struct{ Event, Resource, CallID, Cause string }
+
+// ParseTemplate reads a template of the MESSAGE body. An error names the line.
+// The template is tried on made-up values, so that a field that does not exist
+// is found now, and not when the first NOTIFY fails.
+func ParseTemplate(text string) (*template.Template, error) {
+	t, err := template.New("message").Option("missingkey=error").Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	sample := Data{
+		AOR: "sip:alice@ims.example", Attempt: 1, Of: 3, More: 1,
+		Broken: []Lost{{"presence", "sip:bob@ims.example", "1@server", "408 Request Timeout"}},
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, sample); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// body writes the text for a watcher in at most room bytes: as many of the
+// broken subscriptions as fit, and the number of the others.
+func (c *Client) body(m dialogs.MessageJob, room int) ([]byte, error) {
+	data := dataOf(m)
+	for {
+		text, err := c.write(data)
+		if err != nil {
+			return nil, err
+		}
+		if len(text) <= room || (len(data.Broken) == 0 && c.cfg.MessageTemplate == nil) {
+			return text, nil
+		}
+		if len(data.Broken) == 0 {
+			return nil, fmt.Errorf("message template gives %d bytes, room is for %d", len(text), room)
+		}
+		data.Broken = data.Broken[:len(data.Broken)-1]
+		data.More++
+	}
+}
+
+func (c *Client) write(data Data) ([]byte, error) {
+	if c.cfg.MessageTemplate == nil {
+		return plain(data), nil
+	}
+	var out bytes.Buffer
+	if err := c.cfg.MessageTemplate.Execute(&out, data); err != nil {
+		return nil, fmt.Errorf("message template: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// plain is the default body: lines that a person and a client can read.
+func plain(data Data) []byte {
+	var b strings.Builder
+	line := func(s string) { b.WriteString(s + "\r\n") }
+	line("Subscription lost; please subscribe again.")
+	for i, l := range data.Broken {
+		if i > 0 {
+			line("")
+		}
+		line("Event: " + l.Event)
+		line("Resource: " + l.Resource)
+		line("Call-ID: " + l.CallID)
+		line("Cause: " + l.Cause)
+	}
+	line(fmt.Sprintf("Attempt: %d of %d", data.Attempt, data.Of))
+	if data.More > 0 {
+		line(fmt.Sprintf("And: %d more", data.More))
+	}
+	return []byte(b.String())
+}
+
+func dataOf(m dialogs.MessageJob) Data {
+	data := Data{AOR: value(m.AOR), Attempt: m.Attempt, Of: m.Of, More: m.More}
+	for _, b := range m.Broken {
+		data.Broken = append(data.Broken, lost(b))
+	}
+	return data
+}
+
+func lost(b policy.Broken) Lost {
+	return Lost{Event: value(b.Event), Resource: value(b.Resource), CallID: value(b.CallID), Cause: value(b.Cause)}
+}
+
+// value makes a value from the network fit for one line of the body.
+func value(s string) string {
+	s = clean(s)
+	if len(s) <= maxValue {
+		return s
+	}
+	cut := maxValue
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}

@@ -1,0 +1,105 @@
+package uac
+
+import (
+	"context"
+	"errors"
+
+	"github.com/emiago/sipgo/sip"
+
+	"rewatch/dialogs"
+)
+
+// everything is the Contact that removes all bindings (RFC 3261 10.2.2).
+const everything = "*"
+
+var (
+	// ErrBindingRemains is the Result.Err of a de-REGISTER that was answered with
+	// 200 although the registrar still lists a binding that was to go.
+	ErrBindingRemains = errors.New("binding still there")
+	errDomain         = errors.New("no domain to send the REGISTER to")
+)
+
+// Deregister signs a user out with a third-party REGISTER (RFC 3261 10.2.2). A
+// 200 does not prove that he is gone: a registrar may spell the binding another
+// way than we do, and then it lists it still. Then it is asked once more, in its
+// own spelling.
+func (c *Client) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs.Result {
+	contact := clean(j.Contact)
+	if contact == "" {
+		contact = everything
+	}
+	targets, err := c.registrar(ctx, j)
+	if err != nil {
+		return dialogs.Result{Err: err}
+	}
+	res, left := c.unbind(ctx, j, targets, contact)
+	if left != "" && contact != everything {
+		res, left = c.unbind(ctx, j, targets, left)
+	}
+	if left != "" {
+		res.Err = ErrBindingRemains
+	}
+	return res
+}
+
+func (c *Client) registrar(ctx context.Context, j dialogs.DeregisterJob) ([]target, error) {
+	if j.Target == dialogs.AtServer {
+		return c.direct(ctx, dialogs.Server, c.cfg.Server)
+	}
+	return c.toward(ctx, j.Route)
+}
+
+// unbind sends one REGISTER, and gives the binding that is still there, as the
+// registrar spells it. Its Call-ID is new, because a registrar answers 500 to one
+// that comes again with a CSeq that it knows.
+func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []target, contact string) (dialogs.Result, string) {
+	d, err := c.register(j, contact)
+	if err != nil {
+		return dialogs.Result{Err: err}, ""
+	}
+	res, err := c.exchange(ctx, d, targets)
+	if err != nil || !res.IsSuccess() {
+		return result(res, err), ""
+	}
+	if contact != everything {
+		// A bare URI keeps its parameters to itself only between brackets.
+		contact = "<" + bareURI(contact) + ">"
+	}
+	return result(res, nil), remaining(contacts(res), contact)
+}
+
+func (c *Client) register(j dialogs.DeregisterJob, contact string) (*draft, error) {
+	uri, err := c.registrarURI(j)
+	if err != nil {
+		return nil, err
+	}
+	d := c.start(sip.REGISTER, uri, j.AOR)
+	switch {
+	case contact == everything:
+		d.add("Contact", everything)
+	case sound(bareURI(contact)):
+		d.add("Contact", "<"+bareURI(contact)+">")
+	default:
+		return nil, errAddress
+	}
+	d.add("Expires", "0")
+	return d, nil
+}
+
+// registrarURI is the domain that the user belongs to. A tel URI has none; the
+// core knows where its number is registered, so the core's own name has to do.
+func (c *Client) registrarURI(j dialogs.DeregisterJob) (string, error) {
+	if !sound(j.AOR) {
+		return "", errAddress
+	}
+	candidates := []string{j.AOR, j.Route}
+	if j.Target == dialogs.AtServer {
+		candidates = []string{j.AOR, c.cfg.Server}
+	}
+	for _, uri := range append(candidates, c.cfg.Core...) {
+		if host := domain(bareURI(uri)); host != "" {
+			return "sip:" + host, nil
+		}
+	}
+	return "", errDomain
+}

@@ -1,0 +1,103 @@
+package uac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emiago/sipgo/sip"
+
+	"rewatch/dialogs"
+)
+
+// errNoHop says that a name resolved to nothing.
+var errNoHop = errors.New("no next hop")
+
+// exchange sends a draft to its targets in order until one answers, answers a
+// challenge on the way, and gives the final response.
+func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip.Response, error) {
+	var a authorizer
+	for {
+		res, rest, err := c.attempt(ctx, d, targets)
+		if err != nil || !a.answer(c, d, res) {
+			return res, err
+		}
+		// The challenge came by this hop; the others did not see the request.
+		targets = rest
+		d.cseq++
+	}
+}
+
+// attempt tries the targets in turn. The next one is tried after a transport
+// error or a 503 (RFC 3263 4.3), not after a timeout: a request that was sent may
+// have been carried out. rest starts with the target that answered.
+func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
+	err = errNoHop
+	for i, t := range targets {
+		var w wire
+		if w, err = c.render(d, t); err != nil {
+			return nil, nil, err
+		}
+		res, err = c.transact(ctx, t.hop, w)
+		if errors.Is(err, ErrTimeout) {
+			return nil, nil, fmt.Errorf("%s to %s: %w", d.method, t.hop.Addr, err)
+		}
+		if err == nil && res.StatusCode != sip.StatusServiceUnavailable {
+			return res, targets[i:], nil
+		}
+		c.cfg.Log.Debug().Stringer("hop", t.hop.Addr).Str("method", string(d.method)).AnErr("error", err).
+			Msg("next hop refused")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("send %s: %w", d.method, err)
+	}
+	return res, targets, nil
+}
+
+// toward resolves a route, or the hops into the core where there is none. Each
+// target carries the Route header that a loose router expects to see.
+func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
+	routes := c.cfg.Core
+	if route = bareURI(clean(route)); route != "" {
+		routes = []string{route}
+	}
+	var targets []target
+	var errs []error
+	for _, uri := range routes {
+		hops, err := c.cfg.Sender.Resolve(ctx, dialogs.Core, uri)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("resolve %s: %w", uri, err))
+			continue
+		}
+		for _, hop := range hops {
+			targets = append(targets, target{hop: hop, route: "<" + loose(uri) + ">"})
+		}
+	}
+	if len(targets) == 0 {
+		return nil, errors.Join(append(errs, errNoHop)...)
+	}
+	return targets, nil
+}
+
+// direct resolves a URI whose hops get the request without a Route.
+func (c *Client) direct(ctx context.Context, side dialogs.Side, uri string) ([]target, error) {
+	hops, err := c.cfg.Sender.Resolve(ctx, side, uri)
+	if err != nil {
+		return nil, fmt.Errorf("resolve %s: %w", uri, err)
+	}
+	targets := make([]target, 0, len(hops))
+	for _, hop := range hops {
+		targets = append(targets, target{hop: hop})
+	}
+	if len(targets) == 0 {
+		return nil, fmt.Errorf("resolve %s: %w", uri, errNoHop)
+	}
+	return targets, nil
+}
+
+func result(res *sip.Response, err error) dialogs.Result {
+	if err != nil {
+		return dialogs.Result{Err: err}
+	}
+	return dialogs.Result{Status: res.StatusCode, Reason: clean(res.Reason)}
+}

@@ -1,0 +1,308 @@
+package uac
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/icholy/digest"
+)
+
+// Eleven datagrams in 32 seconds: 0, .5, 1.5, 3.5, 7.5, 11.5 ... 31.5 (RFC 3261
+// 17.1.2.2).
+func TestTimerEAndF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, never)
+		r := p.client.Message(context.Background(), alice)
+		if r.Status != 0 || !errors.Is(r.Err, ErrTimeout) {
+			t.Fatalf("result %+v", r)
+		}
+		if d := time.Since(p.start); d != 32*time.Second {
+			t.Errorf("gave up after %v", d)
+		}
+		var at []string
+		for _, s := range p.done() {
+			at = append(at, s.at.String())
+			if s.text != p.sent[0].text {
+				t.Errorf("the repetition differs:\n%s", s.text)
+			}
+		}
+		if got, want := strings.Join(at, " "), "0s 500ms 1.5s 3.5s 7.5s 11.5s 15.5s 19.5s 23.5s 27.5s 31.5s"; got != want {
+			t.Errorf("sent at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestNoRepetitionOverTCP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, never)
+		m := alice
+		m.Route = "sip:scscf.ims.example:6060;transport=tcp"
+		p.client.Message(context.Background(), m)
+		s := p.done()
+		if len(s) != 1 || !strings.Contains(s[0].text, "Via: SIP/2.0/TCP ") || time.Since(p.start) != 32*time.Second {
+			t.Errorf("%d sent in %v:\n%s", len(s), time.Since(p.start), s[0].text)
+		}
+	})
+}
+
+func TestContextBoundsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(_ int, s sent) []string { return []string{respond(s, "100 Trying")} })
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		r := p.client.Message(ctx, alice)
+		if !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(p.start) != 5*time.Second {
+			t.Errorf("%+v after %v", r, time.Since(p.start))
+		}
+		p.done()
+	})
+}
+
+func TestProvisionalThenLateFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(n int, s sent) []string {
+			if n < 3 {
+				return []string{respond(s, "100 Trying")}
+			}
+			ok := respond(s, "200 OK")
+			return []string{ok, ok, ok}
+		})
+		if r := p.client.Message(context.Background(), alice); !r.OK() {
+			t.Errorf("result %+v", r)
+		}
+		p.done()
+	})
+}
+
+// A client of sipgo hands every response on synchronously; Receive must not.
+func TestReceiveNeverBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, never)
+		go p.client.Message(context.Background(), alice)
+		synctest.Wait()
+		for range 10 * feedSize {
+			if !p.client.Receive([]byte(respond(p.sent[0], "100 Trying"))) {
+				t.Fatal("not taken")
+			}
+		}
+		p.client.Receive([]byte(respond(p.sent[0], "200 OK")))
+		synctest.Wait()
+		for _, raw := range []string{
+			"", "SIP/2.0 200 OK\r\n\r\n", "nonsense",
+			respond(p.sent[0], "200 OK"), // the transaction is over
+			strings.ReplaceAll(respond(p.sent[0], "200 OK"), BranchPrefix, BranchPrefix+"x"),
+			p.sent[0].text,
+		} {
+			if p.client.Receive([]byte(raw)) {
+				t.Errorf("took %q", raw)
+			}
+		}
+		time.Sleep(40 * time.Second)
+		p.done()
+	})
+}
+
+// Headers that nobody asked for, however odd, must not cost us the response; nor
+// must a peer that writes all Via values into one line.
+func TestOddResponses(t *testing.T) {
+	for _, odd := range []string{"Contact: <<>", "To: ;;", "Content-Length: many", "Via: nonsense/x"} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, func(_ int, s sent) []string {
+				res := respond(s, "200 OK", odd)
+				return []string{strings.Replace(res, ";rport\r\n", ";rport, SIP/2.0/UDP other;branch=z9hG4bKo\r\n", 1)}
+			})
+			r := p.client.Message(context.Background(), alice)
+			if strings.HasPrefix(odd, "Via") {
+				if r.OK() {
+					t.Logf("%s: taken", odd)
+				}
+			} else if !r.OK() {
+				t.Errorf("%s: %+v", odd, r)
+			}
+			p.done()
+		})
+	}
+}
+
+func TestNextHop(t *testing.T) {
+	m := alice
+	m.Route = "sip:two.ims.example"
+	tests := []struct {
+		name   string
+		answer func(int, sent) []string
+		down   []Hop
+		status int
+		tried  int
+		last   Hop
+	}{
+		{"first answers", always("200 OK"), nil, 200, 1, hopA},
+		{"refusal is final", always("404 Not Found"), nil, 404, 1, hopA},
+		{"first is down", always("200 OK"), []Hop{hopA}, 200, 1, hopB},
+		{"503 then 200", func(n int, s sent) []string {
+			return []string{respond(s, map[int]string{1: "503 Service Unavailable", 2: "200 OK"}[n])}
+		}, nil, 200, 2, hopB},
+		{"503 from all", always("503 Service Unavailable"), nil, 503, 2, hopB},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPeer(t, tt.answer)
+				for _, h := range tt.down {
+					p.down[h.Addr] = true
+				}
+				r := p.client.Message(context.Background(), m)
+				s := p.done()
+				if r.Status != tt.status || len(s) != tt.tried || s[len(s)-1].hop != tt.last {
+					t.Errorf("%+v, sent %d, last to %v", r, len(s), s[len(s)-1].hop.Addr)
+				}
+			})
+		})
+	}
+	t.Run("all are down", func(t *testing.T) {
+		p := newPeer(t, never)
+		p.down[hopA.Addr], p.down[hopB.Addr] = true, true
+		if r := p.client.Message(context.Background(), m); r.Status != 0 || r.Err == nil || errors.Is(r.Err, ErrTimeout) {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("name unknown", func(t *testing.T) {
+		p := newPeer(t, never)
+		m.Route = "sip:nowhere.example"
+		if r := p.client.Message(context.Background(), m); r.Err == nil || !strings.Contains(r.Err.Error(), "nowhere") {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func sum(s string) string {
+	h := md5.Sum([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+// checkDigest computes the response anew, by RFC 2617 3.2.2 and not by the library.
+func checkDigest(t *testing.T, auth, method, uri, nonce string) {
+	t.Helper()
+	c, err := digest.ParseCredentials(auth)
+	if err != nil {
+		t.Fatalf("%q: %v", auth, err)
+	}
+	want := sum(strings.Join([]string{
+		sum("rewatch:ims.example:secret"), nonce, "00000001", c.Cnonce, "auth", sum(method + ":" + uri),
+	}, ":"))
+	if c.Response != want || c.Username != "rewatch" || c.URI != uri || c.Nonce != nonce || c.Cnonce == "" {
+		t.Errorf("credentials %s, want response %s", auth, want)
+	}
+}
+
+func withPassword(c *Config) { c.User, c.Password = "rewatch", "secret" }
+
+func challenge(nonce string, more string) string {
+	return fmt.Sprintf(`WWW-Authenticate: Digest realm="ims.example", nonce=%q, qop="auth-int, auth", algorithm=MD5%s`, nonce, more)
+}
+
+func TestDigest(t *testing.T) {
+	tests := []struct {
+		name    string
+		answers []string // challenges, in order; then 200
+		status  int
+		sent    int
+	}{
+		{"once", []string{challenge("n1", "")}, 200, 2},
+		{"stale", []string{challenge("n1", ""), challenge("n2", ", stale=true")}, 200, 3},
+		{"wrong password", []string{challenge("n1", ""), challenge("n2", "")}, 401, 2},
+		{"stale for ever", []string{
+			challenge("n1", ""), challenge("n2", ", stale=true"), challenge("n3", ", stale=true"), challenge("n4", ", stale=true"),
+		}, 401, 3},
+		{"scheme unknown", []string{`WWW-Authenticate: Digest realm="r", nonce="n", algorithm=AKAv1-MD5`}, 401, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPeer(t, func(n int, s sent) []string {
+					if n > len(tt.answers) {
+						return []string{respond(s, "200 OK")}
+					}
+					return []string{respond(s, "401 Unauthorized", tt.answers[n-1])}
+				}, withPassword)
+				r := p.client.Message(context.Background(), alice)
+				s := p.done()
+				if r.Status != tt.status || len(s) != tt.sent {
+					t.Fatalf("%+v after %d requests", r, len(s))
+				}
+				for i, s := range s {
+					if got, want := header(s.text, "CSeq"), fmt.Sprintf("%d MESSAGE", i+1); got != want {
+						t.Errorf("CSeq %s, want %s", got, want)
+					}
+					if header(s.text, "Call-ID") != header(p.sent[0].text, "Call-ID") {
+						t.Error("Call-ID changed")
+					}
+					if len(s.text) >= maxMessage {
+						t.Errorf("%d bytes", len(s.text))
+					}
+					if i > 0 {
+						checkDigest(t, header(s.text, "Authorization"), "MESSAGE", alice.AOR, fmt.Sprintf("n%d", i))
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestProxyAndRegistrarChallenge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(n int, s sent) []string {
+			switch n {
+			case 1:
+				return []string{respond(s, "407 Proxy Authentication Required", strings.Replace(challenge("p1", ""), "WWW", "Proxy", 1))}
+			case 2:
+				return []string{respond(s, "401 Unauthorized", challenge("w1", ""))}
+			}
+			return []string{respond(s, "200 OK")}
+		}, withPassword)
+		if r := p.client.Message(context.Background(), alice); !r.OK() {
+			t.Fatalf("%+v", r)
+		}
+		last := p.done()[2].text
+		// "Proxy-Authenticate" is the challenge, "Proxy-Authorization" the answer.
+		checkDigest(t, header(last, "Proxy-Authorization"), "MESSAGE", alice.AOR, "p1")
+		checkDigest(t, header(last, "Authorization"), "MESSAGE", alice.AOR, "w1")
+	})
+}
+
+func TestNoPasswordNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, always("401 Unauthorized", challenge("n1", "")))
+		if r := p.client.Message(context.Background(), alice); r.Status != 401 || len(p.done()) != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, always("405 Method Not Allowed"))
+		r := p.client.Probe(context.Background(), hopS, "sip:127.0.0.1:5070")
+		if r.Err != nil || r.Status != 405 {
+			t.Errorf("%+v", r)
+		}
+		text := p.done()[0].text
+		if !strings.HasPrefix(text, "OPTIONS sip:127.0.0.1:5070 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5062;branch=") ||
+			header(text, "Max-Forwards") != "70" || header(text, "Content-Length") != "0" {
+			t.Errorf("got\n%s", text)
+		}
+		p.answer = never
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if r := p.client.Probe(ctx, hopS, "sip:127.0.0.1:5070"); r.Err == nil {
+			t.Errorf("%+v", r)
+		}
+		p.done()
+	})
+}

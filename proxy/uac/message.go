@@ -1,0 +1,90 @@
+package uac
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"rewatch/dialogs"
+)
+
+const (
+	// DefaultMessageType is the content type of the default body.
+	DefaultMessageType = "text/plain;charset=utf-8"
+	// maxMessage is what a MESSAGE has to stay below on the wire (RFC 3428 section 8).
+	maxMessage = 1300
+	// authRoom is kept free for the answer to a challenge that may come.
+	authRoom = 350
+	// messageExpires keeps a store-and-forward server from delivering, hours
+	// later, a request to subscribe again.
+	messageExpires = 60 * time.Second
+)
+
+var errAddress = errors.New("address of record cannot be used")
+
+// Message tells a watcher which of his subscriptions broke (RFC 3428).
+func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result {
+	if !sound(m.AOR) {
+		return dialogs.Result{Err: errAddress}
+	}
+	targets, err := c.toward(ctx, m.Route)
+	if err != nil {
+		return dialogs.Result{Err: err}
+	}
+	d, err := c.message(m, targets)
+	if err != nil {
+		return dialogs.Result{Err: err}
+	}
+	return result(c.exchange(ctx, d, targets))
+}
+
+// message drafts the MESSAGE. There is no Contact and no Record-Route, since it
+// creates no dialog (RFC 3428 section 4).
+func (c *Client) message(m dialogs.MessageJob, targets []target) (*draft, error) {
+	d := c.start(sip.MESSAGE, m.AOR, m.AOR)
+	d.add("P-Asserted-Identity", "<"+c.cfg.Identity+">")
+	d.add("P-Charging-Vector", c.chargingVector(targets))
+	d.add("Date", time.Now().UTC().Format(http.TimeFormat))
+	d.add("Expires", strconv.Itoa(int(messageExpires.Seconds())))
+	d.add("Content-Type", c.cfg.MessageType)
+	room, err := c.room(d, targets)
+	if err != nil {
+		return nil, err
+	}
+	d.body, err = c.body(m, room)
+	return d, err
+}
+
+// chargingVector identifies the request to the charging of the core (RFC 7315 4.6).
+func (c *Client) chargingVector(targets []target) string {
+	_, sentBy := c.cfg.Sender.Via(targets[0].hop)
+	host, _ := splitSentBy(sentBy)
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return `icid-value="` + c.ids.hex(16) + `";icid-generated-at=` + host
+}
+
+// room is how many bytes of body keep the message below its limit, whichever
+// target it goes to.
+func (c *Client) room(d *draft, targets []target) (int, error) {
+	longest := 0
+	for _, t := range targets {
+		w, err := c.render(d, t)
+		if err != nil {
+			return 0, err
+		}
+		longest = max(longest, len(w.raw))
+	}
+	// Content-Length has one digit so far and may get four.
+	room := maxMessage - 1 - longest - 3
+	if c.cfg.User != "" {
+		room -= authRoom
+	}
+	return max(room, 0), nil
+}

@@ -1,0 +1,23 @@
+package uac
+
+import (
+	"context"
+
+	"github.com/emiago/sipgo/sip"
+
+	"rewatch/dialogs"
+)
+
+// Probe asks one hop with OPTIONS whether it is alive. Any final response says
+// so, a refusal as well, so what counts is Result.Err: it is nil if one came.
+func (c *Client) Probe(ctx context.Context, hop Hop, uri string) dialogs.Result {
+	if uri = bareURI(uri); !sound(uri) {
+		return dialogs.Result{Err: errAddress}
+	}
+	d := c.start(sip.OPTIONS, uri, uri)
+	w, err := c.render(d, target{hop: hop})
+	if err != nil {
+		return dialogs.Result{Err: err}
+	}
+	return result(c.transact(ctx, hop, w))
+}

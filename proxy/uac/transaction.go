@@ -1,0 +1,166 @@
+package uac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// ErrTimeout is the Result.Err of a request that nobody answered before Timer F.
+var ErrTimeout = errors.New("no response")
+
+// feedSize bounds the responses of one transaction that wait to be looked at.
+const feedSize = 8
+
+// responseParser reads only what matching a response needs. All other headers
+// stay text, so that one that is odd does not cost us the response.
+var responseParser = sip.NewParser(sip.WithHeadersParsers(matchingHeaders()))
+
+func matchingHeaders() map[string]sip.HeaderParser {
+	few := make(map[string]sip.HeaderParser)
+	for _, name := range []string{"via", "v", "cseq"} {
+		few[name] = sip.DefaultHeadersParser()[name]
+	}
+	return few
+}
+
+// transaction is one client transaction while it runs.
+type transaction struct {
+	method sip.RequestMethod
+	feed   chan *sip.Response
+}
+
+// Receive takes a response whose top Via branch starts with [BranchPrefix] and
+// reports whether a request of ours is waiting for it. It copies what it needs
+// from raw and never blocks: a transaction of sipgo may, so the response is only
+// queued for the goroutine that serves it.
+func (c *Client) Receive(raw []byte) bool {
+	msg, _, err := responseParser.ParseHeaders(raw, false)
+	if err != nil {
+		return false
+	}
+	res, ok := msg.(*sip.Response)
+	if !ok || res.Via() == nil || res.CSeq() == nil {
+		return false
+	}
+	branch, _ := res.Via().Params.Get("branch")
+	c.mu.Lock()
+	t := c.open[branch]
+	c.mu.Unlock()
+	if t == nil || t.method != res.CSeq().MethodName {
+		return false
+	}
+	t.offer(res)
+	return true
+}
+
+// offer queues a response if there is room. Half of it is kept for final ones,
+// which a flood of provisional ones must not keep out.
+func (t *transaction) offer(res *sip.Response) {
+	if res.IsProvisional() && len(t.feed) >= feedSize/2 {
+		return
+	}
+	select {
+	case t.feed <- res:
+	default:
+	}
+}
+
+func (c *Client) begin(branch string, method sip.RequestMethod) *transaction {
+	t := &transaction{method: method, feed: make(chan *sip.Response, feedSize)}
+	c.mu.Lock()
+	c.open[branch] = t
+	c.mu.Unlock()
+	return t
+}
+
+func (c *Client) end(branch string) {
+	c.mu.Lock()
+	delete(c.open, branch)
+	c.mu.Unlock()
+}
+
+// transact sends one request to one hop and waits for its final response. All
+// that it started has ended when it returns.
+func (c *Client) transact(ctx context.Context, hop Hop, w wire) (*sip.Response, error) {
+	t := c.begin(w.branch, w.req.Method)
+	defer c.end(w.branch)
+	tx := sip.NewClientTx(w.branch, w.req, &path{sender: c.cfg.Sender, hop: hop, raw: w.raw}, c.slog)
+	if err := tx.Init(); err != nil {
+		tx.Terminate()
+		return nil, err
+	}
+	var feeder sync.WaitGroup
+	done := make(chan struct{})
+	feeder.Go(func() { t.serve(tx, done) })
+	res, err := await(ctx, tx)
+	close(done)
+	if err != nil {
+		// The feeder may be offering a response that nobody takes any more.
+		tx.Terminate()
+	}
+	// After a final response the feeder first finishes its turn, so that the
+	// timer that sipgo starts there (Timer K) is stopped with the others.
+	feeder.Wait()
+	tx.Terminate()
+	return res, err
+}
+
+// serve hands the responses to the transaction of sipgo, one by one.
+func (t *transaction) serve(tx *sip.ClientTx, done <-chan struct{}) {
+	for {
+		select {
+		case res := <-t.feed:
+			tx.Receive(res)
+		case <-tx.Done():
+			return
+		case <-done:
+			return
+		}
+	}
+}
+
+func await(ctx context.Context, tx *sip.ClientTx) (*sip.Response, error) {
+	for {
+		select {
+		case res := <-tx.Responses():
+			if !res.IsProvisional() {
+				return res, nil
+			}
+		case <-tx.Done():
+			return nil, failure(tx.Err())
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
+		}
+	}
+}
+
+func failure(err error) error {
+	if errors.Is(err, sip.ErrTransactionTimeout) {
+		return ErrTimeout
+	}
+	return err
+}
+
+// path is the sip.Connection of one transaction: it writes the bytes that were
+// made for this hop, the same at every repetition, through the Sender.
+type path struct {
+	sender Sender
+	hop    Hop
+	raw    []byte
+}
+
+func (p *path) WriteMsg(sip.Message) error { return p.sender.Send(p.hop, p.raw) }
+
+// LocalAddr is not known here: the Sender chooses the socket.
+func (p *path) LocalAddr() net.Addr { return nil }
+
+// The socket outlives the transaction, so there is nothing to count or to close.
+
+func (p *path) Ref(int) int            { return 1 }
+func (p *path) TryClose() (int, error) { return 1, nil }
+func (p *path) Close() error           { return nil }
