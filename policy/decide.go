@@ -1,0 +1,219 @@
+package policy
+
+import "slices"
+
+// The transition table. "N reached" means Sent >= Threshold; every other pair
+// of phase and event changes nothing, or only the flag that it names.
+//
+//	phase      event              condition                  next        what is done
+//	---------  -----------------  -------------------------  ----------  -----------------------------
+//	Idle       NotifyFailed       pointless (489)            Idle        Abandoned
+//	           NotifyFailed       N reached                  Exhausted   give up
+//	           NotifyFailed                                  Gathering
+//	           NotifyOK           alarm raised               Idle        clear the alarm
+//	           Tick               Forget of quiet            Idle        everything forgotten
+//	Gathering  NotifyFailed                                  Gathering   joins
+//	           Tick               an older MESSAGE in flight Gathering   postponed until it is done
+//	           Tick               N reached                  Exhausted   give up
+//	           Tick                                          Notifying   MESSAGE
+//	Notifying  NotifyFailed                                  Notifying   joins, named in the next one
+//	           MessageDone, Tick  some told are lost         Waiting
+//	           MessageDone, Tick  all told back, others lost Gathering
+//	           MessageDone, Tick  all back                   Proving     or, if all are proven, Recovered
+//	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
+//	           NotifyFailed       one that had come back     Gathering   or, if N reached, give up
+//	           comes back         all told, others lost      Gathering
+//	           Tick               N reached                  Exhausted   give up
+//	           Tick                                          Notifying   MESSAGE
+//	Proving    NotifyFailed                                  Gathering   or, if N reached, give up
+//	           NotifyOK           all are proven             Idle        Recovered, clear the alarm
+//	           Tick                                          Idle        Abandoned
+//	Exhausted  DeregisterDone, Deregistered                  Exhausted   signed out
+//	           DeregisterFailed   tries are left             Exhausted   alarm; again at the Tick
+//	           DeregisterFailed   none is left               Exhausted   alarm; kept
+//	           DeregisterSkipped                             Exhausted   kept
+//	           NotifyOK           kept, not banned           Idle        clear the alarm
+//	           Registered         not banned                 Idle        count from 0, alarm stays
+//	           Tick               ban is over                Idle        end the ban, count from 0
+//	           Tick               Forget is over             Idle        everything forgotten
+//
+// In Gathering, Waiting and Proving alike, Subscribed, NotifyOK, LateOK and Ended
+// bring a broken subscription back or strike it off. When none is lost any more
+// the episode is Proving, when all are proven it is Recovered, and when none is
+// left at all it is Abandoned. Notifying takes note of them and draws the
+// conclusion when its MESSAGE is done.
+//
+// In every phase Registered sets the count to 0, Deregistered abandons the
+// episode, and Reset forgives everything.
+
+// Decide returns what becomes of a user to whom e happened, and what has to be
+// done about it. It leaves s as it is.
+func Decide(r Rules, s State, e Event) (State, []Action) {
+	m := machine{r: r, s: s, e: e}
+	m.s.Broken = slices.Clone(s.Broken)
+	if e.Kind == Tick && !m.due(s.Deadline) {
+		return m.s, nil // a timer that was overtaken
+	}
+	switch s.Phase {
+	case Idle:
+		m.idle()
+	case Gathering:
+		m.gathering()
+	case Notifying:
+		m.notifying()
+	case Waiting:
+		m.waiting()
+	case Proving:
+		m.proving()
+	case Exhausted:
+		m.exhausted()
+	}
+	return m.s, m.actions
+}
+
+func (m *machine) idle() {
+	switch m.e.Kind {
+	case NotifyFailed:
+		m.open()
+	case NotifyOK:
+		if m.s.Alarm {
+			m.clear(AlarmExhausted)
+			m.rest()
+		}
+	case MessageDone:
+		m.s.InFlight = false
+		m.rest()
+	case Registered, Deregistered:
+		m.s.Sent = 0
+		m.rest()
+	case Tick:
+		m.forget()
+	case Reset:
+		m.forgive()
+	case LateOK, Subscribed, Ended, DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	}
+}
+
+func (m *machine) gathering() {
+	switch m.e.Kind {
+	case NotifyFailed:
+		m.join()
+	case NotifyOK, LateOK, Subscribed, Ended:
+		m.progress()
+	case MessageDone:
+		m.release()
+	case Registered:
+		m.s.Sent = 0
+	case Deregistered:
+		m.s.Sent = 0
+		m.abandon()
+	case Tick:
+		m.fire()
+	case Reset:
+		m.forgive()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	}
+}
+
+func (m *machine) notifying() {
+	switch m.e.Kind {
+	case NotifyFailed:
+		m.join()
+	case NotifyOK, LateOK, Subscribed, Ended:
+		m.progress()
+	case MessageDone:
+		// The outcome of an older MESSAGE says nothing of the one in flight.
+		if m.e.Episode == m.s.Episode && m.e.Try == m.s.Tries {
+			m.wait()
+		}
+	case Registered:
+		m.s.Sent = 0
+	case Deregistered:
+		m.s.Sent = 0
+		m.abandon()
+	case Tick:
+		m.wait()
+	case Reset:
+		m.forgive()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	}
+}
+
+func (m *machine) waiting() {
+	switch m.e.Kind {
+	case NotifyFailed:
+		if m.join() == failedAgain {
+			m.further()
+		}
+	case NotifyOK, LateOK, Subscribed, Ended:
+		m.progress()
+	case MessageDone:
+		m.s.InFlight = false
+	case Registered:
+		m.s.Sent = 0
+	case Deregistered:
+		m.s.Sent = 0
+		m.abandon()
+	case Tick:
+		m.fire()
+	case Reset:
+		m.forgive()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	}
+}
+
+func (m *machine) proving() {
+	switch m.e.Kind {
+	case NotifyFailed:
+		// Whoever fails now has had his say: the phone is alive.
+		if m.join() != nothingNew {
+			m.further()
+		}
+	case NotifyOK, LateOK, Subscribed, Ended:
+		m.progress()
+	case MessageDone:
+		m.s.InFlight = false
+	case Registered:
+		m.s.Sent = 0
+	case Deregistered:
+		m.s.Sent = 0
+		m.abandon()
+	case Tick:
+		m.abandon()
+	case Reset:
+		m.forgive()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	}
+}
+
+func (m *machine) exhausted() {
+	switch m.e.Kind {
+	case NotifyOK:
+		if m.s.Kept && !m.banned() {
+			m.comeBack()
+		}
+	case Registered:
+		if !m.banned() {
+			m.s.Sent = 0
+			m.reinstate()
+		}
+	case Deregistered, DeregisterDone:
+		m.signedOut()
+	case DeregisterFailed:
+		m.retrySignOut()
+	case DeregisterSkipped:
+		m.keep()
+	case MessageDone:
+		m.s.InFlight = false
+	case Tick:
+		m.expire()
+	case Reset:
+		m.forgive()
+	case Unban:
+		if !m.s.BannedUntil.IsZero() {
+			m.s.Sent = 0
+			m.reinstate()
+		}
+	case NotifyFailed, LateOK, Subscribed, Ended:
+	}
+}

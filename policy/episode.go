@@ -1,0 +1,137 @@
+package policy
+
+import "time"
+
+// The course of an episode, from the first failure until the user is back or
+// given up.
+
+// open starts an episode with the first failure.
+func (m *machine) open() {
+	m.s.Episode++
+	m.s.Tries, m.s.More = 0, 0
+	m.s.Started, m.s.ForgetAt = m.e.At, time.Time{}
+	if m.e.Pointless {
+		m.abandon()
+		return
+	}
+	m.add(m.e.Sub)
+	m.further()
+}
+
+// further is a failure that asks for one MESSAGE more than were sent: give up if
+// that is one too many, else gather what fails together with it.
+func (m *machine) further() {
+	if m.s.Sent >= m.r.Threshold {
+		m.giveUp()
+		return
+	}
+	m.gather()
+}
+
+// gather waits for the failures that come close together.
+func (m *machine) gather() {
+	m.s.Phase = Gathering
+	m.s.Deadline = m.in(m.r.Coalesce)
+	if m.r.Coalesce <= 0 {
+		m.fire()
+	}
+}
+
+// fire sends the next MESSAGE, or gives up if it would be one too many.
+//
+// A MESSAGE of an older episode may still be in flight; RFC 3428 section 8 then
+// forbids a second one. Its outcome may also have been lost in a restart. It was
+// sent before this episode began, so MessageTimeout after that it is surely over.
+func (m *machine) fire() {
+	if over := m.s.Started.Add(m.r.MessageTimeout); m.s.InFlight && !m.due(over) {
+		m.s.Deadline = over
+		return
+	}
+	m.s.InFlight = false
+	if m.s.Sent >= m.r.Threshold {
+		m.giveUp()
+		return
+	}
+	m.send()
+}
+
+// send names everything that is lost in one MESSAGE. The named carry Told as it
+// was before, which tells the ones named anew from those that are repeated.
+func (m *machine) send() {
+	m.s.Phase = Notifying
+	m.s.Sent++
+	m.s.Tries++
+	m.s.InFlight = true
+	m.s.Deadline = m.in(m.r.MessageTimeout)
+	m.act(Action{Kind: SendMessage, Broken: m.named(), More: m.s.More})
+	for i := range m.s.Broken {
+		m.s.Broken[i].Told = true
+	}
+}
+
+// release takes note that the MESSAGE of an older episode is over, so that the
+// postponed one need not wait for its safety deadline.
+func (m *machine) release() {
+	if m.s.InFlight {
+		m.s.InFlight = false
+		m.s.Deadline = earliest(m.s.Deadline, m.in(m.r.Coalesce))
+	}
+}
+
+// wait begins when the MESSAGE is done, whatever its outcome: a MESSAGE that
+// failed was an attempt all the same.
+func (m *machine) wait() {
+	m.s.InFlight = false
+	m.s.Phase = Waiting
+	m.s.Deadline = m.in(double(m.r.ResubscribeTimeout, m.s.Tries-1))
+	m.settle()
+}
+
+// progress notes what the event says of a broken subscription, and settles.
+func (m *machine) progress() {
+	if m.note() {
+		m.settle()
+	}
+}
+
+// settle draws the conclusion from the broken subscriptions as they stand.
+func (m *machine) settle() {
+	t := m.tally()
+	switch {
+	case t.all == 0:
+		m.abandon()
+	case m.s.Phase == Notifying:
+		// The conclusion waits for the outcome of the MESSAGE.
+	case t.proven == t.all:
+		m.recovered()
+	case t.lost == 0:
+		m.prove()
+	case m.s.Phase != Gathering && t.toldLost == 0:
+		m.s.More = 0 // they were told like the named, and are taken to be back like them
+		m.gather()
+	}
+}
+
+// prove awaits the first NOTIFY of every new subscription.
+func (m *machine) prove() {
+	if m.s.Phase != Proving {
+		m.s.Phase = Proving
+		m.s.Deadline = m.in(m.r.ProofTimeout)
+	}
+}
+
+// recovered ends the episode well.
+func (m *machine) recovered() {
+	m.act(Action{Kind: Recovered, Took: m.took()})
+	m.clear(AlarmExhausted)
+	if m.r.Count == CountRecovery {
+		m.s.Sent = 0
+	}
+	m.rest()
+}
+
+// abandon ends the episode without an end: it was called off, or nobody can tell.
+func (m *machine) abandon() {
+	m.act(Action{Kind: Abandoned, Took: m.took()})
+	m.rest()
+}

@@ -1,0 +1,126 @@
+package policy
+
+// Giving up on a user, and the ways back.
+
+// giveUp ends the episode for want of attempts and does what the operator chose.
+func (m *machine) giveUp() {
+	m.s.Phase = Exhausted
+	m.s.SignedOut, m.s.Kept, m.s.DeregisterTried = false, false, 0
+	m.s.ForgetAt = m.in(m.r.Forget)
+	m.act(Action{Kind: GaveUp, Took: m.took(), Broken: m.named(), More: m.s.More})
+	m.raise(AlarmExhausted)
+	switch m.r.OnThreshold {
+	case Deregister:
+		m.signOut()
+	case Ban:
+		m.ban()
+		m.signOut()
+	case Unsubscribe:
+		m.keep()
+	}
+}
+
+// ban refuses the user for a while. He is not forgotten before it is over.
+func (m *machine) ban() {
+	m.s.BannedUntil = m.in(m.r.Ban)
+	if m.s.ForgetAt.Before(m.s.BannedUntil) {
+		m.s.ForgetAt = m.s.BannedUntil
+	}
+	m.act(Action{Kind: StartBan, Until: m.s.BannedUntil})
+	m.raise(AlarmBanned)
+}
+
+// banned says whether the ban is still on.
+func (m *machine) banned() bool {
+	return m.e.At.Before(m.s.BannedUntil)
+}
+
+// signOut tries to de-register the user. Should the outcome be lost in a
+// restart, the try is repeated, which does no harm.
+func (m *machine) signOut() {
+	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1})
+	m.s.Deadline = earliest(m.in(m.r.MessageTimeout), m.s.BannedUntil, m.s.ForgetAt)
+}
+
+// signingOut says whether a try at de-registering is outstanding or due.
+func (m *machine) signingOut() bool {
+	return !m.s.SignedOut && !m.s.Kept
+}
+
+// signedOut notes that the registration is gone, by our doing or by itself (the
+// core tells of our own de-REGISTER with a third-party one, its echo).
+func (m *machine) signedOut() {
+	m.s.SignedOut, m.s.Kept = true, false
+	m.clear(AlarmDeregisterFailed)
+	m.linger()
+}
+
+// retrySignOut counts the failed try. After the last one the user stays
+// registered, so a NOTIFY that gets through has to be able to end the matter.
+func (m *machine) retrySignOut() {
+	if !m.signingOut() {
+		return
+	}
+	m.s.DeregisterTried++
+	m.raise(AlarmDeregisterFailed)
+	if m.s.DeregisterTried >= m.r.DeregisterTries {
+		m.keep()
+		return
+	}
+	again := m.in(double(m.r.DeregisterRetry, m.s.DeregisterTried-1))
+	m.s.Deadline = earliest(again, m.s.BannedUntil, m.s.ForgetAt)
+}
+
+// keep notes that the user stays registered.
+func (m *machine) keep() {
+	if !m.s.SignedOut {
+		m.s.Kept = true
+	}
+	m.linger()
+}
+
+// linger waits for whatever ends Exhausted by the passing of time.
+func (m *machine) linger() {
+	m.s.Deadline = earliest(m.s.BannedUntil, m.s.ForgetAt)
+}
+
+// expire does what has come due.
+func (m *machine) expire() {
+	switch {
+	case m.due(m.s.BannedUntil):
+		m.s.Sent = 0
+		m.reinstate()
+	case m.due(m.s.ForgetAt):
+		m.forget()
+	case m.signingOut():
+		m.signOut()
+	default:
+		m.linger()
+	}
+}
+
+// comeBack ends Exhausted for a user who was never signed out and whose NOTIFYs
+// get through again.
+func (m *machine) comeBack() {
+	m.clear(AlarmExhausted)
+	if m.r.Count == CountRecovery {
+		m.s.Sent = 0
+	}
+	m.reinstate()
+}
+
+// reinstate leaves Exhausted. The alarm watcher-exhausted stays as it is: it is
+// cleared when a NOTIFY has got through.
+func (m *machine) reinstate() {
+	m.lift()
+	m.rest()
+}
+
+// lift ends what was done to the user when he was given up.
+func (m *machine) lift() {
+	if !m.s.BannedUntil.IsZero() {
+		m.act(Action{Kind: EndBan})
+	}
+	m.clear(AlarmBanned)
+	m.clear(AlarmDeregisterFailed)
+}

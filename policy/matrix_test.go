@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	broke   = Broken{Event: "presence", Resource: "bob", CallID: "call-1", Cause: "408 Request Timeout"}
+	renewed = Broken{Event: "presence", Resource: "bob", CallID: "call-2", Cause: "404 Not Found"}
+	another = Broken{Event: "presence", Resource: "eve", CallID: "call-9", Cause: "404 Not Found"}
+)
+
+// situation is a state that a user can be in, an hour after dawn.
+type situation struct {
+	name  string
+	state State
+}
+
+func situations() []situation {
+	told, back, proven := broke, broke, broke
+	told.Told = true
+	back.Told, back.Progress = true, Resubscribed
+	proven.Told, proven.Progress = true, Proven
+	now := dawn.Add(time.Hour)
+	running := State{Episode: 7, Started: now.Add(-time.Minute), Deadline: now, Sent: 1, Tries: 1, Broken: []Broken{told}}
+	with := func(s State, change func(*State)) State {
+		s.Broken = append([]Broken(nil), s.Broken...)
+		change(&s)
+		return s
+	}
+	exhausted := with(running, func(s *State) {
+		s.Phase, s.Sent, s.Alarm = Exhausted, 3, true
+		s.ForgetAt = now.Add(time.Hour)
+	})
+	return []situation{
+		{"idle, nothing known", State{}},
+		{"idle, the count is full", State{Sent: 3, Episode: 7, Deadline: now, ForgetAt: now}},
+		{"idle, alarm raised", State{Episode: 7, Alarm: true, Deadline: now, ForgetAt: now}},
+		{"gathering", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Tries, s.Broken[0].Told = Gathering, 0, 0, false
+		})},
+		{"gathering, an older MESSAGE in flight", with(running, func(s *State) {
+			s.Phase, s.Tries, s.Broken[0].Told = Gathering, 0, false
+			s.InFlight, s.Started = true, now.Add(-time.Second)
+		})},
+		{"gathering, the count is full", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Broken[0].Told = Gathering, 3, false
+		})},
+		{"notifying", with(running, func(s *State) { s.Phase, s.InFlight = Notifying, true })},
+		{"notifying, all proven meanwhile", with(running, func(s *State) {
+			s.Phase, s.InFlight, s.Broken[0] = Notifying, true, proven
+		})},
+		{"waiting", with(running, func(s *State) { s.Phase = Waiting })},
+		{"waiting, the count is full", with(running, func(s *State) { s.Phase, s.Sent = Waiting, 3 })},
+		{"proving", with(running, func(s *State) { s.Phase, s.Broken[0] = Proving, back })},
+		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
+		{"exhausted, being signed out", exhausted},
+		{"exhausted, signed out", with(exhausted, func(s *State) { s.SignedOut = true })},
+		{"exhausted, kept", with(exhausted, func(s *State) { s.Kept = true })},
+		{"exhausted, banned", with(exhausted, func(s *State) {
+			s.SignedOut, s.BanAlarm = true, true
+			s.BannedUntil = now.Add(time.Minute)
+		})},
+		{"exhausted, the ban is over", with(exhausted, func(s *State) {
+			s.SignedOut, s.BanAlarm = true, true
+			s.BannedUntil = now
+		})},
+	}
+}
+
+// TestMatrix visits every pair of situation and event. The expectation stands in
+// testdata/matrix.golden; a dot there means that nothing changes.
+func TestMatrix(t *testing.T) {
+	const file = "testdata/matrix.golden"
+	var out strings.Builder
+	visited := make(map[[2]uint8]bool)
+	for _, in := range situations() {
+		fmt.Fprintf(&out, "%s\n", in.name)
+		for k := NotifyFailed; k <= Unban; k++ {
+			visited[[2]uint8{uint8(in.state.Phase), uint8(k)}] = true
+			for _, e := range variants(in.state, k) {
+				fmt.Fprintf(&out, "  %-32s %s\n", e.what, outcome(in.state, e.Event))
+			}
+		}
+	}
+	if want := int(Exhausted+1) * int(Unban+1); len(visited) != want {
+		t.Errorf("visited %d pairs of phase and event, want %d", len(visited), want)
+	}
+	want, err := os.ReadFile(file)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	compare(t, file, out.String(), string(want))
+}
+
+type variant struct {
+	what string
+	Event
+}
+
+// variants are the forms in which an event of this kind can come.
+func variants(s State, k EventKind) []variant {
+	e := Event{Kind: k, At: dawn.Add(time.Hour), Episode: s.Episode, Try: s.Tries}
+	with := func(what string, change func(*Event)) variant {
+		v := e
+		change(&v)
+		return variant{k.String() + what, v}
+	}
+	switch k {
+	case NotifyFailed, NotifyOK, LateOK, Subscribed, Ended:
+		v := []variant{
+			with(", the broken dialog", func(e *Event) { e.Sub = broke }),
+			with(", a new dialog", func(e *Event) { e.Sub = renewed }),
+			with(", another one", func(e *Event) { e.Sub = another }),
+		}
+		if k == NotifyFailed {
+			v = append(v, with(", pointless", func(e *Event) { e.Sub, e.Pointless = renewed, true }))
+		}
+		return v
+	case MessageDone:
+		return []variant{
+			with("", func(*Event) {}),
+			with(", of an older one", func(e *Event) { e.Episode-- }),
+		}
+	case Tick:
+		return []variant{
+			with("", func(*Event) {}),
+			with(", overtaken", func(e *Event) { e.At = e.At.Add(-time.Millisecond) }),
+		}
+	default:
+		return []variant{with("", func(*Event) {})}
+	}
+}
+
+// outcome tells in a line what the event does.
+func outcome(s State, e Event) string {
+	next, actions := Decide(standard(), s, e)
+	if next.Equal(s) && len(actions) == 0 {
+		return "."
+	}
+	words := []string{showState(next)}
+	for _, a := range actions {
+		a.Broken = nil // the scripts show what is named
+		words = append(words, strings.TrimSuffix(showAction(a), ":"))
+	}
+	return strings.Join(words, " -> ")
+}

@@ -1,0 +1,27 @@
+package policy
+
+import "slices"
+
+// Forgettable says whether nothing of the state matters any more: no episode, no
+// count, no alarm, no ban, nothing in flight. Such a user need not be remembered.
+func (s State) Forgettable() bool {
+	return s.Phase == Idle && s.Sent == 0 && !s.InFlight &&
+		!s.Alarm && !s.BanAlarm && !s.DeregisterAlarm && s.BannedUntil.IsZero()
+}
+
+// Active says whether successes and new subscriptions of the user matter: an
+// episode is running, the user was given up, or an alarm waits to be cleared.
+func (s State) Active() bool {
+	return s.Phase != Idle || s.Alarm
+}
+
+// Equal says whether two states are the same to the last field.
+func (s State) Equal(o State) bool {
+	return s.Phase == o.Phase && s.Sent == o.Sent && s.Tries == o.Tries && s.Episode == o.Episode &&
+		s.More == o.More && s.InFlight == o.InFlight &&
+		s.SignedOut == o.SignedOut && s.Kept == o.Kept && s.DeregisterTried == o.DeregisterTried &&
+		s.Alarm == o.Alarm && s.BanAlarm == o.BanAlarm && s.DeregisterAlarm == o.DeregisterAlarm &&
+		s.Started.Equal(o.Started) && s.Deadline.Equal(o.Deadline) &&
+		s.BannedUntil.Equal(o.BannedUntil) && s.ForgetAt.Equal(o.ForgetAt) &&
+		slices.Equal(s.Broken, o.Broken)
+}

@@ -1,0 +1,246 @@
+package policy
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden scripts in testdata")
+
+// dawn is when every test begins; the scripts count from it.
+var dawn = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// standard are the rules as DESIGN gives them.
+func standard() Rules {
+	return Rules{
+		Threshold:          3,
+		Ban:                time.Hour,
+		ResubscribeTimeout: 30 * time.Second,
+		Coalesce:           500 * time.Millisecond,
+		ProofTimeout:       32 * time.Second,
+		MessageTimeout:     40 * time.Second,
+		DeregisterRetry:    5 * time.Second,
+		DeregisterTries:    3,
+		Forget:             24 * time.Hour,
+	}
+}
+
+// TestScripts plays testdata/*.txt. A line that begins at the margin is an
+// event, or the rules; the indented lines below it are the state and the actions
+// that follow, and are written by -update.
+//
+//	rules threshold=1 on-threshold=ban
+//	0s    notify-failed presence bob call-1 408 Request Timeout
+//	@     tick
+//
+// The first word is the time since the beginning, "@" is the deadline of the
+// state. The words after the event are event package, resource, Call-ID and cause.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, file, play(t, string(want)), string(want))
+		})
+	}
+}
+
+func compare(t *testing.T, file, got, want string) {
+	t.Helper()
+	if got == want {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range gotLines {
+		if i >= len(wantLines) || gotLines[i] != wantLines[i] {
+			t.Fatalf("%s:%d (rewrite with -update)\n got: %s\nwant: %s", file, i+1,
+				gotLines[i], strings.Join(wantLines[min(i, len(wantLines)):min(i+1, len(wantLines))], ""))
+		}
+	}
+	t.Fatalf("%s: the script has more lines than expected", file)
+}
+
+// play runs a script and returns it with the outcomes filled in.
+func play(t *testing.T, script string) string {
+	t.Helper()
+	var out strings.Builder
+	r, s := standard(), State{}
+	lines := bufio.NewScanner(strings.NewReader(script))
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "    ") {
+			continue // an outcome, written anew
+		}
+		fmt.Fprintln(&out, line)
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || words[0] == "#":
+			continue
+		case words[0] == "rules":
+			r = readRules(t, r, words[1:])
+			continue
+		}
+		var actions []Action
+		s, actions = Decide(r, s, readEvent(t, s, words))
+		fmt.Fprintln(&out, "    "+showState(s))
+		for _, a := range actions {
+			fmt.Fprintln(&out, "    -> "+showAction(a))
+		}
+	}
+	return out.String()
+}
+
+func readRules(t *testing.T, r Rules, words []string) Rules {
+	t.Helper()
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		var err error
+		switch key {
+		case "threshold":
+			r.Threshold, err = strconv.Atoi(value)
+		case "count":
+			err = r.Count.UnmarshalText([]byte(value))
+		case "on-threshold":
+			err = r.OnThreshold.UnmarshalText([]byte(value))
+		case "coalesce":
+			r.Coalesce, err = time.ParseDuration(value)
+		case "ban":
+			r.Ban, err = time.ParseDuration(value)
+		default:
+			t.Fatalf("unknown rule %q", key)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func readEvent(t *testing.T, s State, words []string) Event {
+	t.Helper()
+	if len(words) < 2 {
+		t.Fatalf("want a time and an event: %q", words)
+	}
+	kind := slices.Index(eventKinds, words[1])
+	if kind < 0 {
+		t.Fatalf("unknown event %q", words[1])
+	}
+	e := Event{Kind: EventKind(kind), At: s.Deadline, Episode: s.Episode, Try: s.Tries}
+	if words[0] != "@" {
+		d, err := time.ParseDuration(words[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.At = dawn.Add(d)
+	}
+	words = words[2:]
+	if e.Kind == MessageDone && len(words) == 2 { // of an older one: episode, try
+		e.Episode, _ = strconv.ParseUint(words[0], 10, 64)
+		e.Try, _ = strconv.Atoi(words[1])
+		return e
+	}
+	if len(words) >= 3 {
+		e.Sub = Broken{Event: words[0], Resource: words[1], CallID: words[2], Cause: strings.Join(words[3:], " ")}
+		e.Pointless = strings.HasPrefix(e.Sub.Cause, "489")
+	}
+	return e
+}
+
+// showState tells of a state what is not zero.
+func showState(s State) string {
+	words := []string{s.Phase.String()}
+	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
+	if s.Sent > 0 {
+		add("sent %d", s.Sent)
+	}
+	if s.Tries > 0 {
+		add("try %d", s.Tries)
+	}
+	t := (&machine{s: s}).tally()
+	for _, n := range []struct {
+		n    int
+		what string
+	}{
+		{t.lost, "lost"},
+		{t.toldLost, "of them told"},
+		{t.all - t.lost - t.proven, "resubscribed"},
+		{t.proven, "proven"},
+		{s.More, "more"},
+		{s.DeregisterTried, "de-REGISTERs failed"},
+	} {
+		if n.n > 0 {
+			add("%d %s", n.n, n.what)
+		}
+	}
+	for _, flag := range []struct {
+		set  bool
+		what string
+	}{
+		{s.InFlight, "MESSAGE in flight"},
+		{s.SignedOut, "signed out"},
+		{s.Kept, "kept"},
+		{s.Alarm, AlarmExhausted},
+		{s.BanAlarm, AlarmBanned},
+		{s.DeregisterAlarm, AlarmDeregisterFailed},
+	} {
+		if flag.set {
+			add("%s", flag.what)
+		}
+	}
+	if !s.BannedUntil.IsZero() {
+		add("banned until %s", s.BannedUntil.Sub(dawn))
+	}
+	if !s.Deadline.IsZero() {
+		add("deadline %s", s.Deadline.Sub(dawn))
+	}
+	return strings.Join(words, ", ")
+}
+
+func showAction(a Action) string {
+	var b strings.Builder
+	b.WriteString(a.Kind.String())
+	switch a.Kind {
+	case SendMessage:
+		fmt.Fprintf(&b, " %d of %d, try %d:", a.Attempt, a.Of, a.Try)
+	case DoDeregister:
+		fmt.Fprintf(&b, " try %d", a.Try)
+	case StartBan:
+		fmt.Fprintf(&b, " until %s", a.Until.Sub(dawn))
+	case RaiseAlarm, ClearAlarm:
+		b.WriteString(" " + a.Alarm)
+	case Recovered, GaveUp, Abandoned:
+		fmt.Fprintf(&b, " after %s", a.Took)
+	case EndBan:
+	}
+	for i, broken := range a.Broken {
+		if i == 4 {
+			fmt.Fprintf(&b, " ... %d in all", len(a.Broken))
+			break
+		}
+		fmt.Fprintf(&b, " [%s %s %s %s]", broken.Event, broken.Resource, broken.CallID, broken.Cause)
+	}
+	if a.More > 0 {
+		fmt.Fprintf(&b, " and %d more", a.More)
+	}
+	return b.String()
+}

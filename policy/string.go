@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The words below are read by people: in the log, in the API, and by those who
+// write them into REWATCH_COUNT and REWATCH_ON_THRESHOLD.
+var (
+	phases       = []string{"idle", "gathering", "notifying", "waiting", "proving", "exhausted"}
+	progresses   = []string{"lost", "resubscribed", "proven"}
+	countModes   = []string{"registration", "recovery"}
+	onThresholds = []string{"deregister", "ban", "unsubscribe"}
+	eventKinds   = []string{
+		"notify-failed", "notify-ok", "late-ok", "subscribed", "ended", "message-done",
+		"registered", "deregistered", "deregister-done", "deregister-failed", "deregister-skipped",
+		"tick", "reset", "unban",
+	}
+	actionKinds = []string{
+		"send-message", "deregister", "start-ban", "end-ban", "raise-alarm", "clear-alarm",
+		"recovered", "gave-up", "abandoned",
+	}
+)
+
+func (p Phase) String() string       { return word(phases, p) }
+func (p Progress) String() string    { return word(progresses, p) }
+func (c CountMode) String() string   { return word(countModes, c) }
+func (o OnThreshold) String() string { return word(onThresholds, o) }
+func (k EventKind) String() string   { return word(eventKinds, k) }
+func (k ActionKind) String() string  { return word(actionKinds, k) }
+
+// MarshalText writes the phase as its word.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the word of a phase.
+func (p *Phase) UnmarshalText(text []byte) error { return read(p, phases, "phase", text) }
+
+// MarshalText writes the progress as its word.
+func (p Progress) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the word of a progress.
+func (p *Progress) UnmarshalText(text []byte) error { return read(p, progresses, "progress", text) }
+
+// MarshalText writes the mode as its word.
+func (c CountMode) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads the word of a mode.
+func (c *CountMode) UnmarshalText(text []byte) error { return read(c, countModes, "count mode", text) }
+
+// MarshalText writes the choice as its word.
+func (o OnThreshold) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads the word of a choice.
+func (o *OnThreshold) UnmarshalText(text []byte) error {
+	return read(o, onThresholds, "action on threshold", text)
+}
+
+// word returns the word for v, or its number should it have none.
+func word[T ~uint8](words []string, v T) string {
+	if int(v) < len(words) {
+		return words[v]
+	}
+	return fmt.Sprintf("unknown(%d)", uint8(v))
+}
+
+// read finds text among the words and sets v to its place there.
+func read[T ~uint8](v *T, words []string, what string, text []byte) error {
+	i := slices.Index(words, string(text))
+	if i < 0 {
+		return fmt.Errorf("%s %q: want one of %q", what, text, words)
+	}
+	*v = T(i) //nolint:gosec // the lists are short
+	return nil
+}
