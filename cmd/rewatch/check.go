@@ -1,8 +1,206 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
 
-func checkCommand(_ context.Context, c call) error {
-	_, err := loadConfig(c.environ)
-	return err
+// checkCommand looks at everything that can be known without listening: the
+// values, the files they name, and the names they hold. It is meant for a
+// pipeline or an init container, and for the person at the terminal.
+func checkCommand(ctx context.Context, c call) error {
+	if err := c.noArguments("check"); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(c.environ)
+	var mistakes Mistakes
+	if errors.As(err, &mistakes) {
+		return writeReport(c.stdout, wrongValues(mistakes))
+	}
+	if err != nil {
+		return err
+	}
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return writeReport(c.stdout, inspect(ctx, cfg, net.DefaultResolver))
+}
+
+// finding is one line of the report.
+type finding struct {
+	ok      bool
+	subject string
+	detail  string
+}
+
+func wrongValues(mistakes Mistakes) []finding {
+	var all []finding
+	for _, m := range mistakes {
+		all = append(all, finding{subject: m.Variable, detail: strings.TrimPrefix(m.Error(), m.Variable)})
+	}
+	return all
+}
+
+// writeReport prints the findings, troubles and all, and errReported if there
+// is any trouble.
+func writeReport(w io.Writer, findings []finding) error {
+	width, troubles := 0, 0
+	for _, f := range findings {
+		width = max(width, len(f.subject))
+		if !f.ok {
+			troubles++
+		}
+	}
+	for _, f := range findings {
+		mark := "ok   "
+		if !f.ok {
+			mark = "WRONG"
+		}
+		fmt.Fprintf(w, "%s  %-*s  %s\n", mark, width, f.subject, f.detail)
+	}
+	switch troubles {
+	case 0:
+		fmt.Fprintln(w, "The configuration is good.")
+		return nil
+	case 1:
+		fmt.Fprintln(w, "1 thing is wrong.")
+	default:
+		fmt.Fprintf(w, "%d things are wrong.\n", troubles)
+	}
+	return errReported
+}
+
+// resolver is the part of net.Resolver that is needed.
+type resolver interface {
+	LookupHost(ctx context.Context, host string) ([]string, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
+// inspect checks what the values point to. The values themselves, the files, the
+// template and the TLS pair were checked by loadConfig.
+func inspect(ctx context.Context, cfg Config, names resolver) []finding {
+	all := []finding{nextHop(ctx, "REWATCH_SERVER", cfg.Proxy.Server, names)}
+	for _, hop := range cfg.Proxy.Core {
+		all = append(all, nextHop(ctx, "REWATCH_CORE", hop, names))
+	}
+	for _, l := range cfg.Proxy.Listen {
+		all = append(all, local(ctx, "REWATCH_LISTEN", l.String(), l.Host, names))
+	}
+	for _, l := range cfg.Proxy.ServerListen {
+		all = append(all, local(ctx, "REWATCH_SERVER_LISTEN", l.String(), l.Host, names))
+	}
+	all = append(all, host(ctx, "REWATCH_ADVERTISE", cfg.Proxy.Advertise.String(), cfg.Proxy.Advertise.Host, names))
+	if cfg.TLS.Cert != "" {
+		all = append(all, finding{true, "REWATCH_TLS_CERT", cfg.TLS.Cert + " fits its key"})
+	}
+	if cfg.UAC.MessageTemplate != "" {
+		all = append(all, finding{true, "REWATCH_MESSAGE_TEMPLATE", "parses"})
+	}
+	for _, sink := range cfg.Alarm.Alertmanager {
+		all = append(all, sinkHost(ctx, "REWATCH_ALARM_ALERTMANAGER", sink, names))
+	}
+	for _, sink := range cfg.Alarm.Webhook {
+		all = append(all, sinkHost(ctx, "REWATCH_ALARM_WEBHOOK", sink, names))
+	}
+	if cfg.Admin.Listen != "" {
+		name, _, _ := splitHostPort(cfg.Admin.Listen)
+		all = append(all, local(ctx, "REWATCH_ADMIN_LISTEN", cfg.Admin.Listen, name, names))
+	}
+	return all
+}
+
+// nextHop finds a SIP server as RFC 3263 does where no port is given: by SRV
+// first, then by address.
+func nextHop(ctx context.Context, variable string, u URI, names resolver) finding {
+	if u.Port == 0 && net.ParseIP(u.Host) == nil {
+		for _, service := range srvServices(u) {
+			_, records, err := names.LookupSRV(ctx, service.name, service.proto, u.Host)
+			if err == nil && len(records) > 0 {
+				return finding{true, variable, fmt.Sprintf("%s is %s (SRV _%s._%s)", u, strings.TrimSuffix(records[0].Target, "."), service.name, service.proto)}
+			}
+		}
+	}
+	return host(ctx, variable, u.String(), u.Host, names)
+}
+
+type srvService struct{ name, proto string }
+
+func srvServices(u URI) []srvService {
+	switch {
+	case u.Scheme == "sips" || u.Transport == "tls":
+		return []srvService{{"sips", "tcp"}}
+	case u.Transport != "":
+		return []srvService{{"sip", u.Transport}}
+	default:
+		return []srvService{{"sip", "udp"}, {"sip", "tcp"}}
+	}
+}
+
+func sinkHost(ctx context.Context, variable, sink string, names resolver) finding {
+	u, err := url.Parse(sink)
+	if err != nil {
+		return finding{false, variable, err.Error()} // loadConfig has parsed it before
+	}
+	return host(ctx, variable, withoutUserinfo(sink), u.Hostname(), names)
+}
+
+// host finds the address of a name; what is an address already needs no finding.
+func host(ctx context.Context, variable, shown, name string, names resolver) finding {
+	if net.ParseIP(name) != nil {
+		return finding{true, variable, shown}
+	}
+	addresses, err := names.LookupHost(ctx, name)
+	if err != nil {
+		return finding{false, variable, shown + ": " + lookupTrouble(name, err)}
+	}
+	return finding{true, variable, shown + " is " + strings.Join(addresses, ", ")}
+}
+
+func lookupTrouble(name string, err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return "the name " + name + " does not exist"
+	}
+	return "the name " + name + " cannot be resolved now (" + cause(err) + ")"
+}
+
+// local says whether an address to listen on is one of this machine.
+func local(ctx context.Context, variable, shown, name string, names resolver) finding {
+	if wildcard(name) {
+		return finding{true, variable, shown}
+	}
+	found := host(ctx, variable, shown, name, names)
+	if !found.ok {
+		return found
+	}
+	addresses := []string{name}
+	if net.ParseIP(name) == nil {
+		addresses, _ = names.LookupHost(ctx, name)
+	}
+	if !slices.ContainsFunc(addresses, isLocal) {
+		return finding{false, variable, shown + " is no address of this machine"}
+	}
+	return found
+}
+
+func isLocal(address string) bool {
+	ip := net.ParseIP(address)
+	if ip.IsLoopback() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // not known: the start will tell
+	}
+	return slices.ContainsFunc(own, func(a net.Addr) bool {
+		network, ok := a.(*net.IPNet)
+		return ok && network.IP.Equal(ip)
+	})
 }

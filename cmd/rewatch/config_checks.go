@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -188,7 +187,7 @@ func checkMessage(in *inspection, c *Config) {
 	if in.ok("REWATCH_MESSAGE_TYPE") && !validMediaType(c.UAC.MessageType) {
 		in.reject("REWATCH_MESSAGE_TYPE", "a content type such as text/plain;charset=utf-8")
 	}
-	if _, err := template.New("message").Parse(c.UAC.MessageTemplate); in.ok("REWATCH_MESSAGE_TEMPLATE") && err != nil {
+	if _, err := parseTemplate(c.UAC.MessageTemplate); in.ok("REWATCH_MESSAGE_TEMPLATE") && err != nil {
 		in.reject("REWATCH_MESSAGE_TEMPLATE", "a Go text/template that parses ("+strings.TrimPrefix(err.Error(), "template: ")+")")
 	}
 	in.rate("REWATCH_MESSAGE_RATE", c.UAC.MessageRate)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"text/template"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -116,6 +117,18 @@ func (in *inspection) readTemplate(cfg *Config) {
 		return
 	}
 	cfg.UAC.MessageTemplate = string(text)
+}
+
+// Template is the body of the MESSAGE, or nil for the default one.
+func (c UACConfig) Template() *template.Template {
+	if c.MessageTemplate == "" {
+		return nil
+	}
+	return template.Must(parseTemplate(c.MessageTemplate)) // checked by loadConfig
+}
+
+func parseTemplate(text string) (*template.Template, error) {
+	return template.New("message").Parse(text)
 }
 
 // findEmptyAdminListen: the library takes an empty value for an absent one, which

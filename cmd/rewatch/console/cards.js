@@ -1,0 +1,180 @@
+// One card for each thing the console shows.
+
+import { el, now, span, when } from "./dom.js";
+import { asText, ladder } from "./ladder.js";
+
+const phases = {
+  idle: ["Done", "good"],
+  gathering: ["Just broke", "busy"],
+  notifying: ["Telling the user", "busy"],
+  waiting: ["Waiting for SUBSCRIBE", "busy"],
+  proving: ["Waiting for NOTIFY", "busy"],
+  exhausted: ["Given up", "bad"],
+};
+const phaseNames = ["idle", "gathering", "notifying", "waiting", "proving", "exhausted"];
+const results = {
+  recovered: ["Recovered", "good"],
+  exhausted: ["Given up", "bad"],
+  abandoned: ["Not needed any more", ""],
+};
+const progressNames = ["lost", "resubscribed", "proven"];
+const progressTexts = { lost: "Lost", resubscribed: "Subscribed again", proven: "Back" };
+
+const named = (value, names) => (typeof value === "number" ? names[value] : String(value ?? "").toLowerCase());
+
+export function chip([text, colour]) {
+  return el("span", `chip ${colour}`, text);
+}
+
+// ticking is a text that depends on the time now; app.js asks for it each second.
+export function ticking(text) {
+  const node = el("span", "", text());
+  node.ticking = text;
+  node.dataset.ticking = "";
+  return node;
+}
+
+// recovery is a card that opens to the ladder. The ladder is built when the card
+// is opened: a hundred closed cards cost nothing. The address of the page names
+// the card that was opened last, so that it can be sent to a colleague.
+export function recovery(r, old) {
+  const running = !when(r.ended);
+  const card = el("details", running ? "card" : "card ended");
+  card.append(el("summary", "", headOf(r, running), factsOf(r, running)));
+  const fill = () => {
+    if (card.open && !card.querySelector(".inside")) card.append(inside(r));
+  };
+  card.addEventListener("toggle", () => {
+    fill();
+    if (card.open) history.replaceState(null, "", `#${encodeURIComponent(r.id)}`);
+  });
+  if (old ? old.open : location.hash === `#${encodeURIComponent(r.id)}`) {
+    card.open = true;
+    fill();
+  }
+  return card;
+}
+
+function headOf(r, running) {
+  const state = running
+    ? phases[named(r.phase, phaseNames)] || [String(r.phase), "busy"]
+    : results[r.result] || [String(r.result || "Ended"), ""];
+  const age = running
+    ? ticking(() => `for ${span(now() - when(r.started))}`)
+    : ticking(() => `${span(now() - when(r.ended))} ago`);
+  age.className = "end";
+  return row(el("span", "chevron"), r.aor, chip(state), age);
+}
+
+// row is the first line of a card: what it is about, in what state, since when.
+function row(mark, name, state, age) {
+  return el("div", "row", mark, el("div", "who", el("span", "aor", name), state), age);
+}
+
+function factsOf(r, running) {
+  const facts = el("div", "facts");
+  if (r.of > 0 && r.attempt > 0) facts.append(tries(r), `MESSAGE ${r.attempt} of ${r.of}`, " · ");
+  facts.append(brokenText(r.broken || []));
+  const deadline = when(r.deadline);
+  if (running && deadline) {
+    facts.append(" · ", ticking(() => {
+      const left = deadline - now();
+      return left > 0 ? `next step in ${span(left)}` : "next step now";
+    }));
+  }
+  if (!running) facts.append(` · took ${span(when(r.ended) - when(r.started))}`);
+  return facts;
+}
+
+function tries(r) {
+  if (r.of > 10) return "";
+  const marks = Array.from({ length: r.of }, (_, i) => el("i", i < r.attempt ? "on" : ""));
+  const node = el("span", "tries", ...marks);
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
+function brokenText(broken) {
+  if (broken.length === 0) return "no subscription is broken any more";
+  const [first] = broken;
+  const rest = broken.length > 1 ? ` and ${broken.length - 1} more` : "";
+  return `${first.event} of ${first.resource}${rest}: ${first.cause || "unknown cause"}`;
+}
+
+function inside(r) {
+  const box = el("div", "inside");
+  if ((r.broken || []).length) box.append(subscriptions(r.broken));
+  const steps = r.steps || [];
+  if (steps.length === 0) {
+    box.append(el("p", "facts", "No messages were noted for this recovery."));
+    return box;
+  }
+  const copy = el("button", "small", "Copy as text");
+  copy.type = "button";
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(`${r.aor}\n${asText(steps)}\n`);
+      copy.textContent = "Copied";
+    } catch {
+      copy.textContent = "Not allowed here";
+    }
+    setTimeout(() => { copy.textContent = "Copy as text"; }, 1500);
+  });
+  const began = when(steps[0].at);
+  box.append(ladder(steps, r.aor),
+    el("div", "tools", el("span", "", began ? `Began ${new Date(began).toLocaleString()}` : ""), copy));
+  return box;
+}
+
+function subscriptions(broken) {
+  const head = el("tr", "", ...["Event", "Resource", "Cause", "Now"].map((t) => el("th", "", t)));
+  const most = 12;
+  const rows = broken.slice(0, most).map((b) => {
+    const resource = el("td", "", b.resource);
+    resource.title = `Call-ID ${b.call_id}`;
+    const progress = named(b.progress, progressNames);
+    return el("tr", "", el("td", "", b.event), resource, el("td", "", b.cause),
+      el("td", "", progressTexts[progress] || progress));
+  });
+  if (broken.length > most) {
+    const more = el("td", "", `and ${broken.length - most} more`);
+    more.colSpan = 4;
+    rows.push(el("tr", "", more));
+  }
+  return el("table", "subs", el("thead", "", head), el("tbody", "", ...rows));
+}
+
+// user is someone rewatch has given up on: {aor, alarms}.
+export function user(u, ask) {
+  const banned = u.alarms.find((a) => a.name === "watcher-banned");
+  const first = u.alarms[0];
+  const card = el("article", "card");
+  const since = ticking(() => `since ${span(now() - when(first.raised_at))}`);
+  since.className = "end";
+  const buttons = el("div", "buttons");
+  const button = (text, what) => {
+    const b = el("button", "", text);
+    b.type = "button";
+    b.setAttribute("aria-label", `${text} ${u.aor}`);
+    b.addEventListener("click", () => ask(u.aor, what));
+    buttons.append(b);
+  };
+  if (banned) button("Lift the ban", "unban");
+  button("Forgive", "reset");
+  card.append(el("div", "plain",
+    row(null, u.aor, chip(banned ? ["Banned", "bad"] : ["Given up", "bad"]), since),
+    el("div", "facts", (banned || first).text), buttons));
+  return card;
+}
+
+const severities = { critical: "bad", major: "bad", minor: "busy", warning: "busy" };
+
+export function alarm(a) {
+  const since = ticking(() => `since ${span(now() - when(a.raised_at))}`);
+  since.className = "end";
+  const card = el("article", "card", el("div", "plain",
+    row(null, a.name, chip([a.severity, severities[a.severity] || ""]), since),
+    el("div", "facts", el("b", "", a.object), a.text && a.text !== a.object ? ` · ${a.text}` : "")));
+  card.title = `${a.event_type || ""} / ${a.probable_cause || ""} · ${a.id}`;
+  return card;
+}
