@@ -2,45 +2,211 @@ package alarm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
+const (
+	defaultQueue  = 1024
+	defaultActive = 65536
+	// historySize is how many cleared alarms are remembered.
+	historySize = 256
+)
+
 // Config is what a Manager needs.
 type Config struct {
-	// Sinks are told of every raise and clear; the log always is.
+	// Sinks are told of every raise and clear. The log always is, besides.
 	Sinks []Sink
 	// Registerer takes rewatch_alarms_active; nil: no metric.
 	Registerer prometheus.Registerer
-	// Dropped counts what a full queue lost, rewatch_dropped_total{reason="alarm-queue"}.
+	// Dropped counts what a full queue lost, rewatch_dropped_total with
+	// reason="alarm-queue"; nil: not counted.
 	Dropped prometheus.Counter
 	Log     zerolog.Logger
-	// QueueSize bounds what waits for one sink, MaxActive the active alarms.
+	// QueueSize bounds what waits for one sink, MaxActive the active alarms;
+	// zero means 1024 and 65536.
 	QueueSize, MaxActive int
 }
 
-// Manager keeps the alarms.
-type Manager struct{}
+// key identifies an alarm among the active ones.
+type key struct{ name, object string }
 
-// New returns a Manager.
-func New(cfg Config) *Manager { return &Manager{} }
+// Manager knows which alarms are active and has every sink told of each change.
+type Manager struct {
+	max     int
+	gauge   *prometheus.GaugeVec
+	dropped func()
+	workers []*worker
+	wg      sync.WaitGroup
+	stop    context.CancelFunc
+
+	mu     sync.Mutex
+	active map[key]Alarm
+	past   []Alarm // the last historySize that were cleared, oldest first
+}
+
+// New returns a Manager. What is raised before Start waits in the queues.
+func New(cfg Config) *Manager {
+	if cfg.QueueSize <= 0 {
+		cfg.QueueSize = defaultQueue
+	}
+	if cfg.MaxActive <= 0 {
+		cfg.MaxActive = defaultActive
+	}
+	m := &Manager{
+		max:     cfg.MaxActive,
+		gauge:   newGauge(cfg.Registerer),
+		dropped: func() {},
+		active:  make(map[key]Alarm),
+		stop:    func() {},
+	}
+	if cfg.Dropped != nil {
+		m.dropped = cfg.Dropped.Inc
+	}
+	for _, s := range append([]Sink{NewLog(cfg.Log)}, cfg.Sinks...) {
+		m.workers = append(m.workers, newWorker(s, m, cfg.QueueSize, cfg.Log))
+	}
+	return m
+}
+
+// newGauge starts every name at zero, so that an alert rule finds the series
+// before the first alarm.
+func newGauge(r prometheus.Registerer) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "rewatch_alarms_active",
+		Help: "Alarms that are raised and not yet cleared.",
+	}, []string{"name"})
+	for _, name := range Names() {
+		g.WithLabelValues(name).Set(0)
+	}
+	if r != nil {
+		r.MustRegister(g)
+	}
+	return g
+}
 
 // Raise makes an alarm active, unless one of its name and object already is.
-func (m *Manager) Raise(a Alarm) {}
+// What the caller leaves empty follows from the name and the present time.
+func (m *Manager) Raise(a Alarm) {
+	a = fill(a)
+	if a.RaisedAt.IsZero() {
+		a.RaisedAt = time.Now()
+	}
+	if a.ID == "" {
+		a.ID = id(a)
+	}
+	a.ClearedAt = nil
+	k := key{a.Name, a.Object}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.active[k]; ok {
+		return
+	}
+	if len(m.active) >= m.max {
+		m.dropped()
+		return
+	}
+	m.active[k] = a
+	m.gauge.WithLabelValues(a.Name).Inc()
+	m.tell(a)
+}
 
-// Clear ends the alarm of that name and object, if there is one.
-func (m *Manager) Clear(name, object string, at time.Time) {}
+// Clear ends the alarm of that name and object; without one it does nothing.
+func (m *Manager) Clear(name, object string, at time.Time) {
+	k := key{name, object}
+	if at.IsZero() {
+		at = time.Now()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, ok := m.active[k]
+	if !ok {
+		return
+	}
+	delete(m.active, k)
+	a.ClearedAt = &at
+	m.past = append(m.past, a)
+	if over := len(m.past) - historySize; over > 0 {
+		m.past = slices.Delete(m.past, 0, over)
+	}
+	m.gauge.WithLabelValues(name).Dec()
+	m.tell(a)
+}
+
+// tell queues a change for every sink. The caller holds m.mu, so that all sinks
+// see the changes of one alarm in the order in which they happened.
+func (m *Manager) tell(a Alarm) {
+	for _, w := range m.workers {
+		if w.push(a) {
+			m.dropped()
+		}
+	}
+}
 
 // Active lists the active alarms, oldest first.
-func (m *Manager) Active() []Alarm { return nil }
+func (m *Manager) Active() []Alarm {
+	m.mu.Lock()
+	list := make([]Alarm, 0, len(m.active))
+	for _, a := range m.active {
+		list = append(list, a)
+	}
+	m.mu.Unlock()
+	slices.SortFunc(list, func(a, b Alarm) int {
+		if c := a.RaisedAt.Compare(b.RaisedAt); c != 0 {
+			return c
+		}
+		return compare(a, b)
+	})
+	return list
+}
 
-// History lists the last 256 that were cleared, oldest first.
-func (m *Manager) History() []Alarm { return nil }
+// History lists the last 256 alarms that were cleared, oldest first.
+func (m *Manager) History() []Alarm {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.past)
+}
 
-// Start starts the workers of the sinks.
-func (m *Manager) Start(ctx context.Context) {}
+// Start starts a worker for each sink; they run until Shutdown, or until ctx ends.
+func (m *Manager) Start(ctx context.Context) {
+	ctx, m.stop = context.WithCancel(ctx)
+	for _, w := range m.workers {
+		m.wg.Go(func() { w.run(ctx) })
+	}
+}
 
-// Shutdown delivers what is queued, until ctx ends, and stops the workers.
-func (m *Manager) Shutdown(ctx context.Context) error { return nil }
+// Shutdown delivers what is queued and stops the workers. When ctx ends first,
+// what could not be delivered is given up.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	for _, w := range m.workers {
+		w.drain()
+	}
+	still := make(chan struct{})
+	go func() {
+		m.wg.Wait()
+		close(still)
+	}()
+	select {
+	case <-still:
+		m.stop()
+		return nil
+	case <-ctx.Done():
+		m.stop()
+		<-still
+		return fmt.Errorf("deliver alarms: %w", ctx.Err())
+	}
+}
+
+// id is made of what identifies one raise, so that an alarm that is raised again
+// from saved state after a restart keeps the id that its receivers know.
+func id(a Alarm) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", a.Name, a.Object, a.RaisedAt.UnixNano()))
+	return hex.EncodeToString(sum[:8])
+}
