@@ -59,11 +59,12 @@ func termination(j dialogs.TerminateJob) (d *draft, next string, err error) {
 // head was turned round when it was forwarded, and the Request-URI is the hop
 // (RFC 3261 16.6 step 6).
 func nextHop(uri, route string) string {
-	for _, v := range values(route) {
-		if first := bareURI(v); hasParam(first, "lr") {
-			return first
-		}
-		break
+	list := values(route)
+	if len(list) == 0 {
+		return uri
+	}
+	if first := bareURI(list[0]); hasParam(first, "lr") {
+		return first
 	}
 	return uri
 }
