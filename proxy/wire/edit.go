@@ -48,9 +48,13 @@ func (e *Edits) Overflow() bool { return e.over }
 
 // Delta is by how many bytes the message grows.
 func (e *Edits) Delta() int {
-	d := 0
+	d, at := 0, 0
 	for _, x := range e.list[:e.n] {
-		d += len(x.Text) - (x.To - x.From)
+		d += len(x.Text)
+		if x.To > at {
+			d -= x.To - max(at, x.From)
+			at = x.To
+		}
 	}
 	return d
 }
@@ -72,7 +76,8 @@ func (e *Edits) AppendTo(dst, raw []byte) []byte {
 }
 
 // DeleteFirst removes the first comma-separated value of a header field, and the
-// whole field if it was the only one. It gives the removed value.
+// whole field if it was the only one. It gives the removed value. To take several
+// values away use Pop: a second DeleteFirst would find the same value again.
 func (e *Edits) DeleteFirst(m *Message, line int) []byte {
 	l := m.Lines[line]
 	first, next := Split(m.At(line))
@@ -82,4 +87,29 @@ func (e *Edits) DeleteFirst(m *Message, line int) []byte {
 	}
 	e.Delete(l.Value, l.Value+next)
 	return first
+}
+
+// Pop removes the first n values of that name, whether they stand in one field or
+// in several, and tells how many there were. A field that loses all its values
+// goes as a whole; a comma with nothing in front of it counts for nothing.
+func (e *Edits) Pop(m *Message, name Name, n int) int {
+	popped := 0
+	for i := m.First(name); i >= 0 && popped < n; i = m.Next(i) {
+		l, at := m.Lines[i], m.Lines[i].Value
+		for at < l.ValueEnd && popped < n {
+			first, next := Split(m.Raw[at:l.ValueEnd])
+			if len(first) > 0 {
+				popped++
+			}
+			if at += next; next < 0 {
+				at = l.ValueEnd
+			}
+		}
+		if at < l.ValueEnd {
+			e.Delete(l.Value, at)
+		} else {
+			e.Delete(l.Start, l.End)
+		}
+	}
+	return popped
 }

@@ -4,7 +4,7 @@ package wire
 type Name uint8
 
 // The header fields that forwarding or observation may look at. The compact
-// forms (RFC 3261 7.3.3, RFC 6665 8.4) map to the same names.
+// forms (RFC 3261 7.3.3, RFC 6665 8.2.1) map to the same names.
 const (
 	Other Name = iota
 	Via
@@ -27,32 +27,54 @@ const (
 	names // how many there are
 )
 
-// canonical holds the spelling that rewatch writes itself, and the lower-case
-// form that names are compared with.
-var canonical = [names]string{
-	Via:               "via",
-	Route:             "route",
-	RecordRoute:       "record-route",
-	MaxForwards:       "max-forwards",
-	From:              "from",
-	To:                "to",
-	CallID:            "call-id",
-	CSeq:              "cseq",
-	Contact:           "contact",
-	ContentLength:     "content-length",
-	Event:             "event",
-	SubscriptionState: "subscription-state",
-	Expires:           "expires",
-	RetryAfter:        "retry-after",
-	ProxyRequire:      "proxy-require",
-	PAssertedIdentity: "p-asserted-identity",
+// spelled holds the spelling of the RFCs, which nearly every peer uses.
+var spelled = [names]string{
+	Via:               "Via",
+	Route:             "Route",
+	RecordRoute:       "Record-Route",
+	MaxForwards:       "Max-Forwards",
+	From:              "From",
+	To:                "To",
+	CallID:            "Call-ID",
+	CSeq:              "CSeq",
+	Contact:           "Contact",
+	ContentLength:     "Content-Length",
+	Event:             "Event",
+	SubscriptionState: "Subscription-State",
+	Expires:           "Expires",
+	RetryAfter:        "Retry-After",
+	ProxyRequire:      "Proxy-Require",
+	PAssertedIdentity: "P-Asserted-Identity",
 }
 
-// byLength lists the candidates of each name length, so that most names of no
-// interest are passed over by their length alone.
-var byLength = func() (t [32][]Name) {
+// String gives the name as the RFCs spell it.
+func (n Name) String() string {
+	if n == Other || n >= names {
+		return "Other"
+	}
+	return spelled[n]
+}
+
+// canonical holds the lower-case form, for the peers that spell otherwise.
+var canonical = func() (t [names]string) {
+	for n, s := range spelled {
+		b := []byte(s)
+		for i := range b {
+			b[i] = lower(b[i])
+		}
+		t[n] = string(b)
+	}
+	return t
+}()
+
+const maxName = len("P-Asserted-Identity")
+
+// candidates finds a name by its length and its last letter, which no two of
+// them share: one look tells most foreign names off, and one comparison the rest.
+var candidates = func() (t [maxName + 1][32]Name) {
 	for n := Other + 1; n < names; n++ {
-		t[len(canonical[n])] = append(t[len(canonical[n])], n)
+		s := canonical[n]
+		t[len(s)][s[len(s)-1]&31] = n
 	}
 	return t
 }()
@@ -66,35 +88,15 @@ var compact = [256]Name{
 
 // nameOf tells which header field b names.
 func nameOf(b []byte) Name {
-	if len(b) == 1 {
-		return compact[b[0]]
-	}
-	if len(b) >= len(byLength) {
+	if len(b) < 2 || len(b) > maxName {
+		if len(b) == 1 {
+			return compact[b[0]]
+		}
 		return Other
 	}
-	for _, n := range byLength[len(b)] {
-		if equalFold(b, canonical[n]) {
-			return n
-		}
+	n := candidates[len(b)][b[len(b)-1]&31]
+	if n == Other || string(b) == spelled[n] || EqualFold(b, canonical[n]) {
+		return n
 	}
 	return Other
 }
-
-// equalFold compares b with the lower-case ASCII text s.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != s[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// EqualFold compares b with the lower-case ASCII text s without regard to case.
-func EqualFold(b []byte, s string) bool { return equalFold(b, s) }

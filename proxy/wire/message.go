@@ -1,0 +1,107 @@
+package wire
+
+import "fmt"
+
+// Line is one header field: all of its physical lines, where it is folded.
+type Line struct {
+	Name Name
+	// Start is where the name begins, End behind the line's CRLF.
+	Start, End int
+	// Value and ValueEnd enclose the value without the white space around it. A
+	// line that is no header field at all has an empty one.
+	Value, ValueEnd int
+}
+
+// Message is a scanned message. It may be used again for the next Scan, which
+// then allocates nothing.
+type Message struct {
+	// Raw is the message as it came, cut behind its body.
+	Raw []byte
+	// Request tells a request from a response.
+	Request bool
+	// Method and URI are set for a request, Status and Reason for a response.
+	Method, URI []byte
+	Status      int
+	Reason      []byte
+	// Lines are the header fields in their order; Head is where the first begins,
+	// Body where the body does.
+	Lines      []Line
+	Head, Body int
+	// Length is the value of Content-Length, -1 if there is none.
+	Length int
+	// URIAt is the offset of URI in Raw.
+	URIAt int
+
+	first [names]int16 // index in Lines plus one
+	count [names]int16
+}
+
+// First gives the index in Lines of the first field of that name, -1 if there is none.
+func (m *Message) First(n Name) int { return int(m.first[n]) - 1 }
+
+// Count tells how many fields have that name. A field may hold several values.
+func (m *Message) Count(n Name) int { return int(m.count[n]) }
+
+// Next gives the index of the next field of the same name behind index i, or -1.
+func (m *Message) Next(i int) int {
+	for j := i + 1; j < len(m.Lines); j++ {
+		if m.Lines[j].Name == m.Lines[i].Name {
+			return j
+		}
+	}
+	return -1
+}
+
+// Value gives the value of the first field of that name.
+func (m *Message) Value(n Name) ([]byte, bool) {
+	i := m.First(n)
+	if i < 0 {
+		return nil, false
+	}
+	return m.At(i), true
+}
+
+// At gives the value of Lines[i].
+func (m *Message) At(i int) []byte { return m.Raw[m.Lines[i].Value:m.Lines[i].ValueEnd] }
+
+// CSeqValue splits the CSeq (RFC 3261 20.16), whose parts may be folded apart.
+func (m *Message) CSeqValue() (uint32, []byte, bool) {
+	v, ok := m.Value(CSeq)
+	if !ok {
+		return 0, nil, false
+	}
+	i := digits(v)
+	n, ok := Uint(v[:i])
+	if !ok || n > 1<<32-1 || i == len(v) || !isSpace(v[i]) {
+		return 0, nil, false
+	}
+	method := trimmed(v[i:])
+	if !isToken(method) {
+		return 0, nil, false
+	}
+	return uint32(n), method, true
+}
+
+// Number reads the value of a field that holds delta-seconds or the like; -1 if
+// it is absent or unreadable. Parameters and comments behind it are passed over;
+// what is greater than 1<<31-1 is given as that (RFC 4475 3.1.2.4 and 3.1.2.5).
+func (m *Message) Number(n Name) int {
+	v, ok := m.Value(n)
+	i := digits(v)
+	if !ok || i == 0 || (i < len(v) && !isSpace(v[i]) && v[i] != ';' && v[i] != '(') {
+		return -1
+	}
+	x, ok := Uint(v[:i])
+	if !ok {
+		return 1<<31 - 1
+	}
+	return int(min(x, 1<<31-1)) //nolint:gosec // bounded
+}
+
+// String shows the start line, for logs.
+func (m *Message) String() string {
+	if m.Request {
+		return fmt.Sprintf("%s %s", m.Method, m.URI)
+	}
+	return fmt.Sprintf("%d %s", m.Status, m.Reason)
+}

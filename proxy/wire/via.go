@@ -1,0 +1,81 @@
+package wire
+
+import "bytes"
+
+// ViaValue is one Via value taken apart (RFC 3261 20.42). Its slices alias the value.
+type ViaValue struct {
+	Transport []byte // "UDP"
+	Host      []byte
+	Port      int // 0: none
+	Params    []byte
+	Branch    []byte
+	Received  []byte
+	RPort     []byte
+	MAddr     []byte
+	// HasRPort: the rport parameter is there (RFC 3581), with or without value.
+	HasRPort bool
+	// ReceivedSpan and RPortSpan are where these parameters stand in the value,
+	// name and all, to be replaced. Each is empty if the parameter is absent.
+	ReceivedSpan, RPortSpan Span
+}
+
+// Span is a stretch of bytes by its offsets.
+type Span struct{ From, To int }
+
+// ParseVia takes one Via value apart, as split off by Split.
+func ParseVia(v []byte) (via ViaValue, ok bool) {
+	// SIP / 2.0 / UDP host : port ;params, with white space anywhere between.
+	protocol := bytes.IndexByte(v, '/')
+	if protocol < 0 || !EqualFold(trimmed(v[:protocol]), "sip") {
+		return via, false
+	}
+	version := bytes.IndexByte(v[protocol+1:], '/')
+	if version < 0 || !isToken(trimmed(v[protocol+1:protocol+1+version])) {
+		return via, false
+	}
+	from, _ := trim(v, protocol+1+version+1, len(v))
+	to := from
+	for to < len(v) && tokens[v[to]] {
+		to++
+	}
+	if to == from || to == len(v) || !isSpace(v[to]) {
+		return via, false
+	}
+	via.Transport = v[from:to]
+	end := len(v)
+	if semi := bytes.IndexByte(v[to:], ';'); semi >= 0 {
+		end = to + semi
+		via.Params = v[end:]
+	}
+	if via.Host, via.Port, ok = HostPort(v[to:end]); !ok {
+		return via, false
+	}
+	via.params(v, end)
+	return via, true
+}
+
+// params reads the parameters that routing a response needs, in one pass over
+// v[at:]. Of several with the same name the first counts.
+func (via *ViaValue) params(v []byte, at int) {
+	for {
+		from, eq, to := nextParam(v, at)
+		if from == to {
+			return
+		}
+		at = to
+		var value []byte
+		if eq < to {
+			value = trimmed(v[eq+1 : to])
+		}
+		switch key := trimmed(v[from:eq]); {
+		case via.Branch == nil && EqualFold(key, "branch"):
+			via.Branch = value
+		case via.ReceivedSpan.To == 0 && EqualFold(key, "received"):
+			via.Received, via.ReceivedSpan = value, Span{from, to}
+		case !via.HasRPort && EqualFold(key, "rport"):
+			via.RPort, via.HasRPort, via.RPortSpan = value, true, Span{from, to}
+		case via.MAddr == nil && EqualFold(key, "maddr"):
+			via.MAddr = value
+		}
+	}
+}
