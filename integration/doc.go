@@ -1,0 +1,22 @@
+// Package integration runs the built binary between real peers: Kamailio as the
+// IMS core and as the presence server, SIPp, baresip and linphonec as phones,
+// Alertmanager as the receiver of alarms. Where a case needs a peer that behaves
+// oddly to the byte, a scripted one on raw sockets plays it.
+//
+// The tests have the build tag integration, so that "go test ./..." stays quick
+// and needs nothing but Go:
+//
+//	docker/lab/install.sh
+//	go test -tags integration ./integration
+//
+// Every test has a /24 of 127.0.0.0/8 to itself and the same plan of it:
+//
+//	.20  core                       .40  presence server, port 5070
+//	.30  rewatch, core side         .50- phones
+//	.31  rewatch, server side       .60  receivers of alarms
+//
+// So tests run side by side without sharing a port, and an address in a trace
+// tells who it is. Nothing waits for a fixed time where a fact can be waited
+// for. When a test fails, the logs of all its processes and the SIP that the
+// scripted peers saw are kept in integration/out, by the name of the test.
+package integration
