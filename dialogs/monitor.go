@@ -2,7 +2,10 @@ package dialogs
 
 import (
 	"context"
+	"hash/maphash"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,52 +65,109 @@ type MonitorConfig struct {
 // Monitor knows who is subscribed to what and who is registered by which
 // S-CSCF. Its methods may be called from any goroutine.
 type Monitor struct {
-	cfg MonitorConfig
-	rec Recovery
-	log zerolog.Logger
+	cfg       MonitorConfig
+	allEvents bool
+	linger    time.Duration // 64*T1
+	noAnswer  string        // the ladder's note of a timeout
+
+	rec     Recovery
+	log     zerolog.Logger
+	metrics *monitorMetrics
+	seed    maphash.Seed
+
+	subs  [shards]subShard
+	users [shards]userShard
+
+	births     atomic.Uint64
+	records    atomic.Int64 // subscriptions in the slabs, of any phase
+	live       atomic.Int64 // those that are active
+	registered atomic.Int64
+	heads      atomic.Int64
+
+	sweeper sweeper
 }
 
 // NewMonitor makes a Monitor that offers what happens to rec. Start it for its
-// expiries to be noticed.
+// expiries to be noticed. A nil reg leaves the metrics unregistered.
 func NewMonitor(cfg MonitorConfig, rec Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
-	_ = reg
-	return &Monitor{cfg: cfg, rec: rec, log: log}
+	if cfg.MaxSubscriptions <= 0 {
+		cfg.MaxSubscriptions = 1_000_000
+	}
+	if cfg.T1 <= 0 {
+		cfg.T1 = 500 * time.Millisecond
+	}
+	if cfg.NotifyTimeout <= 0 {
+		cfg.NotifyTimeout = 28 * time.Second
+	}
+	m := &Monitor{
+		cfg:       cfg,
+		allEvents: len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*"),
+		linger:    64 * cfg.T1,
+		noAnswer:  "no response after " + cfg.NotifyTimeout.String(),
+		rec:       rec,
+		log:       log,
+		seed:      maphash.MakeSeed(),
+	}
+	for i := range m.subs {
+		m.subs[i].chains = make(map[uint64]uint32)
+		m.subs[i].waiting = make(map[uint32]waiting)
+		m.subs[i].heads = make(map[uint32][]byte)
+		m.users[i].byHash = make(map[uint64]uint32)
+		m.users[i].newest = make(map[uint64]newest)
+	}
+	m.metrics = newMonitorMetrics(m, reg)
+	return m
 }
 
-// Start begins the expiry sweeps; they end with ctx or with Shutdown.
-func (m *Monitor) Start(ctx context.Context) { _ = ctx }
+// Start begins the expiry sweeps; they end with ctx or with Shutdown. It is
+// called once.
+func (m *Monitor) Start(ctx context.Context) { m.sweeper.start(ctx, m.sweep) }
 
 // Shutdown ends the sweeps and waits for them, at most until ctx is done.
-func (m *Monitor) Shutdown(ctx context.Context) error { return ctx.Err() }
+func (m *Monitor) Shutdown(ctx context.Context) error { return m.sweeper.stop(ctx) }
 
-// Subscribe is told of a SUBSCRIBE before it is forwarded.
-func (m *Monitor) Subscribe(msg *Message) Ruling { _ = msg; return Ruling{} }
+// Totals counts the NOTIFYs that were judged: those with a 2xx and those that
+// failed. The share of failures over a time is the difference of two Totals.
+func (m *Monitor) Totals() (passed, failed uint64) {
+	for i := range m.subs {
+		sh := &m.subs[i]
+		sh.mu.Lock()
+		passed += sh.passed
+		failed += sh.failed
+		sh.mu.Unlock()
+	}
+	return passed, failed
+}
 
-// SubscribeDone is told of the final response to a SUBSCRIBE of the core.
-func (m *Monitor) SubscribeDone(msg *Message) { _ = msg }
+// shardNumber takes the high bits of a hash; the maps use the low ones.
+func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
 
-// Notify is told of a NOTIFY from the server, once per transaction, before it is
-// forwarded.
-func (m *Monitor) Notify(msg *Message) (Ref, Ruling) { _ = msg; return 0, Ruling{} }
+func (m *Monitor) subShard(hash uint64) *subShard   { return &m.subs[shardNumber(hash)] }
+func (m *Monitor) userShard(hash uint64) *userShard { return &m.users[shardNumber(hash)] }
 
-// NotifyDone is told how the transaction of a NOTIFY ended, and asked what the
-// server is to be answered.
-func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict { _, _ = ref, o; return Verdict{Relay: true} }
+// recovers says whether an event package is one of REWATCH_EVENTS. A NOTIFY
+// without Event belongs to no package.
+func (m *Monitor) recovers(pkg []byte) bool {
+	if len(pkg) == 0 || m.allEvents {
+		return len(pkg) > 0
+	}
+	for _, event := range m.cfg.Events {
+		if event == string(pkg) {
+			return true
+		}
+	}
+	return false
+}
 
-// Register is told of a third-party REGISTER before it is forwarded.
-func (m *Monitor) Register(msg *Message) Ruling { _ = msg; return Ruling{} }
+// refused says whether a user is banned, and the ban is to be felt.
+func (m *Monitor) refused(aor string, at time.Time) bool {
+	return m.rec.Banned(aor, at) && !m.cfg.DryRun
+}
 
-// RegisterDone is told of the final response to a third-party REGISTER.
-func (m *Monitor) RegisterDone(msg *Message) { _ = msg }
-
-// User implements Directory.
-func (m *Monitor) User(aor string) User { return User{AOR: aor} }
-
-// SignedOut implements Directory.
-func (m *Monitor) SignedOut(aor string, at time.Time) { _, _ = aor, at }
-
-// Termination implements Directory.
-func (m *Monitor) Termination(aor, callID, event string) (TerminateJob, bool) {
-	_, _, _ = aor, callID, event
-	return TerminateJob{}, false
+// instant is the time of a message; of one that tells none, now.
+func instant(at time.Time) time.Time {
+	if at.IsZero() {
+		return time.Now()
+	}
+	return at
 }

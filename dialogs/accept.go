@@ -1,0 +1,149 @@
+package dialogs
+
+import (
+	"time"
+
+	"rewatch/policy"
+)
+
+// SubscribeDone is told of the final response to a SUBSCRIBE of the core.
+func (m *Monitor) SubscribeDone(msg *Message) {
+	if msg.Status < 200 || len(msg.CallID) == 0 {
+		return
+	}
+	at := instant(msg.At)
+	hash := m.hashBytes(msg.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.answered(hash, msg)
+	if slot == 0 {
+		sh.mu.Unlock()
+		return
+	}
+	if msg.Status > 299 {
+		m.rejected(sh, slot, msg, at) // unlocks
+		return
+	}
+	if s := sh.subs.at(slot); s.notifierTag() != string(msg.ToTag) {
+		if slot = m.adopt(sh, slot, msg.ToTag); slot == 0 {
+			sh.mu.Unlock()
+			return
+		}
+	}
+	m.accepted(sh, slot, msg, at) // unlocks
+}
+
+// answered finds the subscription whose SUBSCRIBE this response answers. A
+// response names no event, but in one dialog no two requests share a CSeq. The
+// dialog of the To tag is preferred; else, after an initial SUBSCRIBE, one that
+// waits for its tag; else any other fork.
+func (sh *subShard) answered(hash uint64, msg *Message) (found uint32) {
+	best := 0
+	for slot := sh.chains[hash]; slot != 0; {
+		s := sh.subs.at(slot)
+		if s.subscribeCSeq == msg.CSeq && s.callID() == string(msg.CallID) && s.watcherTag() == string(msg.FromTag) {
+			rank := 0
+			switch tag := s.notifierTag(); {
+			case tag == string(msg.ToTag):
+				rank = 3
+			case tag == "":
+				rank = 2
+			case s.initial:
+				rank = 1
+			}
+			if rank > best {
+				best, found = rank, slot
+			}
+		}
+		slot = s.next
+	}
+	return found
+}
+
+// adopt gives the dialog of a notifier tag that is new. The first one fills the
+// place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
+func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
+	s := sh.subs.at(slot)
+	if len(tag) == 0 || len(tag) > maxTag || !isPlain(tag) {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return 0
+	}
+	if s.notifierTag() == "" {
+		s.replace(textNotifierTag, tag)
+		return slot
+	}
+	fork := subscription{
+		text: s.text, ends: s.ends, label: s.label, triple: s.triple,
+		initial: s.initial, birth: s.birth, subscribeCSeq: s.subscribeCSeq, asked: s.asked,
+		fetch: s.fetch, expires: s.expires, until: s.until,
+	}
+	if fork.fetch {
+		fork.phase = ending
+	}
+	fork.replace(textNotifierTag, tag)
+	return m.add(sh, fork, s.hash, &Message{Side: Server})
+}
+
+// accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
+func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time) {
+	s := sh.subs.at(slot)
+	granted := min(msg.Expires, maxSeconds)
+	if granted < 0 {
+		granted = int(s.asked)
+	}
+	if granted < 0 {
+		granted = assumedExpires
+	}
+	wanted := s.asked != 0 && s.phase != dead
+	announce := false
+	switch {
+	case wanted && granted > 0:
+		m.confirm(s)
+		s.lasts(at.UnixNano(), granted, m.linger)
+		announce = s.announce()
+	case wanted:
+		m.end(s, at) // the server grants nothing
+	}
+	left := !wanted && !s.fetch && s.phase == ending
+	c := *s
+	sh.mu.Unlock()
+
+	watcher := c.watcher()
+	if !m.rec.Interested(watcher) {
+		return
+	}
+	m.traceResponse(watcher, at, "server", "core", msg.Status, msg.Reason)
+	if announce {
+		m.rec.Offer(watcher, policy.Event{Kind: policy.Subscribed, At: at, Sub: c.broken()})
+	}
+	if left {
+		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	}
+}
+
+// announce says, once, that the Engine has to hear of a new subscription.
+func (s *subscription) announce() bool {
+	if s.announced || !s.initial || s.phase != active {
+		return false
+	}
+	s.announced = true
+	return true
+}
+
+// rejected is another final response to a SUBSCRIBE; it gives the lock of sh
+// free.
+func (m *Monitor) rejected(sh *subShard, slot uint32, msg *Message, at time.Time) {
+	s := sh.subs.at(slot)
+	c := *s
+	if s.phase == requested || endsRefresh(msg.Status) && s.phase != dead {
+		m.remove(sh, slot)
+	}
+	sh.mu.Unlock()
+	if !m.rec.Interested(c.watcher()) {
+		return
+	}
+	m.traceResponse(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
+	if c.phase == ending && !c.fetch && endsRefresh(msg.Status) {
+		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	}
+}

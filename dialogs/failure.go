@@ -1,0 +1,237 @@
+package dialogs
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"rewatch/policy"
+)
+
+// waiting is a temporary failure: it becomes one for good at its deadline,
+// unless a NOTIFY of the subscription succeeds before.
+type waiting struct {
+	deadline int64
+	outcome  Outcome // without Head, with a Reason of its own
+	head     []byte
+}
+
+// Bounds of the heads kept for Termination. In an outage there are more failed
+// NOTIFYs than anybody will terminate.
+const (
+	maxHead  = 8 << 10
+	maxHeads = 8192
+)
+
+const goneText = "481 " + goneReason
+
+// wait begins the wait after a temporary failure. A further one changes
+// nothing: the first is the one whose watcher has been waiting longest.
+func (m *Monitor) wait(sh *subShard, slot uint32, o *Outcome) {
+	s := sh.subs.at(slot)
+	if s.waiting {
+		return
+	}
+	s.waiting = true
+	w := waiting{
+		deadline: instant(o.At).Add(o.retry() + m.linger).UnixNano(),
+		outcome:  *o,
+	}
+	w.outcome.Head = nil
+	w.outcome.Reason = []byte(printable(o.Reason, maxCause))
+	if m.cfg.SignalNotify && len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards {
+		w.head = bytes.Clone(o.Head)
+	}
+	sh.waiting[slot] = w
+}
+
+// gaveOut is the end of such a wait; the lock of sh is held, and what it gives
+// is called without. Nobody awaits an answer any more, but the next NOTIFY
+// finds the dialog dead.
+func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
+	s := sh.subs.at(slot)
+	w := sh.waiting[slot]
+	s.waiting = false
+	delete(sh.waiting, slot)
+	if s.over(at.UnixNano()) || s.phase == dead || m.superseded(s) {
+		return nil
+	}
+	o := w.outcome
+	o.At, o.Head = at, w.head
+	m.strike(sh, slot, &o)
+	c := *s
+	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
+	return func() { m.announceFailure(c, o, "") }
+}
+
+// fail declares a NOTIFY failed; it gives the lock of sh free.
+func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
+	s := sh.subs.at(slot)
+	if s.waiting {
+		s.waiting = false
+		delete(sh.waiting, slot)
+	}
+	m.strike(sh, slot, &o)
+	sh.failed++
+	c := *s
+	sh.mu.Unlock()
+	m.metrics.failed[c.label].Inc()
+	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
+
+	v, said := m.answer(&o)
+	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
+	v.Then = func() { m.announceFailure(c, o, said) }
+	return v
+}
+
+// strike marks the subscription of a failed NOTIFY. Where the server decides
+// for itself (passthrough) its dialog is dead only if the response says so.
+func (m *Monitor) strike(sh *subShard, slot uint32, o *Outcome) {
+	s := sh.subs.at(slot)
+	s.failed, s.failedCSeq = true, o.CSeq
+	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || o.killsDialog()) {
+		m.leave(s)
+		s.phase = dead
+	}
+	if m.cfg.SignalNotify && !o.killsDialog() {
+		m.keepHead(sh, slot, o.Head)
+	}
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.toFront(s.node)
+	us.mu.Unlock()
+}
+
+// answer is what the server gets after a failure, and how the ladder shows it.
+func (m *Monitor) answer(o *Outcome) (v Verdict, said string) {
+	switch {
+	case m.cfg.DryRun, m.cfg.Answer == AnswerPassthrough:
+		return asItCame(o), ""
+	case m.cfg.Answer == AnswerSilent:
+		return Verdict{}, ""
+	case o.Kind == Responded && o.Status == goneStatus:
+		return Verdict{Relay: true}, goneText
+	default:
+		return Verdict{Status: goneStatus, Reason: goneReason}, goneText
+	}
+}
+
+// announceFailure tells the Engine of a failure, and the ladder how it came.
+func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
+	watcher, at := s.watcher(), instant(o.At)
+	sub := s.broken()
+	sub.Cause = o.cause()
+	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
+		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
+	m.rec.Offer(watcher, policy.Event{
+		Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,
+	})
+	m.traceNotify(&s, &o)
+	switch o.Kind {
+	case TimedOut:
+		m.trace(watcher, at, "rewatch", "rewatch", m.noAnswer)
+	case Unreachable:
+		m.trace(watcher, at, "rewatch", "rewatch", "next hop unreachable")
+	case Responded:
+		m.trace(watcher, at, "core", "rewatch", sub.Cause)
+		if said == "" && m.cfg.Answer != AnswerSilent {
+			said = sub.Cause
+		}
+	}
+	if said != "" {
+		m.trace(watcher, at, "rewatch", "server", said)
+	}
+}
+
+// late is a final response after the verdict: a 2xx calls the recovery off.
+// The server keeps to what it was told; one that was told nothing may still
+// take the response.
+func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
+	s := sh.subs.at(slot)
+	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
+	if !o.ok() || !s.failed {
+		sh.mu.Unlock()
+		return Verdict{Relay: !told}
+	}
+	s.failed = false
+	if s.headKept {
+		m.dropHead(sh, slot, s)
+	}
+	if s.phase == dead && !told && !s.taken {
+		s.phase = requested
+		m.confirm(s)
+	}
+	c := *s
+	sh.mu.Unlock()
+	m.metrics.late.Inc()
+	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken()})
+	m.trace(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+	return Verdict{Relay: !told}
+}
+
+// Termination implements Directory. After it the CSeqs of rewatch and of the
+// server would go apart, so the server's further NOTIFYs get 481.
+func (m *Monitor) Termination(aor, callID, event string) (TerminateJob, bool) {
+	hash := m.hashBytes([]byte(callID))
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot := sh.first(hash, func(s *subscription) bool {
+		return s.headKept && s.callID() == callID && s.event() == event && s.watcher() == aor
+	})
+	if slot == 0 {
+		return TerminateJob{}, false
+	}
+	s := sh.subs.at(slot)
+	job := TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
+	m.dropHead(sh, slot, s)
+	if !m.cfg.DryRun {
+		m.leave(s)
+		s.phase, s.taken = dead, true
+	}
+	return job, true
+}
+
+func (m *Monitor) keepHead(sh *subShard, slot uint32, head []byte) {
+	s := sh.subs.at(slot)
+	if len(head) == 0 || len(head) > maxHead {
+		return
+	}
+	if !s.headKept {
+		if m.heads.Add(1) > maxHeads {
+			m.heads.Add(-1)
+			return
+		}
+		s.headKept = true
+	}
+	sh.heads[slot] = bytes.Clone(head)
+}
+
+func (m *Monitor) dropHead(sh *subShard, slot uint32, s *subscription) {
+	s.headKept = false
+	delete(sh.heads, slot)
+	m.heads.Add(-1)
+}
+
+// maxCause bounds the reason phrase that is shown to people.
+const maxCause = 64
+
+// cause is how the failure is told to people.
+func (o *Outcome) cause() string {
+	switch o.Kind {
+	case TimedOut:
+		return "408 Request Timeout"
+	case Unreachable:
+		return "503 Service Unavailable"
+	default:
+		return statusText(o.Status, o.Reason)
+	}
+}
+
+func statusText(status int, reason []byte) string {
+	text := strconv.Itoa(status)
+	if r := printable(reason, maxCause); r != "" {
+		text += " " + r
+	}
+	return text
+}

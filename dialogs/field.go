@@ -1,0 +1,178 @@
+package dialogs
+
+import (
+	"bytes"
+	"strings"
+)
+
+// This file reads the few header values that the Monitor looks into. All
+// results are slices of the input, so nothing here allocates.
+
+// parseEvent gives the package and the id parameter of an Event header. They
+// are compared byte by byte (RFC 6665 8.2.1). What is not a token is no package.
+func parseEvent(h []byte) (pkg, id []byte) {
+	pkg, params, _ := bytes.Cut(h, []byte{';'})
+	pkg = bytes.TrimSpace(pkg)
+	if !isToken(pkg) {
+		return nil, nil
+	}
+	if id = parameter(params, "id"); !isToken(id) {
+		id = nil
+	}
+	return pkg, id
+}
+
+// eventIs says whether a stored event ("presence;id=7") is this package and id.
+func eventIs(event string, pkg, id []byte) bool {
+	if len(id) == 0 {
+		return event == string(pkg)
+	}
+	return len(event) == len(pkg)+len(idParam)+len(id) &&
+		event[:len(pkg)] == string(pkg) &&
+		event[len(pkg):len(pkg)+len(idParam)] == idParam &&
+		event[len(pkg)+len(idParam):] == string(id)
+}
+
+const idParam = ";id="
+
+// state is a Subscription-State header: whether it says that the subscription
+// is over, and its expires parameter (-1: absent).
+type state struct {
+	terminated bool
+	expires    int
+}
+
+// parseState tolerates a header that is missing, as some servers leave it out.
+func parseState(h []byte) state {
+	value, params, _ := bytes.Cut(h, []byte{';'})
+	if equalFold(bytes.TrimSpace(value), "terminated") {
+		return state{terminated: true, expires: -1}
+	}
+	return state{expires: seconds(parameter(params, "expires"))}
+}
+
+// addrSpec gives the URI of one name-addr or addr-spec.
+func addrSpec(value []byte) []byte {
+	i := 0
+	for i < len(value) && value[i] != '<' {
+		if value[i] == '"' {
+			i = skipQuoted(value, i)
+			continue
+		}
+		i++
+	}
+	if i < len(value) {
+		uri, _, _ := bytes.Cut(value[i+1:], []byte{'>'})
+		return bytes.TrimSpace(uri)
+	}
+	// Without brackets the parameters belong to the header (RFC 3261 20).
+	uri, _, _ := bytes.Cut(value, []byte{';'})
+	return bytes.TrimSpace(uri)
+}
+
+// nextValue splits the first value off a comma-separated list of addresses.
+func nextValue(list []byte) (value, rest []byte) {
+	bracket := false
+	for i := 0; i < len(list); {
+		switch c := list[i]; {
+		case c == '"' && !bracket:
+			i = skipQuoted(list, i)
+			continue
+		case c == '<':
+			bracket = true
+		case c == '>':
+			bracket = false
+		case c == ',' && !bracket:
+			return list[:i], list[i+1:]
+		}
+		i++
+	}
+	return list, nil
+}
+
+// skipQuoted gives the index after the quoted string that begins at i.
+func skipQuoted(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// parameter gives the value of one of ";"-separated parameters.
+func parameter(params []byte, name string) []byte {
+	for len(params) > 0 {
+		var p []byte
+		p, params, _ = bytes.Cut(params, []byte{';'})
+		key, value, _ := bytes.Cut(p, []byte{'='})
+		if equalFold(bytes.TrimSpace(key), name) {
+			return bytes.TrimSpace(value)
+		}
+	}
+	return nil
+}
+
+// hasFlag says whether a parameter stands anywhere after the first ";", with or
+// without a value, in the URI or behind it.
+func hasFlag(value []byte, name string) bool {
+	for {
+		i := bytes.IndexByte(value, ';')
+		if i < 0 {
+			return false
+		}
+		value = value[i+1:]
+		n := 0
+		for n < len(value) && isAlnum(value[n]) {
+			n++
+		}
+		if equalFold(value[:n], name) {
+			return true
+		}
+	}
+}
+
+// maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
+const maxSeconds = 1 << 31
+
+// seconds reads delta-seconds; -1 if there are none.
+func seconds(b []byte) int {
+	if len(b) == 0 || !all(b, isDigit) {
+		return -1
+	}
+	n := 0
+	for _, c := range b {
+		if n = n*10 + int(c-'0'); n > maxSeconds {
+			return maxSeconds
+		}
+	}
+	return n
+}
+
+// equalFold compares with a lower-case ASCII word.
+func equalFold(b []byte, word string) bool {
+	if len(b) != len(word) {
+		return false
+	}
+	for i, c := range b {
+		if lower(c) != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isToken(b []byte) bool {
+	return len(b) > 0 && all(b, func(c byte) bool {
+		return isAlnum(c) || strings.IndexByte("-.!%*_+`'~", c) >= 0
+	})
+}
+
+// isPlain says whether b is printable ASCII without spaces, as every Call-ID,
+// tag and URI is.
+func isPlain(b []byte) bool {
+	return all(b, func(c byte) bool { return c > ' ' && c < 0x7f })
+}

@@ -1,0 +1,275 @@
+package dialogs
+
+import (
+	"bytes"
+	"time"
+
+	"rewatch/policy"
+)
+
+// Notify is told of a NOTIFY from the server, once per transaction, before it
+// is forwarded. The way of a known subscription takes one lock and allocates
+// nothing.
+func (m *Monitor) Notify(msg *Message) (Ref, Ruling) {
+	id := notifyID(msg)
+	if msg.Side != Server || !m.recovers(id.Package) {
+		m.metrics.ignore(labelOf(id.Package), ignoredPackage)
+		return 0, Ruling{}
+	}
+	at := instant(msg.At)
+	now := parseState(msg.SubscriptionState)
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.find(hash, &id)
+	if slot == 0 {
+		return m.notifyUnknown(sh, hash, msg, &id, now, at) // unlocks
+	}
+	s := sh.subs.at(slot)
+	if s.phase == dead {
+		label, taken := s.label, s.taken
+		sh.mu.Unlock()
+		m.metrics.ignore(label, ignoredDead)
+		return 0, m.gone(taken)
+	}
+	if s.phase == requested {
+		m.confirm(s) // by a refresh whose 2xx is still under way
+	}
+	m.notified(s, msg.CSeq, now, at)
+	ref := makeRef(shardNumber(hash), slot, s.generation)
+	sh.mu.Unlock()
+	return ref, Ruling{}
+}
+
+// gone is the answer to a NOTIFY in a dead dialog, should the server have kept
+// it. One that rewatch has itself ended with a NOTIFY cannot go on even where
+// the server is to see nothing but silence.
+func (m *Monitor) gone(taken bool) Ruling {
+	if m.cfg.Answer == AnswerSilent && !taken {
+		return Ruling{Silent: true}
+	}
+	return Ruling{Status: goneStatus, Reason: goneReason}
+}
+
+// notified notes that a NOTIFY passes.
+func (m *Monitor) notified(s *subscription, cseq uint32, now state, at time.Time) {
+	s.sent = at.UnixNano()
+	s.notifyCSeq = cseq
+	switch {
+	case now.terminated:
+		// It ends when this transaction does (RFC 6665 4.4.1).
+		m.end(s, at)
+		s.terminated, s.terminatedCSeq = true, cseq
+	case s.phase != active:
+	case now.expires >= 0:
+		s.lasts(s.sent, now.expires, m.linger)
+	case s.expires == 0:
+		s.lasts(s.sent, assumedExpires, m.linger)
+	}
+}
+
+// notifyUnknown makes the dialog of a NOTIFY that comes before the 2xx to its
+// SUBSCRIBE, or from a fork, or that is older than this process. It gives the
+// lock of sh free.
+func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *Message, id *ID, now state, at time.Time) (Ref, Ruling) {
+	slot := m.makeDialog(sh, hash, msg, id)
+	if slot == 0 {
+		sh.mu.Unlock()
+		m.metrics.ignore(labelOf(id.Package), ignoredUntracked)
+		return 0, Ruling{}
+	}
+	s := sh.subs.at(slot)
+	if s.phase == requested && !now.terminated {
+		m.confirm(s)
+	}
+	if s.expires == 0 && s.asked > 0 {
+		s.lasts(at.UnixNano(), int(s.asked), m.linger)
+	}
+	m.notified(s, msg.CSeq, now, at)
+	announce := s.announce()
+	c := *s
+	ref := makeRef(shardNumber(hash), slot, s.generation)
+	sh.mu.Unlock()
+	if announce && m.rec.Interested(c.watcher()) {
+		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: c.broken()})
+	}
+	return ref, Ruling{}
+}
+
+// makeDialog finds the SUBSCRIBE of an unknown dialog, or a fork of it, or else
+// takes the NOTIFY's word: it alone tells who watches what (To, From, Event).
+func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) uint32 {
+	if why := id.check(); why != tracked {
+		m.metrics.untracked[why].Inc()
+		return 0
+	}
+	if len(id.NotifierTag) == 0 {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return 0
+	}
+	fork := sh.first(hash, func(s *subscription) bool { return s.notifierTag() == "" && s.sameDialogs(id) })
+	if fork == 0 {
+		fork = sh.first(hash, func(s *subscription) bool { return s.initial && s.sameDialogs(id) })
+	}
+	if fork != 0 {
+		return m.adopt(sh, fork, id.NotifierTag)
+	}
+	watcher, ok := CanonicalAOR(msg.ToURI)
+	if !ok {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return 0
+	}
+	s, ok := m.describe(id, watcher, msg.FromURI, msg.RequestURI)
+	if !ok {
+		return 0
+	}
+	s.announced = true
+	return m.add(sh, s, hash, msg)
+}
+
+// NotifyDone is told how the transaction of a NOTIFY ended, and says what the
+// server is to be answered. A 2xx takes one lock and allocates nothing.
+func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
+	m.routing(&o)
+	if ref == 0 {
+		return asItCame(&o) // counted when it passed
+	}
+	sh := &m.subs[ref.shard()]
+	sh.mu.Lock()
+	s, slot := sh.lookup(ref)
+	if s == nil {
+		sh.mu.Unlock()
+		if !o.Late {
+			m.metrics.ignore(0, ignoredStale)
+		}
+		return asItCame(&o)
+	}
+	m.observe(s, &o)
+	switch {
+	case o.Late:
+		return m.late(sh, slot, o) // these unlock
+	case s.terminated && s.terminatedCSeq == o.CSeq:
+		return m.completed(sh, slot, o)
+	case o.ok():
+		return m.passed(sh, slot, o)
+	default:
+		return m.unsuccessful(sh, slot, o)
+	}
+}
+
+// asItCame relays a response, and leaves a server that got none to its timer: a
+// proxy never answers 408 (RFC 4320 4.2).
+func asItCame(o *Outcome) Verdict { return Verdict{Relay: o.Kind == Responded} }
+
+// observe measures the NOTIFY, if it is the subscription's last one.
+func (m *Monitor) observe(s *subscription, o *Outcome) {
+	if !o.Late && s.sent != 0 && s.notifyCSeq == o.CSeq {
+		m.metrics.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
+	}
+}
+
+// routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
+func (m *Monitor) routing(o *Outcome) {
+	if m.cfg.RoutingFault != nil && o.row().routing {
+		m.cfg.RoutingFault(o.Hop, o.Status)
+	}
+}
+
+// passed is a 2xx.
+func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
+	s := sh.subs.at(slot)
+	if s.waiting {
+		s.waiting = false
+		delete(sh.waiting, slot)
+	}
+	if s.phase == active {
+		s.failed = false
+		if s.headKept {
+			m.dropHead(sh, slot, s)
+		}
+	}
+	sh.passed++
+	c := *s
+	sh.mu.Unlock()
+	m.metrics.ok[c.label].Inc()
+	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+	if m.rec.Interested(c.watcher()) && c.phase == active {
+		m.tell(c, policy.NotifyOK, o)
+	}
+	return Verdict{Relay: true}
+}
+
+// tell offers an event of a subscription, and the NOTIFY to the ladder.
+func (m *Monitor) tell(s subscription, kind policy.EventKind, o Outcome) {
+	m.rec.Offer(s.watcher(), policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken()})
+	m.traceNotify(&s, &o)
+	m.traceResponse(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
+}
+
+// completed is the end of a terminated NOTIFY, and with it of the subscription.
+func (m *Monitor) completed(sh *subShard, slot uint32, o Outcome) Verdict {
+	c := *sh.subs.at(slot)
+	m.remove(sh, slot)
+	if o.ok() {
+		sh.passed++
+	}
+	sh.mu.Unlock()
+	if o.ok() {
+		m.metrics.ok[c.label].Inc()
+	} else {
+		m.metrics.ignore(c.label, ignoredEnded)
+	}
+	if !c.fetch && m.rec.Interested(c.watcher()) {
+		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: instant(o.At), Sub: c.broken()})
+	}
+	return asItCame(&o)
+}
+
+// unsuccessful weighs what is not a 2xx with the state of the subscription.
+func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o Outcome) Verdict {
+	s := sh.subs.at(slot)
+	w := o.worth(m.cfg.FailureRFC)
+	var why ignored
+	switch {
+	case s.over(instant(o.At).UnixNano()):
+		why = ignoredEnded
+	case s.phase == dead:
+		// It was open when another one failed. The server hears the same again.
+		label := s.label
+		sh.mu.Unlock()
+		m.metrics.ignore(label, ignoredDead)
+		v, _ := m.answer(&o)
+		return v
+	case w == worthChallenge:
+		why = ignoredChallenge
+	case o.Kind == Responded && o.Status == goneStatus && m.superseded(s):
+		// The client has started anew and has forgotten this one.
+		why = ignoredSuperseded
+		m.end(s, instant(o.At))
+	case w == worthWaiting:
+		why = ignoredTemporary
+		m.wait(sh, slot, &o)
+	case w == worthLittle:
+		why = ignoredTransaction
+	default:
+		return m.fail(sh, slot, o)
+	}
+	label := s.label
+	sh.mu.Unlock()
+	m.metrics.ignore(label, why)
+	return asItCame(&o)
+}
+
+// printable bounds text of a peer for a MESSAGE, a log or a ladder.
+func printable(b []byte, limit int) string {
+	out := make([]byte, 0, min(len(b), limit))
+	for _, c := range bytes.TrimSpace(b) {
+		if len(out) == limit {
+			break
+		}
+		if c >= ' ' && c < 0x7f {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}

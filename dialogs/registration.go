@@ -1,0 +1,159 @@
+package dialogs
+
+import (
+	"bytes"
+	"time"
+
+	"rewatch/policy"
+)
+
+// registration is what the third-party REGISTERs of a user's S-CSCF have told
+// (TS 24.229 5.4.1.7). The zero value is no registration.
+type registration struct {
+	scscf     string // Contact URI
+	until     int64  // unix nanoseconds; 0: none
+	request   uint64 // hash of Call-ID and CSeq of the last REGISTER
+	atServer  bool   // the server accepted it
+	emergency bool
+}
+
+func (r *registration) known() bool { return r.until != 0 }
+
+// Register is told of a third-party REGISTER before it is forwarded. It is
+// believed at once: the S-CSCF states a fact, whatever the server makes of it.
+func (m *Monitor) Register(msg *Message) Ruling {
+	if msg.Side == Server {
+		return Ruling{}
+	}
+	aor, ok := CanonicalAOR(msg.ToURI)
+	if !ok {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return Ruling{}
+	}
+	at := instant(msg.At)
+	expires := registerExpires(msg)
+	if expires == 0 {
+		// Also the echo of our own de-REGISTER, which starts nothing.
+		m.endRegistration(aor)
+		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+		return Ruling{}
+	}
+	if m.refused(aor, at) {
+		return Ruling{Status: 403, Reason: "Forbidden"}
+	}
+	if expires < 0 {
+		expires = assumedExpires
+	}
+	lapsed, began := m.beginRegistration(aor, msg, at, expires)
+	if lapsed {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+	}
+	if began {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Registered, At: at})
+	}
+	return Ruling{}
+}
+
+// RegisterDone is told of the final response to a third-party REGISTER.
+func (m *Monitor) RegisterDone(msg *Message) {
+	if msg.Status < 200 || msg.Status > 299 {
+		return // the server keeps what it had
+	}
+	aor, ok := CanonicalAOR(msg.ToURI)
+	if !ok {
+		return
+	}
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	slot := us.find(hash, aor)
+	if slot == 0 {
+		return
+	}
+	r := &us.users.at(slot).registration
+	if !r.known() || r.request != m.requestHash(msg) {
+		return // the answer to an older REGISTER, or to the last one
+	}
+	r.atServer = true
+	if expires := registerExpires(msg); expires > 0 {
+		r.until = min(r.until, instant(msg.At).Add(time.Duration(expires)*time.Second).UnixNano())
+	}
+}
+
+// SignedOut implements Directory.
+func (m *Monitor) SignedOut(aor string, _ time.Time) { m.endRegistration(aor) }
+
+// beginRegistration notes a REGISTER. lapsed: an earlier period had ended by
+// itself; began: this one is new.
+func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expires int) (lapsed, began bool) {
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	slot := us.find(hash, aor)
+	known := slot != 0 && us.users.at(slot).registration.known()
+	if !known {
+		if m.registered.Add(1) > int64(m.cfg.MaxSubscriptions) {
+			m.registered.Add(-1)
+			m.metrics.untracked[untrackedFull].Inc()
+			return false, false
+		}
+		slot = us.need(hash, aor)
+	}
+	r := &us.users.at(slot).registration
+	if lapsed = known && r.until <= at.UnixNano(); lapsed {
+		r.atServer = false
+	}
+	if contact := addrSpec(msg.Contact); len(contact) <= maxURI && isPlain(contact) && r.scscf != string(contact) {
+		r.scscf = string(contact)
+	}
+	r.emergency = hasFlag(msg.Contact, "sos")
+	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
+	r.request = m.requestHash(msg)
+	return lapsed, !known || lapsed
+}
+
+func (m *Monitor) endRegistration(aor string) {
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if slot := us.find(hash, aor); slot != 0 {
+		m.clearRegistration(us, slot)
+	}
+}
+
+// clearRegistration ends the period of a user; the lock of us is held.
+func (m *Monitor) clearRegistration(us *userShard, slot uint32) {
+	u := us.users.at(slot)
+	if !u.registration.known() {
+		return
+	}
+	u.registration = registration{}
+	m.registered.Add(-1)
+	us.forget(slot)
+}
+
+// registerExpires is the length that a REGISTER or its 2xx gives: the
+// parameter of the Contact, else the header (RFC 3261 10.2.1.1).
+func registerExpires(msg *Message) int {
+	if bytes.Equal(bytes.TrimSpace(msg.Contact), []byte{'*'}) {
+		return 0
+	}
+	params := msg.Contact
+	if i := bytes.LastIndexByte(params, '>'); i >= 0 {
+		params = params[i+1:]
+	}
+	if _, after, ok := bytes.Cut(params, []byte{';'}); ok {
+		if n := seconds(parameter(after, "expires")); n >= 0 {
+			return n
+		}
+	}
+	return min(msg.Expires, maxSeconds)
+}
+
+// requestHash tells one REGISTER from another.
+func (m *Monitor) requestHash(msg *Message) uint64 {
+	return m.hashBytes(msg.CallID) + uint64(msg.CSeq)
+}

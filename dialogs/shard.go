@@ -1,0 +1,109 @@
+package dialogs
+
+import "sync"
+
+// subShard has the subscriptions of some of the Call-IDs.
+type subShard struct {
+	mu sync.Mutex
+	// chains leads from the hash of a Call-ID to the first of its
+	// subscriptions; the map and the slots have no pointers but one string each.
+	chains map[uint64]uint32
+	subs   slab[subscription]
+	// waiting and heads are what few subscriptions have, by slot.
+	waiting map[uint32]waiting
+	heads   map[uint32][]byte
+	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
+	passed, failed uint64
+
+	_ [40]byte // a cache line of its own
+}
+
+// maxChain bounds the subscriptions of one Call-ID: forks times packages. A
+// peer that gives all its dialogs one Call-ID must not make a shard slow.
+const maxChain = 64
+
+// find gives the slot of exactly this ID, or 0.
+func (sh *subShard) find(hash uint64, id *ID) uint32 {
+	for slot := sh.chains[hash]; slot != 0; {
+		s := sh.subs.at(slot)
+		if s.notifierTag() == string(id.NotifierTag) && s.sameDialogs(id) {
+			return slot
+		}
+		slot = s.next
+	}
+	return 0
+}
+
+// first gives the first slot of a Call-ID that fits, or 0.
+func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
+	for slot := sh.chains[hash]; slot != 0; {
+		s := sh.subs.at(slot)
+		if fits(s) {
+			return slot
+		}
+		slot = s.next
+	}
+	return 0
+}
+
+// lookup gives the subscription of a Ref, or nil if it is gone.
+func (sh *subShard) lookup(ref Ref) (*subscription, uint32) {
+	slot := ref.slot()
+	if slot == 0 || slot > sh.subs.used {
+		return nil, 0
+	}
+	s := sh.subs.at(slot)
+	if !s.used || s.generation != ref.generation() {
+		return nil, 0
+	}
+	return s, slot
+}
+
+// put links a new subscription into its chain. Its slot has a generation that
+// no earlier one had.
+func (sh *subShard) put(s subscription) (uint32, untracked) {
+	length := 0
+	for slot := sh.chains[s.hash]; slot != 0; slot = sh.subs.at(slot).next {
+		length++
+	}
+	if length >= maxChain {
+		return 0, untrackedForks
+	}
+	if sh.subs.used == maxSlots-1 && len(sh.subs.free) == 0 {
+		return 0, untrackedFull
+	}
+	slot := sh.subs.take()
+	place := sh.subs.at(slot)
+	s.generation = place.generation + 1
+	if s.generation == 0 {
+		s.generation = 1
+	}
+	s.used = true
+	s.next = sh.chains[s.hash]
+	*place = s
+	sh.chains[s.hash] = slot
+	return slot, tracked
+}
+
+// drop unlinks a subscription and gives its slot free.
+func (sh *subShard) drop(slot uint32) {
+	s := sh.subs.at(slot)
+	if first := sh.chains[s.hash]; first == slot {
+		if s.next == 0 {
+			delete(sh.chains, s.hash)
+		} else {
+			sh.chains[s.hash] = s.next
+		}
+	} else {
+		for first != 0 {
+			before := sh.subs.at(first)
+			if before.next == slot {
+				before.next = s.next
+				break
+			}
+			first = before.next
+		}
+	}
+	*s = subscription{generation: s.generation}
+	sh.subs.give(slot)
+}

@@ -1,0 +1,286 @@
+package dialogs
+
+import (
+	"time"
+
+	"rewatch/policy"
+)
+
+// goneStatus and goneReason are the answer that ends a subscription everywhere:
+// RFC 6665 and every server and client we know obey it.
+const (
+	goneStatus = 481
+	goneReason = "Subscription Does Not Exist"
+)
+
+// Subscribe is told of a SUBSCRIBE before it is forwarded: initial, refresh,
+// un-SUBSCRIBE or fetch. One from the server (which then is a watcher itself)
+// is nothing to us.
+func (m *Monitor) Subscribe(msg *Message) Ruling {
+	if msg.Side == Server {
+		return Ruling{}
+	}
+	watcher, ok := watcherOf(msg)
+	at := instant(msg.At)
+	if ok && msg.Expires != 0 && m.refused(watcher, at) {
+		return Ruling{Status: 403, Reason: "Forbidden"}
+	}
+	id := subscribeID(msg)
+	if !m.recovers(id.Package) {
+		return Ruling{}
+	}
+	why := id.check()
+	if !ok && why == tracked {
+		why = untrackedMalformed
+	}
+	if why != tracked {
+		m.metrics.untracked[why].Inc()
+		return Ruling{}
+	}
+	m.traceSubscribe(watcher, at, &id)
+	if len(id.NotifierTag) == 0 {
+		m.subscribe(msg, &id, watcher, at)
+		return Ruling{}
+	}
+	return m.refresh(msg, &id, watcher, at)
+}
+
+// subscribe notes an initial SUBSCRIBE, once however often it is retransmitted.
+func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	again := sh.first(hash, func(s *subscription) bool {
+		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id)
+	})
+	if again != 0 {
+		return
+	}
+	s, ok := m.describe(id, watcher, msg.ToURI, msg.Contact)
+	if !ok {
+		return
+	}
+	s.initial = true
+	s.birth = m.births.Add(1)
+	s.subscribeCSeq = msg.CSeq
+	s.asked = asked(msg)
+	s.until = at.Add(m.linger).UnixNano()
+	if s.asked == 0 {
+		s.fetch, s.phase = true, ending
+	}
+	m.add(sh, s, hash, msg)
+}
+
+// refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
+// started.
+func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) Ruling {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.find(hash, id)
+	if slot == 0 {
+		if s, ok := m.describe(id, watcher, msg.ToURI, msg.Contact); ok {
+			s.announced = true
+			s.until = at.Add(m.linger).UnixNano()
+			slot = m.add(sh, s, hash, msg)
+		}
+		if slot == 0 {
+			sh.mu.Unlock()
+			return Ruling{}
+		}
+	}
+	s := sh.subs.at(slot)
+	if s.phase == dead {
+		c := *s
+		sh.mu.Unlock()
+		return m.refuseRefresh(&c, msg, at)
+	}
+	s.subscribeCSeq = msg.CSeq
+	s.asked = asked(msg)
+	m.moved(s, msg)
+	if s.asked == 0 {
+		m.end(s, at)
+	}
+	sh.mu.Unlock()
+	return Ruling{}
+}
+
+// refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client
+// subscribes anew. If it only meant to leave, there is nothing to recover.
+func (m *Monitor) refuseRefresh(s *subscription, msg *Message, at time.Time) Ruling {
+	if m.rec.Interested(s.watcher()) {
+		m.trace(s.watcher(), at, "rewatch", "core", goneText)
+		if msg.Expires == 0 {
+			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
+		}
+	}
+	return Ruling{Status: goneStatus, Reason: goneReason}
+}
+
+// describe puts a new subscription together. It counts what cannot be kept.
+func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s subscription, ok bool) {
+	var scratch [128]byte
+	aor, ok := appendAOR(scratch[:0], resource)
+	if !ok {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return s, false
+	}
+	uri := keptContact(contact)
+	var text [512]byte
+	b := textBuilder{buf: text[:0]}
+	addText(&b, id.CallID)
+	addText(&b, id.WatcherTag)
+	addText(&b, id.NotifierTag)
+	if len(id.Param) > 0 {
+		addText(&b, id.Package, []byte(idParam), id.Param)
+	} else {
+		addText(&b, id.Package)
+	}
+	addText(&b, watcher)
+	addText(&b, aor)
+	addText(&b, uri)
+	s.text, s.ends = string(b.buf), b.ends
+	s.label = labelOf(id.Package)
+	s.triple = m.hashTriple(s.watcher(), s.resource(), s.event())
+	s.asked = -1
+	return s, true
+}
+
+// add gives a subscription its place in the shard, whose lock is held, and in
+// the list of its user. It is 0 if there is no room.
+func (m *Monitor) add(sh *subShard, s subscription, hash uint64, msg *Message) uint32 {
+	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) {
+		m.records.Add(-1)
+		m.metrics.untracked[untrackedFull].Inc()
+		return 0
+	}
+	s.hash = hash
+	slot, why := sh.put(s)
+	if why != tracked {
+		m.records.Add(-1)
+		m.metrics.untracked[why].Inc()
+		return 0
+	}
+	place := sh.subs.at(slot)
+	ref := makeRef(shardNumber(hash), slot, place.generation)
+	aor := m.hashAOR(s.watcher())
+	us := m.userShard(aor)
+	us.mu.Lock()
+	place.node = us.link(aor, s.watcher(), ref, s.triple, isEmergency(s.contact()))
+	if msg.Side == Core {
+		us.users.at(us.nodes.at(place.node).user).hop = makeHop(msg.Source, msg.Transport)
+	}
+	us.mu.Unlock()
+	if s.phase == active {
+		m.live.Add(1)
+	}
+	return slot
+}
+
+// remove takes a subscription out everywhere; the lock of its shard is held.
+func (m *Monitor) remove(sh *subShard, slot uint32) {
+	s := sh.subs.at(slot)
+	m.leave(s)
+	if s.waiting {
+		delete(sh.waiting, slot)
+	}
+	if s.headKept {
+		m.dropHead(sh, slot, s)
+	}
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.unlink(s.node)
+	us.mu.Unlock()
+	sh.drop(slot)
+	m.records.Add(-1)
+}
+
+// confirm makes a subscription active: its 2xx or its first NOTIFY has come.
+func (m *Monitor) confirm(s *subscription) {
+	if s.phase == active {
+		return
+	}
+	s.phase = active
+	m.live.Add(1)
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.confirm(s.triple, s.birth)
+	us.mu.Unlock()
+}
+
+// leave is the end of being active, whatever comes then.
+func (m *Monitor) leave(s *subscription) {
+	if s.phase == active {
+		m.live.Add(-1)
+	}
+}
+
+// end marks a subscription of which nothing is expected any more but what is
+// under way.
+func (m *Monitor) end(s *subscription, at time.Time) {
+	m.leave(s)
+	s.phase = ending
+	s.until = at.Add(m.linger).UnixNano()
+}
+
+// superseded says whether a newer subscription has taken the place of s.
+func (m *Monitor) superseded(s *subscription) bool {
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.superseded(s.triple, s.birth)
+}
+
+// moved notes the Contact and the hop of a refresh: the client may have moved.
+func (m *Monitor) moved(s *subscription, msg *Message) {
+	uri := keptContact(msg.Contact)
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.users.at(us.nodes.at(s.node).user).hop = makeHop(msg.Source, msg.Transport)
+	if len(uri) > 0 && s.contact() != string(uri) {
+		s.replace(textContact, uri)
+		us.setEmergency(s.node, isEmergency(s.contact()))
+	}
+	us.mu.Unlock()
+}
+
+// keptContact gives the URI of a Contact, if it is fit to be kept.
+func keptContact(contact []byte) []byte {
+	uri := addrSpec(contact)
+	if len(uri) > maxURI || !isPlain(uri) {
+		return nil
+	}
+	return uri
+}
+
+func isEmergency(contact string) bool { return hasFlag([]byte(contact), "sos") }
+
+// asked is the Expires of a SUBSCRIBE; -1: the package's default.
+func asked(msg *Message) int32 {
+	return int32(min(msg.Expires, maxSeconds-1)) // #nosec G115 -- bounded
+}
+
+// watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
+// SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
+func watcherOf(msg *Message) (string, bool) {
+	tel := ""
+	for list := msg.AssertedIdentity; len(list) > 0; {
+		var value []byte
+		value, list = nextValue(list)
+		aor, ok := CanonicalAOR(addrSpec(value))
+		switch {
+		case !ok:
+		case len(aor) > 4 && aor[:4] == "tel:":
+			if tel == "" {
+				tel = aor
+			}
+		default:
+			return aor, true
+		}
+	}
+	if tel != "" {
+		return tel, true
+	}
+	return CanonicalAOR(msg.FromURI)
+}

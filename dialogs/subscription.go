@@ -1,0 +1,152 @@
+package dialogs
+
+import (
+	"time"
+
+	"rewatch/policy"
+)
+
+// phase is where a subscription stands.
+type phase uint8
+
+const (
+	// requested: a SUBSCRIBE was seen, neither its 2xx nor a NOTIFY.
+	requested phase = iota
+	// active: confirmed, and wanted.
+	active
+	// ending: un-SUBSCRIBE, fetch or terminated NOTIFY; what becomes of its
+	// NOTIFYs does not matter any more.
+	ending
+	// dead: a NOTIFY failed, and rewatch has said that the subscription is gone.
+	dead
+)
+
+// String is the word that the admin API shows.
+func (p phase) String() string {
+	return [...]string{"requested", "active", "ending", "dead"}[p]
+}
+
+// The texts of a subscription, in the order in which they lie in its string.
+const (
+	textCallID = iota
+	textWatcherTag
+	textNotifierTag
+	textEvent // with id parameter, "presence;id=7"
+	textWatcher
+	textResource
+	textContact // URI
+	texts
+)
+
+// subscription is one usage of one dialog. All its text is one string, so that
+// it costs one object. It is owned by its shard; a copy may leave the lock.
+type subscription struct {
+	text string
+	ends [texts]uint16
+
+	phase phase
+	label eventLabel
+	used  bool // the slot is taken
+
+	// fetch: an initial SUBSCRIBE with Expires: 0, which subscribes to nothing.
+	fetch bool
+	// initial: its SUBSCRIBE came by; announced: the Engine was told.
+	initial, announced bool
+	// waiting: a temporary failure awaits the next NOTIFY.
+	waiting bool
+	// headKept: subShard.heads has the head of the failed NOTIFY.
+	headKept bool
+	// taken: rewatch has used a CSeq of the dialog, so the server cannot go on.
+	taken bool
+
+	next       uint32 // in the chain of the Call-ID
+	generation uint32
+	node       uint32 // in the list of its user
+	hash       uint64 // of the Call-ID
+	triple     uint64 // of watcher, resource and event
+	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
+	birth uint64
+
+	expires int64 // unix nanoseconds
+	until   int64 // when the sweep removes it
+	sent    int64 // when the last NOTIFY passed
+
+	subscribeCSeq  uint32 // of the last SUBSCRIBE
+	asked          int32  // Expires of that SUBSCRIBE; -1: absent
+	notifyCSeq     uint32 // of the last NOTIFY
+	terminatedCSeq uint32 // of the NOTIFY that says terminated
+	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
+	failed         bool   // one has
+	terminated     bool   // terminatedCSeq is set
+}
+
+func (s *subscription) part(i int) string {
+	if i == 0 {
+		return s.text[:s.ends[0]]
+	}
+	return s.text[s.ends[i-1]:s.ends[i]]
+}
+
+func (s *subscription) callID() string      { return s.part(textCallID) }
+func (s *subscription) watcherTag() string  { return s.part(textWatcherTag) }
+func (s *subscription) notifierTag() string { return s.part(textNotifierTag) }
+func (s *subscription) event() string       { return s.part(textEvent) }
+func (s *subscription) watcher() string     { return s.part(textWatcher) }
+func (s *subscription) resource() string    { return s.part(textResource) }
+func (s *subscription) contact() string     { return s.part(textContact) }
+
+// textBuilder puts the texts of a subscription together.
+type textBuilder struct {
+	buf  []byte
+	ends [texts]uint16
+	n    int
+}
+
+func addText[T string | []byte](b *textBuilder, parts ...T) {
+	for _, p := range parts {
+		b.buf = append(b.buf, p...)
+	}
+	b.ends[b.n] = uint16(len(b.buf)) // #nosec G115 -- the parts are bounded, maxTexts in all
+	b.n++
+}
+
+// replace gives the texts with one of them changed.
+func (s *subscription) replace(i int, with []byte) {
+	var scratch [512]byte
+	b := textBuilder{buf: scratch[:0]}
+	for j := range texts {
+		if j == i {
+			addText(&b, with)
+		} else {
+			addText(&b, s.part(j))
+		}
+	}
+	s.text, s.ends = string(b.buf), b.ends
+}
+
+// sameDialogs says whether this is a dialog of that SUBSCRIBE: all but the
+// notifier tag agrees, which is different in each of the forked dialogs.
+func (s *subscription) sameDialogs(id *ID) bool {
+	return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) &&
+		eventIs(s.event(), id.Package, id.Param)
+}
+
+// over says whether the subscription has ended anyway at a time.
+func (s *subscription) over(at int64) bool {
+	return s.phase == ending || s.phase != dead && s.phase != requested && at > s.expires
+}
+
+// broken names the subscription as policy does.
+func (s *subscription) broken() policy.Broken {
+	return policy.Broken{Event: s.event(), Resource: s.resource(), CallID: s.callID()}
+}
+
+// lasts sets the expiry to some seconds after at. The record outlives it by 64*T1,
+// in which its last NOTIFY may still be under way.
+func (s *subscription) lasts(at int64, seconds int, linger time.Duration) {
+	s.expires = at + int64(seconds)*int64(time.Second)
+	s.until = s.expires + int64(linger)
+}
+
+// assumedExpires is the length of a subscription of which none was told.
+const assumedExpires = 3600

@@ -1,0 +1,141 @@
+package dialogs
+
+import (
+	"context"
+	"time"
+
+	"rewatch/policy"
+)
+
+// sweeper runs one function once a second until it is stopped.
+type sweeper struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func (s *sweeper) start(ctx context.Context, sweep func(time.Time)) {
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				sweep(now)
+			}
+		}
+	}()
+}
+
+func (s *sweeper) stop(ctx context.Context) error {
+	if s.cancel == nil {
+		return nil
+	}
+	s.cancel()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sweepParts is in how many seconds all of a big table is looked through once.
+// Reading a million records takes a few milliseconds, which is less than any
+// order of them by time would cost at every NOTIFY.
+const sweepParts = 16
+
+// sweepAlways is the number of records below which every tick takes all.
+const sweepAlways = 1 << 15
+
+// sweep ends what has expired by now.
+func (m *Monitor) sweep(now time.Time) {
+	var then []func()
+	part := int(now.Unix() % sweepParts)
+	all := m.records.Load()+m.registered.Load() < sweepAlways
+	for i := range shards {
+		mine := all || i%sweepParts == part
+		then = m.sweepSubs(&m.subs[i], now, mine, then)
+		if mine {
+			then = m.sweepUsers(&m.users[i], now, then)
+		}
+	}
+	for _, f := range then {
+		f()
+	}
+}
+
+// sweepSubs looks for temporary failures that were not made good, and for
+// subscriptions whose time is over.
+func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, then []func()) []func() {
+	at := now.UnixNano()
+	sh.mu.Lock()
+	for slot, w := range sh.waiting {
+		if w.deadline > at {
+			continue
+		}
+		if f := m.gaveOut(sh, slot, now); f != nil {
+			then = append(then, f)
+		}
+	}
+	used := sh.subs.used
+	sh.mu.Unlock()
+	if !all {
+		return then
+	}
+	// The lock is held for one chunk at a time, some microseconds.
+	for first := uint32(1); first <= used; first += 1 << chunkBits {
+		sh.mu.Lock()
+		for slot := first; slot <= used && slot < first+1<<chunkBits; slot++ {
+			if s := sh.subs.at(slot); s.used && s.until <= at {
+				if f := m.expired(s, now); f != nil {
+					then = append(then, f)
+				}
+				m.remove(sh, slot)
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return then
+}
+
+// expired tells of a subscription that nobody has refreshed. One that has failed
+// is left to its recovery, which is about getting a new one, and may well take
+// longer than the old one would have lasted.
+func (m *Monitor) expired(s *subscription, now time.Time) func() {
+	if s.phase != active || s.failed || !m.rec.Interested(s.watcher()) {
+		return nil
+	}
+	watcher, sub := s.watcher(), s.broken()
+	return func() {
+		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: now, Sub: sub})
+	}
+}
+
+// sweepUsers ends the registrations that have lapsed.
+func (m *Monitor) sweepUsers(us *userShard, now time.Time, then []func()) []func() {
+	at := now.UnixNano()
+	us.mu.Lock()
+	used := us.users.used
+	us.mu.Unlock()
+	for first := uint32(1); first <= used; first += 1 << chunkBits {
+		us.mu.Lock()
+		for slot := first; slot <= used && slot < first+1<<chunkBits; slot++ {
+			u := us.users.at(slot)
+			if !u.registration.known() || u.registration.until > at {
+				continue
+			}
+			aor := u.aor
+			m.clearRegistration(us, slot)
+			then = append(then, func() {
+				m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: now})
+			})
+		}
+		us.mu.Unlock()
+	}
+	return then
+}
