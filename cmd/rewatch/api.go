@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -97,10 +98,8 @@ func readOnly(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func methodIs(w http.ResponseWriter, r *http.Request, allowed ...string) bool {
-	for _, method := range allowed {
-		if r.Method == method {
-			return true
-		}
+	if slices.Contains(allowed, r.Method) {
+		return true
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here, only "+strings.Join(allowed, " and "))

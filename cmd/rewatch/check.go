@@ -20,8 +20,7 @@ func checkCommand(ctx context.Context, c call) error {
 		return err
 	}
 	cfg, err := loadConfig(c.environ)
-	var mistakes Mistakes
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[Mistakes](err); ok {
 		return writeReport(c.stdout, wrongValues(mistakes))
 	}
 	if err != nil {
@@ -33,7 +32,8 @@ func checkCommand(ctx context.Context, c call) error {
 	return writeReport(c.stdout, inspect(ctx, cfg, net.DefaultResolver))
 }
 
-// finding is one line of the report.
+// finding is one line of the report. A wrong value has no subject: its line
+// names the variable itself.
 type finding struct {
 	ok      bool
 	subject string
@@ -43,7 +43,7 @@ type finding struct {
 func wrongValues(mistakes Mistakes) []finding {
 	var all []finding
 	for _, m := range mistakes {
-		all = append(all, finding{subject: m.Variable, detail: strings.TrimPrefix(m.Error(), m.Variable)})
+		all = append(all, finding{detail: m.Error()})
 	}
 	return all
 }
@@ -58,23 +58,36 @@ func writeReport(w io.Writer, findings []finding) error {
 			troubles++
 		}
 	}
+	var b strings.Builder
 	for _, f := range findings {
 		mark := "ok   "
 		if !f.ok {
 			mark = "WRONG"
 		}
-		fmt.Fprintf(w, "%s  %-*s  %s\n", mark, width, f.subject, f.detail)
+		if f.subject != "" {
+			mark = fmt.Sprintf("%s  %-*s", mark, width, f.subject)
+		}
+		fmt.Fprintf(&b, "%s  %s\n", mark, f.detail)
 	}
+	b.WriteString(conclusion(troubles))
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	if troubles > 0 {
+		return errReported
+	}
+	return nil
+}
+
+func conclusion(troubles int) string {
 	switch troubles {
 	case 0:
-		fmt.Fprintln(w, "The configuration is good.")
-		return nil
+		return "The configuration is good.\n"
 	case 1:
-		fmt.Fprintln(w, "1 thing is wrong.")
+		return "1 thing is wrong.\n"
 	default:
-		fmt.Fprintf(w, "%d things are wrong.\n", troubles)
+		return fmt.Sprintf("%d things are wrong.\n", troubles)
 	}
-	return errReported
 }
 
 // resolver is the part of net.Resolver that is needed.
@@ -114,6 +127,15 @@ func inspect(ctx context.Context, cfg Config, names resolver) []finding {
 		all = append(all, local(ctx, "REWATCH_ADMIN_LISTEN", cfg.Admin.Listen, name, names))
 	}
 	return all
+}
+
+// findServer is the part of inspect that a start cannot do without: a server
+// whose name does not exist is a slip of the pen, not an outage to wait out.
+func findServer(ctx context.Context, cfg Config, names resolver) error {
+	if f := nextHop(ctx, "REWATCH_SERVER", cfg.Proxy.Server, names); !f.ok {
+		return fmt.Errorf("%s: %s", f.subject, f.detail)
+	}
+	return nil
 }
 
 // nextHop finds a SIP server as RFC 3263 does where no port is given: by SRV
@@ -164,8 +186,7 @@ func host(ctx context.Context, variable, shown, name string, names resolver) fin
 }
 
 func lookupTrouble(name string, err error) string {
-	var dns *net.DNSError
-	if errors.As(err, &dns) && dns.IsNotFound {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return "the name " + name + " does not exist"
 	}
 	return "the name " + name + " cannot be resolved now (" + cause(err) + ")"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // call is one command with what it may use.
@@ -88,11 +89,11 @@ that has to be set. "rewatch env" lists them all.
 
 Exit status: 0 done, 1 failed or wrongly configured, 2 wrong command line.
 `
-	text := head
+	var list strings.Builder
 	for _, cmd := range commands() {
-		text += fmt.Sprintf("  %-9s %s\n", cmd.name, cmd.summary)
+		fmt.Fprintf(&list, "  %-9s %s\n", cmd.name, cmd.summary)
 	}
-	_, err := io.WriteString(c.stdout, text+tail)
+	_, err := io.WriteString(c.stdout, head+list.String()+tail)
 	return err
 }
 

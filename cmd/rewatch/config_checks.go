@@ -213,7 +213,7 @@ func checkSignOut(in *inspection, c *Config) {
 }
 
 func checkCredentials(in *inspection, c *Config) {
-	const user, password = "REWATCH_AUTH_USER", "REWATCH_AUTH_PASSWORD"
+	const user, password = "REWATCH_AUTH_USER", "REWATCH_AUTH_PASSWORD" //nolint:gosec // Names, not values.
 	if !in.ok(user, password, password+"_FILE") {
 		return
 	}

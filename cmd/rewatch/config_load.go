@@ -9,6 +9,9 @@ import (
 	"text/template"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/rs/zerolog"
+
+	"rewatch/policy"
 )
 
 // environment is what the variables say; it is injected, so that a test or the
@@ -38,17 +41,16 @@ func loadConfig(environ environment) (Config, error) {
 // parse fills the groups one by one: within a group the name of a field is
 // unique, and that name is all that the error of the library tells.
 func (in *inspection) parse(cfg *Config) {
-	groups := reflect.ValueOf(cfg).Elem()
-	for i := range groups.NumField() {
-		group, prefix := groups.Field(i), groups.Type().Field(i).Tag.Get("envPrefix")
+	for field, group := range reflect.ValueOf(cfg).Elem().Fields() {
+		prefix := field.Tag.Get("envPrefix")
 		err := env.ParseWithOptions(group.Addr().Interface(), env.Options{
 			Environment: in.environ, Prefix: prefix, FuncMap: parsers,
 		})
 		if err == nil {
 			continue
 		}
-		var all env.AggregateError
-		if !errors.As(err, &all) {
+		all, ok := errors.AsType[env.AggregateError](err)
+		if !ok {
 			all.Errors = []error{err}
 		}
 		for _, err := range all.Errors {
@@ -58,8 +60,8 @@ func (in *inspection) parse(cfg *Config) {
 }
 
 func (in *inspection) rejectField(group reflect.Type, prefix string, err error) {
-	var parse env.ParseError
-	if !errors.As(err, &parse) {
+	parse, ok := errors.AsType[env.ParseError](err)
+	if !ok {
 		in.unknown = append(in.unknown, Mistake{Variable: group.Name(), Want: err.Error()})
 		return
 	}
@@ -74,8 +76,10 @@ func (in *inspection) rejectField(group reflect.Type, prefix string, err error) 
 // acceptedByType is for types that parse themselves and whose errors do not say
 // what would have been right.
 var acceptedByType = map[reflect.Type]string{
-	reflect.TypeFor[netip.Addr]():             "an IP address",
-	reflect.TypeOf(Config{}.Process.LogLevel): wantLevel,
+	reflect.TypeFor[netip.Addr]():         "an IP address",
+	reflect.TypeFor[zerolog.Level]():      wantLevel,
+	reflect.TypeFor[policy.CountMode]():   "registration or recovery",
+	reflect.TypeFor[policy.OnThreshold](): "deregister, ban or unsubscribe",
 }
 
 const wantLevel = "trace, debug, info, warn or error"

@@ -7,14 +7,12 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/rs/zerolog"
-
-	"rewatch/policy"
 )
 
 // want is the error of a parser: what it would have accepted. The variable and
@@ -23,53 +21,26 @@ type want string
 
 func (w want) Error() string { return string(w) }
 
-// parsers turns the text of a variable into the type of its field. Lists have
+// parsers turns the text of a variable into the type of its field, unless the
+// type does so itself (encoding.TextUnmarshaler: see acceptedByType). Lists have
 // parsers of their own so that blanks around the commas do no harm.
 var parsers = map[reflect.Type]env.ParserFunc{
-	reflect.TypeFor[bool]():               typed(parseBool),
-	reflect.TypeFor[int]():                typed(parseInt),
-	reflect.TypeFor[float64]():            typed(parseFloat),
-	reflect.TypeFor[time.Duration]():      typed(parseDuration),
-	reflect.TypeFor[Seconds]():            typed(parseSeconds),
-	reflect.TypeFor[URI]():                typed(parseURI),
-	reflect.TypeFor[[]URI]():              typed(listOf(parseURI)),
-	reflect.TypeFor[[]Listener]():         typed(listOf(parseListener)),
-	reflect.TypeFor[HostPort]():           typed(parseHostPort),
-	reflect.TypeFor[[]netip.Prefix]():     typed(listOf(parsePrefix)),
-	reflect.TypeFor[[]string]():           typed(listOf(parseText)),
-	reflect.TypeFor[Signal]():             typed(parseSignal),
-	reflect.TypeFor[FailureMode]():        typed(oneOf(FailureAny, FailureRFC)),
-	reflect.TypeFor[Answer]():             typed(oneOf(Answer481, AnswerPassthrough, AnswerSilent)),
-	reflect.TypeFor[DeregisterMode]():     typed(oneOf(DeregisterContact, DeregisterAll)),
-	reflect.TypeFor[LogFormat]():          typed(oneOf(LogJSON, LogConsole)),
-	reflect.TypeFor[policy.CountMode]():   typed(named(countModes)),
-	reflect.TypeFor[policy.OnThreshold](): typed(named(thresholdActions)),
-	reflect.TypeFor[zerolog.Level]():      typed(named(logLevels)),
-}
-
-var countModes = []choice[policy.CountMode]{
-	{"registration", policy.CountRegistration},
-	{"recovery", policy.CountRecovery},
-}
-
-var thresholdActions = []choice[policy.OnThreshold]{
-	{"deregister", policy.Deregister},
-	{"ban", policy.Ban},
-	{"unsubscribe", policy.Unsubscribe},
-}
-
-var logLevels = []choice[zerolog.Level]{
-	{"trace", zerolog.TraceLevel},
-	{"debug", zerolog.DebugLevel},
-	{"info", zerolog.InfoLevel},
-	{"warn", zerolog.WarnLevel},
-	{"error", zerolog.ErrorLevel},
-}
-
-// choice is one word that a variable may be, and what it stands for.
-type choice[T any] struct {
-	word  string
-	value T
+	reflect.TypeFor[bool]():           typed(parseBool),
+	reflect.TypeFor[int]():            typed(parseInt),
+	reflect.TypeFor[float64]():        typed(parseFloat),
+	reflect.TypeFor[time.Duration]():  typed(parseDuration),
+	reflect.TypeFor[Seconds]():        typed(parseSeconds),
+	reflect.TypeFor[URI]():            typed(parseURI),
+	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
+	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
+	reflect.TypeFor[HostPort]():       typed(parseHostPort),
+	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
+	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
+	reflect.TypeFor[Signal]():         typed(parseSignal),
+	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
+	reflect.TypeFor[Answer]():         typed(oneOf(Answer481, AnswerPassthrough, AnswerSilent)),
+	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
+	reflect.TypeFor[LogFormat]():      typed(oneOf(LogJSON, LogConsole)),
 }
 
 func typed[T any](parse func(string) (T, error)) env.ParserFunc {
@@ -94,26 +65,17 @@ func listOf[T any](parse func(string) (T, error)) func(string) ([]T, error) {
 	}
 }
 
-func named[T any](choices []choice[T]) func(string) (T, error) {
-	return func(s string) (T, error) {
-		var words []string
-		for _, c := range choices {
-			if c.word == s {
-				return c.value, nil
-			}
-			words = append(words, c.word)
-		}
-		var none T
-		return none, want(alternatives(words))
-	}
-}
-
 func oneOf[T ~string](values ...T) func(string) (T, error) {
-	choices := make([]choice[T], len(values))
-	for i, v := range values {
-		choices[i] = choice[T]{string(v), v}
+	return func(s string) (T, error) {
+		if slices.Contains(values, T(s)) {
+			return T(s), nil
+		}
+		words := make([]string, len(values))
+		for i, v := range values {
+			words[i] = string(v)
+		}
+		return "", want(alternatives(words))
 	}
-	return named(choices)
 }
 
 // alternatives reads as a person would say it: "a, b or c".

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/caarlos0/env/v11"
@@ -46,7 +47,7 @@ func run(args []string, environ environment, stdout, stderr io.Writer) int {
 	}
 	cmd, ok := findCommand(name)
 	if !ok {
-		fmt.Fprintf(stderr, "rewatch: unknown command %q; \"rewatch help\" lists the commands\n", name)
+		_, _ = fmt.Fprintf(stderr, "rewatch: unknown command %q; \"rewatch help\" lists the commands\n", name)
 		return exitUsage
 	}
 	err := cmd.run(ctx, call{args: args, environ: environ, stdout: stdout})
@@ -55,21 +56,16 @@ func run(args []string, environ environment, stdout, stderr io.Writer) int {
 
 // report writes an error as a person wants to read it and chooses the status.
 func report(err error, stderr io.Writer) int {
-	var usage usageError
-	var mistakes Mistakes
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "rewatch: %s\n", usage)
-		return exitUsage
-	case errors.As(err, &mistakes):
-		for _, m := range mistakes {
-			fmt.Fprintf(stderr, "rewatch: %s\n", m)
+	}
+	if !errors.Is(err, errReported) {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			_, _ = fmt.Fprintf(stderr, "rewatch: %s\n", line)
 		}
-	case errors.Is(err, errReported):
-	default:
-		fmt.Fprintf(stderr, "rewatch: %s\n", err)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
 	}
 	return exitFailed
 }

@@ -15,11 +15,9 @@ type variable struct {
 // variables lists every variable in the order of Config.
 func variables() []variable {
 	var all []variable
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		group := config.Field(i)
-		for j := range group.Type.NumField() {
-			all = append(all, variableOf(group, group.Type.Field(j)))
+	for group := range reflect.TypeFor[Config]().Fields() {
+		for field := range group.Type.Fields() {
+			all = append(all, variableOf(group, field))
 		}
 	}
 	return all

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestREADME keeps the table of the README true: it is printed by
+// "rewatch env -markdown".
+func TestREADME(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("there is no README.md yet")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "<!-- env:start -->")
+	table, _, ok2 := strings.Cut(rest, "<!-- env:end -->")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no table between <!-- env:start --> and <!-- env:end -->")
+	}
+	if strings.TrimSpace(table) != strings.TrimSpace(envMarkdown()) {
+		t.Error("the table of README.md is not that of \"rewatch env -markdown\"")
+	}
+}
+
+func TestEveryVariableIsDescribed(t *testing.T) {
+	var names []string
+	for _, v := range variables() {
+		if v.Doc == "" || v.Group == "" || strings.HasSuffix(v.Name, "_") {
+			t.Errorf("%+v", v)
+		}
+		names = append(names, v.Name)
+	}
+	slices.Sort(names)
+	if n := len(slices.Compact(slices.Clone(names))); n != len(names) {
+		t.Error("a name is used twice")
+	}
+}
+
+func TestEnvTextShowsWhatIsInEffect(t *testing.T) {
+	text := envText(environment{ //nolint:gosec // Made up.
+		"REWATCH_THRESHOLD":        "5",
+		"REWATCH_ADMIN_TOKEN":      "geheim",
+		"REWATCH_ALARM_WEBHOOK":    "https://u:geheim@hook.example/x",
+		"REWATCH_MESSAGE_TEMPLATE": "a\nb",
+	})
+	for _, want := range []string{"* REWATCH_THRESHOLD             5 ", "  REWATCH_COUNT                 registration ", `a\nb`, "https://******@hook.example/x"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "geheim") {
+		t.Error("a secret is shown")
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCommandLine(t *testing.T) {
+	good := with("REWATCH_LISTEN", "udp://127.0.0.1:5060")
+	for _, c := range []struct {
+		name    string
+		args    string
+		environ environment
+		status  int
+		out     string
+		err     string
+	}{
+		{"help", "help", nil, exitOK, "Usage: rewatch", ""},
+		{"-h", "-h", nil, exitOK, "Usage: rewatch", ""},
+		{"version", "version", nil, exitOK, "rewatch ", ""},
+		{"env", "env", nil, exitOK, "REWATCH_SERVER", ""},
+		{"markdown", "env -markdown", nil, exitOK, "| `REWATCH_SERVER` | (required) |", ""},
+		{"unknown", "fly", nil, exitUsage, "", `unknown command "fly"`},
+		{"arguments", "version please", nil, exitUsage, "", "takes no arguments"},
+		{"flag of env", "env -json", nil, exitUsage, "", "-markdown"},
+		{"check good", "check", good, exitOK, "The configuration is good.", ""},
+		{"check wrong", "check", with("REWATCH_THRESHOLD", "0"), exitFailed, `WRONG  REWATCH_THRESHOLD="0": want`, ""},
+		{"run wrong", "run", with("REWATCH_THRESHOLD", "0"), exitFailed, "", `REWATCH_THRESHOLD="0": want`},
+		{"run without a word", "", environment{}, exitFailed, "", "REWATCH_SERVER is not set: want"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out, err strings.Builder
+			status := run(strings.Fields(c.args), c.environ, &out, &err)
+			if status != c.status || !strings.Contains(out.String(), c.out) || !strings.Contains(err.String(), c.err) {
+				t.Errorf("status %d, want %d\nstdout: %s\nstderr: %s", status, c.status, &out, &err)
+			}
+			if c.err == "" && err.Len() > 0 || c.status != exitOK && c.err != "" && strings.Count(err.String(), "\n") != 1 {
+				t.Errorf("stderr: %q", err.String())
+			}
+		})
+	}
+}
