@@ -152,7 +152,7 @@ func (s *site) sipp(name string, last int, args ...string) *process {
 	ip := s.ip(last)
 	argv := append([]string{
 		"sipp", "-i", ip, "-p", "5060", "-nostdin", "-m", "1",
-		"-default_behaviors", "all,-bye,-abortunexp",
+		"-default_behaviors", "all,-bye",
 		"-trace_msg", "-message_file", s.file(name + ".sip"),
 		"-trace_err", "-error_file", s.file(name + ".err"),
 	}, args...)
