@@ -3,10 +3,112 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
 )
 
-// runDemo shows a recovery on loopback.
-func runDemo(_ context.Context, _ []string, _ io.Writer) error {
-	return errors.New("demo: not built yet")
+// demoOptions are the flags of "rewatch demo".
+type demoOptions struct {
+	keep, verbose, plain bool
+}
+
+// demoPatience bounds the whole show: a recovery that does not come is told
+// rather than waited for.
+const demoPatience = 30 * time.Second
+
+// runDemo shows two recoveries on loopback: the real rewatch runs in this
+// process between a core, a presence server and two phones. It succeeds only if
+// the peers and rewatch's own metrics say that the recoveries happened.
+func runDemo(ctx context.Context, args []string, stdout io.Writer) error {
+	opts, err := demoFlags(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l := newLadder(stdout, terminalWidth(stdout), colourful(stdout, opts))
+	st, err := openStage(ctx, l, opts)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer st.close()
+
+	show, done := context.WithTimeout(ctx, demoPatience)
+	defer done()
+	verdict := st.play(show)
+	if ctx.Err() != nil {
+		return errors.New("demo: stopped before the end")
+	}
+	ok := st.summary(verdict)
+	if opts.keep {
+		st.keep(ctx)
+	}
+	if !ok {
+		return errReported
+	}
+	return nil
+}
+
+func demoFlags(args []string, out io.Writer) (demoOptions, error) {
+	var opts demoOptions
+	fs := flag.NewFlagSet("rewatch demo", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.BoolVar(&opts.keep, "keep", false, "leave everything running, with the console, until Ctrl-C")
+	fs.BoolVar(&opts.verbose, "v", false, "print every message in full")
+	fs.BoolVar(&opts.plain, "plain", false, "no colours")
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = fmt.Fprintln(out, "Usage: rewatch demo [-keep] [-v] [-plain]")
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return opts, err
+	case err != nil:
+		return opts, usageError("demo: " + err.Error())
+	case fs.NArg() > 0:
+		return opts, usageError(fmt.Sprintf("demo takes no arguments, but got %q", fs.Arg(0)))
+	}
+	return opts, nil
+}
+
+// play shows both stories. The error says what never came.
+func (st *stage) play(ctx context.Context) error {
+	st.introduce()
+	if err := st.recovery(ctx); err != nil {
+		return err
+	}
+	return st.threshold(ctx)
+}
+
+func (st *stage) introduce() {
+	l := st.ladder
+	l.say("", plain)
+	l.say("rewatch demo", own)
+	l.say("The real rewatch runs between a small core, a presence server and two phones,", plain)
+	l.say("all on loopback UDP. Every arrow is a message that passed a socket just now.", plain)
+	l.say("", plain)
+	l.say("Timers are shortened: "+strings.Join(st.shortened(), " "), faint)
+	l.say("──▶ request   ╌╌▶ response   ✗ lost   ┼ ╂ passed on", faint)
+	l.say("The numbers are the steps of the reference flow in the README.", faint)
+}
+
+// keep leaves everything running for the user to look at.
+func (st *stage) keep(ctx context.Context) {
+	st.ladder.say("Everything keeps running until Ctrl-C; the console is at "+st.adminURL("/"), telling)
+	st.ladder.say("", plain)
+	<-ctx.Done()
+}
+
+// colourful says whether to use colours: on a terminal, unless told otherwise
+// (https://no-color.org).
+func colourful(w io.Writer, opts demoOptions) bool {
+	f, ok := w.(*os.File)
+	return ok && !opts.plain && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isatty.IsTerminal(f.Fd())
 }
