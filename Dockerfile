@@ -1,0 +1,37 @@
+# rewatch as an image: one static binary, no shell, no root.
+#
+#   docker build --build-arg VERSION=v1.0.0 -t rewatch:v1.0.0 .
+#
+# Both base images are arguments, so that a mirror or an image of one's own can
+# take their place. RUN_IMAGE=scratch works too; what it lacks are the CA
+# certificates that https:// sinks of alarms need.
+ARG BUILD_IMAGE=docker.io/library/golang:1.26-bookworm
+ARG RUN_IMAGE=gcr.io/distroless/static-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /src
+# The modules first: they change less often than the source.
+COPY go.mod go.sum ./
+RUN go mod download
+COPY cmd ./cmd
+COPY proxy ./proxy
+COPY dialogs ./dialogs
+COPY policy ./policy
+COPY integration ./integration
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /rewatch ./cmd/rewatch
+
+FROM ${RUN_IMAGE}
+ARG VERSION=
+LABEL org.opencontainers.image.title="rewatch" \
+      org.opencontainers.image.description="SIP sidecar that recovers presence subscriptions whose NOTIFY failed" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY LICENSE /licenses/LICENSE
+COPY --from=build /rewatch /usr/local/bin/rewatch
+# As a number, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 65532:65532
+# SIP on the core side; metrics, probes, API and console.
+EXPOSE 5060/udp 5060/tcp 9090/tcp
+# SIGTERM, the default, drains (REWATCH_DRAIN): give it longer than that.
+ENTRYPOINT ["/usr/local/bin/rewatch"]
