@@ -62,6 +62,7 @@ func ParseURI(uri []byte) (Target, error) {
 
 // bracketed gives what stands between the first "<" and the next ">", or all of u.
 func bracketed(u []byte) []byte {
+	u = unnamed(u)
 	if i := bytes.IndexByte(u, '<'); i >= 0 {
 		u = u[i+1:]
 		if j := bytes.IndexByte(u, '>'); j >= 0 {
@@ -69,6 +70,22 @@ func bracketed(u []byte) []byte {
 		}
 	}
 	return bytes.TrimSpace(u)
+}
+
+// unnamed leaves out a quoted display name, which may contain a "<".
+func unnamed(u []byte) []byte {
+	if len(u) == 0 || u[0] != '"' {
+		return u
+	}
+	for i := 1; i < len(u); i++ {
+		switch u[i] {
+		case '\\':
+			i++
+		case '"':
+			return u[i+1:]
+		}
+	}
+	return u
 }
 
 // split cuts the user and the headers off and parts host from parameters. A user

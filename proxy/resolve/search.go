@@ -1,0 +1,223 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// Bounds of one search, against answers that are larger than they should be.
+const (
+	maxServices = 8
+	maxServers  = 16
+	maxHops     = 32
+	// questionTimeout bounds one question, so that those that get no answer
+	// leave time for the others.
+	questionTimeout = 3 * time.Second
+)
+
+// search is the work for one target: RFC 3263 section 4. It keeps the least TTL
+// of all records that it saw.
+type search struct {
+	ex   Exchanger
+	intN func(n int) int
+	ttl  time.Duration
+	// vague is set when a question got no answer at all: what is missing then
+	// may exist.
+	vague error
+}
+
+// service is a transport and the SRV name under which it is offered.
+type service struct{ transport, name string }
+
+// literal answers a target that is an address, or reports false.
+func literal(t Target) ([]Hop, bool) {
+	addr, err := netip.ParseAddr(t.Host)
+	if err != nil {
+		return nil, false
+	}
+	transport := fallback(t)
+	return []Hop{{transport, netip.AddrPortFrom(addr.Unmap(), port(t.Port, transport)), t.Host}}, true
+}
+
+// fallback is the transport where neither the URI nor DNS names one.
+func fallback(t Target) string {
+	if tr := t.transport(); tr != "" {
+		return tr
+	}
+	return "udp"
+}
+
+func port(given uint16, transport string) uint16 {
+	switch {
+	case given != 0:
+		return given
+	case transport == "tls":
+		return 5061
+	}
+	return 5060
+}
+
+// run finds the hops of a target that is a name.
+func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
+	if t.Port != 0 {
+		return s.hosts(ctx, t, fallback(t))
+	}
+	services, err := s.services(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var hops []Hop
+	for _, sv := range services {
+		found, err := s.servers(ctx, t, sv)
+		if err != nil {
+			return nil, err
+		}
+		hops = append(hops, found...)
+	}
+	if len(hops) > 0 {
+		return hops[:min(len(hops), maxHops)], nil
+	}
+	return s.hosts(ctx, t, fallback(t))
+}
+
+// services lists the SRV names to ask, in order: those of the one transport that
+// the URI names, those of NAPTR, or the usual ones.
+func (s *search) services(ctx context.Context, t Target) ([]service, error) {
+	if tr := t.transport(); tr != "" {
+		return []service{{tr, srvName(tr, t.Host)}}, nil
+	}
+	records, err := s.ask(ctx, t.Host, TypeNAPTR)
+	if err != nil {
+		return nil, err
+	}
+	if list := naptr(records, t); len(list) > 0 {
+		return list, nil
+	}
+	return []service{{"udp", srvName("udp", t.Host)}, {"tcp", srvName("tcp", t.Host)}}, nil
+}
+
+func srvName(transport, host string) string {
+	if transport == "tls" {
+		return "_sips._tcp." + host
+	}
+	return "_sip._" + transport + "." + host
+}
+
+// naptr picks the services that we speak, by order and preference. Only the flag
+// "s" leads to SRV, and a sips URI must not be downgraded.
+func naptr(records []Record, t Target) []service {
+	records = slices.Clone(records)
+	slices.SortStableFunc(records, func(a, b Record) int {
+		return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Preference, b.Preference))
+	})
+	var list []service
+	for _, r := range records {
+		if !strings.EqualFold(r.Flags, "s") || r.Name == "" || len(list) == maxServices {
+			continue
+		}
+		switch name := strings.ToUpper(r.Service); {
+		case name == "SIPS+D2T":
+			list = append(list, service{"tls", r.Name})
+		case name == "SIP+D2U" && !t.Secure:
+			list = append(list, service{"udp", r.Name})
+		case name == "SIP+D2T" && !t.Secure:
+			list = append(list, service{"tcp", r.Name})
+		}
+	}
+	return list
+}
+
+// servers asks for the servers of a service and for their addresses.
+func (s *search) servers(ctx context.Context, t Target, sv service) ([]Hop, error) {
+	records, err := s.ask(ctx, sv.name, dnsmessage.TypeSRV)
+	if err != nil {
+		return nil, err
+	}
+	var hops []Hop
+	for _, r := range order(records, s.intN) {
+		if r.Name == "" {
+			continue // "." says that the service is decidedly not there (RFC 2782)
+		}
+		addrs, err := s.addresses(ctx, r.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range addrs {
+			hops = append(hops, Hop{sv.transport, netip.AddrPortFrom(a, r.Port), t.Host})
+		}
+	}
+	return hops, nil
+}
+
+// hosts asks for the addresses of the name itself.
+func (s *search) hosts(ctx context.Context, t Target, transport string) ([]Hop, error) {
+	addrs, err := s.addresses(ctx, t.Host)
+	if err != nil {
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		return nil, s.nothing(t)
+	}
+	hops := make([]Hop, 0, len(addrs))
+	for _, a := range addrs[:min(len(addrs), maxHops)] {
+		hops = append(hops, Hop{transport, netip.AddrPortFrom(a, port(t.Port, transport)), t.Host})
+	}
+	return hops, nil
+}
+
+// nothing is the error of a search without result. Only when every question was
+// answered do we know that there is nothing.
+func (s *search) nothing(t Target) error {
+	if s.vague != nil {
+		return fmt.Errorf("resolve %s: %w", t.Host, s.vague)
+	}
+	return fmt.Errorf("resolve %s: %w", t.Host, ErrNoRecord)
+}
+
+func (s *search) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	var addrs []netip.Addr
+	for _, typ := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+		records, err := s.ask(ctx, host, typ)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			addrs = append(addrs, r.Addr.Unmap())
+		}
+	}
+	return addrs, nil
+}
+
+// ask asks one question. A record that is not there, or a question that got no
+// answer, only leaves its part of the search empty: a name server that drops
+// what it does not know (NAPTR, often) must not keep A from being asked.
+func (s *search) ask(ctx context.Context, name string, typ dnsmessage.Type) ([]Record, error) {
+	one, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	records, err := s.ex.Exchange(one, name, typ)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("resolve %s: %w", name, ctx.Err())
+	case !errors.Is(err, ErrNoRecord):
+		s.vague = err
+		return nil, nil
+	default:
+		return nil, nil
+	}
+	for _, r := range records {
+		s.ttl = min(s.ttl, r.TTL)
+	}
+	return records, nil
+}
