@@ -63,7 +63,7 @@ func domain(uri string) string {
 	if !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
 		return ""
 	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+	if i := strings.IndexByte(rest, '@'); i >= 0 {
 		rest = rest[i+1:]
 	}
 	if end := strings.IndexByte(rest, ']'); strings.HasPrefix(rest, "[") && end > 0 {
