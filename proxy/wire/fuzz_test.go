@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,6 +36,32 @@ func FuzzScan(f *testing.F) {
 		}
 		pushPop(t, &m, Via, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKrw")
 		pushPop(t, &m, Route, "<sip:192.0.2.1;lr>")
+	})
+}
+
+// FuzzFrame cuts a stream, wherever its packets may end, as Scan cuts a datagram.
+func FuzzFrame(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		skip, n, err := Frame(raw)
+		if skip < 0 || skip > len(raw) || n < 0 || (err != nil && n != 0) {
+			t.Fatalf("skip %d, n %d, %v", skip, n, err)
+		}
+		if n == 0 || skip+n > len(raw) {
+			return
+		}
+		for k := range min(skip+n, 300) {
+			if s, m, err := Frame(raw[:k]); (err != nil && !errors.Is(err, ErrNotSIP)) || (m != 0 && (m != n || s != skip)) {
+				t.Fatalf("%d bytes: skip %d, n %d, %v; in the end skip %d, n %d", k, s, m, err, skip, n)
+			}
+		}
+		var m Message
+		if err := Scan(raw[skip:skip+n], &m); err == nil && len(m.Raw) != n {
+			t.Fatalf("Scan has %d bytes, Frame %d", len(m.Raw), n)
+		}
+		if err := Scan(raw[skip:], &m); err == nil && m.Length >= 0 && len(m.Raw) != n {
+			t.Fatalf("Scan has %d bytes of all, Frame %d", len(m.Raw), n)
+		}
 	})
 }
 
@@ -115,7 +142,7 @@ func onOff(t *testing.T, m *Message, n Name, at int, insert, text string) {
 	if len(longer) != len(m.Raw)+e.Delta() {
 		t.Fatalf("delta %d, but %d -> %d", e.Delta(), len(m.Raw), len(longer))
 	}
-	if err := Scan(longer, &pushed); err == ErrTooMany { //nolint:errorlint // never wrapped
+	if err := Scan(longer, &pushed); errors.Is(err, ErrTooMany) {
 		return
 	} else if err != nil {
 		t.Fatalf("after the push: %v\n%q", err, longer)
