@@ -55,28 +55,41 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 }
 
 // toward resolves a route, or the hops into the core where there is none. Each
-// target carries the Route header that a loose router expects to see.
+// target carries the Route header that a loose router expects to see. A route
+// whose name only the core can resolve is reached through the core.
 func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
-	routes := c.cfg.Core
+	var errs []error
+	via := ""
 	if route = bareURI(clean(route)); route != "" {
-		routes = []string{route}
+		via = "<" + loose(route) + ">"
+		targets, err := c.routed(ctx, route, via)
+		if err == nil {
+			return targets, nil
+		}
+		errs = append(errs, err)
+		via = ", " + via
 	}
 	var targets []target
-	var errs []error
-	for _, uri := range routes {
-		hops, err := c.cfg.Sender.Resolve(ctx, dialogs.Core, uri)
+	for _, uri := range c.cfg.Core {
+		found, err := c.routed(ctx, uri, "<"+loose(uri)+">"+via)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("resolve %s: %w", uri, err))
-			continue
+			errs = append(errs, err)
 		}
-		for _, hop := range hops {
-			targets = append(targets, target{hop: hop, route: "<" + loose(uri) + ">"})
-		}
+		targets = append(targets, found...)
 	}
 	if len(targets) == 0 {
 		return nil, errors.Join(append(errs, errNoHop)...)
 	}
 	return targets, nil
+}
+
+// routed gives the hops of a URI in the core, each with the Route header.
+func (c *Client) routed(ctx context.Context, uri, route string) ([]target, error) {
+	targets, err := c.direct(ctx, dialogs.Core, uri)
+	for i := range targets {
+		targets[i].route = route
+	}
+	return targets, err
 }
 
 // direct resolves a URI whose hops get the request without a Route.

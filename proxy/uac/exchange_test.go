@@ -173,7 +173,7 @@ func TestNextHop(t *testing.T) {
 		}
 	})
 	t.Run("name unknown", func(t *testing.T) {
-		p := newPeer(t, never)
+		p := newPeer(t, never, func(c *Config) { c.Core = nil })
 		m.Route = "sip:nowhere.example"
 		if r := p.client.Message(context.Background(), m); r.Err == nil || !strings.Contains(r.Err.Error(), "nowhere") {
 			t.Errorf("%+v", r)

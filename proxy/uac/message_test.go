@@ -75,6 +75,7 @@ func TestMessageRoute(t *testing.T) {
 		{"none", "", "<sip:core.ims.example;lr>", hopA},
 		{"with lr", "sip:pcscf.ims.example;lr", "<sip:pcscf.ims.example;lr>", hopA},
 		{"in brackets", "<sip:scscf.ims.example:6060>", "<sip:scscf.ims.example:6060;lr>", hopA},
+		{"known to the core only", "sip:hidden.example", "<sip:core.ims.example;lr>, <sip:hidden.example;lr>", hopA},
 		{"tcp", "sip:scscf.ims.example:6060;transport=tcp", "<sip:scscf.ims.example:6060;transport=tcp;lr>", hopT},
 	}
 	for _, tt := range tests {
