@@ -139,7 +139,7 @@ func TestAlertmanager(t *testing.T) {
 				t.Errorf("%s: %s", p.url, p.body)
 			}
 			if got, want := fmt.Sprint(a.Labels), "map[alertname:watcher-exhausted aor:sip:alice@ims.example "+
-				"event_type:qualityOfServiceAlarm object:sip:alice@ims.example probable_cause:thresholdCrossed "+
+				"event_type:qualityOfService object:sip:alice@ims.example probable_cause:thresholdCrossed "+
 				"service:rewatch severity:minor]"; got != want {
 				t.Errorf("labels %s", got)
 			}

@@ -19,9 +19,9 @@ type kind struct {
 }
 
 const (
-	communications   = "communicationsAlarm"
-	qualityOfService = "qualityOfServiceAlarm"
-	processingError  = "processingErrorAlarm"
+	communications   = "communications"
+	qualityOfService = "qualityOfService"
+	processingError  = "processingError"
 )
 
 var kinds = map[string]kind{
