@@ -99,12 +99,25 @@ func (st *stage) introduce() {
 	l.say("The numbers are the steps of the reference flow in the README.", faint)
 }
 
-// keep leaves everything running for the user to look at.
+// keep leaves everything running for the user to look at, with some traffic.
 func (st *stage) keep(ctx context.Context) {
-	st.ladder.say("Everything keeps running until Ctrl-C; the console is at "+st.adminURL("/"), telling)
-	st.ladder.say("", plain)
-	<-ctx.Done()
+	st.flow.chapter("4. Carol comes and goes, until Ctrl-C. The console is at "+st.rewatch.url("/"), "phones", nil)
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-st.rewatch.ended:
+			return
+		case <-tick.C:
+			st.server.Publish(carolAOR, []string{"closed", "open"}[i%2])
+		}
+	}
 }
+
+// keepEvery is how often Carol changes her mind while the demo is kept running.
+const keepEvery = 10 * time.Second
 
 // colourful says whether to use colours: on a terminal, unless told otherwise
 // (https://no-color.org).

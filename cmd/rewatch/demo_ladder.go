@@ -108,8 +108,8 @@ func (l *ladder) arrow(a arrow) {
 
 // text prints a message in full under its arrow.
 func (l *ladder) text(message string) {
-	for line := range strings.Lines(message) {
-		text := "             " + strings.TrimRight(line, "\r\n")
+	for line := range strings.Lines(strings.TrimSpace(message)) {
+		text := strings.Repeat(" ", firstLane) + strings.TrimRight(line, "\r\n")
 		if l.colour {
 			text = colours[faint] + text + colours[plain]
 		}

@@ -100,7 +100,11 @@ func (s *sidecar) ready(ctx context.Context) error {
 	}
 }
 
+// get asks the admin server. The verdict is wanted even when the show has run
+// out of time, so only its own patience ends it.
 func (s *sidecar) get(ctx context.Context, path string) (int, string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(path), nil)
 	if err != nil {
 		return 0, "", err

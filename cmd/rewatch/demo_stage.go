@@ -104,8 +104,6 @@ func (st *stage) close() {
 	st.flow.close()
 }
 
-func (st *stage) adminURL(path string) string { return st.rewatch.url(path) }
-
 // until waits for a fact.
 func (st *stage) until(ctx context.Context, what string, fact func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -105,5 +105,4 @@ func (st *stage) whereNext() {
 	} {
 		l.say(fmt.Sprintf("  %-22s %s", hint[0], hint[1]), plain)
 	}
-	l.say("", plain)
 }

@@ -65,11 +65,11 @@ func forAS(req *sip.Request) bool {
 // (RFC 3325): P-Asserted-Identity is the user bound to the address the request
 // came from.
 func (c *Core) assertIdentity(req *sip.Request, from hop) {
+	for req.RemoveHeader("P-Asserted-Identity") { //nolint:revive // removes them one by one
+	}
 	user := aor(req.From().Address)
 	for _, b := range c.live(user) {
 		if h, err := hopOf(c.ep.ctx, b.contact); err == nil && h.addr == from.addr {
-			for req.RemoveHeader("P-Asserted-Identity") { //nolint:revive // removes them one by one
-			}
 			req.AppendHeader(sip.NewHeader("P-Asserted-Identity", "<"+user+">"))
 			return
 		}
