@@ -28,7 +28,7 @@ const (
 )
 
 // spelled holds the spelling of the RFCs, which nearly every peer uses.
-var spelled = [names]string{
+var spelled = [names]string{ //nolint:gosec // no secrets, names
 	Via:               "Via",
 	Route:             "Route",
 	RecordRoute:       "Record-Route",
