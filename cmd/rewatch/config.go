@@ -31,11 +31,14 @@ type Config struct {
 
 // ProxyConfig steers package proxy.
 type ProxyConfig struct {
-	Server          URI            `env:"SERVER" show:"(required)" doc:"SIP URI of the presence server, such as 'sip:127.0.0.1:5070;transport=udp'"`
-	Core            []URI          `env:"CORE" doc:"next hops into the core (SIP URIs, comma-separated), used when no Route says otherwise"`
-	Listen          []Listener     `env:"LISTEN" envDefault:"udp://:5060,tcp://:5060" doc:"listeners on the core side: 'udp://', 'tcp://' or 'tls://' with host:port; an empty host is every address"`
-	ServerListen    []Listener     `env:"SERVER_LISTEN" envDefault:"udp://127.0.0.1:5062,tcp://127.0.0.1:5062" doc:"listeners on the side of the server: 'udp://' or 'tcp://'"`
-	Advertise       HostPort       `env:"ADVERTISE" show:"POD_IP, else the listener's own address" doc:"host[:port] in Via and Record-Route on the core side; without a port each listener's own"`
+	Server       URI        `env:"SERVER" show:"(required)" doc:"SIP URI of the presence server, such as 'sip:127.0.0.1:5070;transport=udp'"`
+	Core         []URI      `env:"CORE" doc:"next hops into the core (SIP URIs, comma-separated), used when no Route says otherwise"`
+	Listen       []Listener `env:"LISTEN" envDefault:"udp://:5060,tcp://:5060" doc:"listeners on the core side: 'udp://', 'tcp://' or 'tls://' with host:port; an empty host is every address"`
+	ServerListen []Listener `env:"SERVER_LISTEN" envDefault:"udp://127.0.0.1:5062,tcp://127.0.0.1:5062" doc:"listeners on the side of the server: 'udp://' or 'tcp://'"`
+	Advertise    HostPort   `env:"ADVERTISE" show:"POD_IP, else the listener's own address" doc:"host[:port] in Via and Record-Route on the core side; without a port each listener's own"`
+	// Advertised: Advertise was given (or the pod's address is known), so it holds
+	// for every listener of the core side.
+	Advertised      bool
 	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
 	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
 	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`

@@ -9,6 +9,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/policy"
+
+	"rewatch/proxy/uac"
 )
 
 // checks are the rules that a type cannot express, in the order of the table.
@@ -187,7 +189,7 @@ func checkMessage(in *inspection, c *Config) {
 	if in.ok("REWATCH_MESSAGE_TYPE") && !validMediaType(c.UAC.MessageType) {
 		in.reject("REWATCH_MESSAGE_TYPE", "a content type such as text/plain;charset=utf-8")
 	}
-	if _, err := parseTemplate(c.UAC.MessageTemplate); in.ok("REWATCH_MESSAGE_TEMPLATE") && err != nil {
+	if _, err := uac.ParseTemplate(c.UAC.MessageTemplate); in.ok("REWATCH_MESSAGE_TEMPLATE") && err != nil {
 		in.reject("REWATCH_MESSAGE_TEMPLATE", "a Go text/template that parses ("+strings.TrimPrefix(err.Error(), "template: ")+")")
 	}
 	in.rate("REWATCH_MESSAGE_RATE", c.UAC.MessageRate)

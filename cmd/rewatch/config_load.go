@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/policy"
+	"rewatch/proxy/uac"
 )
 
 // environment is what the variables say; it is injected, so that a test or the
@@ -128,11 +129,7 @@ func (c UACConfig) Template() *template.Template {
 	if c.MessageTemplate == "" {
 		return nil
 	}
-	return template.Must(parseTemplate(c.MessageTemplate)) // checked by loadConfig
-}
-
-func parseTemplate(text string) (*template.Template, error) {
-	return template.New("message").Parse(text)
+	return template.Must(uac.ParseTemplate(c.MessageTemplate)) // checked by loadConfig
 }
 
 // findEmptyAdminListen: the library takes an empty value for an absent one, which
@@ -146,6 +143,7 @@ func (in *inspection) findEmptyAdminListen() {
 
 // complete works out the defaults that depend on other values or on the machine.
 func (c *Config) complete() {
+	c.Proxy.Advertised = c.Proxy.Advertise.Host != "" || c.Pod.IP.IsValid()
 	if c.Proxy.Advertise.Host == "" {
 		c.Proxy.Advertise.Host = c.ownHost()
 	}

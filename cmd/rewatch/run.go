@@ -3,10 +3,273 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/policy/alarm"
+	"rewatch/proxy"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/uac"
 )
 
+// sidecarProcess is everything that runs, in the order in which it is started.
+type sidecarProcess struct {
+	cfg      Config
+	log      zerolog.Logger
+	alarms   *alarm.Manager
+	faults   *routingFaults
+	resolver *resolve.Resolver
+	monitor  *dialogs.Monitor
+	engine   *dialogs.Engine
+	client   *uac.Client
+	proxy    *proxy.Server
+	admin    *Admin
+	draining atomic.Bool
+}
+
 // runServer builds everything, runs it until ctx ends, and stops it in order.
-func runServer(_ context.Context, _ Config, _ io.Writer) error {
-	return errors.New("run: not built yet")
+// Whatever can fail, ports above all, fails before the first message is taken.
+func runServer(ctx context.Context, cfg Config, out io.Writer) error {
+	p := &sidecarProcess{cfg: cfg, log: newLogger(cfg.Process, out)}
+	if err := p.build(ctx); err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+func newLogger(cfg ProcessConfig, out io.Writer) zerolog.Logger {
+	if cfg.LogFormat == LogConsole {
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli}
+	}
+	return zerolog.New(out).Level(cfg.LogLevel).With().Timestamp().Logger()
+}
+
+// build makes the parts and joins them. The interfaces that they declare for each
+// other meet here and nowhere else.
+func (p *sidecarProcess) build(ctx context.Context) error {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	dropped := proxy.NewDropped(reg)
+	p.alarms = alarm.New(alarm.Config{
+		Sinks: sinks(p.cfg.Alarm), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
+	})
+	p.faults = newRoutingFaults(p.alarms)
+	p.resolver = resolve.New(resolve.Config{})
+	sender := &sender{side: p}
+	p.client = uac.New(p.uacConfig(sender))
+	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, dialogs.NewMemoryStore(), p.log, reg)
+	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
+	p.engine.SetDirectory(p.monitor)
+	if p.cfg.Admin.Listen != "" {
+		p.admin = NewAdmin(p.cfg.Admin, backend{p}, reg, p.log)
+		if err := p.admin.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	listeners, err := openListeners(ctx, p.cfg, p.log)
+	if err != nil {
+		return errors.Join(err, p.closeAdmin())
+	}
+	p.proxy, err = proxy.New(p.proxyConfig(listeners, reg, dropped))
+	return err
+}
+
+func (p *sidecarProcess) closeAdmin() error {
+	if p.admin == nil {
+		return nil
+	}
+	return p.admin.listener.Close()
+}
+
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_build_info", Help: "Always 1; the label is the version.",
+		ConstLabels: prometheus.Labels{"version": shortVersion()},
+	}, func() float64 { return 1 })
+}
+
+func sinks(cfg AlarmConfig) []alarm.Sink {
+	return append(alarm.NewWebhooks(cfg.Webhook, nil), alarm.NewAlertmanagers(cfg.Alertmanager, nil)...)
+}
+
+func (p *sidecarProcess) uacConfig(s uac.Sender) uac.Config {
+	c := p.cfg.UAC
+	cfg := uac.Config{
+		Sender: s, Identity: c.Identity.Raw, Core: raws(p.cfg.Proxy.Core), Server: p.cfg.Proxy.Server.Raw,
+		User: c.AuthUser, Password: c.AuthPassword.Reveal(), MessageType: c.MessageType,
+		Version: shortVersion(), Log: p.log,
+	}
+	cfg.MessageTemplate = c.Template()
+	return cfg
+}
+
+func (p *sidecarProcess) engineConfig() dialogs.EngineConfig {
+	c := p.cfg
+	return dialogs.EngineConfig{
+		Rules:         c.Policy.Rules(),
+		SignalMessage: c.Dialogs.Signal.Message, SignalNotify: c.Dialogs.Signal.Notify,
+		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
+		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == DeregisterAll,
+		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+	}
+}
+
+func (p *sidecarProcess) monitorConfig() dialogs.MonitorConfig {
+	c := p.cfg
+	return dialogs.MonitorConfig{
+		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == FailureRFC, Answer: answerOf(c.Dialogs.Answer),
+		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
+		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, RoutingFault: p.faults.saw,
+	}
+}
+
+func answerOf(a Answer) dialogs.Answer {
+	switch a {
+	case AnswerPassthrough:
+		return dialogs.AnswerPassthrough
+	case AnswerSilent:
+		return dialogs.AnswerSilent
+	default:
+		return dialogs.Answer481
+	}
+}
+
+func (p *sidecarProcess) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
+	c := p.cfg.Proxy
+	maxExpires := int(p.cfg.Dialogs.MaxExpires)
+	if p.cfg.Policy.DryRun {
+		maxExpires = 0 // observe only: no message is changed
+	}
+	return proxy.Config{
+		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
+		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
+		Monitor: p.monitor, Resolver: p.resolver, OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive,
+		Probe: p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		Log: p.log, Reg: reg, Dropped: dropped,
+	}
+}
+
+// probe asks the presence server whether it is there.
+func (p *sidecarProcess) probe(ctx context.Context) error {
+	uri := p.cfg.Proxy.Server.Raw
+	hops, err := (&sender{side: p}).Resolve(ctx, dialogs.Server, uri)
+	if err != nil {
+		return err
+	}
+	for _, h := range hops {
+		res := p.client.Probe(ctx, h, uri)
+		if res.Status != 0 {
+			return nil
+		}
+		err = res.Err
+	}
+	if err == nil {
+		err = errors.New("no answer")
+	}
+	return err
+}
+
+func (p *sidecarProcess) serverChanged(up bool, detail string) {
+	object := p.cfg.Proxy.Server.Raw
+	if up {
+		p.alarms.Clear(alarm.ServerDown, object, time.Now())
+		return
+	}
+	p.alarms.Raise(alarm.Alarm{Name: alarm.ServerDown, Object: object, Text: "The presence server cannot be reached: " + detail})
+}
+
+// run starts the parts, waits for the end, and stops them in the reverse order:
+// readiness falls, neighbours notice, open NOTIFYs end, our own requests end, and
+// only then do the sockets close.
+func (p *sidecarProcess) run(ctx context.Context) error {
+	slog.SetDefault(slog.New(zerolog.NewSlogHandler(p.log.With().Str("from", "sipgo").Logger())))
+	life := context.WithoutCancel(ctx)
+	p.alarms.Start(life)
+	if err := p.engine.Start(life); err != nil {
+		return fmt.Errorf("state store: %w", err)
+	}
+	p.monitor.Start(life)
+	p.proxy.Start()
+	served := make(chan error, 1)
+	if p.admin != nil {
+		go func() { served <- p.admin.Serve() }()
+	}
+	p.announce()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	p.stop(life)
+	return err
+}
+
+func (p *sidecarProcess) announce() {
+	e := p.log.Info().Str("version", shortVersion()).Str("server", p.cfg.Proxy.Server.Raw).Strs("core", raws(p.cfg.Proxy.Core)).
+		Str("advertise", p.cfg.Proxy.Advertise.String())
+	if p.admin != nil {
+		e = e.Stringer("admin", p.admin.Addr())
+	}
+	e.Msg("rewatch runs")
+}
+
+func (p *sidecarProcess) stop(ctx context.Context) {
+	p.draining.Store(true)
+	p.log.Info().Dur("at_most", p.cfg.Process.Drain).Msg("draining")
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Process.Drain)
+	defer cancel()
+	pause(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
+	if left := p.proxy.Drain(ctx); left > 0 {
+		p.log.Warn().Int("transactions", left).Msg("stopping before all transactions have ended")
+	}
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer done()
+	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
+	p.proxy.Shutdown()
+	errs = errors.Join(errs, p.resolver.Shutdown(last), p.alarms.Shutdown(last))
+	p.faults.stop()
+	if p.admin != nil {
+		errs = errors.Join(errs, p.admin.Shutdown(last))
+	}
+	if errs != nil {
+		p.log.Warn().Err(errs).Msg("not everything stopped in time")
+	}
+	p.log.Info().Msg("stopped")
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func raws(uris []URI) []string {
+	list := make([]string, 0, len(uris))
+	for _, u := range uris {
+		list = append(list, u.Raw)
+	}
+	return list
+}
+
+// closeAll gives back sockets when a later one could not be had.
+func closeAll(ls []proxy.Listener) {
+	for _, l := range ls {
+		if l.Packet != nil {
+			_ = l.Packet.Close()
+		}
+		if l.Stream != nil {
+			_ = l.Stream.Close()
+		}
+	}
 }

@@ -9,6 +9,14 @@ import (
 // version is set by the release build: -ldflags "-X main.version=v1.2.3".
 var version = ""
 
+// shortVersion is what goes into User-Agent and the metrics.
+func shortVersion() string {
+	if version == "" {
+		return "devel"
+	}
+	return version
+}
+
 // versionText is one line that says which build this is. Without a release
 // version the revision that Go noted in the binary has to do.
 func versionText() string {

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"rewatch/dialogs"
+)
+
+// backend is what the admin server shows of the running process.
+type backend struct{ p *sidecarProcess }
+
+var _ Backend = backend{}
+
+func (b backend) Ready() []Condition {
+	up, detail := b.p.proxy.ServerUp()
+	ready := []Condition{
+		{Name: "listeners", OK: true},
+		{Name: "server", OK: up, Detail: detail},
+	}
+	if b.p.draining.Load() {
+		return append(ready, Condition{Name: "draining", Detail: "rewatch is stopping"})
+	}
+	return ready
+}
+
+func (b backend) Watchers(limit int, after string) Page {
+	items, next := b.p.monitor.Watchers(after, limit)
+	return Page{Items: items, Next: next}
+}
+
+func (b backend) Subscriptions(limit int, after string) Page {
+	items, next := b.p.monitor.Subscriptions(after, limit)
+	return Page{Items: items, Next: next}
+}
+
+// watcher is everything about one user.
+type watcher struct {
+	dialogs.WatcherView
+	Recovery *dialogs.StateView `json:"recovery,omitempty"`
+}
+
+func (b backend) Watcher(aor string) (any, bool) {
+	view, known := b.p.monitor.Watcher(aor)
+	w := watcher{WatcherView: view}
+	if s, ok := b.p.engine.State(aor); ok {
+		w.Recovery, known = &s, true
+		w.AOR = aor
+	}
+	return w, known
+}
+
+func (b backend) Recoveries(limit int) any {
+	all := b.p.engine.Recoveries()
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all
+}
+
+func (b backend) Alarms() any { return b.p.alarms.Active() }
+
+func (b backend) Reset(aor string) bool { return b.p.engine.Reset(aor) }
+func (b backend) Unban(aor string) bool { return b.p.engine.Unban(aor) }

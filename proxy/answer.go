@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"rewatch/proxy/wire"
+)
+
+// refuse answers the request at hand ourselves. It reports whether an answer
+// could be addressed; the ACK is never answered.
+func (w *worker) refuse(from flow, status int, reason string, extra ...string) bool {
+	if bytes.Equal(w.msg.Method, mACK) {
+		return false
+	}
+	b, ok := w.answer(from, status, reason, extra...)
+	if !ok {
+		return false
+	}
+	w.sendBack(from, w.topVia(), b)
+	return true
+}
+
+// topVia is the uppermost Via value of the message at hand.
+func (w *worker) topVia() wire.ViaValue {
+	v, _ := w.msg.Value(wire.Via)
+	v, _ = wire.Split(v)
+	via, _ := wire.ParseVia(v)
+	return via
+}
+
+// answer builds a response to the request at hand (RFC 3261 8.2.6): its Vias,
+// From, To, Call-ID and CSeq as they stand. The bytes are valid until the next
+// message is built.
+func (w *worker) answer(from flow, status int, reason string, extra ...string) ([]byte, bool) {
+	m := &w.msg
+	if via := w.topVia(); len(via.Host) == 0 {
+		return nil, false
+	}
+	w.edits.Reset()
+	w.text = w.text[:0]
+	w.upstreamVia(from)
+	b := append(w.build[:0], "SIP/2.0 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, printable([]byte(reason))...)
+	b = append(b, "\r\n"...)
+	for i := range m.Lines {
+		switch m.Lines[i].Name { //nolint:exhaustive // the others are not copied
+		case wire.Via:
+			b = w.edits.AppendRange(b, m.Raw, m.Lines[i].Start, m.Lines[i].End)
+		case wire.From, wire.CallID, wire.CSeq:
+			b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+		case wire.To:
+			b = w.appendTo(b, i, status)
+		}
+	}
+	for _, line := range extra {
+		b = append(b, line...)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "Content-Length: 0\r\n\r\n"...)
+	w.build = b
+	return b, true
+}
+
+// appendTo copies the To line, with a tag if it lacks one (RFC 3261 8.2.6.2).
+// The tag is a hash, so that a retransmission gets the same one.
+func (w *worker) appendTo(b []byte, i, status int) []byte {
+	m := &w.msg
+	line := m.Lines[i]
+	if status == 100 || len(wire.Tag(m.At(i))) > 0 {
+		return append(b, m.Raw[line.Start:line.End]...)
+	}
+	id, _ := m.Value(wire.CallID)
+	b = append(b, m.Raw[line.Start:line.ValueEnd]...)
+	b = append(b, ";tag=rw"...)
+	b = appendHex(b, maphash.Bytes(w.s.seed, id), 16)
+	return append(b, "\r\n"...)
+}
+
+// sendBack sends a response of ours to the neighbour that a request came from
+// (RFC 3261 18.2.2, RFC 3581 section 4).
+func (w *worker) sendBack(from flow, via wire.ViaValue, b []byte) {
+	w.s.metrics.response(from.side(), b)
+	if from.stream != 0 {
+		st := w.s.streams[from.side()].Get(from.stream)
+		if st == nil || st.Write(b) != nil {
+			w.s.metrics.dropped(dropStream, 1)
+		}
+		return
+	}
+	to := from.addr
+	if !via.HasRPort {
+		port := via.Port
+		if port == 0 {
+			port = 5060
+		}
+		to = netip.AddrPortFrom(from.addr.Addr(), uint16(port)) //nolint:gosec // checked by ParseVia
+	}
+	o := w.out[from.local.index]
+	o.Add(b, to)
+	if o.Full() {
+		w.send(from.local.index, o)
+	}
+}
+
+// printable makes text from the network fit for a start line: no control
+// characters, and not without end.
+func printable(b []byte) string {
+	const limit = 120
+	if len(b) > limit {
+		b = b[:limit]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, string(b))
+}

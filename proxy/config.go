@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+)
+
+// Monitor is told what passes, and rules on it. Package dialogs implements it.
+type Monitor interface {
+	Subscribe(*dialogs.Message) dialogs.Ruling
+	SubscribeDone(*dialogs.Message)
+	Notify(*dialogs.Message) (dialogs.Ref, dialogs.Ruling)
+	NotifyDone(dialogs.Ref, dialogs.Outcome) dialogs.Verdict
+	Register(*dialogs.Message) dialogs.Ruling
+	RegisterDone(*dialogs.Message)
+}
+
+// Resolver finds next hops without blocking. Package resolve implements it.
+type Resolver interface {
+	Lookup(resolve.Target) ([]resolve.Hop, bool)
+	Await(resolve.Target, func([]resolve.Hop, error))
+}
+
+// Listener is one open socket of one side.
+type Listener struct {
+	Side dialogs.Side
+	// Network is "udp", "tcp" or "tls"; Packet is set for the first, Stream for
+	// the others (for tls it does the handshake itself).
+	Network string
+	Packet  net.PacketConn
+	Stream  net.Listener
+	// Advertise is the host[:port] that goes into Via and Record-Route; the
+	// port defaults to the socket's.
+	Advertise string
+	// Aliases are further host:port by which neighbours may name this socket.
+	Aliases []string
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Listeners []Listener
+	// Server is the URI of the presence server, Core those of the next hops into
+	// the core that are used when no Route says otherwise.
+	Server string
+	Core   []string
+	// Trusted are the networks whose hosts may talk to the core side.
+	Trusted []netip.Prefix
+	// MaxExpires, if not 0, is the longest subscription asked of the server, in seconds.
+	MaxExpires int
+	// NotifyTimeout is the deadline of a NOTIFY; T1 and T2 are those of RFC 3261
+	// 17.1.1.1 (0: 500 ms and 4 s).
+	NotifyTimeout, T1, T2 time.Duration
+	// MaxTransactions bounds the records.
+	MaxTransactions int
+	Monitor         Monitor
+	Resolver        Resolver
+	// OwnBranch is the prefix of the Via branches of requests of our own, and
+	// OwnResponse takes their responses; it must not keep raw.
+	OwnBranch   string
+	OwnResponse func(raw []byte) bool
+	// Probe asks the presence server whether it is there (OPTIONS); it blocks
+	// until it is known. Nil: only traffic tells.
+	Probe func(ctx context.Context) error
+	// ServerChanged is told when the server goes down or comes back. It must not block.
+	ServerChanged func(up bool, detail string)
+	ClientTLS     *tls.Config
+	// Dial opens streams; nil means the system's network.
+	Dial func(ctx context.Context, side dialogs.Side, addr netip.AddrPort) (net.Conn, error)
+	Log  zerolog.Logger
+	// Reg takes the metrics. Dropped is rewatch_dropped_total, with the label
+	// reason, which others count in as well; nil: made and registered here.
+	Reg     prometheus.Registerer
+	Dropped *prometheus.CounterVec
+}
+
+func (c *Config) defaults() {
+	if c.T1 == 0 {
+		c.T1 = 500 * time.Millisecond
+	}
+	if c.T2 == 0 {
+		c.T2 = 4 * time.Second
+	}
+	if c.NotifyTimeout == 0 {
+		c.NotifyTimeout = 28 * time.Second
+	}
+	if c.MaxTransactions == 0 {
+		c.MaxTransactions = 200000
+	}
+	if c.Reg == nil {
+		c.Reg = prometheus.NewRegistry()
+	}
+}

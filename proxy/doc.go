@@ -1,0 +1,27 @@
+// Package proxy is the SIP path: what comes in on one side leaves on the other,
+// byte for byte but for the edits of RFC 3261 16.6.
+//
+// A message goes through like this. A reader of package transport hands its bytes
+// to a worker, which scans them (package wire) and decides on the start line
+// first. A response of ours by its Via branch goes to whoever sent the request
+// (package uac, joined in cmd). Every other response loses our Via and follows
+// the one below it. A request is checked, our own Route entries are popped, the
+// next hop is chosen, and the message leaves with our Via and, where a dialog
+// begins, two Record-Route entries (RFC 5658).
+//
+// Most requests are forwarded without state: the branch is a hash of what
+// identifies the transaction (RFC 3261 16.11), so that retransmissions, CANCEL
+// and the ACK of a failure follow their request. A record is kept only where
+// something has to be remembered: for every NOTIFY of the server, which is judged
+// when it ends, and for every request that comes or leaves by a stream, where
+// retransmission or its absence is ours to mend.
+//
+// The package knows nothing of recovery. It tells a Monitor what passes, and
+// answers the server as the Monitor's verdict says.
+//
+// # Why
+//
+// Forwarding works beneath sipgo, on raw bytes, because parsing and serialising
+// cost more than everything else together; and because a legacy server must not
+// notice that rewatch is there.
+package proxy

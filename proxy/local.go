@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// network is a transport protocol.
+type network uint8
+
+const (
+	udp network = iota
+	tcp
+	tlsnet
+)
+
+var networkNames = [...]string{udp: "udp", tcp: "tcp", tlsnet: "tls"}
+
+func (n network) String() string { return networkNames[n] }
+
+// via is the transport as a Via names it.
+func (n network) via() string { return [...]string{udp: "UDP", tcp: "TCP", tlsnet: "TLS"}[n] }
+
+func (n network) reliable() bool { return n != udp }
+
+func parseNetwork(s string) (network, error) {
+	for i, name := range networkNames {
+		if s == name {
+			return network(i), nil //nolint:gosec // three of them
+		}
+	}
+	return udp, fmt.Errorf("unknown network %q", s)
+}
+
+// local is one of our sockets.
+type local struct {
+	index   int
+	side    dialogs.Side
+	network network
+	packet  *transport.Packet // of udp
+	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
+	// the marker "rw" tells our dialogs' routes from a Route that merely names us.
+	sentBy, record string
+}
+
+// name is one way to name us: an address of a socket.
+type name struct {
+	host string // lower case
+	port int
+	side dialogs.Side
+}
+
+// names is the list of all; it is short, so it is searched from end to end.
+type names []name
+
+// side tells whether host:port is ours, and of which side.
+func (ns names) side(host []byte, port int) (dialogs.Side, bool) {
+	for i := range ns {
+		if ns[i].port == port && wire.EqualFold(host, ns[i].host) {
+			return ns[i].side, true
+		}
+	}
+	return 0, false
+}
+
+// uri tells whether a URI names us.
+func (ns names) uri(u *wire.URI) (dialogs.Side, bool) {
+	port := u.Port
+	if port == 0 {
+		port = defaultPort(u)
+	}
+	return ns.side(u.Host, port)
+}
+
+func defaultPort(u *wire.URI) int {
+	if wire.EqualFold(u.Scheme, "sips") {
+		return 5061
+	}
+	if t, ok := wire.Param(u.Params, "transport"); ok && wire.EqualFold(t, "tls") {
+		return 5061
+	}
+	return 5060
+}
+
+// newLocal makes the description of a listener and the names it goes by.
+func newLocal(index int, l Listener) (*local, names, error) {
+	n, err := parseNetwork(l.Network)
+	if err != nil {
+		return nil, nil, err
+	}
+	var addr net.Addr
+	if n == udp {
+		addr = l.Packet.LocalAddr()
+	} else {
+		addr = l.Stream.Addr()
+	}
+	bound, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return nil, nil, fmt.Errorf("address of listener %s: %w", addr, err)
+	}
+	advertise := l.Advertise
+	if advertise == "" {
+		advertise = hostPort(bound.Addr().Unmap().String(), int(bound.Port()))
+	}
+	host, port, ok := wire.HostPort([]byte(advertise))
+	if !ok {
+		return nil, nil, fmt.Errorf("advertised address %q: not host[:port]", advertise)
+	}
+	if port == 0 {
+		port = int(bound.Port())
+	}
+	me := &local{index: index, side: l.Side, network: n, sentBy: hostPort(string(host), port)}
+	me.record = "sip:" + me.sentBy + ";lr;rw"
+	if n != udp {
+		me.record = "sip:" + me.sentBy + ";transport=" + n.String() + ";lr;rw"
+	}
+	ns := names{{strings.ToLower(string(host)), port, l.Side}}
+	for _, ip := range addresses(bound.Addr().Unmap()) {
+		ns = append(ns, name{ip.String(), int(bound.Port()), l.Side})
+	}
+	for _, alias := range l.Aliases {
+		if host, port, ok := wire.HostPort([]byte(alias)); ok {
+			if port == 0 {
+				port = int(bound.Port())
+			}
+			ns = append(ns, name{strings.ToLower(string(host)), port, l.Side})
+		}
+	}
+	return me, ns, nil
+}
+
+// addresses are those by which a bound socket can be reached: its own, or those
+// of all interfaces.
+func addresses(bound netip.Addr) []netip.Addr {
+	if !bound.IsUnspecified() {
+		return []netip.Addr{bound}
+	}
+	var list []netip.Addr
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok {
+				list = append(list, ip.Unmap())
+			}
+		}
+	}
+	return list
+}
+
+// hostPort joins host and port as Via and URIs do, IPv6 in brackets.
+func hostPort(host string, port int) string {
+	if strings.IndexByte(host, ':') >= 0 {
+		return "[" + host + "]:" + strconv.Itoa(port)
+	}
+	return host + ":" + strconv.Itoa(port)
+}
+
+// flow is where a message came from, and where its response has to go.
+type flow struct {
+	local  *local
+	stream uint64 // ID of the stream, 0 for UDP
+	addr   netip.AddrPort
+}
+
+func (f flow) side() dialogs.Side { return f.local.side }
+
+// hop is one place to send a request to, from the given side.
+type hop struct {
+	side    dialogs.Side
+	network network
+	addr    netip.AddrPort
+	name    string // server name of TLS
+	// upgraded: TCP for the size of the request alone; UDP is left to try.
+	upgraded bool
+}
+
+func other(s dialogs.Side) dialogs.Side {
+	if s == dialogs.Core {
+		return dialogs.Server
+	}
+	return dialogs.Core
+}

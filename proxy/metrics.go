@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs"
+)
+
+// refusal is why a request was answered by rewatch itself; the set is closed.
+type refusal string
+
+const (
+	refusedMalformed   refusal = "malformed"
+	refusedUntrusted   refusal = "untrusted"
+	refusedMaxForwards refusal = "max-forwards"
+	refusedLoop        refusal = "loop"
+	refusedExtension   refusal = "extension"
+	refusedUnavailable refusal = "unavailable"
+	refusedRuled       refusal = "ruled" // banned, or a dialog that is declared dead
+	refusedStreams     refusal = "streams"
+)
+
+// drop is why a message went no further; the set is closed.
+type drop string
+
+const (
+	dropMalformed   drop = "malformed"
+	dropUntrusted   drop = "untrusted"
+	dropNotOurs     drop = "not-ours"    // a response whose upper Via is not ours
+	dropUnaddressed drop = "unaddressed" // a response that leads nowhere
+	dropStream      drop = "stream"      // the connection for a response is gone or full
+	dropSend        drop = "send"        // the socket did not take it
+	dropUnreachable drop = "unreachable" // an ACK whose hop cannot be reached
+	dropRuled       drop = "ruled"       // answered with silence (REWATCH_ANSWER=silent)
+	dropTimeout     drop = "timeout"     // no response; a proxy does not answer for it
+)
+
+var methods = [...]string{
+	"SUBSCRIBE", "NOTIFY", "PUBLISH", "REGISTER", "MESSAGE", "OPTIONS", "INVITE", "ACK", "CANCEL", "BYE",
+	"PRACK", "UPDATE", "INFO", "REFER", "other",
+}
+
+var sides = [...]string{dialogs.Core: "core", dialogs.Server: "server"}
+
+// metrics are resolved once, so that counting is one atomic addition.
+type metrics struct {
+	requests  [2][len(methods)]prometheus.Counter
+	responses [2][7]prometheus.Counter
+	refusals  map[refusal]prometheus.Counter
+	drops     map[drop]prometheus.Counter
+	missed    map[bool]prometheus.Counter
+}
+
+func newMetrics(s *Server) *metrics {
+	reg := s.cfg.Reg
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rewatch_" + name, Help: help}, labels)
+		reg.MustRegister(v)
+		return v
+	}
+	m := &metrics{refusals: map[refusal]prometheus.Counter{}, drops: map[drop]prometheus.Counter{}, missed: map[bool]prometheus.Counter{}}
+	requests := vec("requests_total", "Requests that came in, by side and method.", "side", "method")
+	responses := vec("responses_total", "Responses that came in or that rewatch made itself, by side and class.", "side", "class")
+	for side, name := range sides {
+		for i, method := range methods {
+			m.requests[side][i] = requests.WithLabelValues(name, method)
+		}
+		for class := 1; class <= 6; class++ {
+			m.responses[side][class] = responses.WithLabelValues(name, string(rune('0'+class))+"xx")
+		}
+	}
+	refused := vec("refused_total", "Requests and connections that rewatch refused itself, by reason.", "reason")
+	for _, r := range []refusal{refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled, refusedStreams} {
+		m.refusals[r] = refused.WithLabelValues(string(r))
+	}
+	dropped := s.cfg.Dropped
+	if dropped == nil {
+		dropped = NewDropped(reg)
+	}
+	for _, d := range []drop{dropMalformed, dropUntrusted, dropNotOurs, dropUnaddressed, dropStream, dropSend, dropUnreachable, dropRuled, dropTimeout} {
+		m.drops[d] = dropped.WithLabelValues(string(d))
+	}
+	stateless := vec("stateless_total", "Requests that were forwarded without a record because REWATCH_MAX_TRANSACTIONS was reached.", "kind")
+	m.missed[true] = stateless.WithLabelValues("notify")
+	m.missed[false] = stateless.WithLabelValues("other")
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
+	}, func() float64 { return float64(s.table.len()) }))
+	return m
+}
+
+// NewDropped makes and registers the counter of what went no further.
+func NewDropped(reg prometheus.Registerer) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_dropped_total", Help: "Messages that went no further, by reason.",
+	}, []string{"reason"})
+	reg.MustRegister(v)
+	return v
+}
+
+func (m *metrics) request(side dialogs.Side, method []byte) {
+	for i := range len(methods) - 1 {
+		if string(method) == methods[i] {
+			m.requests[side][i].Inc()
+			return
+		}
+	}
+	m.requests[side][len(methods)-1].Inc()
+}
+
+// response counts by the first digit of the status in raw.
+func (m *metrics) response(side dialogs.Side, raw []byte) {
+	const at = len("SIP/2.0 ")
+	if len(raw) > at && raw[at] >= '1' && raw[at] <= '6' {
+		m.responses[side][raw[at]-'0'].Inc()
+	}
+}
+
+func (m *metrics) refused(r refusal) {
+	if c := m.refusals[r]; c != nil {
+		c.Inc()
+	}
+}
+
+func (m *metrics) dropped(d drop, n int) { m.drops[d].Add(float64(n)) }
+
+func (m *metrics) untracked(notify bool) { m.missed[notify].Inc() }

@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"rewatch/dialogs"
+	"rewatch/proxy/wire"
+)
+
+// observe views the message at hand as the Monitor wants it. Nothing is copied.
+func (w *worker) observe(from flow) *dialogs.Message {
+	m := &w.msg
+	d := &w.seen
+	*d = dialogs.Message{
+		At: w.now, Side: from.side(), Source: from.addr, Transport: from.local.network.String(),
+		Expires: m.Number(wire.Expires), RetryAfter: m.Number(wire.RetryAfter),
+	}
+	if m.Request {
+		d.RequestURI = m.URI
+	} else {
+		d.Status, d.Reason = m.Status, m.Reason
+	}
+	d.CallID, _ = m.Value(wire.CallID)
+	d.CSeq, _, _ = m.CSeqValue()
+	d.FromURI, d.FromTag = address(m, wire.From)
+	d.ToURI, d.ToTag = address(m, wire.To)
+	d.Event, _ = m.Value(wire.Event)
+	d.SubscriptionState, _ = m.Value(wire.SubscriptionState)
+	if v, ok := m.Value(wire.Contact); ok {
+		d.Contact, _ = wire.Split(v)
+	}
+	d.AssertedIdentity = identities(m)
+	return d
+}
+
+func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
+	v, _ := m.Value(n)
+	uri, params, _ := wire.Address(v)
+	tag, _ = wire.Param(params, "tag")
+	return uri, tag
+}
+
+// identities gives all P-Asserted-Identity values (RFC 3325 9.1: a sip and a tel
+// URI, in one field or in two).
+func identities(m *wire.Message) []byte {
+	v, ok := m.Value(wire.PAssertedIdentity)
+	if !ok || m.Count(wire.PAssertedIdentity) == 1 {
+		return v
+	}
+	all := append([]byte(nil), v...)
+	for i := m.Next(m.First(wire.PAssertedIdentity)); i >= 0; i = m.Next(i) {
+		all = append(append(all, ", "...), m.At(i)...)
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/wire"
+)
+
+// Methods that are treated in a way of their own.
+var (
+	mACK       = []byte("ACK")
+	mCANCEL    = []byte("CANCEL")
+	mINVITE    = []byte("INVITE")
+	mNOTIFY    = []byte("NOTIFY")
+	mREFER     = []byte("REFER")
+	mREGISTER  = []byte("REGISTER")
+	mSUBSCRIBE = []byte("SUBSCRIBE")
+)
+
+// malformed answers what cannot be forwarded, if an answer can be addressed.
+func (w *worker) malformed(from flow, err error) {
+	if !w.msg.Request || bytes.Equal(w.msg.Method, mACK) || w.msg.Count(wire.Via) == 0 || !w.s.trusted(from) {
+		w.s.metrics.dropped(dropMalformed, 1)
+		return
+	}
+	status, reason := 400, "Bad Request ("+err.Error()+")"
+	var he *wire.HeaderError
+	if errors.As(err, &he) && he.Status() == 505 {
+		status, reason = 505, "Version Not Supported"
+	}
+	if !w.refuse(from, status, reason) {
+		w.s.metrics.dropped(dropMalformed, 1)
+		return
+	}
+	w.s.metrics.refused(refusedMalformed)
+}
+
+// request checks a request (RFC 3261 16.3) and sends it on its way.
+func (w *worker) request(from flow) {
+	m := &w.msg
+	w.s.metrics.request(from.side(), m.Method)
+	if !w.s.trusted(from) {
+		w.s.metrics.refused(refusedUntrusted)
+		w.refuse(from, 403, "Forbidden")
+		return
+	}
+	if from.side() == dialogs.Server {
+		w.s.health.seen(w.now)
+	}
+	if v, ok := m.Value(wire.MaxForwards); ok {
+		if n, _ := wire.Uint(v); n == 0 {
+			w.s.metrics.refused(refusedMaxForwards)
+			w.refuse(from, 483, "Too Many Hops")
+			return
+		}
+	}
+	if w.badExtension(from) {
+		return
+	}
+	key := w.s.transactionKey(m, from)
+	loop := w.s.loopHash(m, from)
+	if w.looped(loop) {
+		w.s.metrics.refused(refusedLoop)
+		w.refuse(from, 482, "Loop Detected")
+		return
+	}
+	if w.again(from, key) {
+		return
+	}
+	w.forward(from, ticket{key: key, loop: loop})
+}
+
+// badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch
+// supports no extension that needs a proxy's help.
+func (w *worker) badExtension(from flow) bool {
+	v, ok := w.msg.Value(wire.ProxyRequire)
+	if !ok || bytes.Equal(w.msg.Method, mACK) || bytes.Equal(w.msg.Method, mCANCEL) {
+		return false
+	}
+	w.s.metrics.refused(refusedExtension)
+	w.refuse(from, 420, "Bad Extension", "Unsupported: "+printable(v))
+	return true
+}
+
+// trusted tells whether the neighbour may talk to us. The server side is bound to
+// the pod; the core side is open to REWATCH_TRUSTED.
+func (s *Server) trusted(from flow) bool {
+	return from.side() == dialogs.Server || s.admits(from.addr.Addr())
+}
+
+func (s *Server) admits(ip netip.Addr) bool {
+	for _, p := range s.cfg.Trusted {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// looped tells whether this request has passed here before without a change to
+// what decides its route (RFC 3261 16.3 step 4, RFC 5393). A spiral has changed it.
+func (w *worker) looped(loop uint32) bool {
+	for vias := w.msg.Values(wire.Via); ; {
+		value, _, ok := vias.Next()
+		if !ok {
+			return false
+		}
+		if b, ok := w.s.ownBranch(value); ok && b.loop == loop {
+			return true
+		}
+	}
+}
+
+// ruled asks the Monitor about the methods that it watches, NOTIFYs of the
+// server excepted: those are asked about when their record is made. false: the
+// request has been answered.
+func (w *worker) ruled(from flow) bool {
+	m := &w.msg
+	var r dialogs.Ruling
+	switch {
+	case from.side() != dialogs.Core:
+		return true
+	case bytes.Equal(m.Method, mSUBSCRIBE):
+		r = w.s.cfg.Monitor.Subscribe(w.observe(from))
+	case bytes.Equal(m.Method, mREGISTER):
+		r = w.s.cfg.Monitor.Register(w.observe(from))
+	default:
+		return true
+	}
+	return w.obey(from, r)
+}
+
+// obey carries out a ruling; true: go on forwarding.
+func (w *worker) obey(from flow, r dialogs.Ruling) bool {
+	switch {
+	case r.Silent:
+		w.s.metrics.dropped(dropRuled, 1)
+		return false
+	case r.Status == 0:
+		return true
+	}
+	w.s.metrics.refused(refusedRuled)
+	w.refuse(from, r.Status, r.Reason)
+	return false
+}

@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"rewatch/dialogs"
+)
+
+// SentBy is the sent-by that a request of ours has in its Via when it leaves by a
+// side and transport ("udp", "tcp", "tls"); false if no socket there speaks it.
+func (s *Server) SentBy(side dialogs.Side, transport string) (string, bool) {
+	n, err := parseNetwork(transport)
+	if err != nil {
+		return "", false
+	}
+	l := s.local(side, n)
+	if l == nil {
+		return "", false
+	}
+	return l.sentBy, true
+}
+
+// Send writes a request of our own to an address. Its responses come back through
+// Config.OwnResponse. raw is not kept.
+func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, serverName string, raw []byte) error {
+	n, err := parseNetwork(transport)
+	if err != nil {
+		return err
+	}
+	l := s.local(side, n)
+	if l == nil {
+		return errNoSocket
+	}
+	if n.reliable() {
+		st := s.streams[side].To(addr, n == tlsnet, serverName)
+		if st == nil {
+			return errStreams
+		}
+		return st.Write(raw)
+	}
+	w := s.borrow()
+	defer s.workers.Put(w)
+	o := w.out[l.index]
+	o.Add(raw, addr)
+	_, err = l.packet.Send(o)
+	return err
+}

@@ -1,0 +1,168 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+)
+
+const (
+	// BatchSize is how many datagrams are read or written with one system call.
+	BatchSize = 32
+	// MaxDatagram is the largest datagram that is taken (RFC 3261 18.1.1).
+	MaxDatagram = 65535
+	// socketBuffer is asked of the kernel for each direction; it holds the burst
+	// that arrives while the reader is away.
+	socketBuffer = 4 << 20
+)
+
+// ErrUnreachable is reported for a datagram that the network refused (ICMP).
+var ErrUnreachable = errors.New("destination unreachable")
+
+// Packet is a datagram socket with batched reading and writing. One goroutine
+// may read; any number may write.
+type Packet struct {
+	conn  net.PacketConn
+	local netip.AddrPort
+	// OnUnreachable, if set before the first Receive, is told of datagrams that
+	// came back as undeliverable, with as much of each as the kernel kept.
+	OnUnreachable func(to netip.AddrPort, payload []byte)
+	batcher
+}
+
+// NewPacket wraps a socket. A *net.UDPConn gets large kernel buffers and batches.
+func NewPacket(conn net.PacketConn) (*Packet, error) {
+	p := &Packet{conn: conn, local: addrPort(conn.LocalAddr())}
+	if udp, ok := conn.(*net.UDPConn); ok {
+		// A smaller buffer than asked for is a matter of the host's limits, not
+		// an error; drops are visible in the kernel's counters.
+		_ = udp.SetReadBuffer(socketBuffer)
+		_ = udp.SetWriteBuffer(socketBuffer)
+	}
+	if err := p.init(conn); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Local is the address that the socket is bound to.
+func (p *Packet) Local() netip.AddrPort { return p.local }
+
+// Close ends the socket; a blocked Receive returns net.ErrClosed.
+func (p *Packet) Close() error { return p.conn.Close() }
+
+// Inbox holds the datagrams of one Receive. It belongs to one reader.
+type Inbox struct {
+	n    int
+	bufs [][]byte
+	lens []int
+	from []netip.AddrPort
+	sys  inboxSys
+}
+
+// NewInbox makes the buffers of a batch: 2 MiB.
+func NewInbox() *Inbox {
+	in := &Inbox{bufs: make([][]byte, BatchSize), lens: make([]int, BatchSize), from: make([]netip.AddrPort, BatchSize)}
+	mem := make([]byte, BatchSize*MaxDatagram)
+	for i := range in.bufs {
+		in.bufs[i] = mem[i*MaxDatagram : (i+1)*MaxDatagram : (i+1)*MaxDatagram]
+	}
+	in.sys.init(in)
+	return in
+}
+
+// Len is the number of datagrams.
+func (in *Inbox) Len() int { return in.n }
+
+// Datagram gives datagram i and its sender; the bytes are valid until the next Receive.
+func (in *Inbox) Datagram(i int) ([]byte, netip.AddrPort) { return in.bufs[i][:in.lens[i]], in.from[i] }
+
+// Outbox gathers datagrams for one Send. Datagrams are built in place: take the
+// buffer with Begin, append, hand it back with Commit.
+type Outbox struct {
+	mem  []byte
+	ends []int
+	to   []netip.AddrPort
+	sys  outboxSys
+}
+
+// NewOutbox makes an empty outbox.
+func NewOutbox() *Outbox {
+	o := &Outbox{mem: make([]byte, 0, BatchSize*2048)}
+	o.sys.init()
+	return o
+}
+
+// Begin gives the slice to append a datagram to.
+func (o *Outbox) Begin() []byte { return o.mem }
+
+// Commit takes the slice back, with the datagram appended.
+func (o *Outbox) Commit(b []byte, to netip.AddrPort) {
+	o.mem = b
+	o.ends = append(o.ends, len(b))
+	o.to = append(o.to, to)
+}
+
+// Add copies a datagram in.
+func (o *Outbox) Add(b []byte, to netip.AddrPort) { o.Commit(append(o.Begin(), b...), to) }
+
+// Len is the number of datagrams gathered.
+func (o *Outbox) Len() int { return len(o.ends) }
+
+// Full tells whether it is time to send.
+func (o *Outbox) Full() bool { return len(o.ends) >= BatchSize }
+
+func (o *Outbox) datagram(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = o.ends[i-1]
+	}
+	return o.mem[from:o.ends[i]]
+}
+
+// maxKeptOutbox bounds the memory that an outbox keeps after large datagrams.
+const maxKeptOutbox = 1 << 20
+
+func (o *Outbox) reset() {
+	if cap(o.mem) > maxKeptOutbox {
+		o.mem = make([]byte, 0, BatchSize*2048)
+	}
+	o.mem, o.ends, o.to = o.mem[:0], o.ends[:0], o.to[:0]
+}
+
+// receiveOne and sendEach are the portable way, one datagram a call.
+func receiveOne(conn net.PacketConn, in *Inbox) error {
+	n, from, err := conn.ReadFrom(in.bufs[0])
+	if err != nil {
+		return err
+	}
+	in.n, in.lens[0], in.from[0] = 1, n, addrPort(from)
+	return nil
+}
+
+func sendEach(conn net.PacketConn, o *Outbox) (failed int, err error) {
+	for i := range o.ends {
+		if _, e := conn.WriteTo(o.datagram(i), net.UDPAddrFromAddrPort(o.to[i])); e != nil {
+			failed++
+			err = e
+		}
+	}
+	o.reset()
+	return failed, err
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	case *net.TCPAddr:
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	case nil:
+		return netip.AddrPort{}
+	default:
+		ap, _ := netip.ParseAddrPort(a.String())
+		return ap
+	}
+}

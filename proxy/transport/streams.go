@@ -1,0 +1,286 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// StreamConfig sets the limits of the streams of one side.
+type StreamConfig struct {
+	Frame Framer
+	// LocalIP is the address to dial from; the zero Addr leaves it to the system.
+	LocalIP netip.Addr
+	// Dial opens a connection; nil means the system's network.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// ClientTLS is used for streams that we open with TLS.
+	ClientTLS *tls.Config
+	// Admit, if set, decides on a connection before a byte is read from it.
+	Admit func(peer netip.AddrPort) bool
+	// Refused, if set, is told why a connection was closed at once ("untrusted", "streams").
+	Refused func(reason string)
+	// MaxStreams bounds the connections; beyond it new ones are closed at once.
+	MaxStreams int
+	// MaxMessage and MaxBacklog bound one message and what waits to be written, in bytes.
+	MaxMessage, MaxBacklog int
+	// IdleTimeout closes a silent stream, MessageTimeout one that leaves a
+	// message half sent, DialTimeout bounds a dial (with its TLS handshake),
+	// WriteTimeout one write.
+	IdleTimeout, MessageTimeout, DialTimeout, WriteTimeout time.Duration
+}
+
+func (c *StreamConfig) defaults() {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.IdleTimeout, 10*time.Minute)
+	set(&c.MessageTimeout, 20*time.Second)
+	set(&c.DialTimeout, 4*time.Second)
+	set(&c.WriteTimeout, 10*time.Second)
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 10000
+	}
+	if c.MaxMessage == 0 {
+		c.MaxMessage = 256 << 10
+	}
+	if c.MaxBacklog == 0 {
+		c.MaxBacklog = 4 << 20
+	}
+}
+
+// peerKey finds the stream to send a request on.
+type peerKey struct {
+	addr   netip.AddrPort
+	secure bool
+}
+
+// Streams keeps the connections of one side.
+type Streams struct {
+	cfg     StreamConfig
+	handler Handler
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+
+	mu     sync.Mutex
+	byPeer map[peerKey]*Stream
+	byID   map[uint64]*Stream
+	listen []net.Listener
+	closed bool
+}
+
+// streamIDs are unique in the process, so that an ID in a branch names one
+// stream of one side only.
+var streamIDs atomic.Uint64
+
+// NewStreams makes an empty set.
+func NewStreams(cfg StreamConfig, h Handler) *Streams {
+	cfg.defaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Streams{
+		cfg: cfg, handler: h, ctx: ctx, cancel: cancel,
+		byPeer: map[peerKey]*Stream{}, byID: map[uint64]*Stream{},
+	}
+}
+
+// Serve accepts connections from l until it is closed. Hand it a listener that
+// does TLS itself and set secure; tag becomes Stream.Listener.
+func (t *Streams) Serve(l net.Listener, secure bool, tag any) {
+	t.mu.Lock()
+	t.listen = append(t.listen, l)
+	t.mu.Unlock()
+	t.wg.Add(1)
+	go func() {
+		defer t.wg.Done()
+		t.accept(l, secure, tag)
+	}()
+}
+
+func (t *Streams) accept(l net.Listener, secure bool, tag any) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || t.ctx.Err() != nil {
+				return
+			}
+			// Out of descriptors, most likely: others will be closed; try again.
+			select {
+			case <-t.ctx.Done():
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		peer := addrPort(conn.RemoteAddr())
+		if t.cfg.Admit != nil && !t.cfg.Admit(peer) {
+			t.refuse(conn, "untrusted")
+			continue
+		}
+		s, ok := t.add(peer, secure, false)
+		if !ok {
+			t.refuse(conn, "streams")
+			continue
+		}
+		s.Listener = tag
+		s.attach(conn)
+		t.run(s, nil)
+	}
+}
+
+func (t *Streams) refuse(conn net.Conn, reason string) {
+	_ = conn.Close()
+	if t.cfg.Refused != nil {
+		t.cfg.Refused(reason)
+	}
+}
+
+// add makes a stream and enters it into the tables.
+func (t *Streams) add(peer netip.AddrPort, secure, dialled bool) (*Stream, bool) {
+	ctx, cancel := context.WithCancel(t.ctx)
+	s := &Stream{
+		ID: streamIDs.Add(1), Secure: secure, Peer: peer, Dialled: dialled, set: t, ctx: ctx, cancel: cancel,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || len(t.byID) >= t.cfg.MaxStreams {
+		cancel()
+		return nil, false
+	}
+	t.byID[s.ID] = s
+	t.byPeer[peerKey{peer, secure}] = s
+	return s, true
+}
+
+// Get finds an open stream by its ID.
+func (t *Streams) Get(id uint64) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id]
+}
+
+// Find gives the open stream to a peer, or nil.
+func (t *Streams) Find(addr netip.AddrPort, secure bool) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byPeer[peerKey{addr, secure}]
+}
+
+// To gives the stream to a peer, and dials one if there is none. A dial that
+// fails ends in Handler.Closed. It is nil when there is no room for another.
+func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Stream {
+	if s := t.Find(addr, secure); s != nil {
+		return s
+	}
+	s, ok := t.add(addr, secure, true)
+	if !ok {
+		return nil
+	}
+	t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, addr, secure, serverName) })
+	return s
+}
+
+func (t *Streams) dial(ctx context.Context, addr netip.AddrPort, secure bool, serverName string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.DialTimeout)
+	defer cancel()
+	dial := t.cfg.Dial
+	if dial == nil {
+		d := net.Dialer{}
+		if t.cfg.LocalIP.IsValid() && t.cfg.LocalIP.Is4() == addr.Addr().Is4() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.cfg.LocalIP, 0))
+		}
+		dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", a.String())
+		}
+	}
+	conn, err := dial(ctx, addr)
+	if err != nil || !secure {
+		return conn, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.cfg.ClientTLS != nil {
+		cfg = t.cfg.ClientTLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = serverName
+	}
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// run owns a stream from here to its end.
+func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
+	t.wg.Add(1)
+	go func() {
+		defer t.wg.Done()
+		s.Close(t.serve(s, dial))
+		t.remove(s)
+		t.handler.Closed(s, s.err)
+	}()
+}
+
+func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error)) error {
+	if dial != nil {
+		conn, err := dial(s.ctx)
+		if err != nil {
+			return err
+		}
+		if !s.attach(conn) {
+			_ = conn.Close()
+			return s.err
+		}
+	}
+	var writer sync.WaitGroup
+	writer.Go(func() { s.write(t.cfg.WriteTimeout) })
+	err := s.read()
+	s.Close(err)
+	writer.Wait()
+	return err
+}
+
+func (t *Streams) remove(s *Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byID, s.ID)
+	if key := (peerKey{s.Peer, s.Secure}); t.byPeer[key] == s {
+		delete(t.byPeer, key)
+	}
+}
+
+// Len is the number of open streams.
+func (t *Streams) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
+}
+
+// Shutdown closes the listeners and every stream and waits for them.
+func (t *Streams) Shutdown() {
+	t.mu.Lock()
+	t.closed = true
+	listeners := t.listen
+	streams := make([]*Stream, 0, len(t.byID))
+	for _, s := range t.byID {
+		streams = append(streams, s)
+	}
+	t.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	t.cancel()
+	for _, s := range streams {
+		s.Close(ErrClosed)
+	}
+	t.wg.Wait()
+}

@@ -1,0 +1,74 @@
+package proxy
+
+import "time"
+
+const (
+	// tick is the resolution of deadlines; SIP's shortest timer is 500 ms.
+	tick = 20 * time.Millisecond
+	// slots spans 82 s; a deadline beyond it is looked at again when it comes by.
+	slots = 4096
+)
+
+// wheel holds the records of one shard by their next deadline: one list per
+// tick. Setting and clearing a deadline is O(1) and allocates nothing.
+type wheel struct {
+	slot [slots]*record
+	at   int64 // the tick that was looked at last
+}
+
+func tickOf(t time.Time) int64 { return t.UnixNano() / int64(tick) }
+
+// set puts r under deadline t.
+func (w *wheel) set(r *record, t time.Time) {
+	w.clear(r)
+	r.deadline = t
+	n := max(tickOf(t)+1, w.at+1) // never early
+	n = min(n, w.at+slots-1)
+	i := int(n % slots)
+	r.slot = int32(i + 1) //nolint:gosec // below slots
+	r.next = w.slot[i]
+	r.prev = nil
+	if r.next != nil {
+		r.next.prev = r
+	}
+	w.slot[i] = r
+}
+
+// clear takes r off the wheel.
+func (w *wheel) clear(r *record) {
+	if r.slot == 0 {
+		return
+	}
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		w.slot[r.slot-1] = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.next, r.prev, r.slot = nil, nil, 0
+}
+
+// expired appends to due the records whose deadline has passed, and takes them
+// off the wheel.
+func (w *wheel) expired(now time.Time, due []*record) []*record {
+	to := tickOf(now)
+	if w.at == 0 || to-w.at >= slots {
+		w.at = max(w.at, to-slots+1)
+	}
+	for ; w.at < to; w.at++ {
+		i := int((w.at + 1) % slots)
+		for r := w.slot[i]; r != nil; {
+			next := r.next
+			w.clear(r)
+			if r.deadline.After(now) {
+				w.set(r, r.deadline)
+			} else {
+				due = append(due, r)
+			}
+			r = next
+		}
+	}
+	return due
+}

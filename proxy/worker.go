@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// worker is the workspace of one goroutine that handles messages: everything
+// that would otherwise be allocated for each. A worker is never shared.
+type worker struct {
+	s     *Server
+	now   time.Time
+	msg   wire.Message
+	edits wire.Edits
+	text  []byte // the texts of edits live here until the message is built
+	build []byte // a message that does not go into an outbox
+	moved int    // the Route line whose last value a strict router had moved; -1: none
+	seen  dialogs.Message
+	out   []*transport.Outbox // by index of local; nil where it is no UDP socket
+}
+
+func (s *Server) newWorker() *worker {
+	w := &worker{s: s, out: make([]*transport.Outbox, len(s.locals))}
+	for i, l := range s.locals {
+		if l.network == udp {
+			w.out[i] = transport.NewOutbox()
+		}
+	}
+	return w
+}
+
+// borrow gives a worker for work outside a reader's loop; giveBack flushes it.
+func (s *Server) borrow() *worker {
+	w := s.workers.Get().(*worker) //nolint:forcetypeassert // the pool holds nothing else
+	w.now = time.Now()
+	return w
+}
+
+func (s *Server) giveBack(w *worker) {
+	w.flush()
+	s.workers.Put(w)
+}
+
+// flush sends what has gathered.
+func (w *worker) flush() {
+	for i, o := range w.out {
+		if o != nil && o.Len() > 0 {
+			w.send(i, o)
+		}
+	}
+}
+
+func (w *worker) send(i int, o *transport.Outbox) {
+	if failed, err := w.s.locals[i].packet.Send(o); failed > 0 {
+		w.s.metrics.dropped(dropSend, failed)
+		w.s.log.Debug().Err(err).Int("datagrams", failed).Msg("the socket did not take datagrams")
+	}
+}
+
+// message handles one message. raw is valid until the call returns.
+func (w *worker) message(from flow, raw []byte) {
+	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
+		raw = raw[1:]
+	}
+	if len(raw) == 0 || raw[0] == 0 {
+		return // a keep-alive
+	}
+	err := wire.Scan(raw, &w.msg)
+	if err == nil {
+		err = w.msg.Check()
+	}
+	switch {
+	case err != nil:
+		w.malformed(from, err)
+	case w.msg.Request:
+		w.request(from)
+	default:
+		w.response(from)
+	}
+}
+
+// scratch appends to the workspace and gives the appended part, which stays
+// valid until the message is built.
+func (w *worker) scratch(parts ...string) []byte {
+	start := len(w.text)
+	for _, p := range parts {
+		w.text = append(w.text, p...)
+	}
+	return w.text[start:len(w.text):len(w.text)]
+}
+
+// datagram builds the message at hand, with its edits, in the outbox of a socket.
+func (w *worker) datagram(l *local, to netip.AddrPort, raw []byte) {
+	o := w.out[l.index]
+	o.Commit(w.edits.AppendTo(o.Begin(), raw), to)
+	if o.Full() {
+		w.send(l.index, o)
+	}
+}
