@@ -17,7 +17,9 @@ func variables() []variable {
 	var all []variable
 	for group := range reflect.TypeFor[Config]().Fields() {
 		for field := range group.Type.Fields() {
-			all = append(all, variableOf(group, field))
+			if field.Tag.Get("env") != "-" { // worked out, not read
+				all = append(all, variableOf(group, field))
+			}
 		}
 	}
 	return all
