@@ -75,7 +75,7 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 	fork := subscription{
 		text: s.text, ends: s.ends, label: s.label, triple: s.triple,
 		initial: s.initial, birth: s.birth, subscribeCSeq: s.subscribeCSeq, asked: s.asked,
-		fetch: s.fetch, expires: s.expires, until: s.until,
+		fetch: s.fetch, emergency: s.emergency, expires: s.expires, until: s.until,
 	}
 	if fork.fetch {
 		fork.phase = ending
@@ -104,7 +104,8 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time
 	case wanted:
 		m.end(s, at) // the server grants nothing
 	}
-	left := !wanted && !s.fetch && s.phase == ending
+	left := !wanted && !s.fetch && s.phase == ending && !s.left
+	s.left = s.left || left
 	c := *s
 	sh.mu.Unlock()
 
@@ -143,7 +144,7 @@ func (m *Monitor) rejected(sh *subShard, slot uint32, msg *Message, at time.Time
 		return
 	}
 	m.traceResponse(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
-	if c.phase == ending && !c.fetch && endsRefresh(msg.Status) {
+	if c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status) {
 		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
 	}
 }

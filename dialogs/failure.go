@@ -106,7 +106,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *Outcome) {
 func (m *Monitor) answer(o *Outcome) (v Verdict, said string) {
 	switch {
 	case m.cfg.DryRun, m.cfg.Answer == AnswerPassthrough:
-		return asItCame(o), ""
+		return Verdict{Relay: true}, ""
 	case m.cfg.Answer == AnswerSilent:
 		return Verdict{}, ""
 	case o.Kind == Responded && o.Status == goneStatus:
@@ -223,9 +223,9 @@ func (o *Outcome) cause() string {
 		return "408 Request Timeout"
 	case Unreachable:
 		return "503 Service Unavailable"
-	default:
-		return statusText(o.Status, o.Reason)
+	case Responded:
 	}
+	return statusText(o.Status, o.Reason)
 }
 
 func statusText(status int, reason []byte) string {

@@ -61,8 +61,8 @@ func makeRef(shard, slot, generation uint32) Ref {
 	return Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(shard))
 }
 
-func (r Ref) shard() uint32      { return uint32(r) & (shards - 1) }
-func (r Ref) slot() uint32       { return uint32(r) >> shardBits }
+func (r Ref) shard() uint32      { return uint32(r & (shards - 1)) }
+func (r Ref) slot() uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
 func (r Ref) generation() uint32 { return uint32(r >> 32) }
 
 // hashBytes places a Call-ID. The seed is this process's own, so a peer cannot

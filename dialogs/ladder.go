@@ -14,10 +14,15 @@ func (m *Monitor) tracePassing(aor string, at time.Time, from, to, what string) 
 	m.trace(aor, at, "rewatch", to, what)
 }
 
-// traceSubscribe shows a SUBSCRIBE on its way to the server.
-func (m *Monitor) traceSubscribe(aor string, at time.Time, id *ID) {
-	if m.rec.Interested(aor) {
-		m.tracePassing(aor, at, "core", "server", "SUBSCRIBE "+string(id.Package))
+// traceSubscribe shows a SUBSCRIBE on its way to the server, or only to us.
+func (m *Monitor) traceSubscribe(aor string, at time.Time, to string, id *ID) {
+	if !m.rec.Interested(aor) {
+		return
+	}
+	what := "SUBSCRIBE " + string(id.Package)
+	m.trace(aor, at, "core", "rewatch", what)
+	if to != "rewatch" {
+		m.trace(aor, at, "rewatch", to, what)
 	}
 }
 

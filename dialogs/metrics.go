@@ -140,6 +140,7 @@ func causeLabel(o *Outcome) string {
 		return "timeout"
 	case Unreachable:
 		return "unreachable"
+	case Responded:
 	}
 	switch o.Status {
 	case 300, 301, 302, 305, 380,

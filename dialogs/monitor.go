@@ -33,9 +33,9 @@ func (a Answer) String() string {
 		return "passthrough"
 	case AnswerSilent:
 		return "silent"
-	default:
-		return "481"
+	case Answer481:
 	}
+	return "481"
 }
 
 // MonitorConfig is the operator's choice of what is watched and what a failure
@@ -151,12 +151,7 @@ func (m *Monitor) recovers(pkg []byte) bool {
 	if len(pkg) == 0 || m.allEvents {
 		return len(pkg) > 0
 	}
-	for _, event := range m.cfg.Events {
-		if event == string(pkg) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.cfg.Events, string(pkg))
 }
 
 // refused says whether a user is banned, and the ban is to be felt.

@@ -119,10 +119,12 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 		m.metrics.untracked[untrackedMalformed].Inc()
 		return 0
 	}
+	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
 	s, ok := m.describe(id, watcher, msg.FromURI, msg.RequestURI)
 	if !ok {
 		return 0
 	}
+	s.emergency = hasFlag(msg.RequestURI, "sos")
 	s.announced = true
 	return m.add(sh, s, hash, msg)
 }
@@ -132,7 +134,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
 	m.routing(&o)
 	if ref == 0 {
-		return asItCame(&o) // counted when it passed
+		return m.asItCame(&o) // counted when it passed
 	}
 	sh := &m.subs[ref.shard()]
 	sh.mu.Lock()
@@ -142,7 +144,7 @@ func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
 		if !o.Late {
 			m.metrics.ignore(0, ignoredStale)
 		}
-		return asItCame(&o)
+		return m.asItCame(&o)
 	}
 	m.observe(s, &o)
 	switch {
@@ -159,7 +161,9 @@ func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
 
 // asItCame relays a response, and leaves a server that got none to its timer: a
 // proxy never answers 408 (RFC 4320 4.2).
-func asItCame(o *Outcome) Verdict { return Verdict{Relay: o.Kind == Responded} }
+func (m *Monitor) asItCame(o *Outcome) Verdict {
+	return Verdict{Relay: o.Kind == Responded || m.cfg.DryRun}
+}
 
 // observe measures the NOTIFY, if it is the subscription's last one.
 func (m *Monitor) observe(s *subscription, o *Outcome) {
@@ -219,10 +223,10 @@ func (m *Monitor) completed(sh *subShard, slot uint32, o Outcome) Verdict {
 	} else {
 		m.metrics.ignore(c.label, ignoredEnded)
 	}
-	if !c.fetch && m.rec.Interested(c.watcher()) {
+	if !c.fetch && !c.left && m.rec.Interested(c.watcher()) {
 		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: instant(o.At), Sub: c.broken()})
 	}
-	return asItCame(&o)
+	return m.asItCame(&o)
 }
 
 // unsuccessful weighs what is not a 2xx with the state of the subscription.
@@ -257,7 +261,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o Outcome) Verdict {
 	label := s.label
 	sh.mu.Unlock()
 	m.metrics.ignore(label, why)
-	return asItCame(&o)
+	return m.asItCame(&o)
 }
 
 // printable bounds text of a peer for a MESSAGE, a log or a ladder.

@@ -105,7 +105,7 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if contact := addrSpec(msg.Contact); len(contact) <= maxURI && isPlain(contact) && r.scscf != string(contact) {
+	if contact := addrSpec(msg.Contact); fit(contact) && r.scscf != string(contact) {
 		r.scscf = string(contact)
 	}
 	r.emergency = hasFlag(msg.Contact, "sos")

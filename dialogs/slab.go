@@ -18,7 +18,7 @@ func (s *slab[T]) take() uint32 {
 		s.free = s.free[:n-1]
 		return slot
 	}
-	if s.used>>chunkBits == uint32(len(s.chunks)) {
+	if int(s.used>>chunkBits) == len(s.chunks) {
 		s.chunks = append(s.chunks, make([]T, 1<<chunkBits))
 	}
 	s.used++

@@ -37,12 +37,13 @@ func (m *Monitor) Subscribe(msg *Message) Ruling {
 		m.metrics.untracked[why].Inc()
 		return Ruling{}
 	}
-	m.traceSubscribe(watcher, at, &id)
 	if len(id.NotifierTag) == 0 {
 		m.subscribe(msg, &id, watcher, at)
-		return Ruling{}
+	} else if !m.refresh(msg, &id, watcher, at) {
+		return m.refuseRefresh(&id, watcher, msg, at)
 	}
-	return m.refresh(msg, &id, watcher, at)
+	m.traceSubscribe(watcher, at, "server", &id)
+	return Ruling{}
 }
 
 // subscribe notes an initial SUBSCRIBE, once however often it is retransmitted.
@@ -57,10 +58,11 @@ func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) 
 	if again != 0 {
 		return
 	}
-	s, ok := m.describe(id, watcher, msg.ToURI, msg.Contact)
+	s, ok := m.describe(id, watcher, msg.ToURI, addrSpec(msg.Contact))
 	if !ok {
 		return
 	}
+	s.emergency = hasFlag(msg.Contact, "sos")
 	s.initial = true
 	s.birth = m.births.Add(1)
 	s.subscribeCSeq = msg.CSeq
@@ -73,28 +75,27 @@ func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) 
 }
 
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
-// started.
-func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) Ruling {
+// started. It is false if the dialog is dead.
+func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) bool {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	slot := sh.find(hash, id)
 	if slot == 0 {
-		if s, ok := m.describe(id, watcher, msg.ToURI, msg.Contact); ok {
+		if s, ok := m.describe(id, watcher, msg.ToURI, addrSpec(msg.Contact)); ok {
+			s.emergency = hasFlag(msg.Contact, "sos")
 			s.announced = true
 			s.until = at.Add(m.linger).UnixNano()
 			slot = m.add(sh, s, hash, msg)
 		}
 		if slot == 0 {
-			sh.mu.Unlock()
-			return Ruling{}
+			return true
 		}
 	}
 	s := sh.subs.at(slot)
 	if s.phase == dead {
-		c := *s
-		sh.mu.Unlock()
-		return m.refuseRefresh(&c, msg, at)
+		return false
 	}
 	s.subscribeCSeq = msg.CSeq
 	s.asked = asked(msg)
@@ -102,23 +103,38 @@ func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) Ru
 	if s.asked == 0 {
 		m.end(s, at)
 	}
-	sh.mu.Unlock()
-	return Ruling{}
+	return true
 }
 
 // refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client
 // subscribes anew. If it only meant to leave, there is nothing to recover.
-func (m *Monitor) refuseRefresh(s *subscription, msg *Message, at time.Time) Ruling {
-	if m.rec.Interested(s.watcher()) {
-		m.trace(s.watcher(), at, "rewatch", "core", goneText)
+func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *Message, at time.Time) Ruling {
+	if m.rec.Interested(watcher) {
+		m.traceSubscribe(watcher, at, "rewatch", id)
+		m.trace(watcher, at, "rewatch", "core", goneText)
 		if msg.Expires == 0 {
-			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
+			m.offerEnded(id, at)
 		}
 	}
 	return Ruling{Status: goneStatus, Reason: goneReason}
 }
 
-// describe puts a new subscription together. It counts what cannot be kept.
+// offerEnded tells that the watcher of a dead dialog wants it no more.
+func (m *Monitor) offerEnded(id *ID, at time.Time) {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.find(hash, id)
+	if slot == 0 {
+		sh.mu.Unlock()
+		return
+	}
+	c := *sh.subs.at(slot)
+	sh.mu.Unlock()
+	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+}
+
+// describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
 func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s subscription, ok bool) {
 	var scratch [128]byte
 	aor, ok := appendAOR(scratch[:0], resource)
@@ -126,7 +142,9 @@ func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s 
 		m.metrics.untracked[untrackedMalformed].Inc()
 		return s, false
 	}
-	uri := keptContact(contact)
+	if !fit(contact) {
+		contact = nil
+	}
 	var text [512]byte
 	b := textBuilder{buf: text[:0]}
 	addText(&b, id.CallID)
@@ -139,7 +157,7 @@ func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s 
 	}
 	addText(&b, watcher)
 	addText(&b, aor)
-	addText(&b, uri)
+	addText(&b, contact)
 	s.text, s.ends = string(b.buf), b.ends
 	s.label = labelOf(id.Package)
 	s.triple = m.hashTriple(s.watcher(), s.resource(), s.event())
@@ -167,7 +185,7 @@ func (m *Monitor) add(sh *subShard, s subscription, hash uint64, msg *Message) u
 	aor := m.hashAOR(s.watcher())
 	us := m.userShard(aor)
 	us.mu.Lock()
-	place.node = us.link(aor, s.watcher(), ref, s.triple, isEmergency(s.contact()))
+	place.node = us.link(aor, s.watcher(), ref, s.triple, s.emergency)
 	if msg.Side == Core {
 		us.users.at(us.nodes.at(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
@@ -234,27 +252,20 @@ func (m *Monitor) superseded(s *subscription) bool {
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.
 func (m *Monitor) moved(s *subscription, msg *Message) {
-	uri := keptContact(msg.Contact)
+	uri := addrSpec(msg.Contact)
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.users.at(us.nodes.at(s.node).user).hop = makeHop(msg.Source, msg.Transport)
-	if len(uri) > 0 && s.contact() != string(uri) {
+	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
 		s.replace(textContact, uri)
-		us.setEmergency(s.node, isEmergency(s.contact()))
+		s.emergency = hasFlag(msg.Contact, "sos")
+		us.setEmergency(s.node, s.emergency)
 	}
 	us.mu.Unlock()
 }
 
-// keptContact gives the URI of a Contact, if it is fit to be kept.
-func keptContact(contact []byte) []byte {
-	uri := addrSpec(contact)
-	if len(uri) > maxURI || !isPlain(uri) {
-		return nil
-	}
-	return uri
-}
-
-func isEmergency(contact string) bool { return hasFlag([]byte(contact), "sos") }
+// fit says whether a URI can be kept.
+func fit(uri []byte) bool { return len(uri) <= maxURI && isPlain(uri) }
 
 // asked is the Expires of a SUBSCRIBE; -1: the package's default.
 func asked(msg *Message) int32 {

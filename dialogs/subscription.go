@@ -52,6 +52,10 @@ type subscription struct {
 	fetch bool
 	// initial: its SUBSCRIBE came by; announced: the Engine was told.
 	initial, announced bool
+	// left: the Engine was told that the watcher wants it no more.
+	left bool
+	// emergency: its Contact is an emergency registration.
+	emergency bool
 	// waiting: a temporary failure awaits the next NOTIFY.
 	waiting bool
 	// headKept: subShard.heads has the head of the failed NOTIFY.

@@ -1,0 +1,85 @@
+package dialogs
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// BenchmarkNotify is the Monitor's share of a forwarded NOTIFY and its 200.
+func BenchmarkNotify(b *testing.B) {
+	for _, dialogs := range []int{1, 20_000, 200_000} {
+		b.Run(fmt.Sprint(dialogs), func(b *testing.B) {
+			m, _ := newTestMonitor(MonitorConfig{})
+			calls := make([][]byte, dialogs)
+			msg := notifyMessage("", 1)
+			for i := range calls {
+				calls[i] = fmt.Appendf(nil, "3848276298220188511-%d@10.0.0.1", i)
+				msg.CallID = calls[i]
+				m.Notify(msg)
+			}
+			o := Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				msg.CallID = calls[(i*7919)%dialogs]
+				ref, _ := m.Notify(msg)
+				m.NotifyDone(ref, o)
+			}
+		})
+	}
+}
+
+func BenchmarkSubscribe(b *testing.B) {
+	m, _ := newTestMonitor(MonitorConfig{MaxSubscriptions: 1 << 30})
+	msg := subscribeMessage("", 1, 600)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		msg.CallID = fmt.Appendf(msg.CallID[:0], "3848276298220188511-%d@10.0.0.1", i)
+		msg.Status, msg.ToTag = 0, nil
+		m.Subscribe(msg)
+		msg.Status, msg.ToTag = 200, []byte("server-tag")
+		m.SubscribeDone(msg)
+	}
+}
+
+// BenchmarkMemory tells what a subscription costs, each of another user.
+func BenchmarkMemory(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		before := heap()
+		m, _ := newTestMonitor(MonitorConfig{})
+		for i := range n {
+			msg := notifyMessage(fmt.Sprintf("3848276298220188511-%d@10.0.0.1", i), 1)
+			msg.ToURI = fmt.Appendf(nil, "sip:watcher%d@ims.example", i)
+			m.Notify(msg)
+		}
+		after := heap()
+		start := time.Now()
+		runtime.GC()
+		b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms/GC")
+		b.ReportMetric(float64(after-before)/n, "B/subscription")
+		runtime.KeepAlive(m)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// BenchmarkSweep is one full pass over 100,000 subscriptions.
+func BenchmarkSweep(b *testing.B) {
+	m, _ := newTestMonitor(MonitorConfig{})
+	for i := range 100_000 {
+		m.Notify(notifyMessage(fmt.Sprint("c", i), 1))
+	}
+	now := time.Now()
+	for b.Loop() {
+		for i := range shards {
+			m.sweepSubs(&m.subs[i], now, true, nil)
+		}
+	}
+}
