@@ -1,0 +1,90 @@
+# rewatch: "make" shows the targets.
+
+GO       ?= go
+BIN      := bin/rewatch
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := bin/tools/golangci-lint
+LINT_VER := v2.15.0
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test unit race lint integration install fuzz bench bench-quick bench-micro image lab lab-break lab-heal lab-status lab-watch lab-down env clean
+
+help: ## show the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/rewatch
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/rewatch
+
+demo: ## see a recovery happen, live, on loopback; needs nothing but Go
+	@$(GO) run ./cmd/rewatch demo $(ARGS)
+
+test: install lint race integration ## all tests; installs what they need (Debian)
+	@echo "all tests passed"
+
+unit: ## the quick tests, offline
+	$(GO) test ./...
+
+race: ## the quick tests with the race detector
+	$(GO) test -race ./...
+
+lint: $(LINT) ## go vet, staticcheck and the other linters
+	$(GO) vet ./... && $(GO) vet -tags integration ./...
+	$(LINT) run ./...
+
+$(LINT):
+	@echo "building golangci-lint $(LINT_VER), once (a few minutes)"
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)
+
+install: ## install the Debian packages that tests and lab need
+	@./docker/lab/install.sh
+
+integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
+	$(GO) test -tags integration -count=1 -timeout 15m ./integration/... ./cmd/rewatch/...
+
+fuzz: ## every fuzz target, $(FUZZTIME) each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+bench: build install ## rewatch, a plain relay and Kamailio side by side (12 minutes)
+	$(GO) run ./integration/bench $(ARGS)
+
+bench-quick: build install ## the same, short and rough
+	$(GO) run ./integration/bench -quick $(ARGS)
+
+bench-micro: ## micro-benchmarks of scan, edit, lookup, wheel, Decide
+	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./proxy/... ./dialogs/... ./policy/... | tee bin/bench-micro.txt
+	$(GO) run golang.org/x/perf/cmd/benchstat@latest bin/bench-micro.txt
+
+image: ## build the container image with Docker
+	docker build --build-arg VERSION=$(VERSION) -t rewatch:$(VERSION) .
+
+lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
+	@./docker/lab/lab.sh up
+
+lab-break: ## break something in the lab: make lab-break WHAT=responses WHO=alice
+	@./docker/lab/lab.sh break $(WHAT) $(WHO)
+
+lab-heal: ## mend it
+	@./docker/lab/lab.sh heal $(WHO)
+
+lab-status: ## what runs, who is subscribed, what rewatch counted
+	@./docker/lab/lab.sh status
+
+lab-watch: ## watch the messages pass
+	@./docker/lab/lab.sh watch
+
+lab-down: ## stop the lab
+	@./docker/lab/lab.sh down
+
+env: build ## write the table of variables into the README
+	$(BIN) env -markdown > bin/env.md
+	@awk '/<!-- env:start -->/ {print; while ((getline line < "bin/env.md") > 0) print line; skip = 1} \
+	      /<!-- env:end -->/ {skip = 0} !skip' README.md > bin/README.md && mv bin/README.md README.md
+
+clean: ## remove what was built
+	rm -rf bin integration/out
