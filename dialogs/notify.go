@@ -186,7 +186,11 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 		s.waiting = false
 		delete(sh.waiting, slot)
 	}
-	if s.phase == active {
+	kind := policy.NotifyOK
+	if s.phase == active && s.failed {
+		// The server has kept a subscription that had failed, and it goes on:
+		// what was broken is whole again, without a new SUBSCRIBE.
+		kind = policy.LateOK
 		s.failed = false
 		if s.headKept {
 			m.dropHead(sh, slot, s)
@@ -198,7 +202,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 	m.metrics.ok[c.label].Inc()
 	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
 	if m.rec.Interested(c.watcher()) && c.phase == active {
-		m.tell(c, policy.NotifyOK, o)
+		m.tell(c, kind, o)
 	}
 	return Verdict{Relay: true}
 }
