@@ -1,0 +1,249 @@
+package dialogs
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"rewatch/policy"
+)
+
+// Engine keeps the state of recovery of every user, lets package policy decide,
+// and carries out what was decided. It implements Recovery.
+//
+// An event goes this way: Offer decides under the lock of the user's shard and
+// returns. The shard's writer then saves the new state, and only after that acts:
+// a MESSAGE or de-REGISTER is queued and sent by a goroutine of its own, whose
+// outcome comes back as the next event. Deadlines wait in a heap per shard; one
+// goroutine delivers them as Ticks.
+//
+// # Why
+//
+// A shard is a map under a mutex rather than a goroutine with a mailbox. A mailbox
+// that is full either makes the SIP path wait or loses an event, and a lost
+// NotifyOK costs a user his registration. Decide takes microseconds and asks
+// nobody, so the lock is held no longer than a mailbox's would be, every event is
+// taken, and a caller knows when it returns that the ban it caused is in force.
+// What does take long, the store and the network, is on the other side of the
+// list of changes, which holds each user at most once.
+type Engine struct {
+	cfg    EngineConfig
+	dir    Directory
+	actor  Actor
+	alarms Alarms
+	store  Store
+	log    zerolog.Logger
+
+	metrics *engineMetrics
+	ladders *ladders
+	seed    maphash.Seed
+	shards  [engineShards]engineShard
+
+	// known counts the users, active those for whom Interested is true, bans
+	// those with a ban.
+	known, active, bans atomic.Int64
+	clock               engineClock
+	storeAway           atomic.Bool
+
+	messages, signOuts *jobQueue
+	// clocking, queueing and writing are the goroutines, in the order in which
+	// they end.
+	clocking, queueing, writing sync.WaitGroup
+	stopClock, stopWriting      chan struct{}
+	// requests is the context of our own requests; stopQueues ends the waiting
+	// for a turn, hangUp the requests themselves.
+	stopQueues, hangUp context.CancelFunc
+	stopped            sync.Once
+}
+
+var _ Recovery = (*Engine)(nil)
+
+// NewEngine makes an Engine. The Directory may be nil until Start (SetDirectory),
+// because Monitor and Engine need each other.
+func NewEngine(
+	cfg EngineConfig, dir Directory, actor Actor, alarms Alarms, store Store,
+	log zerolog.Logger, reg prometheus.Registerer,
+) *Engine {
+	cfg = cfg.withDefaults()
+	if cfg.DryRun {
+		// What did not happen must not be remembered as if it had.
+		store, alarms = NewMemoryStore(), silentAlarms{}
+	}
+	e := &Engine{
+		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: store, log: log,
+		ladders: newLadders(), seed: maphash.MakeSeed(),
+		messages:  newJobQueue(cfg.MessageRate, cfg.Concurrency),
+		signOuts:  newJobQueue(cfg.DeregisterRate, cfg.Concurrency),
+		stopClock: make(chan struct{}), stopWriting: make(chan struct{}),
+		stopQueues: func() {}, hangUp: func() {},
+	}
+	e.clock.earlier = make(chan struct{}, 1)
+	for i := range e.shards {
+		e.shards[i].users = make(map[string]*engineUser)
+		e.shards[i].changed = make(chan struct{}, 1)
+	}
+	e.metrics = newEngineMetrics(e, reg)
+	return e
+}
+
+// SetDirectory joins the Engine with its Directory; before Start.
+func (e *Engine) SetDirectory(dir Directory) { e.dir = dir }
+
+// Start takes up what the store remembers and begins to work. Events may be
+// offered before; they are decided, and acted upon from here on. The end of ctx
+// does not stop the Engine, Shutdown does.
+func (e *Engine) Start(ctx context.Context) error {
+	if err := e.takeUp(ctx); err != nil {
+		return err
+	}
+	var turns, requests context.Context
+	ctx = context.WithoutCancel(ctx)
+	turns, e.stopQueues = context.WithCancel(ctx)
+	requests, e.hangUp = context.WithCancel(ctx)
+	for _, q := range []*jobQueue{e.messages, e.signOuts} {
+		e.queueing.Go(func() { q.run(turns, requests) })
+	}
+	for i := range e.shards {
+		e.writing.Go(func() { e.write(ctx, &e.shards[i]) })
+	}
+	e.clocking.Go(e.keepTime)
+	return nil
+}
+
+// Shutdown begins nothing new, waits for the requests in flight until ctx ends,
+// then gives them up, and returns when every goroutine has ended and every state
+// is saved. A MESSAGE that had not had its turn is sent after the next start.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	var err error
+	e.stopped.Do(func() {
+		close(e.stopClock)
+		e.clocking.Wait()
+		e.stopQueues()
+		err = waitFor(ctx, &e.queueing)
+		e.hangUp()
+		e.queueing.Wait()
+		close(e.stopWriting)
+		e.writing.Wait()
+	})
+	return err
+}
+
+// waitFor waits for a group, or for the end of the context.
+func waitFor(ctx context.Context, group *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Offer takes an event, decides and returns.
+func (e *Engine) Offer(aor string, ev policy.Event) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		if u = e.newcomer(aor, ev); u == nil {
+			return
+		}
+		e.add(sh, u)
+	}
+	e.decide(sh, u, ev)
+}
+
+// newcomer makes the record of a user of whom nothing is known, unless the event
+// leaves it at that: most users never need one.
+func (e *Engine) newcomer(aor string, ev policy.Event) *engineUser {
+	if ev.Kind != policy.NotifyFailed {
+		return nil
+	}
+	if e.known.Load() >= int64(e.cfg.MaxUsers) {
+		e.metrics.dropped.Inc()
+		return nil
+	}
+	return &engineUser{aor: aor, place: unplaced}
+}
+
+// Interested says whether successes and new subscriptions of this user matter.
+func (e *Engine) Interested(aor string) bool {
+	if e.active.Load() == 0 {
+		return false
+	}
+	s, ok := e.look(aor)
+	return ok && s.Active()
+}
+
+// Banned says whether this user is refused.
+func (e *Engine) Banned(aor string, at time.Time) bool {
+	if e.bans.Load() == 0 || e.cfg.DryRun {
+		return false
+	}
+	s, ok := e.look(aor)
+	return ok && at.Before(s.BannedUntil)
+}
+
+// Trace adds a step to the ladder of this user's recovery.
+func (e *Engine) Trace(aor string, s Step) { e.ladders.trace(aor, s) }
+
+// Reset forgives a user everything. It returns false if nothing was known.
+func (e *Engine) Reset(aor string) bool { return e.order(aor, policy.Reset) }
+
+// Unban ends a user's ban. It returns false if nothing was known.
+func (e *Engine) Unban(aor string) bool { return e.order(aor, policy.Unban) }
+
+func (e *Engine) order(aor string, kind policy.EventKind) bool {
+	_, known := e.look(aor)
+	if known {
+		e.Offer(aor, policy.Event{Kind: kind, At: time.Now()})
+	}
+	return known
+}
+
+// look returns the state of a user. Its Broken is shared and must not be changed;
+// Decide never changes what it was given, so it does not change under the reader.
+func (e *Engine) look(aor string) (policy.State, bool) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return policy.State{}, false
+	}
+	return u.state, true
+}
+
+func (e *Engine) shard(aor string) *engineShard {
+	return &e.shards[maphash.String(e.seed, aor)%engineShards]
+}
+
+// takeUp loads what the store remembers. Deadlines that passed meanwhile come
+// due at once. The alarms are raised again, for nobody else remembers them.
+func (e *Engine) takeUp(ctx context.Context) error {
+	if e.dir == nil {
+		return errors.New("the engine has no directory")
+	}
+	for r, err := range e.store.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if e.restore(r) {
+			for _, a := range remembered(r.State) {
+				e.raise(r.AOR, a, time.Now())
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package dialogs
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/policy"
+)
+
+// perform does what was decided. The state that led to it is saved.
+func (e *Engine) perform(sh *engineShard, u *engineUser, c change) {
+	e.logChange(u.aor, c)
+	for _, a := range c.actions {
+		e.act(sh, u, a, c.event)
+	}
+}
+
+func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.Event) {
+	switch a.Kind {
+	case policy.SendMessage:
+		sh.mu.Lock()
+		u.messaging = true
+		sh.mu.Unlock()
+		e.messages.push(func(ctx context.Context) { e.tell(ctx, u.aor, a) })
+	case policy.DoDeregister:
+		sh.mu.Lock()
+		already := u.signingOut
+		u.signingOut = true
+		sh.mu.Unlock()
+		if !already { // else the outcome of that one serves
+			e.signOuts.push(func(ctx context.Context) { e.signOut(ctx, u.aor, a) })
+		}
+	case policy.StartBan:
+		e.line(u.aor, a).Time("until", a.Until).Msg("user banned")
+	case policy.EndBan:
+		e.line(u.aor, a).Msg("ban ended")
+	case policy.RaiseAlarm:
+		e.raise(u.aor, a, ev.At)
+	case policy.ClearAlarm:
+		e.line(u.aor, a).Str("alarm", a.Alarm).Msg("alarm cleared")
+		e.alarms.Clear(a.Alarm, u.aor, ev.At)
+	case policy.Recovered, policy.GaveUp, policy.Abandoned:
+		e.count(u.aor, a, ev)
+	}
+}
+
+// count counts an episode that has ended.
+func (e *Engine) count(aor string, a policy.Action, ev policy.Event) {
+	result := endings[a.Kind]
+	e.metrics.recoveries.WithLabelValues(result).Inc()
+	if a.Kind == policy.Recovered {
+		e.metrics.seconds.Observe(a.Took.Seconds())
+	}
+	e.line(aor, a).Dur("took_ms", a.Took).Str("reason", reasonOf(ev)).Str("result", result).Msg("recovery ended")
+}
+
+// line begins a log line about an action.
+func (e *Engine) line(aor string, a policy.Action) *zerolog.Event {
+	line := e.log.Info().Str("watcher", aor).Int("attempt", a.Attempt)
+	if e.cfg.DryRun {
+		line = line.Bool("dry_run", true)
+	}
+	return line
+}
+
+// logChange tells of a change of phase, and of every failure.
+func (e *Engine) logChange(aor string, c change) {
+	if c.from == c.to && c.event.Kind != policy.NotifyFailed {
+		return
+	}
+	line := e.log.Info().Str("watcher", aor).
+		Stringer("from", c.from).Stringer("phase", c.to).
+		Int("attempt", c.sent).Str("reason", reasonOf(c.event))
+	if sub := c.event.Sub; sub.CallID != "" {
+		line = line.Str("call_id", sub.CallID).Str("event", sub.Event).Str("resource", sub.Resource)
+	}
+	line.Msg("recovery")
+}
+
+func reasonOf(ev policy.Event) string {
+	if ev.Kind == policy.NotifyFailed && ev.Sub.Cause != "" {
+		return ev.Sub.Cause
+	}
+	return ev.Kind.String()
+}
+
+// note adds a request of ours, or its response, to the ladder.
+func (e *Engine) note(aor, from, to, what string) {
+	e.ladders.add(aor, Step{At: time.Now(), From: from, To: to, What: what})
+}

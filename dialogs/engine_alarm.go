@@ -1,0 +1,92 @@
+package dialogs
+
+import (
+	"fmt"
+	"time"
+
+	"rewatch/policy"
+	"rewatch/policy/alarm"
+)
+
+// The alarm of a store that cannot be reached, and what it is about.
+const (
+	alarmStore  = "store-unavailable"
+	storeObject = "state-store"
+)
+
+// kinds has the fields of X.733 that are the same for every alarm of a name.
+var kinds = map[string]alarm.Alarm{
+	policy.AlarmExhausted: {
+		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Minor,
+	},
+	policy.AlarmBanned: {
+		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Warning,
+	},
+	policy.AlarmDeregisterFailed: {
+		EventType: "communications", ProbableCause: "communicationsProtocolError", Severity: alarm.Major,
+	},
+	alarmStore: {
+		EventType: "processingError", ProbableCause: "underlyingResourceUnavailable", Severity: alarm.Major,
+	},
+}
+
+func newAlarm(name, object, text string, at time.Time) alarm.Alarm {
+	a := kinds[name]
+	a.Name, a.Object, a.Text, a.RaisedAt = name, object, text, at
+	return a
+}
+
+// raise raises an alarm about a user.
+func (e *Engine) raise(aor string, a policy.Action, at time.Time) {
+	text := e.textOf(a)
+	e.line(aor, a).Str("alarm", a.Alarm).Str("text", text).Msg("alarm raised")
+	e.alarms.Raise(newAlarm(a.Alarm, aor, text, at))
+}
+
+func (e *Engine) textOf(a policy.Action) string {
+	switch a.Alarm {
+	case policy.AlarmBanned:
+		return fmt.Sprintf("user refused for %s after %d MESSAGEs%s", e.cfg.Rules.Ban, a.Attempt, lostOf(a))
+	case policy.AlarmDeregisterFailed:
+		return "user could not be de-registered" + lostOf(a)
+	default:
+		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, e.cfg.Rules.OnThreshold, lostOf(a))
+	}
+}
+
+// lostOf names the first subscription that is lost, and counts the others.
+func lostOf(a policy.Action) string {
+	if len(a.Broken) == 0 {
+		return ""
+	}
+	first := a.Broken[0]
+	text := fmt.Sprintf("; lost: %s of %s, %s", first.Event, first.Resource, first.Cause)
+	if n := len(a.Broken) - 1 + a.More; n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return text
+}
+
+// storeFailed raises the alarm when the store begins to fail.
+func (e *Engine) storeFailed(aor string, err error) {
+	if e.storeAway.Swap(true) {
+		return
+	}
+	e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
+	e.alarms.Raise(newAlarm(alarmStore, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
+}
+
+// storeBack clears it when a save has gone well again.
+func (e *Engine) storeBack() {
+	if e.storeAway.Load() && e.storeAway.Swap(false) {
+		e.log.Info().Msg("state store available again")
+		e.alarms.Clear(alarmStore, storeObject, time.Now())
+	}
+}
+
+// silentAlarms are those of a dry run: the log tells of them, nobody else does.
+type silentAlarms struct{}
+
+func (silentAlarms) Raise(alarm.Alarm) {}
+
+func (silentAlarms) Clear(string, string, time.Time) {}

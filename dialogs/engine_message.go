@@ -1,0 +1,178 @@
+package dialogs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"rewatch/policy"
+)
+
+// ErrNoResponse is the Result.Err of a request that nobody answered in time. An
+// Actor that wraps it lets the metrics tell a silent peer from a broken network.
+var ErrNoResponse = errors.New("no response")
+
+// The parties of a ladder.
+const (
+	atCore    = "core"
+	atRewatch = "rewatch"
+	atServer  = "server"
+)
+
+// tell carries out one SendMessage and feeds back that it is done.
+func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
+	broken := e.stillBroken(aor, a)
+	switch {
+	case len(broken) == 0:
+		e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
+	case e.cfg.DryRun:
+		e.line(aor, a).Int("broken", len(broken)).Msg("MESSAGE would be sent")
+		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
+		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
+	default:
+		e.signal(ctx, aor, a, broken)
+		return
+	}
+	e.told(aor, a)
+}
+
+// told feeds back that a MESSAGE is done.
+func (e *Engine) told(aor string, a policy.Action) {
+	e.settle(aor, policy.Event{Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try})
+}
+
+// signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
+// a second MESSAGE beside the first; the NOTIFYs are in dialogs of their own, so
+// they go beside it, and the recovery waits for them only if there is no MESSAGE.
+func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	var ending sync.WaitGroup
+	if e.cfg.SignalNotify {
+		ending.Go(func() { e.terminate(ctx, aor, a, broken) })
+	}
+	if e.cfg.SignalMessage {
+		e.message(ctx, aor, a, broken)
+		e.told(aor, a)
+		ending.Wait()
+		return
+	}
+	ending.Wait()
+	e.told(aor, a)
+}
+
+// stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
+// if the recovery was called off or the watcher came back while it was queued.
+func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
+	s, _ := e.look(aor)
+	if s.Phase != policy.Notifying || s.Episode != a.Episode || s.Tries != a.Try {
+		return nil
+	}
+	var lost []policy.Broken
+	for _, b := range s.Broken {
+		if b.Told && b.Progress == policy.Lost {
+			lost = append(lost, b)
+		}
+	}
+	return lost
+}
+
+func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	e.note(aor, atRewatch, atCore, messageStep(a))
+	res := e.actor.Message(ctx, MessageJob{
+		AOR: aor, Route: routeTo(e.dir.User(aor)),
+		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
+	})
+	e.noteResult(aor, atCore, res)
+	result := messageResult(res)
+	e.metrics.messages.WithLabelValues(result).Inc()
+	e.line(aor, a).Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
+		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
+}
+
+// terminate ends the broken subscriptions with NOTIFYs, one after the other. A
+// watcher who does not answer one will not answer the next either: a dead phone
+// with a hundred subscriptions must not cost a hundred times Timer F.
+func (e *Engine) terminate(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	for _, b := range broken {
+		job, ok := e.dir.Termination(aor, b.CallID, b.Event)
+		if !ok {
+			continue
+		}
+		e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
+		res := e.terminateOne(ctx, job)
+		e.noteResult(aor, atCore, res)
+		e.line(aor, a).Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
+			AnErr("error", res.Err).Msg("terminating NOTIFY")
+		if res.Status == 0 {
+			return
+		}
+	}
+}
+
+func (e *Engine) terminateOne(ctx context.Context, job TerminateJob) Result {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	return e.actor.Terminate(ctx, job)
+}
+
+// routeTo is the way to a user: by his S-CSCF, else by where his SUBSCRIBE came
+// from, else (empty) by REWATCH_CORE.
+func routeTo(u User) string {
+	if u.SCSCF != "" {
+		return u.SCSCF
+	}
+	return u.LastHop
+}
+
+func messageStep(a policy.Action) string {
+	return fmt.Sprintf("MESSAGE attempt %d of %d", a.Attempt, a.Of)
+}
+
+// noteResult adds the outcome of a request to the ladder.
+func (e *Engine) noteResult(aor, peer string, res Result) {
+	switch {
+	case res.Status == 0 && res.Err != nil:
+		e.note(aor, atRewatch, atRewatch, res.Err.Error())
+	case res.Status == 0:
+		e.note(aor, atRewatch, atRewatch, ErrNoResponse.Error())
+	default:
+		e.note(aor, peer, atRewatch, responseStep(res))
+	}
+}
+
+func responseStep(res Result) string {
+	text := strconv.Itoa(res.Status)
+	if res.Reason != "" {
+		text += " " + res.Reason
+	}
+	if res.Err != nil {
+		text += " (" + res.Err.Error() + ")"
+	}
+	return text
+}
+
+// messageResult is the metric label of a MESSAGE's outcome. 405 and 415 say that
+// the client cannot take it at all.
+func messageResult(res Result) string {
+	switch {
+	case res.OK():
+		return resultOK
+	case res.Status == 405 || res.Status == 415:
+		return resultUnsupported
+	case res.Status == 408 || res.Status == 0 && isSilence(res.Err):
+		return resultTimeout
+	case res.Status >= 300:
+		return resultRejected
+	default:
+		return resultError
+	}
+}
+
+// isSilence says whether an error means that nothing came back.
+func isSilence(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return err == nil || errors.Is(err, ErrNoResponse) || errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,68 @@
+package dialogs
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// The labels of what we did and of how it ended: closed sets.
+const (
+	resultOK          = "ok"
+	resultUnsupported = "unsupported"
+	resultRejected    = "rejected"
+	resultTimeout     = "timeout"
+	resultError       = "error"
+	resultFailed      = "failed"
+	resultSkipped     = "skipped"
+	resultDryRun      = "dry_run"
+
+	resultRecovered = "recovered"
+	resultExhausted = "exhausted"
+	resultAbandoned = "abandoned"
+)
+
+type engineMetrics struct {
+	messages        *prometheus.CounterVec
+	deregistrations *prometheus.CounterVec
+	recoveries      *prometheus.CounterVec
+	seconds         prometheus.Histogram
+	dropped         prometheus.Counter
+}
+
+// newEngineMetrics registers the metrics, every label with a first 0, so that a
+// rate over them is right from the first event on.
+func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
+	m := &engineMetrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_messages_total", Help: "MESSAGEs sent to watchers, by their outcome.",
+		}, []string{"result"}),
+		deregistrations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_deregistrations_total", Help: "De-REGISTERs of users given up, by their outcome.",
+		}, []string{"target", "result"}),
+		recoveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by how they did.",
+		}, []string{"result"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rewatch_recovery_seconds", Help: "Time from the first failed NOTIFY to the first that got through.",
+			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
+		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rewatch_recoveries_dropped_total", Help: "Failures not acted upon because too many users are remembered.",
+		}),
+	}
+	for _, r := range []string{resultOK, resultUnsupported, resultRejected, resultTimeout, resultError, resultDryRun} {
+		m.messages.WithLabelValues(r)
+	}
+	for _, target := range []string{atCore, atServer} {
+		for _, r := range []string{resultOK, resultFailed, resultSkipped, resultDryRun} {
+			m.deregistrations.WithLabelValues(target, r)
+		}
+	}
+	for _, r := range []string{resultRecovered, resultExhausted, resultAbandoned} {
+		m.recoveries.WithLabelValues(r)
+	}
+	active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_recoveries_active", Help: "Users with a recovery running, given up, or with an alarm.",
+	}, func() float64 { return float64(e.active.Load()) })
+	if reg != nil {
+		reg.MustRegister(m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active)
+	}
+	return m
+}

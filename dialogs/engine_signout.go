@@ -1,0 +1,154 @@
+package dialogs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"rewatch/policy"
+)
+
+// serverTries is how often the server is told of a de-registration. That it was
+// not told is a matter of the server's, not of the user's.
+const serverTries = 3
+
+// signOut carries out one DoDeregister and feeds back its outcome.
+func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
+	if !e.stillGivenUp(aor) {
+		return
+	}
+	u := e.dir.User(aor)
+	result := resultSkipped
+	why := e.mustStay(u)
+	if why == "" && e.cfg.DryRun {
+		result, why = resultDryRun, "dry run"
+	}
+	if why != "" {
+		e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
+		e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
+		e.line(aor, a).Str("reason", why).Msg("not de-registered")
+		e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
+		return
+	}
+	if !e.deregister(ctx, a, DeregisterJob{
+		AOR: aor, Target: AtCore, Route: routeTo(u), Contact: e.contactOf(u),
+	}) {
+		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+		return
+	}
+	e.dir.SignedOut(aor, time.Now())
+	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
+	if u.AtServer {
+		e.tellServer(ctx, a, u)
+	}
+}
+
+// stillGivenUp says whether a de-REGISTER that has its turn is wanted still. He
+// who has signed in again while it was queued must not be signed out.
+func (e *Engine) stillGivenUp(aor string) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return false
+	}
+	if s := u.state; s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept {
+		return true
+	}
+	u.signingOut = false
+	sh.touch(u) // it may have been kept only for this
+	return false
+}
+
+// mustStay says why a user is not de-registered; empty if he is. A watcher may be
+// a resource list server or live in a foreign domain, an emergency registration
+// is sacred, and without the store nobody knows what the other replicas know.
+func (e *Engine) mustStay(u User) string {
+	switch {
+	case u.Emergency:
+		return "emergency registration"
+	case !u.Registered && !slices.ContainsFunc(e.cfg.Domains, func(d string) bool {
+		return strings.EqualFold(d, domainOf(u.AOR))
+	}):
+		return "not registered here"
+	case e.storeAway.Load():
+		return "the state store is away"
+	default:
+		return ""
+	}
+}
+
+// contactOf is the contact that has to go; empty for all.
+func (e *Engine) contactOf(u User) string {
+	if e.cfg.DeregisterAll || len(u.Contacts) == 0 {
+		return ""
+	}
+	return u.Contacts[0]
+}
+
+// tellServer ends the third-party registration at the server. The binding there
+// is the S-CSCF's contact, not the user's.
+func (e *Engine) tellServer(ctx context.Context, a policy.Action, u User) {
+	pause := e.cfg.Rules.DeregisterRetry
+	for try := 1; ; try++ {
+		if e.deregister(ctx, a, DeregisterJob{AOR: u.AOR, Target: AtServer, Contact: u.SCSCF}) {
+			return
+		}
+		if try == serverTries || !sleep(ctx, pause) {
+			return
+		}
+		pause *= 2
+	}
+}
+
+// deregister sends one de-REGISTER and says whether it did what it was sent for.
+func (e *Engine) deregister(ctx context.Context, a policy.Action, job DeregisterJob) bool {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	target := atCore
+	if job.Target == AtServer {
+		target = atServer
+	}
+	e.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
+	res := e.actor.Deregister(ctx, job)
+	e.noteResult(job.AOR, target, res)
+	result := resultOK
+	if !res.OK() {
+		result = resultFailed
+	}
+	e.metrics.deregistrations.WithLabelValues(target, result).Inc()
+	e.line(job.AOR, a).Str("target", target).Int("try", a.Try).Int("status", res.Status).
+		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
+	return res.OK()
+}
+
+// domainOf is the host of an address of record; a tel URI has none.
+func domainOf(aor string) string {
+	_, host, ok := strings.Cut(aor, "@")
+	if !ok {
+		return ""
+	}
+	if strings.HasPrefix(host, "[") { // IPv6
+		if i := strings.IndexByte(host, ']'); i > 0 {
+			return host[:i+1]
+		}
+	}
+	if i := strings.IndexAny(host, ":;?"); i >= 0 {
+		host = host[:i]
+	}
+	return host
+}
+
+// sleep waits, and says whether the whole time has passed.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

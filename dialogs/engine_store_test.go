@@ -1,0 +1,119 @@
+package dialogs_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
+)
+
+// moody is a store that fails while away is set.
+type moody struct {
+	*dialogs.MemoryStore
+	away atomic.Bool
+}
+
+func (m *moody) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+	if m.away.Load() {
+		return 0, errors.New("connection refused")
+	}
+	return m.MemoryStore.Save(ctx, r)
+}
+
+// Without its store the recovery goes on, but nobody is de-registered.
+func TestStoreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &moody{MemoryStore: dialogs.NewMemoryStore()}
+		store.away.Store(true)
+		cfg := config()
+		cfg.Rules.Threshold = 1
+		r := newRig(t, cfg, store)
+		r.offer(policy.NotifyFailed, "bob", "call-1")
+		r.at(time.Minute)
+		r.expect(`
+			0s      raise store-unavailable of state-store, major
+			500ms   MESSAGE 1 of 1 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob
+			30.51s  raise watcher-exhausted of sip:alice@ims.example, minor`)
+		r.expectMetric(1, "rewatch_deregistrations_total", "result", "skipped", "target", "core")
+
+		store.away.Store(false)
+		r.at(62 * time.Second)
+		r.expect(`1m1s  clear store-unavailable of state-store`)
+		rec, err := store.Load(t.Context(), alice)
+		if err != nil || rec.State.Phase != policy.Exhausted || !rec.State.Kept {
+			t.Errorf("saved %+v, %v", rec, err)
+		}
+		r.offer(policy.NotifyOK, "bob", "call-2")
+		r.Reset(alice)
+		r.expectForgotten()
+		r.stop()
+	})
+}
+
+// A restart takes up the recovery where it was, with its alarms.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := dialogs.NewMemoryStore()
+		cfg := config()
+		cfg.Rules.Threshold = 2
+		r := newRig(t, cfg, store)
+		r.offer(policy.NotifyFailed, "bob", "call-1")
+		r.at(10 * time.Second)
+		r.stop()
+		r.expect(`500ms  MESSAGE 1 of 2 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob`)
+
+		time.Sleep(time.Minute) // the SUBSCRIBE was awaited until 30.5 s
+		r = newRig(t, cfg, store)
+		r.at(50 * time.Second)
+		r.expect(`0s  MESSAGE 2 of 2 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob`)
+		if v := r.Recoveries(); len(v) != 1 || v[0].Attempt != 2 || v[0].Ended != nil {
+			t.Errorf("recoveries %+v", v)
+		}
+		r.at(2 * time.Minute)
+		r.expect(`
+			1m0.01s  raise watcher-exhausted of sip:alice@ims.example, minor
+			1m0.01s  REGISTER sip:alice@ims.example at core by sip:scscf.ims.example:6060;lr: "sip:alice@192.0.2.7:5066"
+			1m0.02s  signed out sip:alice@ims.example`)
+		r.stop()
+
+		r = newRig(t, cfg, store)
+		r.at(time.Second)
+		r.expect(`0s  raise watcher-exhausted of sip:alice@ims.example, minor`)
+		r.at(25 * time.Hour)
+		r.expect(`23h59m0.01s  clear watcher-exhausted of sip:alice@ims.example`)
+		r.expectForgotten()
+		r.stop()
+	})
+}
+
+// Two replicas share a store: one user has one count, and what one of them
+// decided without knowing of the other is decided anew.
+func TestReplicasShareTheCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := dialogs.NewMemoryStore()
+		cfg := config()
+		cfg.Rules.Threshold, cfg.Rules.Coalesce = 1, 0
+		one, two := newRig(t, cfg, store), newRig(t, cfg, store)
+		one.offer(policy.NotifyFailed, "bob", "call-1")
+		one.at(time.Second)
+		two.offer(policy.NotifyFailed, "eve", "call-2") // joins what the other replica began
+		two.at(2 * time.Second)
+		one.expect(`0s  MESSAGE 1 of 1 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob`)
+		two.expect(``)
+		if s, _ := two.State(alice); s.Sent != 1 || len(s.Broken) != 2 {
+			t.Errorf("the second replica has %+v", s)
+		}
+		one.at(time.Minute)
+		one.stop()
+		two.stop()
+		rec, err := store.Load(t.Context(), alice)
+		if err != nil || rec.State.Phase != policy.Exhausted {
+			t.Errorf("saved %+v, %v", rec, err)
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package dialogs
+
+import (
+	"sync"
+	"time"
+
+	"rewatch/policy"
+)
+
+const engineShards = 64
+
+// engineShard has the state of some of the users.
+type engineShard struct {
+	mu    sync.Mutex
+	users map[string]*engineUser
+	due   deadlines
+	// dirty are the users with changes that the writer has not seen; each is in
+	// it at most once. changed wakes the writer.
+	dirty   []*engineUser
+	changed chan struct{}
+}
+
+// engineUser is one user. The lock of the shard guards all of it.
+type engineUser struct {
+	aor     string
+	state   policy.State
+	version uint64 // of the record in the store; 0: there is none
+	// changes were decided and are not saved yet. There are few: the writer
+	// takes all of them at once, and an event that changes nothing is no change.
+	changes []change
+	dirty   bool
+	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
+	// here, so its outcome is sure to come.
+	messaging, signingOut bool
+	// wake is when a Tick is due; place is where the heap has it.
+	wake  time.Time
+	place int
+}
+
+// change is one decision on its way to the store and into the world.
+type change struct {
+	event    policy.Event
+	from, to policy.Phase
+	sent     int
+	actions  []policy.Action
+}
+
+// decide lets the policy decide on an event. The shard is locked.
+func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
+	next, actions := policy.Decide(e.cfg.Rules, u.state, ev)
+	if !next.Equal(u.state) || len(actions) > 0 {
+		e.ladders.follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
+		u.changes = append(u.changes, change{ev, u.state.Phase, next.Phase, next.Sent, actions})
+		e.replace(u, next)
+		sh.touch(u)
+	}
+	e.schedule(sh, u, u.state.Deadline)
+}
+
+// replace sets a user's state, and keeps the counts that the SIP path asks.
+func (e *Engine) replace(u *engineUser, next policy.State) {
+	e.active.Add(one(next.Active()) - one(u.state.Active()))
+	e.bans.Add(one(!next.BannedUntil.IsZero()) - one(!u.state.BannedUntil.IsZero()))
+	u.state = next
+}
+
+func one(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// touch hands a user to the writer.
+func (sh *engineShard) touch(u *engineUser) {
+	if !u.dirty {
+		u.dirty = true
+		sh.dirty = append(sh.dirty, u)
+	}
+	select {
+	case sh.changed <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// add makes a user known.
+func (e *Engine) add(sh *engineShard, u *engineUser) {
+	sh.users[u.aor] = u
+	e.known.Add(1)
+}
+
+// forget drops a user of whom nothing is left to be remembered.
+func (e *Engine) forget(sh *engineShard, u *engineUser) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if u.dirty || u.messaging || u.signingOut || u.version != 0 || !u.state.Forgettable() {
+		return
+	}
+	if sh.users[u.aor] == u {
+		delete(sh.users, u.aor)
+		e.known.Add(-1)
+	}
+	e.schedule(sh, u, time.Time{})
+}
+
+// settle feeds back the outcome of a request of our own.
+func (e *Engine) settle(aor string, ev policy.Event) {
+	ev.At = time.Now()
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return
+	}
+	if ev.Kind == policy.MessageDone {
+		u.messaging = false
+	} else {
+		u.signingOut = false
+	}
+	e.decide(sh, u, ev)
+	sh.touch(u) // it may have been kept only for the outcome
+}
+
+// restore makes a user known as the store remembers him, and says whether he was
+// not known before: an event may have come first, whose save finds the conflict.
+func (e *Engine) restore(r Record) bool {
+	sh := e.shard(r.AOR)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.users[r.AOR] != nil || r.State.Forgettable() {
+		return false
+	}
+	u := &engineUser{aor: r.AOR, version: r.Version, place: unplaced}
+	e.add(sh, u)
+	e.replace(u, r.State)
+	e.ladders.resume(r.AOR, r.State, e.cfg.Rules.Threshold)
+	e.schedule(sh, u, r.State.Deadline)
+	return true
+}
+
+// remembered are the alarms that a state has raised.
+func remembered(s policy.State) []policy.Action {
+	var raise []policy.Action
+	for _, a := range []struct {
+		raised bool
+		name   string
+	}{
+		{s.Alarm, policy.AlarmExhausted},
+		{s.BanAlarm, policy.AlarmBanned},
+		{s.DeregisterAlarm, policy.AlarmDeregisterFailed},
+	} {
+		if a.raised {
+			raise = append(raise, policy.Action{
+				Kind: policy.RaiseAlarm, Alarm: a.name, Episode: s.Episode,
+				Attempt: s.Sent, Broken: s.Broken, More: s.More,
+			})
+		}
+	}
+	return raise
+}

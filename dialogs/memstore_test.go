@@ -1,0 +1,12 @@
+package dialogs_test
+
+import (
+	"testing"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/storetest"
+)
+
+func TestMemoryStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) dialogs.Store { return dialogs.NewMemoryStore() })
+}

@@ -1,0 +1,38 @@
+package dialogs
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"rewatch/policy"
+)
+
+// ErrConflict says that a record was changed by somebody else since it was
+// loaded: load it again, decide again, save again.
+var ErrConflict = errors.New("record has changed since it was loaded")
+
+// Record is the state of one user as a Store keeps it.
+type Record struct {
+	AOR string
+	// Version is given by the Store; 0 means that there is no such record.
+	Version uint64
+	State   policy.State
+}
+
+// Store keeps what has to survive a restart, and what several replicas share.
+// Package storetest has the suite that every Store passes. A Store is safe for
+// concurrent use, and keeps nothing of the slices that it is given.
+type Store interface {
+	// Load returns the record of a user; of one who is not known the zero State
+	// with Version 0.
+	Load(ctx context.Context, aor string) (Record, error)
+	// Save writes r if the version that the Store has is r.Version (0: it has
+	// none), and returns the new version; else it returns ErrConflict.
+	Save(ctx context.Context, r Record) (version uint64, err error)
+	// Delete removes the record under the same condition. To delete what is not
+	// there is no conflict.
+	Delete(ctx context.Context, aor string, version uint64) error
+	// All walks over every record, in no order. After an error it ends.
+	All(ctx context.Context) iter.Seq2[Record, error]
+}
