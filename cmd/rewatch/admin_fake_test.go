@@ -103,9 +103,9 @@ func busyBackend(now time.Time) *fakeBackend {
 	back.Progress, back.Told = policy.Proven, true
 	flow := func(start time.Time, answered bool) []fakeStep {
 		steps := []fakeStep{
-			{At: start, From: "server", To: "rewatch", What: "NOTIFY presence"},
-			{At: start.Add(900 * time.Microsecond), From: "rewatch", To: "core", What: "NOTIFY presence"},
 			{At: start.Add(28 * time.Second), From: "rewatch", To: "rewatch", What: "no response after 28s"},
+			{At: start, From: "server", To: "rewatch", What: "NOTIFY presence"},
+			{At: start, From: "rewatch", To: "core", What: "NOTIFY presence"},
 			{At: start.Add(28001 * time.Millisecond), From: "rewatch", To: "server", What: "481 Subscription Does Not Exist"},
 			{At: start.Add(28502 * time.Millisecond), From: "rewatch", To: "core", What: "MESSAGE 1 of 3"},
 			{At: start.Add(28614 * time.Millisecond), From: "core", To: "rewatch", What: "200 OK"},
@@ -113,10 +113,13 @@ func busyBackend(now time.Time) *fakeBackend {
 		if answered {
 			steps = append(steps,
 				fakeStep{At: start.Add(29900 * time.Millisecond), From: "core", To: "rewatch", What: "SUBSCRIBE presence"},
-				fakeStep{At: start.Add(29901 * time.Millisecond), From: "rewatch", To: "server", What: "SUBSCRIBE presence"},
-				fakeStep{At: start.Add(29904 * time.Millisecond), From: "server", To: "core", What: "200 OK"},
-				fakeStep{At: start.Add(29906 * time.Millisecond), From: "server", To: "core", What: "NOTIFY presence"},
-				fakeStep{At: start.Add(29960 * time.Millisecond), From: "core", To: "server", What: "200 OK"},
+				fakeStep{At: start.Add(29900 * time.Millisecond), From: "rewatch", To: "server", What: "SUBSCRIBE presence"},
+				fakeStep{At: start.Add(29904 * time.Millisecond), From: "server", To: "rewatch", What: "200 OK"},
+				fakeStep{At: start.Add(29904 * time.Millisecond), From: "rewatch", To: "core", What: "200 OK"},
+				fakeStep{At: start.Add(29906 * time.Millisecond), From: "server", To: "rewatch", What: "NOTIFY presence"},
+				fakeStep{At: start.Add(29906 * time.Millisecond), From: "rewatch", To: "core", What: "NOTIFY presence"},
+				fakeStep{At: start.Add(29960 * time.Millisecond), From: "core", To: "rewatch", What: "200 OK"},
+				fakeStep{At: start.Add(29960 * time.Millisecond), From: "rewatch", To: "server", What: "200 OK"},
 				fakeStep{At: start.Add(29960 * time.Millisecond), From: "rewatch", To: "rewatch", What: "recovered"})
 		}
 		return steps

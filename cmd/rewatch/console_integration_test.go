@@ -4,69 +4,123 @@ package main
 
 import (
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 )
 
-// TestConsoleInBrowser opens the console in a real browser and reads the page
-// that its script made. With CONSOLE_SHOTS=dir it leaves pictures there.
-func TestConsoleInBrowser(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed")
-	}
-	page := func(b *fakeBackend) string {
-		server := httptest.NewServer(NewAdmin(AdminConfig{Token: "t"}, b, fakeMetrics(), zerolog.Nop()).Handler())
-		t.Cleanup(server.Close)
-		return server.URL
-	}
-	busy, calm := page(busyBackend(time.Now())), page(&fakeBackend{ready: []Condition{{Name: "listeners", OK: true}}})
-	browse := func(args ...string) string {
-		args = append([]string{
-			"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-			"--user-data-dir=" + t.TempDir(), "--virtual-time-budget=3500",
-		}, args...)
-		cmd := exec.Command(chromium, args...)
-		cmd.WaitDelay = time.Second
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("chromium: %v", err)
-		}
-		return string(out)
-	}
+// lockedBackend lets the test look at a fakeBackend while a browser uses it.
+type lockedBackend struct {
+	sync.Mutex
+	*fakeBackend
+}
 
-	dom := browse("--dump-dom", busy+"/#8")
-	for _, text := range []string{"sip:alice@ims.example", "MESSAGE 1 of 3", "1\u202f203\u202f456", "Ready", "&lt;script&gt;", "no response after 28s", "Lift the ban"} {
-		if !strings.Contains(dom, text) {
+func (l *lockedBackend) Reset(aor string) bool {
+	l.Lock()
+	defer l.Unlock()
+	return l.fakeBackend.Reset(aor)
+}
+
+func (l *lockedBackend) Unban(aor string) bool {
+	l.Lock()
+	defer l.Unlock()
+	return l.fakeBackend.Unban(aor)
+}
+
+func (l *lockedBackend) done() string {
+	l.Lock()
+	defer l.Unlock()
+	return strings.Join(l.changed, ";")
+}
+
+func serveConsole(t *testing.T, b Backend, token Secret) string {
+	server := httptest.NewServer(NewAdmin(AdminConfig{Token: token}, b, fakeMetrics(), zerolog.Nop()).Handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestConsoleShows opens the console in a real browser. With CONSOLE_SHOTS=dir
+// the tests leave pictures there.
+func TestConsoleShows(t *testing.T) {
+	b := startBrowser(t)
+	b.open(serveConsole(t, busyBackend(time.Now()), "t")+"/#8", 1280, 1400)
+	page := b.eval("document.body.innerText")
+	for _, text := range []string{
+		"sip:alice@ims.example", "MESSAGE 1 of 3", "1.203\u202fM", "Ready", "Lift the ban", "Recovered",
+		"<script>alert(1)</script>", "no response after 28s",
+	} {
+		if !strings.Contains(page, text) && !strings.Contains(b.eval("document.querySelector('svg.ladder').textContent"), text) {
 			t.Errorf("the page does not show %q", text)
 		}
 	}
-	for _, text := range []string{"<script>alert", "<img src=\"x\"", "<b>presence", "pwned</title>"} {
-		if strings.Contains(dom, text) {
-			t.Errorf("the page has taken %q for markup", text)
-		}
+	// What came from the network is text and never markup.
+	if n := b.eval(`document.querySelectorAll("main script, main img, main b:not(.facts > b)").length + document.title`); n != "0● rewatch" {
+		t.Errorf("the page has taken a name for markup: %s", n)
 	}
-	if dom := browse("--dump-dom", calm); !strings.Contains(dom, "Nothing is broken. Every NOTIFY gets through.") {
-		t.Error("an idle rewatch does not say that all is well")
-	}
+	b.shot("wide")
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}})
+	b.shot("dark")
+}
 
-	dir := os.Getenv("CONSOLE_SHOTS")
-	if dir == "" {
-		return
+func TestConsoleFitsAPhone(t *testing.T) {
+	b := startBrowser(t)
+	b.open(serveConsole(t, busyBackend(time.Now()), "t")+"/#7", 360, 1800)
+	time.Sleep(300 * time.Millisecond)
+	if got := b.eval("document.documentElement.scrollWidth"); got != "360" {
+		t.Errorf("the page is %s px wide on a phone of 360", got)
 	}
-	for name, args := range map[string][]string{
-		"wide":     {"--window-size=1280,1500", busy + "/#6"},
-		"dark":     {"--window-size=1280,1100", "--blink-settings=preferredColorScheme=0", busy + "/#7"},
-		"phone":    {"--window-size=500,2400", busy + "/#7"},
-		"calm":     {"--window-size=1280,800", calm},
-		"notready": {"--window-size=900,700", page(&fakeBackend{ready: []Condition{{Name: "server", Detail: "sip:127.0.0.1:5070 does not answer"}}})},
-	} {
-		browse(append([]string{"--screenshot=" + filepath.Join(dir, name+".png")}, args...)...)
+	b.shot("phone")
+}
+
+func TestConsoleSaysThatAllIsWell(t *testing.T) {
+	b := startBrowser(t)
+	b.open(serveConsole(t, &fakeBackend{ready: []Condition{{Name: "listeners", OK: true}}}, ""), 1280, 800)
+	if page := b.eval("document.body.innerText"); !strings.Contains(page, "Nothing is broken. Every NOTIFY gets through.") {
+		t.Error(page)
+	}
+	b.shot("calm")
+}
+
+// TestConsoleForgives goes the whole way: the question, a wrong token, the right
+// one, and no question for the token the second time.
+func TestConsoleForgives(t *testing.T) {
+	backend := &lockedBackend{fakeBackend: busyBackend(time.Now())}
+	b := startBrowser(t)
+	b.open(serveConsole(t, backend, "s3cret"), 900, 900)
+	click := func(selector string) { b.eval("document.querySelector(%q).click()", selector) }
+	text := func(id string) string { return b.eval("document.getElementById(%q).innerText", id) }
+
+	click(`[aria-label="Lift the ban sip:mallory@ims.example"]`)
+	b.shot("dialog")
+	b.eval(`document.getElementById("token").value = "guess"`)
+	click("#ask-yes")
+	eventually(t, "the refusal", func() bool { return text("ask-error") == "This is not the right token." })
+	b.eval(`document.getElementById("token").value = "s3cret"`)
+	click("#ask-yes")
+	eventually(t, "the unban", func() bool { return backend.done() == "unban sip:mallory@ims.example" })
+	eventually(t, "the toast", func() bool { return text("toast") == "sip:mallory@ims.example is not banned any more." })
+	click(`[aria-label="Forgive sip:mallory@ims.example"]`)
+	if b.eval(`document.getElementById("ask-token").hidden`) != "true" {
+		t.Error("the token is asked for again")
+	}
+	click("#ask-yes")
+	eventually(t, "the reset", func() bool {
+		return backend.done() == "unban sip:mallory@ims.example;reset sip:mallory@ims.example"
+	})
+}
+
+// TestConsoleKeepsStill: what has not changed is not touched, and what was
+// opened stays open while figures change.
+func TestConsoleKeepsStill(t *testing.T) {
+	b := startBrowser(t)
+	b.open(serveConsole(t, busyBackend(time.Now()), ""), 1280, 900)
+	b.eval(`document.querySelector("#ended details").open = true`)
+	b.eval(`window.cards = [...document.querySelectorAll(".card")]; window.ladder = null; setTimeout(() => { window.ladder = document.querySelector("svg.ladder") }, 500)`)
+	time.Sleep(5 * time.Second)
+	if got := b.eval(`cards.every((c) => c.isConnected) && ladder.isConnected && document.querySelector("#ended details").open`); got != "true" {
+		t.Error("the page was built anew although nothing had changed")
 	}
 }

@@ -97,6 +97,7 @@ function showTotals(summary) {
   for (const dd of node("totals").querySelectorAll("[data-figure]")) {
     const value = summary[dd.dataset.figure];
     setText(dd, figure(value));
+    dd.title = value >= 1e6 ? String(value) : "";
     dd.classList.toggle("alert", dd.dataset.figure === "exhausted" && value > 0);
   }
   setText(node("version"), summary.version || "rewatch");

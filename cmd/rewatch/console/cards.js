@@ -1,7 +1,7 @@
 // One card for each thing the console shows.
 
 import { el, now, span, when } from "./dom.js";
-import { asText, ladder } from "./ladder.js";
+import { asText, ladder, rows } from "./ladder.js";
 
 const phases = {
   idle: ["Done", "good"],
@@ -74,7 +74,7 @@ function row(mark, name, state, age) {
 function factsOf(r, running) {
   const facts = el("div", "facts");
   if (r.of > 0 && r.attempt > 0) facts.append(tries(r), `MESSAGE ${r.attempt} of ${r.of}`, " · ");
-  facts.append(brokenText(r.broken || []));
+  facts.append(brokenText(r.broken || [], r.more || 0));
   const deadline = when(r.deadline);
   if (running && deadline) {
     facts.append(" · ", ticking(() => {
@@ -94,17 +94,18 @@ function tries(r) {
   return node;
 }
 
-function brokenText(broken) {
+function brokenText(broken, beyond) {
   if (broken.length === 0) return "no subscription is broken any more";
   const [first] = broken;
-  const rest = broken.length > 1 ? ` and ${broken.length - 1} more` : "";
+  const others = broken.length - 1 + beyond;
+  const rest = others > 0 ? ` and ${others} more` : "";
   return `${first.event} of ${first.resource}${rest}: ${first.cause || "unknown cause"}`;
 }
 
 function inside(r) {
   const box = el("div", "inside");
-  if ((r.broken || []).length) box.append(subscriptions(r.broken));
-  const steps = r.steps || [];
+  if ((r.broken || []).length) box.append(subscriptions(r.broken, r.more || 0));
+  const steps = rows(r.steps || []);
   if (steps.length === 0) {
     box.append(el("p", "facts", "No messages were noted for this recovery."));
     return box;
@@ -126,7 +127,7 @@ function inside(r) {
   return box;
 }
 
-function subscriptions(broken) {
+function subscriptions(broken, beyond) {
   const head = el("tr", "", ...["Event", "Resource", "Cause", "Now"].map((t) => el("th", "", t)));
   const most = 12;
   const rows = broken.slice(0, most).map((b) => {
@@ -136,8 +137,9 @@ function subscriptions(broken) {
     return el("tr", "", el("td", "", b.event), resource, el("td", "", b.cause),
       el("td", "", progressTexts[progress] || progress));
   });
-  if (broken.length > most) {
-    const more = el("td", "", `and ${broken.length - most} more`);
+  const others = Math.max(broken.length - most, 0) + beyond;
+  if (others > 0) {
+    const more = el("td", "", `and ${others} more`);
     more.colSpan = 4;
     rows.push(el("tr", "", more));
   }

@@ -64,6 +64,7 @@ export function span(ms) {
 
 export function figure(n) {
   if (typeof n !== "number" || !isFinite(n)) return "–";
+  if (n >= 1e6) return `${(n / 1e6).toPrecision(4)}\u202fM`;
   return Math.round(n).toLocaleString("en").replaceAll(",", "\u202f");
 }
 

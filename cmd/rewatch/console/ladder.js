@@ -7,6 +7,23 @@ const places = ["core", "rewatch", "server"];
 const headHeight = 30;
 const rowHeight = 38;
 
+// rows puts the steps in order of time (a NOTIFY is told of only once its outcome
+// is known) and joins the two arrows of a message that rewatch passed on.
+export function rows(steps) {
+  const sorted = [...steps].sort((a, b) => (when(a.at) ?? 0) - (when(b.at) ?? 0));
+  const joined = [];
+  for (const step of sorted) {
+    const last = joined[joined.length - 1];
+    if (last && !last.via && last.to === "rewatch" && step.from === "rewatch" && last.from !== "rewatch"
+      && last.from !== step.to && step.to !== "rewatch" && last.what === step.what && last.at === step.at) {
+      joined[joined.length - 1] = { ...last, to: step.to, via: true };
+    } else {
+      joined.push(step);
+    }
+  }
+  return joined;
+}
+
 export function ladder(steps, aor) {
   const holder = el("div", "");
   const draw = () => {
@@ -67,6 +84,7 @@ function arrow(step, x, y, left, width) {
   const group = svg("g", { class: kind(step) },
     svg("line", { class: "arrow" + (isAnswer(step) ? " answer" : ""), x1: from, x2: to - toward * 6, y1: y, y2: y }),
     svg("path", { class: "tip", d: `M${to} ${y} l${-toward * 9} -4.5 v9 z` }));
+  if (step.via) group.append(svg("circle", { class: "tip", cx: x.rewatch, cy: y, r: 3 }));
   group.append(label(step.what, (from + to) / 2, y - 7, left, width));
   return group;
 }
@@ -102,13 +120,13 @@ function widthOf(text) {
 }
 
 const isAnswer = (step) => /^[1-6]\d\d\b/.test(step.what);
-const failed = (step) => /^[3-6]\d\d\b|no response|timeout|timed out|unreachable|refused|gave up|giving up|failed/i.test(step.what);
+const failed = (step) => /^[3-6]\d\d\b|no response|timeout|timed out|unreachable|refused|gave up|giving up|failed|not de-registered/i.test(step.what);
 
 // kind is the colour: what went wrong, what rewatch said itself, what went well.
 function kind(step) {
   if (failed(step)) return "fail";
   if (/^(2\d\d|recovered|proven)\b/i.test(step.what)) return "fine";
-  return step.from === "rewatch" && /^(MESSAGE|REGISTER)\b/.test(step.what) ? "own" : "";
+  return step.from === "rewatch" && /^(MESSAGE|REGISTER)\b|terminated;/.test(step.what) ? "own" : "";
 }
 
 // asText is the diagram for the clipboard and for screen readers.
