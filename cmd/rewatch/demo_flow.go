@@ -38,6 +38,7 @@ type flow struct {
 
 // line is one line of the ladder before it is printed.
 type line struct {
+	at    time.Time
 	arrow arrow
 	about *peers.Passed // nil: draw does it
 	draw  func()
@@ -45,10 +46,18 @@ type line struct {
 	until time.Time
 }
 
+// due says whether the line need not wait any more, neither for its second hop
+// nor for an earlier one that is told late.
+func (ln *line) due(now time.Time) bool {
+	return !now.Before(ln.until) && now.Sub(ln.at) >= settled
+}
+
 const (
 	// patience is how long a line waits for rewatch to pass its message on; that
 	// takes less than a millisecond unless the machine is busy.
 	patience = 60 * time.Millisecond
+	// settled is how late the peers tell what passed, at most.
+	settled = 20 * time.Millisecond
 	// lull is a pause that is worth an empty line.
 	lull = 250 * time.Millisecond
 )
@@ -70,7 +79,7 @@ func newFlow(l *ladder, verbose bool) *flow {
 
 func (f *flow) run() {
 	defer close(f.ended)
-	tick := time.NewTicker(patience / 2)
+	tick := time.NewTicker(settled / 2)
 	defer tick.Stop()
 	for {
 		select {
@@ -126,7 +135,7 @@ func (f *flow) chapter(title, phone string, s *script) {
 func (f *flow) note(on lane, text string, t tone) {
 	at := time.Now()
 	f.work <- func() {
-		f.queue = append(f.queue, &line{draw: func() { f.l.note(at.Sub(f.start), on, text, t) }})
+		f.enqueue(&line{at: at, draw: func() { f.l.note(at.Sub(f.start), on, text, t) }})
 	}
 }
 
@@ -134,9 +143,19 @@ func (f *flow) note(on lane, text string, t tone) {
 func (f *flow) after(do func()) {
 	done := make(chan struct{})
 	f.work <- func() {
-		f.queue = append(f.queue, &line{draw: func() { do(); close(done) }})
+		f.enqueue(&line{at: time.Now(), draw: func() { do(); close(done) }})
 	}
 	<-done
+}
+
+// enqueue puts a line in its place: by the time at the socket, which is not
+// always the order of telling.
+func (f *flow) enqueue(ln *line) {
+	i := len(f.queue)
+	for i > 0 && f.queue[i-1].at.After(ln.at) {
+		i--
+	}
+	f.queue = slices.Insert(f.queue, i, ln)
 }
 
 func (f *flow) lane(a netip.AddrPort) lane {
@@ -161,7 +180,7 @@ func (f *flow) passed(p peers.Passed) {
 	if f.joins(from) && f.passOn(p, from, to) {
 		return
 	}
-	ln := &line{about: &p, arrow: arrow{
+	ln := &line{at: p.At, about: &p, arrow: arrow{
 		at: p.At.Sub(f.start), from: from, to: to,
 		labels: labels(p, from), response: p.Status != 0, lost: p.Lost, tone: toneOf(p),
 	}}
@@ -171,7 +190,7 @@ func (f *flow) passed(p peers.Passed) {
 	case f.joins(to) && !p.Lost:
 		ln.until = p.At.Add(patience)
 	}
-	f.queue = append(f.queue, ln)
+	f.enqueue(ln)
 }
 
 // joins says whether what comes to a lane and goes on from there is one line.
@@ -203,7 +222,7 @@ func identity(p peers.Passed) string {
 func (f *flow) print(now time.Time) {
 	for len(f.queue) > 0 {
 		ln := f.queue[0]
-		if !now.IsZero() && now.Before(ln.until) {
+		if !now.IsZero() && !ln.due(now) {
 			return
 		}
 		f.queue = f.queue[1:]

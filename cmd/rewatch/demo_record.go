@@ -52,8 +52,11 @@ func (r *record) of(s sighting) []peers.Passed { return r.pick(s.fits) }
 
 // first is the time of the first such message; zero if there was none.
 func (r *record) first(s sighting) time.Time {
-	if all := r.of(s); len(all) > 0 {
-		return all[0].At
+	var first time.Time
+	for _, p := range r.of(s) {
+		if first.IsZero() || p.At.Before(first) {
+			first = p.At
+		}
 	}
-	return time.Time{}
+	return first
 }

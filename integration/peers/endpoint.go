@@ -164,27 +164,31 @@ func (e *endpoint) close() {
 }
 
 func (e *endpoint) readUDP() {
-	buf := make([]byte, 64<<10)
+	stampArrivals(e.udp)
+	buf, control := make([]byte, 64<<10), make([]byte, stampSize)
 	for {
-		n, from, err := e.udp.ReadFromUDPAddrPort(buf)
+		n, c, _, from, err := e.udp.ReadMsgUDPAddrPort(buf, control)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
 			continue // an ICMP error of an earlier datagram
 		}
+		at := arrival(control[:c])
 		msg, err := sip.ParseMessage(buf[:n])
 		if err != nil {
 			continue
 		}
-		e.receive(msg, hop{addr: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())})
+		e.receive(msg, hop{addr: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}, at)
 	}
 }
 
 // receive traces a message and hands it to its transaction or to the peer.
-func (e *endpoint) receive(msg sip.Message, from hop) {
+func (e *endpoint) receive(msg sip.Message, from hop, at time.Time) {
 	lost := e.loses != nil && e.loses(msg)
-	repeat := e.tell(msg, from.addr, e.addr, false, lost)
+	p := passed(e.name, msg)
+	p.At, p.From, p.To, p.Lost = at, from.addr, e.addr, lost
+	repeat := e.tell(msg, p)
 	if lost {
 		return
 	}
@@ -205,7 +209,7 @@ func (e *endpoint) receive(msg sip.Message, from hop) {
 
 // send writes a message to a neighbour; a failure looks like a lost datagram.
 func (e *endpoint) send(msg sip.Message, to hop) error {
-	e.tell(msg, e.addr, to.addr, true, false)
+	e.tellSent(msg, to, false)
 	data := []byte(msg.String())
 	if to.tcp {
 		return e.sendTCP(data, to.addr)
@@ -216,12 +220,16 @@ func (e *endpoint) send(msg sip.Message, to hop) error {
 
 // swallow tells of a message that a fault keeps from being sent.
 func (e *endpoint) swallow(msg sip.Message, to hop) {
-	e.tell(msg, e.addr, to.addr, true, true)
+	e.tellSent(msg, to, true)
 }
 
-func (e *endpoint) tell(msg sip.Message, from, to netip.AddrPort, sent, lost bool) (repeat bool) {
+func (e *endpoint) tellSent(msg sip.Message, to hop, lost bool) {
 	p := passed(e.name, msg)
-	p.From, p.To, p.Sent, p.Lost = from, to, sent, lost
+	p.At, p.From, p.To, p.Sent, p.Lost = time.Now(), e.addr, to.addr, true, lost
+	e.tell(msg, p)
+}
+
+func (e *endpoint) tell(msg sip.Message, p Passed) (repeat bool) {
 	p.Repeat = e.sighted(msg, p)
 	e.trace(p)
 	return p.Repeat

@@ -42,7 +42,7 @@ func (e *endpoint) readTCP(c net.Conn, from hop) {
 		if err != nil {
 			return
 		}
-		err = stream.ParseSIPStream(buf[:n], func(msg sip.Message) { e.receive(msg, from) })
+		err = stream.ParseSIPStream(buf[:n], func(msg sip.Message) { e.receive(msg, from, time.Now()) })
 		if err != nil && err != sip.ErrParseSipPartial { //nolint:errorlint // sipgo returns the bare value
 			return
 		}

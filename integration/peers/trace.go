@@ -15,6 +15,8 @@ type Trace func(Passed)
 // Passed is one message at one socket. A message between two peers is told
 // twice, once by each.
 type Passed struct {
+	// At is when it was sent, or arrived at the socket (where the kernel tells),
+	// so that the times of all peers make one order. They may be told in another.
 	At time.Time
 	// Peer is the name of the peer that tells.
 	Peer     string
@@ -36,7 +38,7 @@ type Passed struct {
 }
 
 func passed(peer string, msg sip.Message) Passed {
-	p := Passed{At: time.Now(), Peer: peer, Text: msg.String()}
+	p := Passed{Peer: peer, Text: msg.String()}
 	switch m := msg.(type) {
 	case *sip.Request:
 		p.StartLine = m.StartLine()
