@@ -68,7 +68,13 @@ function headOf(r, running) {
 
 // row is the first line of a card: what it is about, in what state, since when.
 function row(mark, name, state, age) {
-  return el("div", "row", mark, el("div", "who", el("span", "aor", name), state), age);
+  return el("div", "row", mark, el("div", "who", el("span", "aor", ...breakable(name)), state), age);
+}
+
+// breakable lets an address break before its domain rather than anywhere.
+function breakable(name) {
+  const at = String(name).lastIndexOf("@");
+  return at > 0 ? [name.slice(0, at), el("wbr", ""), name.slice(at)] : [String(name)];
 }
 
 function factsOf(r, running) {
