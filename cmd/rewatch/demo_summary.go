@@ -98,8 +98,8 @@ func (st *stage) whereNext() {
 	l.say("", plain)
 	l.say("Where to look next", telling)
 	for _, hint := range [][2]string{
-		{"rewatch demo -keep", "the same, and then the console to look at"},
-		{"rewatch demo -v", "every message in full"},
+		{"make demo ARGS=-keep", "the same, and then the console to look at"},
+		{"make demo ARGS=-v", "every message in full"},
 		{"make lab", "the same against Kamailio and SIPp, to play with"},
 		{"README.md", "how to put it in front of your server"},
 	} {
