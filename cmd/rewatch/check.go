@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// patience is how long a name server may take for all names together.
+const patience = 10 * time.Second
+
 // checkCommand looks at everything that can be known without listening: the
 // values, the files they name, and the names they hold. It is meant for a
 // pipeline or an init container, and for the person at the terminal.
@@ -26,7 +29,6 @@ func checkCommand(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
-	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return writeReport(c.stdout, inspect(ctx, cfg, net.DefaultResolver))
@@ -130,8 +132,11 @@ func inspect(ctx context.Context, cfg Config, names resolver) []finding {
 }
 
 // findServer is the part of inspect that a start cannot do without: a server
-// whose name does not exist is a slip of the pen, not an outage to wait out.
+// whose name cannot be found is far more often a slip of the pen than an outage to
+// wait out, and whoever starts rewatch can start it again.
 func findServer(ctx context.Context, cfg Config, names resolver) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if f := nextHop(ctx, "REWATCH_SERVER", cfg.Proxy.Server, names); !f.ok {
 		return fmt.Errorf("%s: %s", f.subject, f.detail)
 	}

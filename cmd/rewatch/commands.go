@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 )
@@ -56,6 +57,9 @@ func runCommand(ctx context.Context, c call) error {
 	}
 	cfg, err := loadConfig(c.environ)
 	if err != nil {
+		return err
+	}
+	if err := findServer(ctx, cfg, net.DefaultResolver); err != nil {
 		return err
 	}
 	return runServer(ctx, cfg, c.stdout)

@@ -26,6 +26,7 @@ func TestCommandLine(t *testing.T) {
 		{"check good", "check", good, exitOK, "The configuration is good.", ""},
 		{"check wrong", "check", with("REWATCH_THRESHOLD", "0"), exitFailed, `WRONG  REWATCH_THRESHOLD="0": want`, ""},
 		{"run wrong", "run", with("REWATCH_THRESHOLD", "0"), exitFailed, "", `REWATCH_THRESHOLD="0": want`},
+		{"run without its server", "run", with("REWATCH_SERVER", "sip:presence.invalid:5070"), exitFailed, "", "REWATCH_SERVER: sip:presence.invalid:5070: the name presence.invalid "},
 		{"run without a word", "", environment{}, exitFailed, "", "REWATCH_SERVER is not set: want"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
