@@ -74,6 +74,7 @@ func NewEngine(
 	if cfg.DryRun {
 		// What did not happen must not be remembered as if it had.
 		store, alarms = NewMemoryStore(), silentAlarms{}
+		log = log.With().Bool("dry_run", true).Logger()
 	}
 	e := &Engine{
 		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: store, log: log,

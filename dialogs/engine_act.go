@@ -33,13 +33,13 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 			e.signOuts.push(func(ctx context.Context) { e.signOut(ctx, u.aor, a) })
 		}
 	case policy.StartBan:
-		e.line(u.aor, a).Time("until", a.Until).Msg("user banned")
+		e.about(u.aor, a).Info().Time("until", a.Until).Msg("user banned")
 	case policy.EndBan:
-		e.line(u.aor, a).Msg("ban ended")
+		e.about(u.aor, a).Info().Msg("ban ended")
 	case policy.RaiseAlarm:
 		e.raise(u.aor, a, ev.At)
 	case policy.ClearAlarm:
-		e.line(u.aor, a).Str("alarm", a.Alarm).Msg("alarm cleared")
+		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
 		e.count(u.aor, a, ev)
@@ -53,16 +53,13 @@ func (e *Engine) count(aor string, a policy.Action, ev policy.Event) {
 	if a.Kind == policy.Recovered {
 		e.metrics.seconds.Observe(a.Took.Seconds())
 	}
-	e.line(aor, a).Dur("took_ms", a.Took).Str("reason", reasonOf(ev)).Str("result", result).Msg("recovery ended")
+	e.about(aor, a).Info().Dur("took_ms", a.Took).Str("reason", reasonOf(ev)).Str("result", result).Msg("recovery ended")
 }
 
-// line begins a log line about an action.
-func (e *Engine) line(aor string, a policy.Action) *zerolog.Event {
-	line := e.log.Info().Str("watcher", aor).Int("attempt", a.Attempt)
-	if e.cfg.DryRun {
-		line = line.Bool("dry_run", true)
-	}
-	return line
+// about is the logger for what is done about a user.
+func (e *Engine) about(aor string, a policy.Action) *zerolog.Logger {
+	log := e.log.With().Str("watcher", aor).Int("attempt", a.Attempt).Logger()
+	return &log
 }
 
 // logChange tells of a change of phase, and of every failure.

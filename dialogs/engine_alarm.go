@@ -39,7 +39,7 @@ func newAlarm(name, object, text string, at time.Time) alarm.Alarm {
 // raise raises an alarm about a user.
 func (e *Engine) raise(aor string, a policy.Action, at time.Time) {
 	text := e.textOf(a)
-	e.line(aor, a).Str("alarm", a.Alarm).Str("text", text).Msg("alarm raised")
+	e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", text).Msg("alarm raised")
 	e.alarms.Raise(newAlarm(a.Alarm, aor, text, at))
 }
 

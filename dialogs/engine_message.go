@@ -28,7 +28,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	case len(broken) == 0:
 		e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
 	case e.cfg.DryRun:
-		e.line(aor, a).Int("broken", len(broken)).Msg("MESSAGE would be sent")
+		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
 		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
 		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
 	default:
@@ -88,7 +88,7 @@ func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broke
 	e.noteResult(aor, atCore, res)
 	result := messageResult(res)
 	e.metrics.messages.WithLabelValues(result).Inc()
-	e.line(aor, a).Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
+	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
 }
 
@@ -104,7 +104,7 @@ func (e *Engine) terminate(ctx context.Context, aor string, a policy.Action, bro
 		e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
 		res := e.terminateOne(ctx, job)
 		e.noteResult(aor, atCore, res)
-		e.line(aor, a).Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
+		e.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
 			AnErr("error", res.Err).Msg("terminating NOTIFY")
 		if res.Status == 0 {
 			return

@@ -27,7 +27,7 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 	if why != "" {
 		e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
 		e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
-		e.line(aor, a).Str("reason", why).Msg("not de-registered")
+		e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
 		e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 		return
 	}
@@ -119,7 +119,7 @@ func (e *Engine) deregister(ctx context.Context, a policy.Action, job Deregister
 		result = resultFailed
 	}
 	e.metrics.deregistrations.WithLabelValues(target, result).Inc()
-	e.line(job.AOR, a).Str("target", target).Int("try", a.Try).Int("status", res.Status).
+	e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
 	return res.OK()
 }
