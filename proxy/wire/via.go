@@ -8,10 +8,11 @@ type ViaValue struct {
 	Host      []byte
 	Port      int // 0: none
 	Params    []byte
-	Branch    []byte
-	Received  []byte
-	RPort     []byte
-	MAddr     []byte
+	// The parameters that routing needs; nil if absent, empty without a value.
+	Branch   []byte
+	Received []byte
+	RPort    []byte
+	MAddr    []byte
 	// HasRPort: the rport parameter is there (RFC 3581), with or without value.
 	HasRPort bool
 	// ReceivedSpan and RPortSpan are where these parameters stand in the value,
@@ -63,7 +64,7 @@ func (via *ViaValue) params(v []byte, at int) {
 			return
 		}
 		at = to
-		var value []byte
+		value := v[to:to] // not nil: it is there, without a value
 		if eq < to {
 			value = trimmed(v[eq+1 : to])
 		}

@@ -22,6 +22,7 @@ func TestParseVia(t *testing.T) {
 		{"received", "SIP/2.0/UDP h;received=192.0.2.1;branch=1", "UDP h 0 branch=1 received=192.0.2.1"},
 		{"maddr", "SIP/2.0/UDP h;maddr=224.2.0.1;ttl=16;branch=1", "UDP h 0 branch=1 maddr=224.2.0.1"},
 		{"branch twice", "SIP/2.0/UDP h;branch=1;branch=2", "UDP h 0 branch=1"},
+		{"branch twice, without value", "SIP/2.0/UDP h;branch;branch=2", "UDP h 0 branch=-"},
 		{"branch within quotes", `SIP/2.0/UDP h;x=";branch=2";branch=1`, "UDP h 0 branch=1"},
 		{"empty parameters", "SIP/2.0/UDP h;;;branch=1;", "UDP h 0 branch=1"},
 		{"other names", "SIP/2.0/UDP h;branches=2;keep;branch=1", "UDP h 0 branch=1"},
