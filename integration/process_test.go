@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -219,4 +220,21 @@ func dialable(addr string) bool {
 	}
 	c.Close()
 	return true
+}
+
+// listens says whether somebody has the port of an address, without sending
+// anything there (SIPp would take it for a call) and without taking the port.
+func listens(addr, transport string) bool {
+	table := "/proc/net/udp"
+	if transport == "t1" {
+		table = "/proc/net/tcp"
+	}
+	b, err := os.ReadFile(table)
+	if err != nil {
+		return false
+	}
+	a := netip.MustParseAddrPort(addr)
+	ip := a.Addr().As4()
+	// The kernel prints the address as a little-endian number.
+	return strings.Contains(string(b), fmt.Sprintf(" %02X%02X%02X%02X:%04X ", ip[3], ip[2], ip[1], ip[0], a.Port()))
 }
