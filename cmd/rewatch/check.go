@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// patience is how long a name server may take for all names together.
-const patience = 10 * time.Second
+// lookupTime is how long a name server may take for all names together.
+const lookupTime = 10 * time.Second
 
 // checkCommand looks at everything that can be known without listening: the
 // values, the files they name, and the names they hold. It is meant for a
@@ -29,7 +29,7 @@ func checkCommand(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	return writeReport(c.stdout, inspect(ctx, cfg, net.DefaultResolver))
 }
@@ -135,7 +135,7 @@ func inspect(ctx context.Context, cfg Config, names resolver) []finding {
 // whose name cannot be found is far more often a slip of the pen than an outage to
 // wait out, and whoever starts rewatch can start it again.
 func findServer(ctx context.Context, cfg Config, names resolver) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	if f := nextHop(ctx, "REWATCH_SERVER", cfg.Proxy.Server, names); !f.ok {
 		return fmt.Errorf("%s: %s", f.subject, f.detail)
