@@ -38,7 +38,7 @@ type ProxyConfig struct {
 	Advertise    HostPort   `env:"ADVERTISE" show:"POD_IP, else the listener's own address" doc:"host[:port] in Via and Record-Route on the core side; without a port each listener's own"`
 	// Advertised: Advertise was given (or the pod's address is known), so it holds
 	// for every listener of the core side.
-	Advertised      bool `env:"-"`
+	Advertised      bool           `env:"-"`
 	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
 	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
 	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`

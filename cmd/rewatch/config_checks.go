@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/policy"
-
 	"rewatch/proxy/uac"
 )
 

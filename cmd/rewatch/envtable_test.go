@@ -9,23 +9,35 @@ import (
 	"testing"
 )
 
+// With UPDATE_README=1 TestREADME writes the table instead of comparing it.
+const updateREADME = "UPDATE_README"
+
 // TestREADME keeps the table of the README true: it is printed by
 // "rewatch env -markdown".
 func TestREADME(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+	const file = "../../README.md"
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("there is no README.md yet")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "<!-- env:start -->")
-	table, _, ok2 := strings.Cut(rest, "<!-- env:end -->")
+	const start, end = "<!-- env:start -->", "<!-- env:end -->"
+	before, rest, ok := strings.Cut(string(text), start)
+	table, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatal("README.md has no table between <!-- env:start --> and <!-- env:end -->")
+		t.Fatalf("README.md has no table between %s and %s", start, end)
+	}
+	if os.Getenv(updateREADME) != "" {
+		whole := before + start + "\n" + envMarkdown() + end + after
+		if err := os.WriteFile(file, []byte(whole), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
 	if strings.TrimSpace(table) != strings.TrimSpace(envMarkdown()) {
-		t.Error("the table of README.md is not that of \"rewatch env -markdown\"")
+		t.Error("the table of README.md is not that of \"rewatch env -markdown\"; write it with " + updateREADME + "=1")
 	}
 }
 

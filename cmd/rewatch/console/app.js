@@ -48,7 +48,7 @@ function show() {
   list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, recovery,
     wanted ? "No earlier recovery matches." : "No recovery yet. Each one will be here with its messages.");
   list("users", users(data.alarms).filter((u) => match(u.aor)), (u) => u.aor, (u) => user(u, ask),
-    wanted ? "No such user." : "Nobody. Every user who was told came back.");
+    wanted ? "No such user." : "Nobody at the moment.");
   list("alarms", data.alarms.filter((a) => !userAlarms.includes(a.name) && match(a.object + a.name)), (a) => a.id || a.name + a.object, alarm,
     wanted ? "No alarm matches." : "No alarm.");
   tick();
@@ -98,7 +98,7 @@ function showTotals(summary) {
     const value = summary[dd.dataset.figure];
     setText(dd, figure(value));
     dd.title = value >= 1e6 ? String(value) : "";
-    dd.classList.toggle("alert", dd.dataset.figure === "exhausted" && value > 0);
+    dd.classList.toggle("alert", dd.dataset.figure === "exhausted" && users(data.alarms).length > 0);
   }
   setText(node("version"), summary.version || "rewatch");
 }

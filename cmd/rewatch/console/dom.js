@@ -52,14 +52,16 @@ export function keyed(parent, items, key, build) {
   for (const child of old.values()) child.remove();
 }
 
+// span is a length of time as a person would say it; the unit stays on the line
+// of its number.
 export function span(ms) {
   const s = Math.max(0, ms) / 1000;
-  if (s < 1) return `${Math.round(s * 1000)} ms`;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 120) return `${Math.round(s)} s`;
-  if (s < 7200) return `${Math.round(s / 60)} min`;
-  if (s < 172800) return `${Math.round(s / 3600)} h`;
-  return `${Math.round(s / 86400)} days`;
+  if (s < 1) return `${Math.round(s * 1000)}\u00a0ms`;
+  if (s < 10) return `${s.toFixed(1)}\u00a0s`;
+  if (s < 120) return `${Math.round(s)}\u00a0s`;
+  if (s < 7200) return `${Math.round(s / 60)}\u00a0min`;
+  if (s < 172800) return `${Math.round(s / 3600)}\u00a0h`;
+  return `${Math.round(s / 86400)}\u00a0days`;
 }
 
 export function figure(n) {
@@ -72,6 +74,13 @@ export function figure(n) {
 export function when(text) {
   const t = Date.parse(text || "");
   return isNaN(t) || t < 0 ? null : t;
+}
+
+// precise is a time in seconds with the microseconds that Date.parse leaves out:
+// on a fast network a whole exchange fits into one millisecond.
+export function precise(text) {
+  const fraction = /\.\d+/.exec(text || "");
+  return Math.floor((when(text) ?? 0) / 1000) + (fraction ? Number(`0${fraction[0]}`) : 0);
 }
 
 let skew = 0;

@@ -1,7 +1,7 @@
 // The ladder diagram of one recovery: core, rewatch and server as lifelines,
 // time going down, one row for each step {at, from, to, what}.
 
-import { el, svg, span, when } from "./dom.js";
+import { el, precise, span, svg, when } from "./dom.js";
 
 const places = ["core", "rewatch", "server"];
 const headHeight = 30;
@@ -10,7 +10,7 @@ const rowHeight = 38;
 // rows puts the steps in order of time (a NOTIFY is told of only once its outcome
 // is known) and joins the two arrows of a message that rewatch passed on.
 export function rows(steps) {
-  const sorted = [...steps].sort((a, b) => (when(a.at) ?? 0) - (when(b.at) ?? 0));
+  const sorted = [...steps].sort((a, b) => precise(a.at) - precise(b.at));
   const joined = [];
   for (const step of sorted) {
     const last = joined[joined.length - 1];
