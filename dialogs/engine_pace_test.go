@@ -188,7 +188,9 @@ func TestManyUsers(t *testing.T) {
 		for i := range 200 {
 			aor := fmt.Sprintf("sip:user-%d@ims.example", i)
 			for worker := range 8 {
-				r.Offer(aor, policy.Event{Kind: policy.NotifyOK, At: time.Now(), Sub: broken(fmt.Sprint(worker), "call-2")})
+				for _, kind := range []policy.EventKind{policy.Subscribed, policy.NotifyOK} {
+					r.Offer(aor, policy.Event{Kind: kind, At: time.Now(), Sub: broken(fmt.Sprint(worker), "call-2")})
+				}
 			}
 			r.Offer(aor, policy.Event{Kind: policy.Deregistered, At: time.Now()})
 		}

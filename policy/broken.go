@@ -38,7 +38,7 @@ func (m *machine) add(b Broken) {
 		}
 		m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
 	}
-	b.Progress, b.Told = Lost, false
+	b.Progress, b.Renewed, b.Told = Lost, "", false
 	m.s.Broken = append(m.s.Broken, b)
 }
 
@@ -68,7 +68,7 @@ func (m *machine) join() joined {
 		return failedFirst
 	default:
 		b.CallID, b.Cause = m.e.Sub.CallID, m.e.Sub.Cause
-		b.Progress, b.Told = Lost, false
+		b.Progress, b.Renewed, b.Told = Lost, "", false
 		return failedAgain
 	}
 }
@@ -91,15 +91,15 @@ func (m *machine) note() bool {
 	old := b.CallID == m.e.Sub.CallID
 	back := b.Progress != Lost
 	switch {
-	case m.e.Kind == Subscribed && !old && !back:
-		b.Progress = Resubscribed
-	case m.e.Kind == NotifyOK && !old && b.Progress != Proven:
+	case m.e.Kind == Subscribed && !old && b.Progress != Proven && b.Renewed != m.e.Sub.CallID:
+		b.Progress, b.Renewed = Resubscribed, m.e.Sub.CallID
+	case m.e.Kind == NotifyOK && b.Progress == Resubscribed && b.Renewed == m.e.Sub.CallID:
 		b.Progress = Proven
 	case m.e.Kind == LateOK && old && !back:
 		m.remove() // it was not broken after all
 	case m.e.Kind == Ended && old && !back:
 		m.remove() // the user does not want it any more
-	case m.e.Kind == Ended && !old && back:
+	case m.e.Kind == Ended && back && b.Renewed == m.e.Sub.CallID:
 		m.remove() // nor the new one; the end of the old one is mere tidying then
 	default:
 		return false

@@ -23,8 +23,8 @@ type situation struct {
 func situations() []situation {
 	told, back, proven := broke, broke, broke
 	told.Told = true
-	back.Told, back.Progress = true, Resubscribed
-	proven.Told, proven.Progress = true, Proven
+	back.Told, back.Progress, back.Renewed = true, Resubscribed, renewed.CallID
+	proven.Told, proven.Progress, proven.Renewed = true, Proven, renewed.CallID
 	now := dawn.Add(time.Hour)
 	running := State{Episode: 7, Started: now.Add(-time.Minute), Deadline: now, Sent: 1, Tries: 1, Broken: []Broken{told}}
 	with := func(s State, change func(*State)) State {

@@ -39,6 +39,10 @@ type Broken struct {
 	CallID   string   `json:"call_id"`  // of the dialog that broke last
 	Cause    string   `json:"cause"`    // "408 Request Timeout": status and reason of the failure
 	Progress Progress `json:"progress"`
+	// Renewed is the Call-ID of the dialog that came in its place. Only a NOTIFY
+	// of that one proves the return: the watcher may have a second device with a
+	// subscription of the same kind, which never broke.
+	Renewed string `json:"renewed,omitempty"`
 	// Told is set once a MESSAGE has named (or counted) this subscription.
 	Told bool `json:"told"`
 }

@@ -8,10 +8,12 @@ import (
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
+
+	"rewatch/dialogs"
 )
 
 // ErrTimeout is the Result.Err of a request that nobody answered before Timer F.
-var ErrTimeout = errors.New("no response")
+var ErrTimeout = dialogs.ErrNoResponse
 
 // feedSize bounds the responses of one transaction that wait to be looked at.
 const feedSize = 8
