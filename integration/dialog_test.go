@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -123,6 +124,7 @@ type notifier struct {
 	*peer
 	mu      sync.Mutex
 	dialogs map[string]*dialog
+	refuse  atomic.Bool // de-REGISTERs get 500
 }
 
 // startNotifier starts the scripted presence server of the site.
@@ -137,7 +139,14 @@ func (n *notifier) serve(m *message) {
 	switch m.method {
 	case "ACK":
 	case "REGISTER":
-		n.reply(m, 200, "OK", "Expires: "+expires, "Contact: "+m.get("contact"))
+		switch {
+		case n.refuse.Load() && expires == "0":
+			n.reply(m, 500, "Server Internal Error")
+		case expires == "0":
+			n.reply(m, 200, "OK", "Expires: 0")
+		default:
+			n.reply(m, 200, "OK", "Expires: "+expires, "Contact: "+m.get("contact"))
+		}
 	case "SUBSCRIBE":
 		n.mu.Lock()
 		d, known := n.dialogs[m.callID()]

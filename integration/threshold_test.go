@@ -326,3 +326,97 @@ func TestForeignUser(t *testing.T) {
 	eventually(t, patience, "the alarm", func() bool { return len(hook.of("watcher-exhausted", "list", false)) == 1 })
 	holds(t, 2*time.Second, "no REGISTER", func() bool { return c.count(to("REGISTER", "list")) == 0 })
 }
+
+// deregistering matches the REGISTERs with Expires: 0 for a user.
+func deregistering(user string) func(*message) bool {
+	return func(m *message) bool { return to("REGISTER", user)(m) && m.get("expires") == "0" }
+}
+
+// TestAlarmNeedsProof: that the user has registered again is not enough; the
+// alarm is over when a NOTIFY has got through.
+func TestAlarmNeedsProof(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n := s.startNotifier()
+	c := s.startSCSCF()
+	hook := s.startWebhook()
+	s.startRewatch(env{"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_ALARM_WEBHOOK": hook.url})
+	_, d := established(c, n, "alice", "bob")
+	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
+	n.notify(d, patience)
+	c.expect(patience, "de-REGISTER", deregistering("alice"))
+	eventually(t, patience, "the alarm", func() bool { return len(hook.of("watcher-exhausted", "alice", false)) == 1 })
+	_, d = established(c, n, "alice", "bob")
+	holds(t, 2*time.Second, "the alarm stays without a NOTIFY", func() bool {
+		return len(hook.of("watcher-exhausted", "alice", true)) == 0
+	})
+	c.script("NOTIFY", "alice", nil)
+	if r := n.notify(d, patience); r == nil || r.status != 200 {
+		t.Fatalf("NOTIFY: %v", r)
+	}
+	eventually(t, patience, "the alarm is cleared", func() bool { return len(hook.of("watcher-exhausted", "alice", true)) == 1 })
+}
+
+// TestDeregisterIsRetried: a 200 that still lists the binding is a failure; it is
+// told, tried again with another CSeq or Call-ID, and the alarm ends with it.
+func TestDeregisterIsRetried(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n := s.startNotifier()
+	c := s.startSCSCF()
+	hook := s.startWebhook()
+	s.startRewatch(env{"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_ALARM_WEBHOOK": hook.url})
+	_, d := established(c, n, "alice", "bob")
+	binding := "Contact: <sip:alice@" + s.ip(50) + ":5060>;expires=3000"
+	c.answer("REGISTER", "alice", 200, "OK", binding)
+	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
+	n.notify(d, patience)
+	first := c.expect(patience, "de-REGISTER", deregistering("alice"))
+	eventually(t, patience, "the alarm that it failed", func() bool { return len(hook.of("deregister-failed", "alice", false)) == 1 })
+	c.answer("REGISTER", "alice", 200, "OK")
+	second := c.expect(2*patience, "second de-REGISTER", deregistering("alice"))
+	if first.callID() == second.callID() && first.cseq() == second.cseq() {
+		t.Errorf("both have Call-ID %s and CSeq %d", first.callID(), first.cseq())
+	}
+	eventually(t, patience, "the alarm that it failed is cleared", func() bool {
+		return len(hook.of("deregister-failed", "alice", true)) == 1
+	})
+	if len(hook.of("watcher-exhausted", "alice", true)) != 0 {
+		t.Error("the alarm for the user is cleared too")
+	}
+}
+
+// TestReturnEndsRetries: a user who has registered again is not signed out by a
+// de-REGISTER that is still being tried, at the core or at the server.
+func TestReturnEndsRetries(t *testing.T) {
+	for _, target := range []string{"core", "server"} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			n := s.startNotifier()
+			c := s.startSCSCF()
+			s.startRewatch(env{"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s"})
+			_, d := established(c, n, "alice", "bob")
+			told := c.peer
+			if target == "core" {
+				c.answer("REGISTER", "alice", 500, "Server Internal Error")
+			} else {
+				n.refuse.Store(true)
+				told = n.peer
+			}
+			c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
+			n.notify(d, patience)
+			told.expect(patience, "de-REGISTER", deregistering("alice"))
+			c.script("NOTIFY", "alice", nil)
+			_, d = established(c, n, "alice", "bob")
+			if r := n.notify(d, patience); r == nil || r.status != 200 {
+				t.Fatalf("NOTIFY: %v", r)
+			}
+			before := told.count(deregistering("alice"))
+			// The first retry comes after five seconds, the second ten after it.
+			holds(t, 12*time.Second, "no further de-REGISTER", func() bool {
+				return told.count(deregistering("alice")) == before
+			})
+		})
+	}
+}

@@ -257,7 +257,7 @@ status() {
 		echo "rewatch:"
 		fetch "http://$admin/metrics" |
 			grep -E '^rewatch_(notify_total|messages_total|recoveries_total|deregistrations_total|alarms_active|subscriptions|registrations)' |
-			sed 's/^/  /' || true
+			sed '/ 0$/d; s/^/  /' || true
 	fi
 }
 
