@@ -351,7 +351,7 @@ func (p *peer) do(transport, to string, raw []byte, within time.Duration) *messa
 		if m := p.find(until, final); m != nil {
 			return m
 		}
-		if !time.Now().Before(deadline) {
+		if !time.Now().Before(deadline) || p.isClosed() {
 			return nil
 		}
 		if transport == "udp" {
@@ -373,8 +373,9 @@ func (p *peer) find(within time.Duration, match func(*message) bool) *message {
 				return m
 			}
 		}
+		closed := p.closed
 		p.mu.Unlock()
-		if !time.Now().Before(deadline) {
+		if closed || !time.Now().Before(deadline) {
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -43,8 +43,9 @@ admin=$as:9090
 watchers="alice:$net.50 carol:$net.51 dave:$net.52"
 
 # birth is the start time of a process. A pid may be used again; the pair is not.
+# A process that has ended but was not waited for yet has none.
 birth() {
-	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'
 }
 
 alive() {
@@ -123,7 +124,10 @@ CFG
 route: {receiver: none, group_wait: 1s, group_interval: 5s, repeat_interval: 1h}
 receivers: [{name: none}]
 CFG
+	# With a write-ahead log nobody who reads the table is in the server's way. The
+	# file remembers the mode.
 	rm -f "$run"/presence.db*
+	sqlite3 "$run/presence.db" 'pragma journal_mode=wal' >/dev/null
 	for part in standard presence; do
 		sqlite3 "$run/presence.db" <"/usr/share/kamailio/db_sqlite/$part-create.sql"
 	done
