@@ -105,13 +105,24 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if contact := addrSpec(msg.Contact); fit(contact) && r.scscf != string(contact) {
+	if contact := servingContact(msg, aor); r.scscf != string(contact) {
 		r.scscf = string(contact)
 	}
 	r.emergency = hasFlag(msg.Contact, "sos")
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
 	r.request = m.requestHash(msg)
 	return lapsed, !known || lapsed
+}
+
+// servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
+// registers for himself (the server is the registrar) it is his phone, which is
+// no way to him for others.
+func servingContact(msg *Message, aor string) []byte {
+	contact := addrSpec(msg.Contact)
+	if from, ok := CanonicalAOR(msg.FromURI); !fit(contact) || ok && from == aor {
+		return nil
+	}
+	return contact
 }
 
 func (m *Monitor) endRegistration(aor string) {
