@@ -111,7 +111,9 @@ func (w *work) appendAnswer(dst, raw []byte, h *head, k Kind, t transaction) []b
 	dst = append(dst, okLine...)
 	dst = append(dst, raw[h.viaAt:h.viaEnd]...)
 	if k == Subscribe {
-		dst = append(dst, h.recordRoute...)
+		for _, line := range h.recordRoute[:h.recordRoutes] {
+			dst = append(dst, line...)
+		}
 	}
 	return w.answer.appendTo(dst, t)
 }

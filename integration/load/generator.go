@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Generator struct {
 	clock   time.Time
 	head    head
 	run     *run
+	handle  [2]func(raw []byte, from origin) // made once, so that receiving allocates nothing
 }
 
 // Open binds the addresses of both neighbours, so that the target finds them
@@ -55,6 +57,9 @@ func Open(cfg Config) (*Generator, error) {
 	g.check = checker{target: cfg.Target, works: &g.works}
 	core := newTexts(cfg.Net, cfg.Target, cfg.Network).compile(coreRecordRoute)
 	g.core = core.text
+	for end := range g.handle {
+		g.handle[end] = func(raw []byte, from origin) { g.message(end, raw, from) }
+	}
 	var err error
 	if g.ends[coreEnd], err = openLink(cfg.Network, cfg.Net.Core(), cfg.Target.CoreSide); err != nil {
 		return nil, err
@@ -256,9 +261,11 @@ func (g *Generator) learn(h *head) {
 	if g.cfg.Target.Transparent || g.routes != nil {
 		return
 	}
-	own := strings.TrimSuffix(string(h.recordRoute), string(g.core))
-	for line := range strings.Lines(own) {
-		uri := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "Record-Route: <"), ">")
+	for _, line := range h.recordRoute[:h.recordRoutes] {
+		if bytes.Equal(line, g.core) {
+			break
+		}
+		uri := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(line)), "Record-Route: <"), ">")
 		g.routes = append(g.routes, uri)
 	}
 	g.works = newWorks(g.cfg.Net, g.cfg.Target, g.cfg.Network, slices.Clip(g.routes))

@@ -7,7 +7,7 @@ var sipVersion = []byte("SIP/2.0 ")
 // receive takes what is there at both ends and sends what that calls for.
 func (g *Generator) receive() (busy bool, err error) {
 	for end, l := range g.ends {
-		got, err := l.receive(func(raw []byte, from origin) { g.message(end, raw, from) })
+		got, err := l.receive(g.handle[end])
 		if err != nil {
 			return busy, err
 		}

@@ -2,13 +2,16 @@ package load
 
 import "bytes"
 
+// maxRecordRoutes is more than any target adds.
+const maxRecordRoutes = 8
+
 // head is what comes before From in a message: the part that proxies change.
 type head struct {
 	vias         int
-	viaAt        int    // offset of the first Via
-	second       int    // offset of the second one
-	viaEnd       int    // behind the last one
-	recordRoute  []byte // all lines of Record-Route
+	viaAt        int // offset of the first Via
+	second       int // offset of the second one
+	viaEnd       int // behind the last one
+	recordRoute  [maxRecordRoutes][]byte
 	recordRoutes int
 	rest         []byte // Max-Forwards and Route, as they stand together
 	restAt       int
@@ -30,7 +33,6 @@ var (
 func (h *head) scan(raw []byte) bool {
 	*h = head{}
 	at := nextLine(raw, 0)
-	rr := -1
 	for at > 0 {
 		line := raw[at:]
 		next := nextLine(raw, at)
@@ -40,11 +42,7 @@ func (h *head) scan(raw []byte) bool {
 		case bytes.HasPrefix(line, maxForwardsLine), bytes.HasPrefix(line, routeLine):
 			h.addRest(raw, at, next)
 		case bytes.HasPrefix(line, recordRouteLine):
-			h.recordRoutes++
-			if rr < 0 {
-				rr = at
-			}
-			h.recordRoute = raw[rr:max(next, rr)]
+			h.addRecordRoute(raw[at:max(next, at)])
 		case bytes.HasPrefix(line, fromLine):
 			h.tail = at
 			return h.vias > 0
@@ -68,6 +66,16 @@ func (h *head) via(at, next int) {
 	}
 	h.vias++
 	h.viaEnd = next
+}
+
+// addRecordRoute notes a line; those of a proxy need not stand beside ours.
+func (h *head) addRecordRoute(line []byte) {
+	if h.recordRoutes == maxRecordRoutes {
+		h.odd = true
+		return
+	}
+	h.recordRoute[h.recordRoutes] = line
+	h.recordRoutes++
 }
 
 func (h *head) addRest(raw []byte, at, next int) {

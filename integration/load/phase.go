@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -63,20 +64,23 @@ func (c Counts) Clean() bool {
 }
 
 func (c Counts) String() string {
-	s := fmt.Sprintf("%d sent, %d answered", c.Sent, c.Answered)
-	for _, x := range []struct {
-		n    int
-		what string
-	}{
-		{c.Late, "late"}, {c.Lost, "lost"}, {c.Wrong, "wrong"}, {c.Retransmitted, "retransmitted"},
-		{c.Rejected, "rejected"}, {c.Muted, "left unanswered"}, {c.Ended, "of them ended by the target"},
-		{c.Stray, "stray"}, {c.Foreign, "of the target's own"},
-	} {
-		if x.n > 0 {
-			s += fmt.Sprintf(", %d %s", x.n, x.what)
+	var s strings.Builder
+	fmt.Fprintf(&s, "%d sent, %d answered", c.Sent, c.Answered)
+	add := func(n int, what string) {
+		if n > 0 {
+			fmt.Fprintf(&s, ", %d %s", n, what)
 		}
 	}
-	return s
+	add(c.Late, "late")
+	add(c.Lost, "lost")
+	add(c.Wrong, "wrong")
+	add(c.Retransmitted, "retransmitted")
+	add(c.Rejected, "rejected")
+	add(c.Muted, "left unanswered")
+	add(c.Ended, "of them ended by the target")
+	add(c.Stray, "stray")
+	add(c.Foreign, "of the target's own")
+	return s.String()
 }
 
 // Result is what a phase has measured.

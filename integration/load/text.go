@@ -10,7 +10,7 @@ CSeq: {cseq} NOTIFY
 Contact: <sip:SERVER;transport=x>
 Event: presence
 Subscription-State: active;expires=3600
-User-Agent: presence
+User-Agent: ims-presence-server/12.4.10
 Content-Type: application/pidf+xml
 Content-Length: 471
 
@@ -25,7 +25,7 @@ const pidf = `<?xml version="1.0" encoding="UTF-8"?>
 <note xml:lang="en">state {cseq}</note>
 <timestamp>2026-01-15T12:30:45Z</timestamp>
 </tuple>
-<dm:person id="p{ptag}"><dm:note>in a meeting</dm:note></dm:person>
+<dm:person id="p{ptag}"><dm:note>busy</dm:note></dm:person>
 </presence>
 `
 

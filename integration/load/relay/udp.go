@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+
+	"rewatch/proxy/transport"
+)
+
+// relayUDP sends what comes in on one side from the other side's socket.
+func relayUDP(ctx context.Context, core, server side) error {
+	a, err := open(core.listen)
+	if err != nil {
+		return err
+	}
+	b, err := open(server.listen)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() {
+		_ = a.Close()
+		_ = b.Close()
+	})
+	var both sync.WaitGroup
+	both.Go(func() { pump(a, b, server.peer) })
+	both.Go(func() { pump(b, a, core.peer) })
+	both.Wait()
+	return nil
+}
+
+func open(local netip.AddrPort) (*transport.Packet, error) {
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(local))
+	if err != nil {
+		return nil, err
+	}
+	return transport.NewPacket(conn)
+}
+
+func pump(from, by *transport.Packet, to netip.AddrPort) {
+	in, out := transport.NewInbox(), transport.NewOutbox()
+	for from.Receive(in) == nil {
+		for i := range in.Len() {
+			b, _ := in.Datagram(i)
+			out.Add(b, to)
+		}
+		_, _ = by.Send(out)
+	}
+}
