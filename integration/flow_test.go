@@ -203,3 +203,57 @@ func TestMessageIsRepeated(t *testing.T) {
 	c.expect(patience, "de-REGISTER", to("REGISTER", "alice"))
 	holds(t, 2*time.Second, "three MESSAGEs", func() bool { return c.count(to("MESSAGE", "alice")) == 3 })
 }
+
+// TestReferenceFlowTCP is the flow with a phone of SIPp that speaks TCP, so that
+// the core reaches rewatch by TCP too, while the server has UDP only.
+func TestReferenceFlowTCP(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	server := s.startPresence()
+	core := s.startCore()
+	r := s.startRewatch(env{"REWATCH_COALESCE": "2s"})
+	s.publish("bob", "here")
+	s.sipp("alice", 50, s.ip(20)+":5060", "-t", "t1", "-default_behaviors", "all,-bye,-abortunexp",
+		"-sf", scenario(t, "phone"), "-oocsf", scenario(t, "phone-message"), "-key", "user", "alice", "-key", "buddy", "bob")
+	eventually(t, patience, "alice is subscribed and notified", func() bool {
+		return len(server.watchers("alice")) == 1 && r.metric("rewatch_notify_total", `result="ok"`) >= 1
+	})
+	core.fault("alice", "503")
+	s.publish("bob", "there")
+	eventually(t, patience, "the server has deleted the subscription", func() bool { return len(server.watchers("alice")) == 0 })
+	core.heal("alice")
+	eventually(t, patience, "the recovery is counted", func() bool {
+		return r.metric("rewatch_recoveries_total", `result="recovered"`) == 1
+	})
+	holds(t, 2*time.Second, "one MESSAGE in all", func() bool { return r.metric("rewatch_messages_total") == 1 })
+}
+
+// TestLargeNotify: a NOTIFY that is too large for a datagram that is sure to
+// arrive (RFC 3261 18.1.1) gets through, and is recovered like any other.
+func TestLargeNotify(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	server := s.startPresence()
+	core := s.startCore()
+	r := s.startRewatch(nil)
+	alice := s.startPhone("alice", 50)
+	alice.register(600)
+	long := strings.Repeat("a long note, ", 400)
+	s.publish("bob", long)
+	d := alice.subscribed("bob")
+	s.publish("bob", long+"the end")
+	if m := alice.notified(d); !strings.Contains(m.body, "the end") {
+		t.Errorf("the NOTIFY has %d bytes, and not the end", len(m.raw))
+	}
+	core.fault("alice", "lose-response")
+	s.publish("bob", long+"the very end")
+	alice.expect(patience, "MESSAGE", to("MESSAGE", "alice"))
+	if w := server.watchers("alice"); len(w) != 0 {
+		t.Errorf("active_watchers of alice: %v", w)
+	}
+	core.heal("alice")
+	alice.subscribed("bob")
+	eventually(t, patience, "the recovery is counted", func() bool {
+		return r.metric("rewatch_recoveries_total", `result="recovered"`) == 1
+	})
+}
