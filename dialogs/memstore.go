@@ -1,22 +1,30 @@
 package dialogs
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"slices"
 	"sync"
+	"time"
 )
 
 // MemoryStore is a Store that forgets everything when the process ends.
 type MemoryStore struct {
 	mu      sync.Mutex
 	records map[string]Record
+	entries map[entryKey]Entry
 	last    uint64 // the version given last; never given again, to nobody
+}
+
+type entryKey struct {
+	kind Kind
+	key  string
 }
 
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{records: make(map[string]Record)}
+	return &MemoryStore{records: make(map[string]Record), entries: make(map[entryKey]Entry)}
 }
 
 // Load returns the record of a user.
@@ -73,6 +81,59 @@ func (s *MemoryStore) snapshot() []Record {
 	all := make([]Record, 0, len(s.records))
 	for _, r := range s.records {
 		all = append(all, r.clone())
+	}
+	return all
+}
+
+// Write keeps a batch of entries.
+func (s *MemoryStore) Write(_ context.Context, batch []Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range batch {
+		k := entryKey{e.Kind, e.Key}
+		if len(e.Value) == 0 {
+			delete(s.entries, k)
+			continue
+		}
+		e.Value = bytes.Clone(e.Value)
+		s.entries[k] = e
+	}
+	return nil
+}
+
+// Read returns one entry.
+func (s *MemoryStore) Read(_ context.Context, kind Kind, key string) (Entry, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[entryKey{kind, key}]
+	if !ok || e.over(time.Now()) {
+		return Entry{}, false, nil
+	}
+	e.Value = bytes.Clone(e.Value)
+	return e, true, nil
+}
+
+// Entries walks over the entries of a kind as they are when it begins.
+func (s *MemoryStore) Entries(_ context.Context, kind Kind) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, e := range s.entriesOf(kind) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *MemoryStore) entriesOf(kind Kind) []Entry {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Entry
+	for k, e := range s.entries {
+		if k.kind == kind && !e.over(now) {
+			e.Value = bytes.Clone(e.Value)
+			all = append(all, e)
+		}
 	}
 	return all
 }

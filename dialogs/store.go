@@ -3,6 +3,7 @@ package dialogs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"rewatch/policy"
@@ -11,6 +12,10 @@ import (
 // ErrConflict says that a record was changed by somebody else since it was
 // loaded: load it again, decide again, save again.
 var ErrConflict = errors.New("record has changed since it was loaded")
+
+// ErrLost is the ErrConflict of a record that nobody has deleted and that is gone
+// all the same: the store was emptied. What the caller knows is all there is.
+var ErrLost = fmt.Errorf("the store has lost it: %w", ErrConflict)
 
 // Record is the state of one user as a Store keeps it.
 type Record struct {
@@ -35,4 +40,14 @@ type Store interface {
 	Delete(ctx context.Context, aor string, version uint64) error
 	// All walks over every record, in no order. After an error it ends.
 	All(ctx context.Context) iter.Seq2[Record, error]
+}
+
+// Shared is a Store that other processes write to as well.
+type Shared interface {
+	Store
+	// Watch tells of every record that another process has saved or deleted, by
+	// its address of record, until ctx ends. resync is called first, and again
+	// whenever something may have been missed: then All tells what there is.
+	// Neither may block for long. A store that is away is no error.
+	Watch(ctx context.Context, changed func(aor string), resync func()) error
 }

@@ -1,4 +1,4 @@
-// Package storetest is the contract of dialogs.Store as a suite of tests. Every
+// Package storetest is the contract of dialogs.Store and dialogs.Journal as suites of tests. Every
 // store passes it, so that the engine need not know which one it has.
 package storetest
 

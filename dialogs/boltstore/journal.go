@@ -1,0 +1,154 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"rewatch/dialogs"
+)
+
+// pageLength is how many entries are read at a time. No transaction stays open
+// while somebody thinks about them: the file could not grow meanwhile.
+const pageLength = 1000
+
+// Write keeps a batch, and returns when it is committed.
+func (s *Store) Write(ctx context.Context, entries []dialogs.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(entries, func(e dialogs.Entry) bool { return !storable(e.Key) }) {
+		return errKey
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errClosed
+	}
+	b := s.gather()
+	for _, e := range entries {
+		e.Value = bytes.Clone(e.Value)
+		b.entries[entryKey{e.Kind, e.Key}] = e
+	}
+	s.mu.Unlock()
+	nudge(s.hurry)
+	return b.wait(ctx)
+}
+
+// Read returns one entry.
+func (s *Store) Read(_ context.Context, kind dialogs.Kind, key string) (e dialogs.Entry, ok bool, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(kindBucket(kind))
+		if bucket == nil {
+			return nil
+		}
+		value := bucket.Get([]byte(key))
+		if value == nil {
+			return nil
+		}
+		e, err = decodeEntry(kind, []byte(key), value)
+		ok = err == nil && !over(e)
+		return err
+	})
+	if !ok {
+		return dialogs.Entry{}, false, err
+	}
+	return e, true, nil
+}
+
+// Entries walks over the entries of a kind, and removes those that are over.
+func (s *Store) Entries(ctx context.Context, kind dialogs.Kind) iter.Seq2[dialogs.Entry, error] {
+	return func(yield func(dialogs.Entry, error) bool) {
+		var after []byte
+		for {
+			page, err := s.page(kind, after)
+			var past []dialogs.Entry
+			for _, e := range page {
+				after = []byte(e.Key)
+				if over(e) {
+					past = append(past, dialogs.Entry{Kind: kind, Key: e.Key})
+				} else if !yield(e, nil) {
+					return
+				}
+			}
+			if err == nil {
+				err = s.Write(ctx, past)
+			}
+			if err != nil {
+				yield(dialogs.Entry{}, err)
+				return
+			}
+			if len(page) < pageLength {
+				return
+			}
+		}
+	}
+}
+
+// page reads the entries that follow a key.
+func (s *Store) page(kind dialogs.Kind, after []byte) (page []dialogs.Entry, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(kindBucket(kind))
+		if bucket == nil {
+			return nil
+		}
+		c := bucket.Cursor()
+		k, v := c.First()
+		if after != nil {
+			if k, v = c.Seek(after); bytes.Equal(k, after) {
+				k, v = c.Next()
+			}
+		}
+		for ; k != nil && len(page) < pageLength; k, v = c.Next() {
+			e, err := decodeEntry(kind, k, v)
+			if err != nil {
+				return err
+			}
+			page = append(page, e)
+		}
+		return nil
+	})
+	return page, err
+}
+
+func over(e dialogs.Entry) bool { return !e.Until.IsZero() && !time.Now().Before(e.Until) }
+
+// readAll reads every page of the file, and gives every user.
+func readAll(tx *bbolt.Tx, user func(dialogs.Record)) error {
+	err := forEach(tx, usersBucket, func(k, v []byte) error {
+		r, err := decodeRecord(k, v)
+		if err == nil {
+			user(r)
+		}
+		return err
+	})
+	for _, kind := range dialogs.Kinds() {
+		if err != nil {
+			return err
+		}
+		err = forEach(tx, kindBucket(kind), func(k, v []byte) error {
+			_, err := unseal(k, v)
+			return err
+		})
+	}
+	return err
+}
+
+// forEach reads a bucket, if there is one.
+func forEach(tx *bbolt.Tx, name []byte, read func(k, v []byte) error) error {
+	bucket := tx.Bucket(name)
+	if bucket == nil {
+		return nil
+	}
+	return bucket.ForEach(func(k, v []byte) error {
+		if err := read(k, v); err != nil {
+			return fmt.Errorf("%w (%w)", ErrCorrupt, err)
+		}
+		return nil
+	})
+}

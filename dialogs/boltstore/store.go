@@ -1,0 +1,202 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"rewatch/dialogs"
+)
+
+// Options are what may be chosen.
+type Options struct {
+	// Sync is how long a change may wait for its commit; 0: Save and Delete return
+	// when it is done.
+	Sync time.Duration
+	// LockTimeout is how long another process may take to let go of the file; 0
+	// is a second.
+	LockTimeout time.Duration
+}
+
+// Store is a dialogs.Store and a dialogs.Journal in a file.
+type Store struct {
+	path  string
+	every time.Duration
+	db    *bbolt.DB
+
+	mu      sync.Mutex
+	records map[string]dialogs.Record // what Broken leads to is never changed
+	last    uint64                    // the version given last
+	next    *batch                    // what awaits the next commit; nil: nothing
+	trouble error                     // of the last commit
+	closed  bool
+
+	wake, hurry chan struct{}
+	closing     chan struct{}
+	committing  sync.WaitGroup
+}
+
+var (
+	_ dialogs.Store   = (*Store)(nil)
+	_ dialogs.Journal = (*Store)(nil)
+
+	errClosed = errors.New("the state file is closed")
+	errKey    = errors.New("a key that cannot be kept")
+)
+
+// storable says whether bbolt takes a key. One that it refuses must not spoil the
+// batch of all the others.
+func storable(key string) bool { return key != "" && len(key) <= bbolt.MaxKeySize }
+
+// Open opens the file, or makes it. The directory has to be there.
+func Open(path string, o Options) (*Store, error) {
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = time.Second
+	}
+	db, err := openFile(path, o.LockTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s := &Store{
+		path: path, every: o.Sync, db: db, records: make(map[string]dialogs.Record),
+		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		return readAll(tx, func(r dialogs.Record) {
+			s.records[r.AOR] = r
+			s.last = max(s.last, r.Version)
+		})
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
+	s.committing.Go(s.commitAll)
+	return s, nil
+}
+
+// Close commits what is left, and gives the file free.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.closing)
+	s.committing.Wait()
+	s.mu.Lock()
+	err := s.trouble
+	s.mu.Unlock()
+	if err := errors.Join(err, s.db.Close()); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Load returns the record of a user.
+func (s *Store) Load(_ context.Context, aor string) (dialogs.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.records[aor]
+	if !ok {
+		return dialogs.Record{AOR: aor}, nil
+	}
+	return own(r), nil
+}
+
+// Save writes a record if nobody did since its version.
+func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+	b, version, err := s.change(r.AOR, r.Version, func() uint64 {
+		s.last++
+		r = own(r)
+		r.Version = s.last
+		s.records[r.AOR] = r
+		return s.last
+	})
+	if err != nil {
+		return 0, err
+	}
+	return version, s.await(ctx, b)
+}
+
+// Delete removes a record if nobody changed it since version.
+func (s *Store) Delete(ctx context.Context, aor string, version uint64) error {
+	s.mu.Lock()
+	_, known := s.records[aor]
+	s.mu.Unlock()
+	if !known {
+		return nil
+	}
+	b, _, err := s.change(aor, version, func() uint64 {
+		delete(s.records, aor)
+		return 0
+	})
+	if err != nil {
+		return err
+	}
+	return s.await(ctx, b)
+}
+
+// change lets do change the record of a user, if that may be now, and puts him
+// into the next batch.
+func (s *Store) change(aor string, version uint64, do func() uint64) (*batch, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, 0, errClosed
+	case s.trouble != nil:
+		// What cannot be committed must not be promised either.
+		return nil, 0, s.trouble
+	case !storable(aor):
+		return nil, 0, errKey
+	case s.records[aor].Version != version:
+		return nil, 0, dialogs.ErrConflict
+	}
+	version = do()
+	b := s.gather()
+	b.users[aor] = struct{}{}
+	return b, version, nil
+}
+
+// await waits for the commit where nothing may be lost.
+func (s *Store) await(ctx context.Context, b *batch) error {
+	if s.every > 0 {
+		return nil
+	}
+	return b.wait(ctx)
+}
+
+// All walks over the records as they are when it begins.
+func (s *Store) All(context.Context) iter.Seq2[dialogs.Record, error] {
+	return func(yield func(dialogs.Record, error) bool) {
+		for _, r := range s.snapshot() {
+			if !yield(own(r), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) snapshot() []dialogs.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]dialogs.Record, 0, len(s.records))
+	for _, r := range s.records {
+		all = append(all, r)
+	}
+	return all
+}
+
+// own gives a record that shares nothing.
+func own(r dialogs.Record) dialogs.Record {
+	r.State.Broken = slices.Clone(r.State.Broken)
+	return r
+}

@@ -1,0 +1,224 @@
+package boltstore_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/boltstore"
+	"rewatch/dialogs/storetest"
+	"rewatch/policy"
+)
+
+const alice = "sip:alice@ims.example"
+
+func open(t *testing.T, path string, o boltstore.Options) *boltstore.Store {
+	t.Helper()
+	s, err := boltstore.Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newFile(t *testing.T) string { return filepath.Join(t.TempDir(), "state.db") }
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) dialogs.Store {
+		return open(t, newFile(t), boltstore.Options{Sync: 10 * time.Millisecond})
+	})
+}
+
+func TestJournal(t *testing.T) {
+	storetest.RunJournal(t, func(t *testing.T) dialogs.Journal {
+		return open(t, newFile(t), boltstore.Options{Sync: 10 * time.Millisecond})
+	})
+}
+
+func save(t *testing.T, s *boltstore.Store, aor string, version uint64, state policy.State) uint64 {
+	t.Helper()
+	v, err := s.Save(t.Context(), dialogs.Record{AOR: aor, Version: version, State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// What was saved before the end is there after the next start, and what was
+// deleted is not.
+func TestReopen(t *testing.T) {
+	path := newFile(t)
+	s := open(t, path, boltstore.Options{Sync: time.Hour})
+	save(t, s, alice, 0, policy.State{Sent: 2, Deadline: time.Unix(1_800_000_000, 7)})
+	gone := save(t, s, "sip:bob@ims.example", 0, policy.State{Sent: 1})
+	if err := s.Write(t.Context(), []dialogs.Entry{{Kind: dialogs.KindAlarm, Key: "a", Value: []byte("raised")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "sip:bob@ims.example", gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Save(t.Context(), dialogs.Record{AOR: alice}); err == nil {
+		t.Error("a closed store takes what it cannot keep")
+	}
+
+	s = open(t, path, boltstore.Options{})
+	r, _ := s.Load(t.Context(), alice)
+	if r.State.Sent != 2 || !r.State.Deadline.Equal(time.Unix(1_800_000_000, 7)) {
+		t.Errorf("loaded %+v", r)
+	}
+	if r, _ := s.Load(t.Context(), "sip:bob@ims.example"); r.Version != 0 {
+		t.Errorf("loaded %+v, which was deleted", r)
+	}
+	if e, ok, err := s.Read(t.Context(), dialogs.KindAlarm, "a"); !ok || err != nil || string(e.Value) != "raised" {
+		t.Errorf("read %+v, %v, %v", e, ok, err)
+	}
+	save(t, s, alice, r.Version, policy.State{Sent: 3}) // the version goes on
+}
+
+// Nobody waits for the disk, and nothing waits longer than Sync.
+func TestGroupCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := newFile(t)
+		s, err := boltstore.Open(path, boltstore.Options{Sync: 100 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := func() int64 {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.ModTime().UnixNano()
+		}
+		before := size()
+		began := time.Now()
+		for i := range 100 {
+			save(t, s, alice, uint64(i), policy.State{Sent: i + 1})
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("100 saves waited %s", took)
+		}
+		if size() != before {
+			t.Error("it was committed at once")
+		}
+		time.Sleep(101 * time.Millisecond)
+		synctest.Wait()
+		if size() == before {
+			t.Error("nothing was committed after 100 ms")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestInUse(t *testing.T) {
+	path := newFile(t)
+	open(t, path, boltstore.Options{})
+	_, err := boltstore.Open(path, boltstore.Options{LockTimeout: 50 * time.Millisecond})
+	if !errors.Is(err, boltstore.ErrInUse) {
+		t.Errorf("opened twice: %v", err)
+	}
+}
+
+// What is no state file is refused and left as it is.
+func TestForeignFile(t *testing.T) {
+	other := newFile(t)
+	db, err := bbolt.Open(other, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket([]byte("photographs"))
+		return err
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	otherProgram, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		"text":                     []byte("these are my notes\n"),
+		"something long":           bytes.Repeat([]byte("0123456789abcdef"), 10_000),
+		"zeroes":                   make([]byte, 32<<10),
+		"bbolt of another program": otherProgram,
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, content, boltstore.ErrForeign) })
+	}
+	if _, err := boltstore.Open(t.TempDir(), boltstore.Options{}); !errors.Is(err, boltstore.ErrForeign) {
+		t.Errorf("open a directory: %v", err)
+	}
+	if _, err := boltstore.Open(filepath.Join(t.TempDir(), "no", "state.db"), boltstore.Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("open in a directory that is not there: %v", err)
+	}
+}
+
+// refused opens a file with this content and wants an error; nil: any or none.
+func refused(t *testing.T, content []byte, want error) (opened bool) {
+	t.Helper()
+	path := newFile(t)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := boltstore.Open(path, boltstore.Options{LockTimeout: 50 * time.Millisecond})
+	if want != nil && !errors.Is(err, want) {
+		t.Errorf("open gave %v, want %v", err, want)
+	}
+	if err == nil {
+		return s.Close() == nil
+	}
+	after, readErr := os.ReadFile(path)
+	if readErr != nil || !bytes.Equal(after, content) {
+		t.Errorf("the file was changed (%v) though it was refused: %v", readErr, err)
+	}
+	return false
+}
+
+// A damaged file is refused, wherever the damage is, or has lost nothing.
+func TestDamagedFile(t *testing.T) {
+	path := newFile(t)
+	s := open(t, path, boltstore.Options{})
+	for i := range 40 {
+		save(t, s, string(rune('a'+i))+"@ims.example", 0, policy.State{Sent: i + 1, Broken: make([]policy.Broken, 20)})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, length := range []int{1, 100, 4096, len(whole) / 2} {
+		if refused(t, whole[:length], nil) {
+			t.Errorf("opened with %d bytes of %d", length, len(whole))
+		}
+	}
+	found := 0
+	for at := 8192; at < len(whole); at += 509 {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 0x55
+		if !refused(t, damaged, nil) {
+			found++
+		}
+	}
+	if found == 0 {
+		t.Error("no damage was found")
+	}
+}

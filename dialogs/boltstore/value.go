@@ -1,0 +1,86 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// errDamaged says that a value is not what was written.
+var errDamaged = errors.New("its checksum is wrong")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seal adds the checksum to a value.
+func seal(key string, value []byte) []byte {
+	return binary.BigEndian.AppendUint32(value, checksum([]byte(key), value))
+}
+
+// unseal takes it off again.
+func unseal(key, value []byte) ([]byte, error) {
+	n := len(value) - 4
+	if n < 0 || binary.BigEndian.Uint32(value[n:]) != checksum(key, value[:n]) {
+		return nil, errDamaged
+	}
+	return value[:n], nil
+}
+
+// checksum covers the key too, so that a value cannot pass for another's.
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// A user is his version, eight bytes, and his state.
+func encodeRecord(r dialogs.Record) ([]byte, error) {
+	state, err := dialogs.EncodeState(r.State)
+	if err != nil {
+		return nil, err
+	}
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(state)+4), r.Version)
+	return seal(r.AOR, append(value, state...)), nil
+}
+
+func decodeRecord(key, value []byte) (dialogs.Record, error) {
+	value, err := unseal(key, value)
+	if err != nil {
+		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, err)
+	}
+	if len(value) < 8 {
+		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, errDamaged)
+	}
+	state, err := dialogs.DecodeState(value[8:])
+	if err != nil {
+		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, err)
+	}
+	return dialogs.Record{AOR: string(key), Version: binary.BigEndian.Uint64(value), State: state}, nil
+}
+
+// An entry is its end in Unix nanoseconds, 0 for none, and its value.
+func encodeEntry(e dialogs.Entry) []byte {
+	until := int64(0)
+	if !e.Until.IsZero() {
+		until = e.Until.UnixNano()
+	}
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(e.Value)+4), uint64(until)) // #nosec G115 -- and back
+	return seal(e.Key, append(value, e.Value...))
+}
+
+// decodeEntry gives an entry whose value is its own.
+func decodeEntry(kind dialogs.Kind, key, value []byte) (dialogs.Entry, error) {
+	value, err := unseal(key, value)
+	if err == nil && len(value) < 8 {
+		err = errDamaged
+	}
+	if err != nil {
+		return dialogs.Entry{}, fmt.Errorf("%s %q: %w", kind, key, err)
+	}
+	e := dialogs.Entry{Kind: kind, Key: string(key), Value: append([]byte(nil), value[8:]...)}
+	if until := int64(binary.BigEndian.Uint64(value)); until != 0 { // #nosec G115 -- as encodeEntry wrote it
+		e.Until = time.Unix(0, until)
+	}
+	return e, nil
+}
