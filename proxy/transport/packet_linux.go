@@ -232,7 +232,7 @@ func (n *sockaddr) set(a netip.AddrPort, six bool) uint32 {
 		binary.BigEndian.PutUint16(n[2:], a.Port())
 		ip := a.Addr().Unmap()
 		if !ip.Is4() {
-			ip = netip.IPv4Unspecified()
+			return 0 // the kernel says that there is no address (EDESTADDRREQ)
 		}
 		b := ip.As4()
 		copy(n[4:], b[:])

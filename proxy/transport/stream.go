@@ -18,7 +18,6 @@ var (
 	ErrClosed = errors.New("stream closed")
 	// ErrTooLarge: a message beyond StreamConfig.MaxMessage.
 	ErrTooLarge = errors.New("message too large")
-	errFraming  = errors.New("bytes that are no SIP message")
 )
 
 // Framer finds the first message in b: how many bytes before it do not matter
@@ -47,6 +46,9 @@ type Stream struct {
 	Dialled bool
 	// Listener is what Serve was given with the listener; nil if we dialled.
 	Listener any
+	// Used is for the owner of the set to note that something depends on the
+	// stream; it means nothing here.
+	Used atomic.Bool
 
 	set    *Streams
 	ctx    context.Context // ends with the stream; bounds its dial
@@ -81,21 +83,36 @@ func (s *Stream) Write(b []byte) error {
 	return nil
 }
 
-// Close ends the stream; Handler.Closed follows with err.
+// Close ends the stream; Handler.Closed follows with err. It does not wait: the
+// goroutine that owns the stream wakes up and closes the connection, which with
+// TLS can take a while.
 func (s *Stream) Close(err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return
 	}
 	s.closed, s.err = true, err
-	conn := s.conn
 	close(s.done)
-	s.mu.Unlock()
 	s.cancel()
-	if conn != nil {
-		_ = conn.Close()
+	if s.conn != nil {
+		_ = s.conn.SetDeadline(past)
 	}
+}
+
+// past is a deadline that ends whatever waits.
+var past = time.Unix(1, 0)
+
+// extend sets a deadline of the connection, unless the stream is closed: the
+// deadline that Close has set is the last one.
+func (s *Stream) extend(set func(time.Time) error, d time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	_ = set(time.Now().Add(d))
+	return true
 }
 
 // attach gives the stream its connection; false if it was closed meanwhile.
@@ -130,7 +147,9 @@ func (s *Stream) write(timeout time.Duration) {
 			}
 			s.pending, s.spare = s.spare[:0], nil
 			s.mu.Unlock()
-			_ = s.conn.SetWriteDeadline(time.Now().Add(timeout))
+			if !s.extend(s.conn.SetWriteDeadline, timeout) {
+				return
+			}
 			if _, err := s.conn.Write(b); err != nil {
 				s.Close(err)
 				return
@@ -144,7 +163,11 @@ func (s *Stream) write(timeout time.Duration) {
 	}
 }
 
-const firstBuffer = 4096
+const (
+	firstBuffer = 4096
+	// maxIdleBuffer bounds the buffer that a stream keeps between messages.
+	maxIdleBuffer = 64 << 10
+)
 
 // read cuts the stream into messages until it ends. A deadline is set when a
 // message begins and not moved by its later bytes, so that a slow sender cannot
@@ -160,8 +183,8 @@ func (s *Stream) read() error {
 			}
 			buf = append(make([]byte, 0, min(2*cap(buf), cfg.MaxMessage)), buf...)
 		}
-		if begins {
-			_ = s.conn.SetReadDeadline(time.Now().Add(s.patience(len(buf))))
+		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(buf))) {
+			return ErrClosed
 		}
 		n, err := s.conn.Read(buf[len(buf):cap(buf)])
 		begins = len(buf) == 0 && n > 0
@@ -172,6 +195,9 @@ func (s *Stream) read() error {
 				return ferr
 			}
 			begins = begins || len(rest) < len(buf)
+			if len(rest) == 0 && cap(buf) > maxIdleBuffer {
+				buf = make([]byte, 0, firstBuffer) // ten thousand idle streams are not to keep their largest
+			}
 			buf = append(buf[:0], rest...)
 		}
 		if err != nil {

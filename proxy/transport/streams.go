@@ -14,8 +14,9 @@ import (
 // StreamConfig sets the limits of the streams of one side.
 type StreamConfig struct {
 	Frame Framer
-	// LocalIP is the address to dial from; the zero Addr leaves it to the system.
-	LocalIP netip.Addr
+	// LocalIPs are the addresses to dial from, the first of a peer's family; where
+	// there is none it is left to the system.
+	LocalIPs []netip.Addr
 	// Dial opens a connection; nil means the system's network.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// ClientTLS is used for streams that we open with TLS.
@@ -94,13 +95,13 @@ func NewStreams(cfg StreamConfig, h Handler) *Streams {
 // does TLS itself and set secure; tag becomes Stream.Listener.
 func (t *Streams) Serve(l net.Listener, secure bool, tag any) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		_ = l.Close()
+		return
+	}
 	t.listen = append(t.listen, l)
-	t.mu.Unlock()
-	t.wg.Add(1)
-	go func() {
-		defer t.wg.Done()
-		t.accept(l, secure, tag)
-	}()
+	t.wg.Go(func() { t.accept(l, secure, tag) })
 }
 
 func (t *Streams) accept(l net.Listener, secure bool, tag any) {
@@ -123,14 +124,13 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			t.refuse(conn, "untrusted")
 			continue
 		}
-		s, ok := t.add(peer, secure, false)
-		if !ok {
+		s := t.add(peer, secure)
+		if s == nil {
 			t.refuse(conn, "streams")
 			continue
 		}
 		s.Listener = tag
-		s.attach(conn)
-		t.run(s, nil)
+		t.run(s, func(context.Context) (net.Conn, error) { return conn, nil })
 	}
 }
 
@@ -141,22 +141,28 @@ func (t *Streams) refuse(conn net.Conn, reason string) {
 	}
 }
 
-// add makes a stream and enters it into the tables.
-func (t *Streams) add(peer netip.AddrPort, secure, dialled bool) (*Stream, bool) {
+// add makes a stream for a connection that was accepted.
+func (t *Streams) add(peer netip.AddrPort, secure bool) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.enter(peer, secure, false)
+}
+
+// enter makes a stream and enters it into the tables; nil: there is no room. The
+// caller holds the lock, and calls run.
+func (t *Streams) enter(peer netip.AddrPort, secure, dialled bool) *Stream {
+	if t.closed || len(t.byID) >= t.cfg.MaxStreams {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(t.ctx)
 	s := &Stream{
 		ID: streamIDs.Add(1), Secure: secure, Peer: peer, Dialled: dialled, set: t, ctx: ctx, cancel: cancel,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed || len(t.byID) >= t.cfg.MaxStreams {
-		cancel()
-		return nil, false
-	}
 	t.byID[s.ID] = s
 	t.byPeer[peerKey{peer, secure}] = s
-	return s, true
+	t.wg.Add(1) // here, because Shutdown waits from the moment it has closed the set
+	return s
 }
 
 // Get finds an open stream by its ID.
@@ -176,14 +182,15 @@ func (t *Streams) Find(addr netip.AddrPort, secure bool) *Stream {
 // To gives the stream to a peer, and dials one if there is none. A dial that
 // fails ends in Handler.Closed. It is nil when there is no room for another.
 func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Stream {
-	if s := t.Find(addr, secure); s != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byPeer[peerKey{addr, secure}]; s != nil {
 		return s
 	}
-	s, ok := t.add(addr, secure, true)
-	if !ok {
-		return nil
+	s := t.enter(addr, secure, true)
+	if s != nil {
+		t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, addr, secure, serverName) })
 	}
-	t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, addr, secure, serverName) })
 	return s
 }
 
@@ -193,8 +200,11 @@ func (t *Streams) dial(ctx context.Context, addr netip.AddrPort, secure bool, se
 	dial := t.cfg.Dial
 	if dial == nil {
 		d := net.Dialer{}
-		if t.cfg.LocalIP.IsValid() && t.cfg.LocalIP.Is4() == addr.Addr().Is4() {
-			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.cfg.LocalIP, 0))
+		for _, ip := range t.cfg.LocalIPs {
+			if ip.Is4() == addr.Addr().Is4() {
+				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
+				break
+			}
 		}
 		dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			return d.DialContext(ctx, "tcp", a.String())
@@ -208,8 +218,12 @@ func (t *Streams) dial(ctx context.Context, addr netip.AddrPort, secure bool, se
 	if t.cfg.ClientTLS != nil {
 		cfg = t.cfg.ClientTLS.Clone()
 	}
-	if cfg.ServerName == "" {
+	switch {
+	case cfg.ServerName != "":
+	case serverName != "":
 		cfg.ServerName = serverName
+	default:
+		cfg.ServerName = addr.Addr().String() // the certificate has to name the address then
 	}
 	secured := tls.Client(conn, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -221,7 +235,6 @@ func (t *Streams) dial(ctx context.Context, addr netip.AddrPort, secure bool, se
 
 // run owns a stream from here to its end.
 func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
-	t.wg.Add(1)
 	go func() {
 		defer t.wg.Done()
 		s.Close(t.serve(s, dial))
@@ -231,19 +244,17 @@ func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
 }
 
 func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error)) error {
-	if dial != nil {
-		conn, err := dial(s.ctx)
-		if err != nil {
-			return err
-		}
-		if !s.attach(conn) {
-			_ = conn.Close()
-			return s.err
-		}
+	conn, err := dial(s.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if !s.attach(conn) {
+		return ErrClosed
 	}
 	var writer sync.WaitGroup
 	writer.Go(func() { s.write(t.cfg.WriteTimeout) })
-	err := s.read()
+	err = s.read()
 	s.Close(err)
 	writer.Wait()
 	return err
