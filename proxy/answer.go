@@ -20,16 +20,8 @@ func (w *worker) refuse(from flow, status int, reason string, extra ...string) b
 	if !ok {
 		return false
 	}
-	w.sendBack(from, w.topVia(), b)
+	w.sendBack(from, b)
 	return true
-}
-
-// topVia is the uppermost Via value of the message at hand.
-func (w *worker) topVia() wire.ViaValue {
-	v, _ := w.msg.Value(wire.Via)
-	v, _ = wire.Split(v)
-	via, _ := wire.ParseVia(v)
-	return via
 }
 
 // answer builds a response to the request at hand (RFC 3261 8.2.6): its Vias,
@@ -37,7 +29,7 @@ func (w *worker) topVia() wire.ViaValue {
 // message is built.
 func (w *worker) answer(from flow, status int, reason string, extra ...string) ([]byte, bool) {
 	m := &w.msg
-	if via := w.topVia(); len(via.Host) == 0 {
+	if len(w.via.Host) == 0 {
 		return nil, false
 	}
 	w.edits.Reset()
@@ -68,44 +60,67 @@ func (w *worker) answer(from flow, status int, reason string, extra ...string) (
 }
 
 // appendTo copies the To line, with a tag if it lacks one (RFC 3261 8.2.6.2).
-// The tag is a hash, so that a retransmission gets the same one.
 func (w *worker) appendTo(b []byte, i, status int) []byte {
 	m := &w.msg
 	line := m.Lines[i]
 	if status == 100 || len(wire.Tag(m.At(i))) > 0 {
 		return append(b, m.Raw[line.Start:line.End]...)
 	}
-	id, _ := m.Value(wire.CallID)
 	b = append(b, m.Raw[line.Start:line.ValueEnd]...)
-	b = append(b, ";tag=rw"...)
-	b = appendHex(b, maphash.Bytes(w.s.seed, id), 16)
+	b = append(b, ";tag="...)
+	b = w.appendTag(b)
 	return append(b, "\r\n"...)
 }
 
+// appendTag appends the tag of our own answers in the dialog at hand. It is a
+// hash, so that a retransmission gets the same one, and an ACK is recognised.
+func (w *worker) appendTag(b []byte) []byte {
+	id, _ := w.msg.Value(wire.CallID)
+	return appendHex(append(b, "rw"...), maphash.Bytes(w.s.seed, id), 16)
+}
+
+// ownACK tells whether the request at hand is the ACK of an answer of our own: it
+// ends here (RFC 3261 17.2.1), the server knows nothing of it.
+func (w *worker) ownACK() bool {
+	if !bytes.Equal(w.msg.Method, mACK) {
+		return false
+	}
+	to, _ := w.msg.Value(wire.To)
+	tag := wire.Tag(to)
+	var buf [18]byte
+	return len(tag) == len(buf) && bytes.Equal(tag, w.appendTag(buf[:0]))
+}
+
 // sendBack sends a response of ours to the neighbour that a request came from
-// (RFC 3261 18.2.2, RFC 3581 section 4).
-func (w *worker) sendBack(from flow, via wire.ViaValue, b []byte) {
+// (RFC 3261 18.2.2, RFC 3581 section 4). w.via is the Via of that neighbour.
+func (w *worker) sendBack(from flow, b []byte) {
 	w.s.metrics.response(from.side(), b)
-	if from.stream != 0 {
-		st := w.s.streams[from.side()].Get(from.stream)
-		if st == nil || st.Write(b) != nil {
+	if from.local.network.reliable() || from.stream != 0 {
+		to := netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
+		if !w.s.writeBack(from.local, from.stream, to, b) {
 			w.s.metrics.dropped(dropStream, 1)
 		}
 		return
 	}
 	to := from.addr
-	if !via.HasRPort {
-		port := via.Port
-		if port == 0 {
-			port = 5060
-		}
-		to = netip.AddrPortFrom(from.addr.Addr(), uint16(port)) //nolint:gosec // checked by ParseVia
+	if !w.via.HasRPort {
+		to = netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
 	}
 	o := w.out[from.local.index]
 	o.Add(b, to)
 	if o.Full() {
 		w.send(from.local.index, o)
 	}
+}
+
+// writeBack sends a response over the connection that its request came by. If
+// that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
+func (s *Server) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
+	st := s.streams[l.side].Get(id)
+	if st == nil && l.network.reliable() && to.IsValid() {
+		st = s.streams[l.side].To(to, l.network == tlsnet, "")
+	}
+	return st != nil && st.Write(b) == nil
 }
 
 // printable makes text from the network fit for a start line: no control

@@ -8,10 +8,10 @@ import (
 
 // A branch of ours is the magic cookie and
 //
-//	rw <local> <key: 16 hex> <loop: 8 hex> [- <stream: hex>]
+//	rw <local> <attempt> <key: 16 hex> <loop: 8 hex> [- <stream: hex>]
 //
-// local is the socket that the request came in by, key the hash of the
-// transaction (the same for its retransmissions, CANCEL and non-2xx ACK,
+// local is the socket that the request came in by, attempt which of the next hops
+// it was sent to (each is a transaction of its own), key the hash of the transaction (the same for its retransmissions, CANCEL and non-2xx ACK,
 // RFC 3261 16.11), loop the hash of what decides the route (16.6 step 8), and
 // stream the connection that the response has to go back on. So a response finds
 // its way without a table.
@@ -19,11 +19,15 @@ const branchPrefix = "z9hG4bKrw"
 
 // branch is one of ours, read back.
 type branch struct {
-	local  int
-	key    uint64
-	loop   uint32
-	stream uint64
+	local   int
+	attempt uint8
+	key     uint64
+	loop    uint32
+	stream  uint64
 }
+
+// letters is how many sockets and attempts a branch can name, by one letter each.
+const letters = 26
 
 const hexDigits = "0123456789abcdef"
 
@@ -36,7 +40,7 @@ func appendHex(dst []byte, v uint64, digits int) []byte {
 
 func (b branch) appendTo(dst []byte) []byte {
 	dst = append(dst, branchPrefix...)
-	dst = append(dst, 'a'+byte(b.local)) //nolint:gosec // a handful of sockets
+	dst = append(dst, 'a'+byte(b.local), 'a'+b.attempt%letters) //nolint:gosec // New bounds the sockets
 	dst = appendHex(dst, b.key, 16)
 	dst = appendHex(dst, uint64(b.loop), 8)
 	if b.stream != 0 {
@@ -52,19 +56,19 @@ func (b branch) appendTo(dst []byte) []byte {
 
 // parseBranch reads a branch of ours.
 func parseBranch(v []byte) (b branch, ok bool) {
-	const fixed = len(branchPrefix) + 1 + 16 + 8
+	const fixed = len(branchPrefix) + 2 + 16 + 8
 	if len(v) < fixed || string(v[:len(branchPrefix)]) != branchPrefix {
 		return b, false
 	}
 	v = v[len(branchPrefix):]
-	b.local = int(v[0]) - 'a'
-	key, ok1 := parseHex(v[1:17])
-	loop, ok2 := parseHex(v[17:25])
-	if b.local < 0 || !ok1 || !ok2 {
+	b.local, b.attempt = int(v[0])-'a', v[1]-'a'
+	key, ok1 := parseHex(v[2:18])
+	loop, ok2 := parseHex(v[18:26])
+	if b.local < 0 || b.attempt >= letters || !ok1 || !ok2 {
 		return b, false
 	}
 	b.key, b.loop = key, uint32(loop) //nolint:gosec // eight digits
-	if rest := v[25:]; len(rest) > 1 && rest[0] == '-' && len(rest) <= 17 {
+	if rest := v[26:]; len(rest) > 1 && rest[0] == '-' && len(rest) <= 17 {
 		b.stream, ok = parseHex(rest[1:])
 		return b, ok
 	} else if len(rest) > 0 {
@@ -109,28 +113,36 @@ func (s *Server) ownVia(via *wire.ViaValue) bool {
 	return ok
 }
 
-var magicCookie = []byte("z9hG4bK")
+// magicCookie begins the branch of RFC 3261 elements, here in lower case.
+const magicCookie = "z9hg4bk"
 
 // cancelTwist sets the record of a CANCEL apart from that of its INVITE, with
 // which it shares the branch.
 const cancelTwist = 0x9e3779b97f4a7c15
 
+// recordKey is where the record of a request is found.
+func recordKey(key uint64, method []byte) uint64 {
+	if string(method) == "CANCEL" {
+		return key ^ cancelTwist
+	}
+	return key
+}
+
 // transactionKey hashes what identifies the transaction of a request (RFC 3261
 // 16.11): the branch and sent-by of the neighbour and what stays equal in
 // CANCEL and non-2xx ACK. The hash is seeded anew by each process, so that
 // collisions cannot be made from outside.
-func (s *Server) transactionKey(m *wire.Message, from flow) uint64 {
+func (w *worker) transactionKey(from flow) uint64 {
+	m, via := &w.msg, &w.via
 	var h maphash.Hash
-	h.SetSeed(s.seed)
+	h.SetSeed(w.s.seed)
 	_ = h.WriteByte(byte(from.side()))
-	top, _ := m.Value(wire.Via)
-	top, _ = wire.Split(top)
-	if via, ok := wire.ParseVia(top); ok && len(via.Branch) > len(magicCookie) && wire.EqualFold(via.Branch[:len(magicCookie)], "z9hg4bk") {
+	if len(via.Branch) > len(magicCookie) && wire.EqualFold(via.Branch[:len(magicCookie)], magicCookie) {
 		_, _ = h.Write(via.Branch)
 		_, _ = h.Write(via.Host)
 		_ = h.WriteByte(byte(via.Port))
 	} else {
-		_, _ = h.Write(top)
+		_, _ = h.Write(firstValue(m, wire.Via))
 		_, _ = h.Write(m.URI)
 	}
 	n, _, _ := m.CSeqValue()
@@ -139,14 +151,18 @@ func (s *Server) transactionKey(m *wire.Message, from flow) uint64 {
 	_, _ = h.Write(id)
 	fromValue, _ := m.Value(wire.From)
 	_, _ = h.Write(wire.Tag(fromValue))
-	return h.Sum64()
+	if key := h.Sum64(); key != 0 {
+		return key
+	}
+	return 1 // zero means none
 }
 
 // loopHash hashes what decides where a request goes: a request that comes again
 // with the same hash would go round for ever.
-func (s *Server) loopHash(m *wire.Message, from flow) uint32 {
+func (w *worker) loopHash(from flow) uint32 {
+	m := &w.msg
 	var h maphash.Hash
-	h.SetSeed(s.seed)
+	h.SetSeed(w.s.seed)
 	_ = h.WriteByte(byte(from.side()))
 	_, _ = h.Write(m.URI)
 	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
@@ -158,4 +174,11 @@ func (s *Server) loopHash(m *wire.Message, from flow) uint32 {
 	n, _, _ := m.CSeqValue()
 	_, _ = h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 	return uint32(h.Sum64()) //nolint:gosec // a part of it is enough
+}
+
+// firstValue is the first of the comma-separated values of a field.
+func firstValue(m *wire.Message, n wire.Name) []byte {
+	v, _ := m.Value(n)
+	v, _ = wire.Split(v)
+	return v
 }

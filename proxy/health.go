@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +30,7 @@ type health struct {
 	s        *Server
 	lastSeen atomic.Int64 // nanoseconds
 	isDown   atomic.Bool
+	losses   atomic.Int64 // transport errors
 
 	mu       sync.Mutex
 	detail   string
@@ -92,28 +92,31 @@ func (h *health) change(up bool, detail string) {
 	}
 }
 
-// lost notes a transport error of an address. It concerns us if it is the
-// server's only one.
-func (h *health) lost(addr netip.AddrPort, err error) {
-	if only, ok := h.only(); ok && only == addr {
-		h.change(false, addr.String()+": "+err.Error())
+// lost notes a transport error of a hop. It concerns us if it is the server's only
+// one, by the transport that leads there: that a server takes no TCP says nothing
+// of one that is spoken to by UDP.
+func (h *health) lost(at hop, err error) {
+	if only, ok := h.only(); ok && only.addr == at.addr && only.network == at.network {
+		h.losses.Add(1)
+		h.change(false, at.addr.String()+": "+err.Error())
 	}
 }
 
-// only gives the server's address, if it has just one.
-func (h *health) only() (netip.AddrPort, bool) {
+// only gives the server's hop, if it has just one.
+func (h *health) only() (hop, bool) {
 	if l, ok := literal(h.s.serverURI, dialogs.Server); ok {
-		return l.addr, true
+		return l, true
 	}
 	t, err := resolve.ParseURI(h.s.serverURI)
 	if err != nil {
-		return netip.AddrPort{}, false
+		return hop{}, false
 	}
 	hops, ok := h.s.cfg.Resolver.Lookup(t)
 	if !ok || len(hops) != 1 {
-		return netip.AddrPort{}, false
+		return hop{}, false
 	}
-	return hops[0].Addr, true
+	n, err := parseNetwork(hops[0].Transport)
+	return hop{addr: hops[0].Addr, network: n}, err == nil
 }
 
 // run asks the server from time to time, when it is silent.
@@ -153,6 +156,7 @@ func (h *health) probe(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	losses := h.losses.Load()
 	err := h.s.cfg.Probe(ctx)
 	if err == nil {
 		h.mu.Lock()
@@ -162,14 +166,26 @@ func (h *health) probe(ctx context.Context) {
 		h.seen(time.Now())
 		return
 	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	h.unanswered("no answer to OPTIONS: "+err.Error(), h.losses.Load() != losses)
+}
+
+// unanswered weighs a probe that brought no answer. A server that never answers
+// OPTIONS is there again as soon as the network does not refuse them.
+func (h *health) unanswered(detail string, refused bool) {
 	h.mu.Lock()
 	h.silent++
-	gone := h.answered && h.silent >= probeLimit
+	answered, silent := h.answered, h.silent
 	if !h.isDown.Load() {
-		h.detail = "no answer to OPTIONS: " + err.Error()
+		h.detail = detail
 	}
 	h.mu.Unlock()
-	if gone && !errors.Is(ctx.Err(), context.Canceled) {
-		h.change(false, "no answer to OPTIONS: "+err.Error())
+	switch {
+	case answered && silent >= probeLimit:
+		h.change(false, detail)
+	case !answered && !refused && h.down():
+		h.change(true, "")
 	}
 }

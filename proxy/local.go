@@ -45,6 +45,8 @@ type local struct {
 	side    dialogs.Side
 	network network
 	packet  *transport.Packet // of udp
+	four    bool              // it speaks IPv4
+	six     bool              // it speaks IPv6
 	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
 	// the marker "rw" tells our dialogs' routes from a Route that merely names us.
 	sentBy, record string
@@ -117,6 +119,7 @@ func newLocal(index int, l Listener) (*local, names, error) {
 		port = int(bound.Port())
 	}
 	me := &local{index: index, side: l.Side, network: n, sentBy: hostPort(string(host), port)}
+	me.four, me.six = families(bound.Addr())
 	me.record = "sip:" + me.sentBy + ";lr;rw"
 	if n != udp {
 		me.record = "sip:" + me.sentBy + ";transport=" + n.String() + ";lr;rw"
@@ -134,6 +137,23 @@ func newLocal(index int, l Listener) (*local, names, error) {
 		}
 	}
 	return me, ns, nil
+}
+
+// families tells which addresses a socket can talk to. One that is bound to [::]
+// speaks both.
+func families(bound netip.Addr) (four, six bool) {
+	if bound.Is4() || bound.Is4In6() {
+		return true, false
+	}
+	return bound.IsUnspecified(), true
+}
+
+// speaks tells whether the socket can reach an address.
+func (l *local) speaks(a netip.Addr) bool {
+	if a.Is4() {
+		return l.four
+	}
+	return l.six
 }
 
 // addresses are those by which a bound socket can be reached: its own, or those
@@ -170,20 +190,3 @@ type flow struct {
 }
 
 func (f flow) side() dialogs.Side { return f.local.side }
-
-// hop is one place to send a request to, from the given side.
-type hop struct {
-	side    dialogs.Side
-	network network
-	addr    netip.AddrPort
-	name    string // server name of TLS
-	// upgraded: TCP for the size of the request alone; UDP is left to try.
-	upgraded bool
-}
-
-func other(s dialogs.Side) dialogs.Side {
-	if s == dialogs.Core {
-		return dialogs.Server
-	}
-	return dialogs.Core
-}

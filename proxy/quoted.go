@@ -3,18 +3,18 @@ package proxy
 import "bytes"
 
 // quoted finds our branch in the beginning of a datagram that came back.
-func quoted(payload []byte) (b branch, method string, ok bool) {
+func quoted(payload []byte) (b branch, method []byte, ok bool) {
 	sp := bytes.IndexByte(payload, ' ')
 	i := bytes.Index(payload, []byte(branchPrefix))
 	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
-		return b, "", false
+		return b, nil, false
 	}
 	end := i
 	for end < len(payload) && tokenByte(payload[end]) {
 		end++
 	}
 	b, ok = parseBranch(payload[i:end])
-	return b, string(payload[:sp]), ok
+	return b, payload[:sp], ok
 }
 
 func tokenByte(c byte) bool {

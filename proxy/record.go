@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"rewatch/dialogs"
@@ -16,17 +14,24 @@ const (
 	open phase = iota
 	// answered: the final response was passed on.
 	answered
-	// judged: we answered in the place of a response; a late one is told apart.
+	// judged: rewatch has ruled on the end of it; a late response is told apart.
 	judged
 )
 
 // record is one transaction of which something has to be remembered. Its fields
-// are guarded by the lock of its shard.
+// are guarded by the lock of its shard, and it may be another transaction's as
+// soon as that lock is given free: what is needed later is copied.
 type record struct {
-	key    uint64
-	phase  phase
-	notify bool // a NOTIFY of the server: judged by the Monitor
-	invite bool
+	key   uint64
+	loop  uint32
+	cseq  uint32
+	phase phase
+	// attempt counts the hops that were tried; it is in our branch, so that the
+	// answer of a hop that was given up is not taken for that of the next.
+	attempt uint8
+	notify  bool // a NOTIFY of the server: judged by the Monitor
+	invite  bool
+	cancel  bool
 	// absorb: retransmissions of the request end here, because it left by a stream.
 	absorb bool
 	// resend: retransmitting the request is ours (Timer A or E), because it came
@@ -36,158 +41,87 @@ type record struct {
 	proceeding bool
 	// hundred: a 100 was sent upstream.
 	hundred bool
-	late    bool // a response after the verdict was told
-	retried bool // sent once more on a fresh stream
+	// unanswered: it was judged although no response had come.
+	unanswered bool
+	late       bool // a response after the verdict was told
+	lateRelay  bool // and such responses are passed on
+	retried    bool // sent once more on a fresh stream
 
-	loop uint32
+	ref    dialogs.Ref
+	from   flow
+	stream uint64 // the stream it left by, 0 for UDP
+	hop    hop    // where it went last
+	rest   []hop  // where it can go after that, the last one first
 
-	cseq    uint32
-	ref     dialogs.Ref
-	from    flow
-	stream  uint64 // the stream it left by, 0 for UDP
-	hops    []hop  // candidates, the present one at hopAt; nil: only the first
-	first   hop
-	hopAt   int
-	created time.Time
+	created moment
 	// giveUp is the end of the transaction, nextHop when the next candidate is
 	// tried, resendAt the next retransmission, interval the pause behind it.
-	giveUp, nextHop, resendAt time.Time
+	giveUp, nextHop, resendAt moment
 	interval                  time.Duration
 
 	// raw is the request as it came: all of it where it may have to be sent
-	// again, else start line and headers (body is then where it was cut).
+	// again, else start line and headers. It goes when the record is no longer open.
 	raw []byte
-	// answer is what retransmissions get, once there is one of ours.
+	// answer is what retransmissions of the request get.
 	answer []byte
 
-	deadline   time.Time
+	deadline   moment
 	slot       int32
 	next, prev *record
 }
 
-func (r *record) hop() hop {
-	if r.hops == nil {
-		return r.first
-	}
-	return r.hops[r.hopAt]
-}
-
-// setHop changes the present hop.
-func (r *record) setHop(h hop) {
-	if r.hops == nil {
-		r.first = h
-		return
-	}
-	r.hops[r.hopAt] = h
-}
-
-// more tells whether there is another hop to try.
-func (r *record) more() bool { return r.hopAt+1 < len(r.hops) }
-
-const shardCount = 16
-
-// table holds the records, by the hash that is also in our branch.
-type table struct {
-	shards [shardCount]shard
-	limit  int64
-	n      atomic.Int64
-	pool   sync.Pool
-}
-
-type shard struct {
-	mu    sync.Mutex
-	byKey map[uint64]*record
-	wheel wheel
-}
-
-func newTable(limit int) *table {
-	t := &table{limit: int64(limit)}
-	t.pool.New = func() any { return new(record) }
-	for i := range t.shards {
-		t.shards[i].byKey = make(map[uint64]*record)
-	}
-	return t
-}
-
-func (t *table) shard(key uint64) *shard { return &t.shards[key%shardCount] }
-
-// len is the number of records.
-func (t *table) len() int { return int(t.n.Load()) }
-
-// get makes an empty record; it is not in the table yet. Its buffers are those
-// of an earlier one.
-func (t *table) get() *record {
-	r := t.pool.Get().(*record) //nolint:forcetypeassert // the pool holds nothing else
-	*r = record{raw: r.raw[:0], answer: r.answer[:0]}
-	return r
-}
-
-// full tells whether a further record would pass the limit.
-func (t *table) full() bool { return t.n.Load() >= t.limit }
-
-// insert enters r under its key; false if there is one already.
-func (t *table) insert(r *record, deadline time.Time) bool {
-	s := t.shard(r.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey[r.key] != nil {
-		return false
-	}
-	s.byKey[r.key] = r
-	s.wheel.set(r, deadline)
-	t.n.Add(1)
-	return true
-}
-
-// remove forgets r; the caller holds the lock of its shard.
-func (t *table) remove(s *shard, r *record) {
-	s.wheel.clear(r)
-	delete(s.byKey, r.key)
-	t.n.Add(-1)
-	if cap(r.raw) <= maxKeptRaw {
-		t.pool.Put(r)
+// retransmit arms the timer of retransmissions of our own, if they are ours.
+func (r *record) retransmit(now moment, t1 time.Duration) {
+	r.resendAt = 0
+	if r.resend {
+		r.interval = t1
+		r.resendAt = now.add(t1)
 	}
 }
 
-// onStream lists the open records whose request left by a stream.
-func (t *table) onStream(id uint64) (keys []uint64) {
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		for key, r := range s.byKey {
-			if r.stream == id && r.phase == open {
-				keys = append(keys, key)
-			}
-		}
-		s.mu.Unlock()
-	}
-	return keys
+// leaves sets what depends on the transport by which the request leaves.
+func (r *record) leaves(now moment, t1 time.Duration) {
+	r.absorb = r.hop.network.reliable()
+	r.resend = !r.absorb && r.from.local.network.reliable()
+	r.stream = 0
+	r.retransmit(now, t1)
 }
 
-// opened counts the open records that are older than t.
-func (t *table) opened(before time.Time) (n int) {
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		for _, r := range s.byKey {
-			if r.phase == open && r.created.Before(before) {
-				n++
-			}
-		}
-		s.mu.Unlock()
-	}
-	return n
+// advance turns to the next candidate.
+func (r *record) advance(now moment, t1 time.Duration) {
+	n := len(r.rest) - 1
+	r.hop, r.rest = r.rest[n], r.rest[:n]
+	r.attempt++
+	r.retried = false
+	r.leaves(now, t1)
+	r.share(now)
 }
 
-// setStream notes the stream that a record's request left by.
-func (t *table) setStream(key, stream uint64) {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil {
-		r.stream = stream
+// share gives the present hop its part of the time that is left.
+func (r *record) share(now moment) {
+	r.nextHop = 0
+	if n := len(r.rest); n > 0 {
+		r.nextHop = now.add(now.until(r.giveUp) / time.Duration(n+1))
 	}
 }
 
-// maxKeptRaw bounds the buffer that a record keeps for the next one.
-const maxKeptRaw = 4096
+// due is when the record has to be looked at.
+func (r *record) due(t1 time.Duration) moment {
+	at := sooner(sooner(r.giveUp, r.resendAt), r.nextHop)
+	if !r.hundred && !r.invite {
+		at = sooner(at, r.created.add(timerE2(t1)))
+	}
+	return at
+}
+
+// timerE2 is how long it takes a client's Timer E to reach T2: from then on a
+// request without a response has to get a 100 (RFC 4320 4.1).
+func timerE2(t1 time.Duration) time.Duration { return 7 * t1 }
+
+// timerC is how long an INVITE that is proceeding may be without a final response
+// (RFC 3261 16.6 step 11); every provisional response sets it anew.
+const timerC = 3*time.Minute + time.Second
+
+// lingerT4 is Timer K (RFC 3261 17.1.2.2): how long a retransmission may still be
+// under way.
+const lingerT4 = 5 * time.Second

@@ -22,7 +22,8 @@ var (
 
 // malformed answers what cannot be forwarded, if an answer can be addressed.
 func (w *worker) malformed(from flow, err error) {
-	if !w.msg.Request || bytes.Equal(w.msg.Method, mACK) || w.msg.Count(wire.Via) == 0 || !w.s.trusted(from) {
+	w.via, _ = wire.ParseVia(firstValue(&w.msg, wire.Via))
+	if !w.msg.Request || !w.s.trusted(from) {
 		w.s.metrics.dropped(dropMalformed, 1)
 		return
 	}
@@ -42,6 +43,11 @@ func (w *worker) malformed(from flow, err error) {
 func (w *worker) request(from flow) {
 	m := &w.msg
 	w.s.metrics.request(from.side(), m.Method)
+	var ok bool
+	if w.via, ok = wire.ParseVia(firstValue(m, wire.Via)); !ok {
+		w.s.metrics.dropped(dropMalformed, 1) // nobody could be told
+		return
+	}
 	if !w.s.trusted(from) {
 		w.s.metrics.refused(refusedUntrusted)
 		w.refuse(from, 403, "Forbidden")
@@ -57,20 +63,18 @@ func (w *worker) request(from flow) {
 			return
 		}
 	}
-	if w.badExtension(from) {
+	if w.ownACK() || w.badExtension(from) {
 		return
 	}
-	key := w.s.transactionKey(m, from)
-	loop := w.s.loopHash(m, from)
-	if w.looped(loop) {
+	t := ticket{key: w.transactionKey(from), loop: w.loopHash(from)}
+	if w.looped(t.loop) {
 		w.s.metrics.refused(refusedLoop)
 		w.refuse(from, 482, "Loop Detected")
 		return
 	}
-	if w.again(from, key) {
-		return
+	if !w.again(from, t) {
+		w.forward(from, t)
 	}
-	w.forward(from, ticket{key: key, loop: loop})
 }
 
 // badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch

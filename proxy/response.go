@@ -3,11 +3,8 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
-	"strconv"
-	"time"
 
 	"rewatch/dialogs"
-	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -23,9 +20,7 @@ func (w *worker) response(from flow) {
 	if from.side() == dialogs.Server {
 		w.s.health.seen(w.now)
 	}
-	v, _ := m.Value(wire.Via)
-	v, _ = wire.Split(v)
-	via, ok := wire.ParseVia(v)
+	via, ok := wire.ParseVia(firstValue(m, wire.Via))
 	if !ok || !w.s.ownVia(&via) {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
@@ -37,7 +32,9 @@ func (w *worker) response(from flow) {
 		return
 	}
 	b, ok := parseBranch(via.Branch)
-	if !ok || b.local >= len(w.s.locals) {
+	// What came in by one side has left by the other, and its response comes
+	// from there; a response from elsewhere is somebody's invention.
+	if !ok || b.local >= len(w.s.locals) || w.s.locals[b.local].side == from.side() {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
 	}
@@ -66,38 +63,30 @@ func (w *worker) observeResponse(from flow, b branch, method []byte) {
 // pass the response on.
 func (w *worker) settle(from flow, b branch, method []byte) bool {
 	m := &w.msg
-	key := b.key
-	if bytes.Equal(method, mCANCEL) {
-		key ^= cancelTwist
-	}
-	t := w.s.table
-	s := t.shard(key)
-	s.mu.Lock()
-	r := s.byKey[key]
+	key := recordKey(b.key, method)
+	s, r := w.s.table.lock(key)
 	if r == nil {
 		s.mu.Unlock()
 		return true
 	}
 	switch {
+	case !r.answeredBy(b, method):
+		s.mu.Unlock()
+		w.s.metrics.dropped(dropNotOurs, 1)
+		return false
 	case m.Status < 200:
 		pass := w.provisional(s, r)
 		s.mu.Unlock()
 		return pass
 	case r.phase == judged:
-		e := w.ending(r, dialogs.Responded)
-		tell := r.notify && !r.late
-		r.late = true
-		s.mu.Unlock()
-		if tell {
-			w.lateResponse(e)
-		}
-		return false
+		return w.afterVerdict(s, r) // unlocks
 	case r.phase == answered:
 		s.mu.Unlock()
 		return true
-	case m.Status == 503 && r.more():
+	case m.Status == 503 && (b.attempt != r.attempt%letters || len(r.rest) > 0):
+		attempt := b.attempt
 		s.mu.Unlock()
-		w.failed(key, r.stream, errBusy)
+		w.failed(key, failure{err: errBusy, told: true, attempt: attempt})
 		return false
 	}
 	if !r.notify {
@@ -115,10 +104,32 @@ func (w *worker) settle(from flow, b branch, method []byte) bool {
 		return true
 	}
 	e := w.ending(r, dialogs.Responded)
-	r.phase = judged
-	s.wheel.set(r, w.now.Add(64*w.s.cfg.T1)) // Timer J: retransmissions get the same answer
+	w.judged(s, r)
 	s.mu.Unlock()
 	return w.judge(e)
+}
+
+// answeredBy tells whether a response belongs to the transaction of r (RFC 3261
+// 17.1.3). A branch that merely has its key was not made here.
+func (r *record) answeredBy(b branch, method []byte) bool {
+	return b.loop == r.loop && b.local == r.from.local.index && b.stream == r.from.stream &&
+		(!r.notify || bytes.Equal(method, mNOTIFY)) && (!r.invite || bytes.Equal(method, mINVITE))
+}
+
+// afterVerdict handles a response that comes when rewatch has answered in its
+// place. The 2xx of an INVITE always goes through (RFC 3261 16.7 step 5), else a
+// call would be up at one end only. It gives the lock free.
+func (w *worker) afterVerdict(s *shard, r *record) bool {
+	status := w.msg.Status
+	relay := r.lateRelay || (r.invite && status < 300)
+	if !r.untold(status) {
+		s.mu.Unlock()
+		return relay
+	}
+	r.late = true
+	e := w.ending(r, dialogs.Responded)
+	s.mu.Unlock()
+	return w.lateResponse(e)
 }
 
 // provisional notes a provisional response. 100 is for one hop only.
@@ -128,45 +139,23 @@ func (w *worker) provisional(s *shard, r *record) bool {
 	}
 	r.proceeding = true
 	if r.invite {
-		r.resend, r.resendAt = false, time.Time{}
-		r.giveUp = w.now.Add(timerC)
-		s.wheel.set(r, w.next(r))
+		r.resend, r.resendAt, r.nextHop = false, 0, 0
+		r.giveUp = w.at.add(timerC)
+		s.wheel.set(r, r.due(w.s.cfg.T1))
 	}
 	return w.msg.Status != 100
 }
 
-// lingerT4 is Timer K (RFC 3261 17.1.2.2): how long a retransmission may still be
-// under way.
-const lingerT4 = 5 * time.Second
-
-// finish marks a record answered. It stays for a while, because a retransmission
-// may still be under way: where the request left by a stream the response is kept
-// for it, elsewhere the retransmission follows the same path again.
-func (w *worker) finish(s *shard, r *record) {
-	t := w.s.table
-	switch {
-	case r.absorb && !r.from.local.network.reliable() && !r.invite:
-		r.phase = answered
-		r.answer = append(r.answer[:0], w.stripped()...)
-		s.wheel.set(r, w.now.Add(64*w.s.cfg.T1))
-	case r.notify && !r.from.local.network.reliable() && t.n.Load() < t.limit/2:
-		r.phase = answered
-		s.wheel.set(r, w.now.Add(lingerT4))
-	default:
-		t.remove(s, r)
-	}
-}
-
 // relay pops our Via and sends the response along the next one.
 func (w *worker) relay(b branch) {
-	raw, via, ok := w.popVia()
+	via, ok := w.popVia()
 	if !ok {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
 	}
 	l := w.s.locals[b.local]
 	if b.stream != 0 || l.network.reliable() {
-		w.relayStream(l, b.stream, &via, raw)
+		w.relayStream(l, b.stream, &via)
 		return
 	}
 	to, ok := responseAddr(&via)
@@ -174,90 +163,28 @@ func (w *worker) relay(b branch) {
 		w.s.metrics.dropped(dropUnaddressed, 1)
 		return
 	}
-	w.datagram(l, to, raw)
+	w.datagram(l, to, w.msg.Raw)
 }
 
-// popVia prepares the edit that takes our Via away and gives the one below it.
-func (w *worker) popVia() ([]byte, wire.ViaValue, bool) {
-	m := &w.msg
-	w.edits.Reset()
-	w.text = w.text[:0]
-	first := m.First(wire.Via)
-	v := m.At(first)
-	if _, next := wire.Split(v); next >= 0 && next < len(v) {
-		w.edits.Delete(m.Lines[first].Value, m.Lines[first].Value+next)
-		v, _ = wire.Split(v[next:])
-	} else {
-		w.edits.Delete(m.Lines[first].Start, m.Lines[first].End)
-		second := m.Next(first)
-		if second < 0 {
-			return nil, wire.ViaValue{}, false
-		}
-		v, _ = wire.Split(m.At(second))
-	}
-	via, ok := wire.ParseVia(v)
-	return m.Raw, via, ok
-}
-
-// stripped is the response at hand as it leaves.
+// stripped is the response at hand as it leaves; valid until the next message is
+// built.
 func (w *worker) stripped() []byte {
-	raw, _, ok := w.popVia()
-	if !ok {
+	if _, ok := w.popVia(); !ok {
 		return nil
 	}
-	w.build = w.edits.AppendTo(w.build[:0], raw)
+	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
 	return w.build
 }
 
-// relayStream sends over the connection that the request came by. If that is
-// gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
-func (w *worker) relayStream(l *local, id uint64, via *wire.ViaValue, raw []byte) {
-	var st *transport.Stream
-	if id != 0 {
-		st = w.s.streams[l.side].Get(id)
+// relayStream sends over the connection that the request came by.
+func (w *worker) relayStream(l *local, id uint64, via *wire.ViaValue) {
+	var to netip.AddrPort
+	if ip, ok := responseHost(via); ok {
+		to = netip.AddrPortFrom(ip, sentByPort(via))
 	}
-	if st == nil {
-		port := via.Port
-		if port == 0 {
-			port = 5060
-		}
-		host := via.Host
-		if len(via.Received) > 0 {
-			host = via.Received
-		}
-		if ip, ok := parseIP(host); ok {
-			st = w.s.streams[l.side].To(netip.AddrPortFrom(ip, uint16(port)), l.network == tlsnet, "") //nolint:gosec // a port
-		}
-	}
-	if w.msg.Length < 0 {
-		w.edits.Insert(w.headEnd(), w.scratch("Content-Length: ", strconv.Itoa(len(raw)-w.msg.Body), "\r\n"))
-	}
-	w.build = w.edits.AppendTo(w.build[:0], raw)
-	if st == nil || st.Write(w.build) != nil {
+	w.contentLength()
+	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
+	if !w.s.writeBack(l, id, to, w.build) {
 		w.s.metrics.dropped(dropStream, 1)
 	}
-}
-
-// responseAddr is where a Via sends its response over UDP (RFC 3261 18.2.2, RFC
-// 3581 section 4).
-func responseAddr(via *wire.ViaValue) (netip.AddrPort, bool) {
-	host := via.Host
-	if len(via.Received) > 0 {
-		host = via.Received
-	}
-	if len(host) > 2 && host[0] == '[' {
-		host = host[1 : len(host)-1]
-	}
-	ip, ok := parseIP(host)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	port := via.Port
-	if n, ok := wire.Uint(via.RPort); ok && n > 0 && n < 1<<16 {
-		port = int(n)
-	}
-	if port == 0 {
-		port = 5060
-	}
-	return netip.AddrPortFrom(ip, uint16(port)), true //nolint:gosec // a port
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"net/netip"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/wire"
@@ -23,9 +22,16 @@ type popped struct {
 	// marked: one of them came from a Record-Route of ours, so the request
 	// follows the route set of a dialog that passed here.
 	marked bool
-	// next is the first Route URI that remains, and where it stands.
-	next                []byte
-	line, from, to, end int
+	// next is the first Route URI that remains, line the field it stands in, from
+	// where its value begins, end where the value behind it does (-1: it is the
+	// last one of its field).
+	next            []byte
+	line, from, end int
+	// moved is the Request-URI that a strict router put at the end of Route (nil:
+	// none did), movedLine the field it stands in, movedFrom where what has to go
+	// with it begins (-1: the whole field goes).
+	moved                []byte
+	movedLine, movedFrom int
 }
 
 // route edits the Route entries and the Request-URI (RFC 3261 16.4, 16.6 step 6)
@@ -33,102 +39,143 @@ type popped struct {
 func (w *worker) route(from flow) destination {
 	w.edits.Reset()
 	w.text = w.text[:0]
-	w.moved = -1
-	uri := w.strictPredecessor()
-	p := w.popRoutes()
+	uri := w.msg.URI
+	p := popped{movedLine: -1}
+	if w.strictPredecessor(&p) {
+		uri = p.moved
+	}
+	w.popRoutes(&p)
 	d := w.choose(from, uri, &p)
-	if p.next != nil && bytes.Equal(d.uri, p.next) {
+	if p.next != nil && bytes.Equal(d.uri, p.next) && strict(p.next) {
 		w.strictSuccessor(uri, &p)
+		return d
+	}
+	if p.moved != nil {
+		w.unmove(&p)
 	}
 	return d
 }
 
-// strictPredecessor undoes what a strict router did (RFC 3261 16.4): it put our
+// strict tells a strict router's URI.
+func strict(uri []byte) bool {
+	u, ok := wire.ParseURI(uri)
+	if !ok {
+		return false
+	}
+	_, lr := wire.Param(u.Params, "lr")
+	return !lr
+}
+
+// strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
 // Record-Route URI into the Request-URI and the real one at the end of Route.
-// It gives the Request-URI that counts.
-func (w *worker) strictPredecessor() []byte {
+func (w *worker) strictPredecessor(p *popped) bool {
 	m := &w.msg
+	last := m.First(wire.Route)
+	if last < 0 {
+		return false
+	}
 	u, ok := wire.ParseURI(m.URI)
 	if !ok {
-		return m.URI
+		return false
 	}
 	if _, own := w.s.names.uri(&u); !own {
-		return m.URI
+		return false
 	}
-	if _, lr := wire.Param(u.Params, "lr"); !lr || m.Count(wire.Route) == 0 {
-		return m.URI
+	if _, lr := wire.Param(u.Params, "lr"); !lr {
+		return false
 	}
-	last := -1
-	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
+	for i := last; i >= 0; i = m.Next(i) {
 		last = i
 	}
-	line := m.Lines[last]
-	v, at, prev := m.At(last), 0, -1
+	v, at, before := m.At(last), 0, -1
 	for {
-		_, next := wire.Split(v[at:])
+		first, next := wire.Split(v[at:])
 		if next < 0 {
 			break
 		}
-		prev, at = at, at+next
+		before, at = at+len(first), at+next
 	}
 	uri, _, _ := wire.Address(v[at:])
-	if uri == nil {
-		return m.URI
+	if len(uri) == 0 {
+		return false
 	}
-	if prev < 0 {
+	p.moved, p.movedLine, p.movedFrom = uri, last, -1
+	if before >= 0 {
+		p.movedFrom = m.Lines[last].Value + before
+	}
+	p.note(&u)
+	return true
+}
+
+// unmove puts the moved Request-URI back into its place.
+func (w *worker) unmove(p *popped) {
+	m := &w.msg
+	line := m.Lines[p.movedLine]
+	if p.movedFrom < 0 {
 		w.edits.Delete(line.Start, line.End)
 	} else {
-		first, _ := wire.Split(v[prev:])
-		w.edits.Delete(line.Value+prev+len(first), line.ValueEnd)
+		w.edits.Delete(p.movedFrom, line.ValueEnd)
 	}
-	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), uri)
-	w.moved = last
-	return uri
+	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
+}
+
+// note notes an own entry.
+func (p *popped) note(u *wire.URI) {
+	p.any = true
+	if _, ok := wire.Param(u.Params, "rw"); ok {
+		p.marked = true
+	}
 }
 
 // popRoutes removes our own entries from the top of Route.
-func (w *worker) popRoutes() (p popped) {
+func (w *worker) popRoutes(p *popped) {
 	m := &w.msg
 	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
-		line, v := m.Lines[i], m.At(i)
-		at := 0
-		for {
-			value, next := wire.Split(v[at:])
-			uri, _, _ := wire.Address(value)
-			lastValue := next < 0 || at+next >= len(v)
-			if i == w.moved && lastValue {
-				return p // it stands in the Request-URI already
-			}
-			u, ok := wire.ParseURI(uri)
-			own := false
-			if ok {
-				_, own = w.s.names.uri(&u)
-			}
-			if !own {
-				if at > 0 {
-					w.edits.Delete(line.Value, line.Value+at)
-				}
-				p.next, p.line = uri, i
-				p.from = line.Value + at
-				p.to = p.from + len(value)
-				p.end = line.Value + at + next
-				if lastValue {
-					p.end = -1
-				}
-				return p
-			}
-			p.any = true
-			if _, ok := wire.Param(u.Params, "rw"); ok {
-				p.marked = true
-			}
-			if lastValue {
-				w.edits.Delete(line.Start, line.End)
-				break
-			}
-			at += next
+		if !w.popLine(i, p) {
+			return
 		}
+		w.edits.Delete(m.Lines[i].Start, m.Lines[i].End)
 	}
-	return p
+}
+
+// popLine removes our own entries from the beginning of one Route field; true: the
+// field holds nothing else.
+func (w *worker) popLine(i int, p *popped) bool {
+	line, v := w.msg.Lines[i], w.msg.At(i)
+	for at := 0; ; {
+		value, next := wire.Split(v[at:])
+		last := next < 0 || at+next >= len(v)
+		if last && i == p.movedLine {
+			return true // it goes back into the Request-URI
+		}
+		if uri, _, _ := wire.Address(value); len(value) > 0 && !w.ownRoute(uri, p) {
+			if at > 0 {
+				w.edits.Delete(line.Value, line.Value+at)
+			}
+			p.next, p.line, p.from, p.end = uri, i, line.Value+at, line.Value+at+next
+			if last {
+				p.end = -1
+			}
+			return false
+		}
+		if last {
+			return true
+		}
+		at += next
+	}
+}
+
+// ownRoute tells whether a Route URI names us.
+func (w *worker) ownRoute(uri []byte, p *popped) bool {
+	u, ok := wire.ParseURI(uri)
+	if !ok {
+		return false
+	}
+	_, own := w.s.names.uri(&u)
+	if own {
+		p.note(&u)
+	}
+	return own
 }
 
 // choose says where the request goes (DESIGN 3). From the core: to the server,
@@ -141,15 +188,14 @@ func (w *worker) choose(from flow, uri []byte, p *popped) destination {
 	m := &w.msg
 	server := destination{side: dialogs.Server, uri: w.s.serverURI, server: true}
 	to, _ := m.Value(wire.To)
-	if len(wire.Tag(to)) == 0 || bytes.Equal(m.Method, mCANCEL) {
+	if len(wire.Tag(to)) == 0 {
 		return server
 	}
-	// The ACK of a failure carries the Route of its INVITE, which is no route
-	// set of ours, and has to go where the INVITE went.
+	// The ACK of a failed INVITE has the tag of the failure, but the Route and the
+	// Request-URI of the INVITE, and has to go where that went. In a dialog it
+	// would have the route set that we put our mark into.
 	if bytes.Equal(m.Method, mACK) && !p.marked {
-		if p.next != nil || w.s.nameless(uri) {
-			return server
-		}
+		return server
 	}
 	if p.next != nil {
 		return destination{side: dialogs.Server, uri: p.next}
@@ -185,113 +231,23 @@ func (s *Server) nameless(uri []byte) bool {
 	return !isAddress(u.Host)
 }
 
-// isAddress tells an IP address from a name by its look, without allocating.
-func isAddress(host []byte) bool {
-	if bytes.IndexByte(host, ':') >= 0 {
-		return true
-	}
-	dots := 0
-	for _, c := range host {
-		switch {
-		case c == '.':
-			dots++
-		case c < '0' || c > '9':
-			return false
-		}
-	}
-	return dots == 3
-}
-
 // strictSuccessor prepares a request for a strict router (RFC 3261 16.6 step 6):
-// its URI becomes the Request-URI, and the Request-URI the last Route.
+// its URI becomes the Request-URI, and the Request-URI the last Route, where the
+// strict router in front of us, if there was one, has put it already.
 func (w *worker) strictSuccessor(uri []byte, p *popped) {
-	u, ok := wire.ParseURI(p.next)
-	if !ok || w.moved >= 0 {
-		return // between two strict routers the Request-URI is exchanged already
+	m := &w.msg
+	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
+	if p.end < 0 {
+		w.edits.Delete(m.Lines[p.line].Start, m.Lines[p.line].End)
+	} else {
+		w.edits.Delete(p.from, p.end)
 	}
-	if _, lr := wire.Param(u.Params, "lr"); lr {
+	if p.moved != nil {
 		return
 	}
-	m := &w.msg
 	last := p.line
 	for i := m.Next(last); i >= 0; i = m.Next(i) {
 		last = i
 	}
-	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
-	line := m.Lines[p.line]
-	if p.end < 0 {
-		w.edits.Delete(line.Start, line.End)
-	} else {
-		w.edits.Delete(p.from, p.end)
-	}
 	w.edits.Insert(m.Lines[last].End, w.scratch("Route: <", string(uri), ">\r\n"))
-}
-
-// literal gives the hop of a URI whose host is an address, without the resolver
-// and without allocating.
-func literal(uri []byte, side dialogs.Side) (hop, bool) {
-	u, ok := wire.ParseURI(uri)
-	if !ok || !isAddress(u.Host) {
-		return hop{}, false
-	}
-	if _, maddr := wire.Param(u.Params, "maddr"); maddr {
-		return hop{}, false
-	}
-	ip, ok := parseIP(u.Host)
-	if !ok {
-		return hop{}, false
-	}
-	h := hop{side: side}
-	if t, ok := wire.Param(u.Params, "transport"); ok {
-		switch {
-		case wire.EqualFold(t, "tcp"):
-			h.network = tcp
-		case wire.EqualFold(t, "tls"):
-			h.network = tlsnet
-		}
-	}
-	if wire.EqualFold(u.Scheme, "sips") {
-		h.network = tlsnet
-	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-		if h.network == tlsnet {
-			port = 5061
-		}
-	}
-	h.addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
-	return h, true
-}
-
-// parseIP reads an address; dotted quads without allocating.
-func parseIP(b []byte) (netip.Addr, bool) {
-	if bytes.IndexByte(b, ':') >= 0 {
-		ip, err := netip.ParseAddr(string(b))
-		return ip.Unmap(), err == nil
-	}
-	var quad [4]byte
-	i, n, digits := 0, 0, 0
-	for _, c := range b {
-		if c == '.' {
-			if digits == 0 || i == 3 {
-				return netip.Addr{}, false
-			}
-			quad[i] = byte(n)
-			i, n, digits = i+1, 0, 0
-			continue
-		}
-		if c < '0' || c > '9' {
-			return netip.Addr{}, false
-		}
-		n = n*10 + int(c-'0')
-		if digits++; n > 255 || digits > 3 {
-			return netip.Addr{}, false
-		}
-	}
-	if i != 3 || digits == 0 {
-		return netip.Addr{}, false
-	}
-	quad[3] = byte(n)
-	return netip.AddrFrom4(quad), true
 }

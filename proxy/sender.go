@@ -13,7 +13,7 @@ func (s *Server) SentBy(side dialogs.Side, transport string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	l := s.local(side, n)
+	l := s.local(side, n, netip.Addr{})
 	if l == nil {
 		return "", false
 	}
@@ -27,7 +27,7 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 	if err != nil {
 		return err
 	}
-	l := s.local(side, n)
+	l := s.local(side, n, addr.Addr())
 	if l == nil {
 		return errNoSocket
 	}
@@ -39,7 +39,7 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 		return st.Write(raw)
 	}
 	w := s.borrow()
-	defer s.workers.Put(w)
+	defer s.giveBack(w)
 	o := w.out[l.index]
 	o.Add(raw, addr)
 	_, err = l.packet.Send(o)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,7 +22,7 @@ type Server struct {
 	cfg       Config
 	log       zerolog.Logger
 	locals    []*local
-	bySide    [2][3]*local // the first socket of a side and network
+	bySide    [2][3][]*local // the sockets of a side and network
 	streams   [2]*transport.Streams
 	names     names
 	serverURI []byte
@@ -36,18 +35,23 @@ type Server struct {
 	noTCP     *memo // hops that refused TCP lately
 	metrics   *metrics
 	workers   sync.Pool
-	parked    atomic.Int64
+	parking   parking
+	born      time.Time // where the Server's clock begins
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
+
+// remembered is for how long a hop that failed is passed over.
+const remembered = 30 * time.Second
 
 // New makes a Server on sockets that are open already.
 func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), ownPrefix: []byte(cfg.OwnBranch), seed: maphash.MakeSeed(),
-		table: newTable(cfg.MaxTransactions), badHops: newMemo(30 * time.Second), noTCP: newMemo(30 * time.Second),
+		table: newTable(cfg.MaxTransactions), badHops: newMemo(remembered), noTCP: newMemo(remembered),
+		parking: parking{keys: map[uint64]struct{}{}}, born: time.Now(),
 	}
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
@@ -63,6 +67,9 @@ func New(cfg Config) (*Server, error) {
 
 // open describes the sockets.
 func (s *Server) open() error {
+	if len(s.cfg.Listeners) > letters {
+		return fmt.Errorf("%d listeners; %d is the most", len(s.cfg.Listeners), letters)
+	}
 	for i, l := range s.cfg.Listeners {
 		me, ns, err := newLocal(i, l)
 		if err != nil {
@@ -76,9 +83,7 @@ func (s *Server) open() error {
 		}
 		s.locals = append(s.locals, me)
 		s.names = append(s.names, ns...)
-		if s.bySide[l.Side][me.network] == nil {
-			s.bySide[l.Side][me.network] = me
-		}
+		s.bySide[l.Side][me.network] = append(s.bySide[l.Side][me.network], me)
 	}
 	for _, side := range []dialogs.Side{dialogs.Core, dialogs.Server} {
 		s.streams[side] = transport.NewStreams(s.streamConfig(side), streamHandler{s, side})
@@ -94,9 +99,9 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	if s.cfg.Dial != nil {
 		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return s.cfg.Dial(ctx, side, addr) }
 	}
-	if l := s.bySide[side][tcp]; l != nil {
+	for _, l := range s.bySide[side][tcp] {
 		if ap, err := netip.ParseAddrPort(s.cfg.Listeners[l.index].Stream.Addr().String()); err == nil && !ap.Addr().IsUnspecified() {
-			cfg.LocalIP = ap.Addr().Unmap()
+			cfg.LocalIPs = append(cfg.LocalIPs, ap.Addr().Unmap())
 		}
 	}
 	if side == dialogs.Core {
@@ -112,7 +117,7 @@ func (s *Server) Start() {
 	for i, l := range s.cfg.Listeners {
 		me := s.locals[i]
 		if me.network == udp {
-			s.wg.Go(func() { s.read(me) })
+			s.wg.Go(func() { s.read(ctx, me) })
 			continue
 		}
 		s.streams[me.side].Serve(l.Stream, me.network == tlsnet, me)
@@ -122,7 +127,7 @@ func (s *Server) Start() {
 }
 
 // read is the loop of one UDP socket.
-func (s *Server) read(l *local) {
+func (s *Server) read(ctx context.Context, l *local) {
 	w := s.newWorker()
 	in := transport.NewInbox()
 	for {
@@ -132,9 +137,12 @@ func (s *Server) read(l *local) {
 		}
 		if err != nil {
 			s.log.Warn().Err(err).Str("listener", l.sentBy).Msg("reading from the socket")
+			if !s.pause(ctx) {
+				return
+			}
 			continue
 		}
-		w.now = time.Now()
+		w.clock()
 		for i := range in.Len() {
 			raw, from := in.Datagram(i)
 			w.message(flow{local: l, addr: from}, raw)
@@ -143,21 +151,31 @@ func (s *Server) read(l *local) {
 	}
 }
 
+// pause keeps an error that stays from filling the log; false: it is over.
+func (s *Server) pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
+	}
+}
+
 // turn turns the wheels.
 func (s *Server) turn(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	w := s.newWorker()
-	var due []*record
+	var d dues
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		w.now = time.Now()
+		w.clock()
 		for i := range s.table.shards {
-			due = w.due(&s.table.shards[i], due)
+			w.due(&s.table.shards[i], &d)
 		}
 		w.flush()
 	}
@@ -166,11 +184,11 @@ func (s *Server) turn(ctx context.Context) {
 // Drain waits until the transactions that are open now have ended, at most until
 // ctx is done. Forwarding goes on meanwhile.
 func (s *Server) Drain(ctx context.Context) (left int) {
-	since := time.Now()
+	since := s.moment(time.Now()) + 1
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
 	for {
-		if left = s.table.opened(since); left == 0 {
+		if left = s.table.opened(since) + s.parking.len(); left == 0 {
 			return 0
 		}
 		select {
@@ -189,6 +207,11 @@ func (s *Server) Shutdown() {
 	for _, l := range s.locals {
 		if l.packet != nil {
 			_ = l.packet.Close()
+		}
+	}
+	for _, l := range s.cfg.Listeners {
+		if l.Stream != nil {
+			_ = l.Stream.Close() // also where it never began
 		}
 	}
 	for _, t := range s.streams {
@@ -219,33 +242,36 @@ func (h streamHandler) Message(st *transport.Stream, raw []byte) {
 func (h streamHandler) flow(st *transport.Stream) flow {
 	l, ok := st.Listener.(*local)
 	if !ok {
-		n := tcp
-		if st.Secure {
-			n = tlsnet
-		}
-		l = h.s.local(h.side, n)
+		l = h.s.local(h.side, networkOf(st), st.Peer.Addr())
 	}
 	return flow{local: l, stream: st.ID, addr: st.Peer}
+}
+
+func networkOf(st *transport.Stream) network {
+	if st.Secure {
+		return tlsnet
+	}
+	return tcp
 }
 
 // Closed is the end of a stream: what waits for a response on it goes on to the
 // next hop, or has failed.
 func (h streamHandler) Closed(st *transport.Stream, err error) {
-	if st.Local.IsValid() {
+	stood := st.Local.IsValid()
+	if stood {
 		err = fmt.Errorf("%w: %w", errStaleStream, err)
 	}
 	h.s.log.Debug().Err(err).Stringer("peer", st.Peer).Bool("dialled", st.Dialled).Msg("stream closed")
-	keys := h.s.table.onStream(st.ID)
-	if len(keys) == 0 && st.Local.IsValid() {
-		return
+	if !stood {
+		h.s.health.lost(hop{side: h.side, addr: st.Peer, network: networkOf(st)}, err)
+	}
+	if !st.Used.Load() {
+		return // no record knows of it, so the table need not be searched
 	}
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
-	if !st.Local.IsValid() {
-		h.s.lost(hop{side: h.side, addr: st.Peer, network: tcp}, w.now, err)
-	}
-	for _, key := range keys {
-		w.failed(key, st.ID, err)
+	for _, key := range h.s.table.onStream(st.ID) {
+		w.failed(key, failure{err: err, stream: st.ID})
 	}
 }
 
@@ -254,18 +280,23 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 func (s *Server) icmp(to netip.AddrPort, payload []byte) {
 	w := s.borrow()
 	defer s.giveBack(w)
-	s.lost(hop{addr: to}, w.now, errRefused)
+	h := hop{addr: to}
+	w.markBad(h)
+	s.health.lost(h, errRefused)
 	if b, method, ok := quoted(payload); ok {
-		key := b.key
-		if method == "CANCEL" {
-			key ^= cancelTwist
-		}
-		w.failed(key, 0, errRefused)
+		w.failed(recordKey(b.key, method), failure{err: errRefused, told: true, attempt: b.attempt})
 	}
 }
 
-// lost notes that a hop cannot be reached.
-func (s *Server) lost(h hop, now time.Time, err error) {
-	s.markBad(h.addr, now)
-	s.health.lost(h.addr, err)
+// local is the socket of a side that speaks a network and reaches an address; of
+// several the one that has its family to itself. Without an address any will do.
+func (s *Server) local(side dialogs.Side, n network, to netip.Addr) (found *local) {
+	for _, l := range s.bySide[side][n] {
+		switch {
+		case to.IsValid() && !l.speaks(to):
+		case found == nil || (found.four && found.six):
+			found = l
+		}
+	}
+	return found
 }

@@ -16,13 +16,13 @@ type wheel struct {
 	at   int64 // the tick that was looked at last
 }
 
-func tickOf(t time.Time) int64 { return t.UnixNano() / int64(tick) }
+func tickOf(m moment) int64 { return int64(m) / int64(tick) }
 
-// set puts r under deadline t.
-func (w *wheel) set(r *record, t time.Time) {
+// set puts r under a deadline.
+func (w *wheel) set(r *record, deadline moment) {
 	w.clear(r)
-	r.deadline = t
-	n := max(tickOf(t)+1, w.at+1) // never early
+	r.deadline = deadline
+	n := max(tickOf(deadline)+1, w.at+1) // never early
 	n = min(n, w.at+slots-1)
 	i := int(n % slots)
 	r.slot = int32(i + 1) //nolint:gosec // below slots
@@ -51,19 +51,19 @@ func (w *wheel) clear(r *record) {
 }
 
 // expired appends to due the records whose deadline has passed, and takes them
-// off the wheel.
-func (w *wheel) expired(now time.Time, due []*record) []*record {
+// off the wheel. After a pause of more than one turn every slot is looked at once.
+func (w *wheel) expired(now moment, due []*record) []*record {
 	to := tickOf(now)
-	if w.at == 0 || to-w.at >= slots {
-		w.at = max(w.at, to-slots+1)
+	if to-w.at >= slots {
+		w.at = to - slots + 1
 	}
 	for ; w.at < to; w.at++ {
 		i := int((w.at + 1) % slots)
 		for r := w.slot[i]; r != nil; {
 			next := r.next
 			w.clear(r)
-			if r.deadline.After(now) {
-				w.set(r, r.deadline)
+			if r.deadline > now {
+				w.set(r, r.deadline) // a later turn's; it does not land in this slot
 			} else {
 				due = append(due, r)
 			}

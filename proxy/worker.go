@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -14,13 +15,18 @@ import (
 type worker struct {
 	s     *Server
 	now   time.Time
+	at    moment // the same by the Server's clock
 	msg   wire.Message
+	via   wire.ViaValue // the uppermost Via value of the request at hand
 	edits wire.Edits
 	text  []byte // the texts of edits live here until the message is built
 	build []byte // a message that does not go into an outbox
-	moved int    // the Route line whose last value a strict router had moved; -1: none
 	seen  dialogs.Message
-	out   []*transport.Outbox // by index of local; nil where it is no UDP socket
+	hops  []hop // where the request at hand can go
+	// targets are URIs with names in them, parsed.
+	targets map[string]resolve.Target
+	parked  int                 // how often the request at hand has waited for DNS
+	out     []*transport.Outbox // by index of local; nil where it is no UDP socket
 }
 
 func (s *Server) newWorker() *worker {
@@ -36,8 +42,14 @@ func (s *Server) newWorker() *worker {
 // borrow gives a worker for work outside a reader's loop; giveBack flushes it.
 func (s *Server) borrow() *worker {
 	w := s.workers.Get().(*worker) //nolint:forcetypeassert // the pool holds nothing else
-	w.now = time.Now()
+	w.clock()
 	return w
+}
+
+// clock reads the time that holds for the messages to come.
+func (w *worker) clock() {
+	w.now = time.Now()
+	w.at = w.s.moment(w.now)
 }
 
 func (s *Server) giveBack(w *worker) {

@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"slices"
+	"sync"
+
+	"rewatch/proxy/resolve"
+)
+
+// parking holds the requests that wait for DNS, each once: its retransmissions
+// need not wait as well.
+type parking struct {
+	mu   sync.Mutex
+	keys map[uint64]struct{}
+}
+
+const (
+	// maxParked bounds the requests that wait.
+	maxParked = 10000
+	// maxParkings bounds how often one request waits: once for each name that may
+	// be the way, and for no more.
+	maxParkings = 8
+)
+
+// enter tells whether a request may wait; known: it does already.
+func (p *parking) enter(key uint64) (ok, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.keys[key]; known {
+		return false, true
+	}
+	if len(p.keys) >= maxParked {
+		return false, false
+	}
+	p.keys[key] = struct{}{}
+	return true, false
+}
+
+func (p *parking) leave(key uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.keys, key)
+}
+
+func (p *parking) len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.keys)
+}
+
+// park keeps a copy of the request until its next hop is known. true: it waits,
+// or goes on somewhere else already.
+func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
+	s := w.s
+	key := recordKey(t.key, w.msg.Method)
+	if w.parked == 0 {
+		ok, known := s.parking.enter(key)
+		if !ok {
+			if !known {
+				w.unavailable(from, "Too Many Requests Waiting For DNS")
+			}
+			return false
+		}
+	}
+	raw, times := w.msg.Raw, w.parked+1
+	if times == 1 {
+		raw = slices.Clone(raw)
+	}
+	s.cfg.Resolver.Await(target, func(_ []resolve.Hop, err error) {
+		if err != nil {
+			s.log.Debug().Err(err).Str("host", target.Host).Msg("name not resolved")
+		}
+		s.unpark(from, t, raw, times, err)
+	})
+	return true
+}
+
+// unpark sends a request on its way whose name was looked up, or could not be: one
+// of several names may lead on where another does not.
+func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
+	w := s.borrow()
+	defer s.giveBack(w)
+	w.parked = times
+	defer func() { w.parked = 0 }()
+	if !w.load(raw) {
+		return // it was read before
+	}
+	waits := false
+	if times < maxParkings && (err == nil || times <= len(s.coreURIs)) {
+		waits = w.forward(from, t)
+	} else {
+		w.route(from)
+		w.stuck(from, t, errNoHop)
+	}
+	if !waits {
+		s.parking.leave(recordKey(t.key, w.msg.Method))
+	}
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"rewatch/dialogs"
+)
+
+const shardCount = 16
+
+// table holds the records, by the hash that is also in our branch.
+type table struct {
+	shards [shardCount]shard
+	limit  int64
+	n      atomic.Int64
+}
+
+// shard is a part of the table with a lock of its own. Under that lock nothing is
+// sent, nobody is called and no other lock but a memo's is taken.
+type shard struct {
+	mu    sync.Mutex
+	byKey map[uint64]*record
+	wheel wheel
+	// Records and buffers that are free. They stay in the shard and not in a
+	// sync.Pool, which a garbage collection would empty at the worst time.
+	free []*record
+	bufs [][]byte
+}
+
+const (
+	// maxFree bounds what a shard keeps for later, maxKeptRaw each buffer of it.
+	maxFree    = 4096
+	maxKeptRaw = 4096
+)
+
+func newTable(limit int) *table {
+	t := &table{limit: int64(limit)}
+	for i := range t.shards {
+		t.shards[i].byKey = make(map[uint64]*record)
+	}
+	return t
+}
+
+func (t *table) shard(key uint64) *shard { return &t.shards[key%shardCount] }
+
+// lock gives the shard of a key, locked, and the record under it, if there is one.
+func (t *table) lock(key uint64) (*shard, *record) {
+	s := t.shard(key)
+	s.mu.Lock()
+	return s, s.byKey[key]
+}
+
+// len is the number of records.
+func (t *table) len() int { return int(t.n.Load()) }
+
+// full tells whether a further record would pass the limit.
+func (t *table) full() bool { return t.n.Load() >= t.limit }
+
+// crowded tells whether it is time to forget what is only nice to remember.
+func (t *table) crowded() bool { return t.n.Load() >= t.limit/2 }
+
+// add enters an empty record; the caller holds the lock of the shard.
+func (t *table) add(s *shard, key uint64) *record {
+	var r *record
+	if n := len(s.free); n > 0 {
+		r, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		r = new(record)
+	}
+	r.key = key
+	s.byKey[key] = r
+	t.n.Add(1)
+	return r
+}
+
+// remove forgets r; the caller holds the lock of its shard.
+func (t *table) remove(s *shard, r *record) {
+	s.wheel.clear(r)
+	delete(s.byKey, r.key)
+	t.n.Add(-1)
+	s.release(&r.raw)
+	s.release(&r.answer)
+	*r = record{rest: r.rest[:0]}
+	if len(s.free) < maxFree {
+		s.free = append(s.free, r)
+	}
+}
+
+// keep copies b into a buffer of the shard's.
+func (s *shard) keep(buf *[]byte, b []byte) {
+	if n := len(s.bufs); *buf == nil && n > 0 {
+		*buf, s.bufs = s.bufs[n-1], s.bufs[:n-1]
+	}
+	*buf = append((*buf)[:0], b...)
+}
+
+// release takes a buffer back.
+func (s *shard) release(buf *[]byte) {
+	if cap(*buf) > 0 && cap(*buf) <= maxKeptRaw && len(s.bufs) < maxFree {
+		s.bufs = append(s.bufs, (*buf)[:0])
+	}
+	*buf = nil
+}
+
+// onStream lists the open records whose request left by a stream.
+func (t *table) onStream(id uint64) (keys []uint64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for key, r := range s.byKey {
+			if r.stream == id && r.phase == open {
+				keys = append(keys, key)
+			}
+		}
+		s.mu.Unlock()
+	}
+	return keys
+}
+
+// opened counts the open records that are older than a moment.
+func (t *table) opened(before moment) (n int) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for _, r := range s.byKey {
+			if r.phase == open && r.created < before {
+				n++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// keepAnswer stores what retransmissions of a request get.
+func (t *table) keepAnswer(key uint64, b []byte) {
+	s, r := t.lock(key)
+	defer s.mu.Unlock()
+	if r != nil {
+		s.keep(&r.answer, b)
+	}
+}
+
+// setStream notes the stream that a record's request left by.
+func (t *table) setStream(key, stream uint64) {
+	s, r := t.lock(key)
+	defer s.mu.Unlock()
+	if r != nil {
+		r.stream = stream
+	}
+}
+
+// setRef notes the subscription of a NOTIFY.
+func (t *table) setRef(key uint64, ref dialogs.Ref) {
+	s, r := t.lock(key)
+	defer s.mu.Unlock()
+	if r != nil {
+		r.ref = ref
+	}
+}
