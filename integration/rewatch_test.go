@@ -55,7 +55,18 @@ func (s *site) launchRewatch(extra env) *rewatch {
 	for name, value := range all {
 		list = append(list, name+"="+value)
 	}
-	return &rewatch{process: s.start("rewatch", list, binary), s: s}
+	// Runs once the process has ended: nothing that comes in may crash it, and
+	// with -race it tells of races in its log only.
+	var p *process
+	s.t.Cleanup(func() {
+		for _, line := range strings.Split(p.output(), "\n") {
+			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+				s.t.Errorf("rewatch: %s", line)
+			}
+		}
+	})
+	p = s.start("rewatch", list, binary)
+	return &rewatch{process: p, s: s}
 }
 
 // coreSide and serverSide are where the neighbours find rewatch.
