@@ -124,6 +124,9 @@ func inspect(ctx context.Context, cfg Config, names resolver) []finding {
 	for _, sink := range cfg.Alarm.Webhook {
 		all = append(all, sinkHost(ctx, "REWATCH_ALARM_WEBHOOK", sink, names))
 	}
+	for _, m := range cfg.SNMP.Managers {
+		all = append(all, host(ctx, "REWATCH_ALARM_SNMP", m.String(), m.Host, names))
+	}
 	if cfg.Admin.Listen != "" {
 		name, _, _ := splitHostPort(cfg.Admin.Listen)
 		all = append(all, local(ctx, "REWATCH_ADMIN_LISTEN", cfg.Admin.Listen, name, names))

@@ -24,6 +24,7 @@ type Config struct {
 	UAC     UACConfig     `envPrefix:"REWATCH_" doc:"Requests of its own"`
 	State   StateConfig   `envPrefix:"REWATCH_" doc:"Memory"`
 	Alarm   AlarmConfig   `envPrefix:"REWATCH_" doc:"Alarms"`
+	SNMP    SNMPConfig    `envPrefix:"REWATCH_" doc:"Alarms by SNMP"`
 	Admin   AdminConfig   `envPrefix:"REWATCH_" doc:"Administration"`
 	Process ProcessConfig `envPrefix:"REWATCH_" doc:"The process"`
 	Pod     PodConfig     `doc:"The pod"`

@@ -27,6 +27,7 @@ var checks = []func(*inspection, *Config){
 	checkCredentials,
 	checkState,
 	checkAlarm,
+	checkSNMP,
 	checkAdmin,
 	checkProcess,
 }

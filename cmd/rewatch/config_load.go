@@ -88,6 +88,9 @@ const wantLevel = "trace, debug, info, warn or error"
 // readSecrets takes the secrets from the files that are named instead.
 func (in *inspection) readSecrets(cfg *Config) {
 	in.readSecret("REWATCH_AUTH_PASSWORD", cfg.UAC.AuthFile, &cfg.UAC.AuthPassword)
+	in.readSecret("REWATCH_ALARM_SNMP_COMMUNITY", cfg.SNMP.CommunityFile, &cfg.SNMP.Community)
+	in.readSecret("REWATCH_ALARM_SNMP_AUTH_KEY", cfg.SNMP.AuthKeyFile, &cfg.SNMP.AuthKey)
+	in.readSecret("REWATCH_ALARM_SNMP_PRIV_KEY", cfg.SNMP.PrivKeyFile, &cfg.SNMP.PrivKey)
 	in.readSecret("REWATCH_ADMIN_TOKEN", cfg.Admin.File, &cfg.Admin.Token)
 }
 
@@ -149,6 +152,9 @@ func (c *Config) complete() {
 	}
 	if c.UAC.Identity.Raw == "" {
 		c.UAC.Identity, _ = parseURI("sip:rewatch@" + c.Proxy.Advertise.String())
+	}
+	if c.SNMP.Community == "" {
+		c.SNMP.Community = "public"
 	}
 	if c.Admin.Listen == "off" {
 		c.Admin.Listen = ""

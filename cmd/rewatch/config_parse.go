@@ -34,12 +34,16 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
 	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
 	reflect.TypeFor[HostPort]():       typed(parseHostPort),
+	reflect.TypeFor[Receiver]():       typed(parseReceiver),
+	reflect.TypeFor[[]Receiver]():     typed(listOf(parseReceiver)),
 	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
 	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
 	reflect.TypeFor[Signal]():         typed(parseSignal),
 	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
 	reflect.TypeFor[Answer]():         typed(oneOf(Answer481, AnswerPassthrough, AnswerSilent)),
 	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
+	reflect.TypeFor[SNMPAuth]():       typed(parseSNMPAuth),
+	reflect.TypeFor[SNMPPriv]():       typed(parseSNMPPriv),
 	reflect.TypeFor[LogFormat]():      typed(oneOf(LogJSON, LogConsole)),
 }
 
@@ -204,6 +208,17 @@ func parseHostPort(s string) (HostPort, error) {
 		return HostPort{}, accepted
 	}
 	return usable(HostPort{Host: host, Port: port}, accepted)
+}
+
+const wantReceiver = "host:port such as nms.example:162 or [fd00::7]:162"
+
+func parseReceiver(s string) (Receiver, error) {
+	host, port, err := splitHostPort(s)
+	if err != nil || host == "" || port == 0 {
+		return Receiver{}, want(wantReceiver)
+	}
+	h, err := usable(HostPort{Host: host, Port: port}, wantReceiver)
+	return Receiver{h}, err
 }
 
 // usable refuses 0.0.0.0 and ::, which nobody can send to.

@@ -34,6 +34,9 @@ func (h HostPort) String() string {
 	return bracketed(h.Host)
 }
 
+// Receiver is where something is sent to: host and port are both there.
+type Receiver struct{ HostPort }
+
 // URI is a SIP URI taken apart as far as finding the next hop needs it
 // (RFC 3263).
 type URI struct {

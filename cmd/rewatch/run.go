@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	dropped := proxy.NewDropped(reg)
 	p.alarms = alarm.New(alarm.Config{
-		Sinks: sinks(p.cfg.Alarm), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
+		Sinks: sinks(p.cfg), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
 	})
 	p.faults = newRoutingFaults(p.alarms)
 	p.resolver = resolve.New(resolve.Config{})
@@ -96,8 +97,12 @@ func buildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-func sinks(cfg AlarmConfig) []alarm.Sink {
-	return append(alarm.NewWebhooks(cfg.Webhook, nil), alarm.NewAlertmanagers(cfg.Alertmanager, nil)...)
+func sinks(cfg Config) []alarm.Sink {
+	return slices.Concat(
+		alarm.NewWebhooks(cfg.Alarm.Webhook, nil),
+		alarm.NewAlertmanagers(cfg.Alarm.Alertmanager, nil),
+		cfg.SNMP.Sinks(time.Now()),
+	)
 }
 
 func (p *sidecarProcess) uacConfig(s uac.Sender) uac.Config {
