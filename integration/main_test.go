@@ -16,7 +16,7 @@ var binary string
 
 // tools are the programs that the tests cannot do without.
 var tools = []string{
-	"kamailio", "kamcmd", "sipp", "sqlite3", "baresip", "linphonec", "prometheus-alertmanager",
+	"kamailio", "kamcmd", "sipp", "sqlite3", "baresip", "linphonec", "prometheus-alertmanager", "snmptrapd",
 }
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	// Debian keeps Kamailio in /usr/sbin, which is not in every user's PATH.
-	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	var missing []string
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -45,7 +45,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "integration:", err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		binary = filepath.Join(dir, "rewatch")
 		args := []string{"build", "-o", binary}
 		if raceEnabled {
