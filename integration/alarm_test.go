@@ -79,7 +79,7 @@ func (s *site) startAlertmanager() string {
 		if err != nil {
 			return false
 		}
-		r.Body.Close()
+		_ = r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
 	return "http://" + addr
@@ -92,7 +92,7 @@ func (s *site) alerts(base, name, user string) int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	var list []struct {
 		Labels map[string]string `json:"labels"`
 	}

@@ -104,7 +104,7 @@ func TestDrainIsBounded(t *testing.T) {
 	n.send("udp", hop, n.build(d, d.next(), "active;expires=3599"))
 	c.expect(patience, "NOTIFY", to("NOTIFY", "alice"))
 	start := time.Now()
-	r.cmd.Process.Signal(syscall.SIGTERM)
+	_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	if err := r.wait(patience); err != nil {
 		t.Errorf("rewatch: %v", err)
 	}

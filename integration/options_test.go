@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,9 +18,7 @@ func scripted(t *testing.T, extra env) (*site, *notifier, *scscf, *rewatch) {
 	n, c := s.startNotifier(), s.startSCSCF()
 	if extra["REWATCH_RESUBSCRIBE_TIMEOUT"] == "" {
 		with := env{"REWATCH_RESUBSCRIBE_TIMEOUT": "60s"}
-		for k, v := range extra {
-			with[k] = v
-		}
+		maps.Copy(with, extra)
 		extra = with
 	}
 	return s, n, c, s.startRewatch(extra)

@@ -102,9 +102,7 @@ func TestFailureMatrix(t *testing.T) {
 				if cause != "" {
 					failed++
 				}
-				all.Add(1)
-				go func() {
-					defer all.Done()
+				all.Go(func() {
 					resp := n.notify(d, 8*time.Second)
 					if resp == nil || resp.status != status {
 						t.Errorf("%s: the server got %v, want %d", o.name, resp, status)
@@ -129,7 +127,7 @@ func TestFailureMatrix(t *testing.T) {
 					if !m.at.After(resp.at) {
 						t.Errorf("%s: the MESSAGE came before the 481", o.name)
 					}
-				}()
+				})
 			}
 			all.Wait()
 			holds(t, 2*time.Second, "one MESSAGE for each failure", func() bool {
@@ -140,7 +138,7 @@ func TestFailureMatrix(t *testing.T) {
 			}
 			for i, o := range outcomes {
 				want := 0
-				if o.cause != "" && !(mode == "rfc" && o.ignoredRFC) {
+				if o.cause != "" && (mode != "rfc" || !o.ignoredRFC) {
 					want = 1
 				}
 				if got := c.count(to("MESSAGE", fmt.Sprintf("user%d", i))); got != want {
@@ -173,8 +171,8 @@ func TestReset(t *testing.T) {
 					t.Errorf("the NOTIFY came by %s", m.transport)
 					return
 				}
-				m.conn.Conn.(*net.TCPConn).SetLinger(0)
-				m.conn.Close()
+				_ = m.conn.Conn.(*net.TCPConn).SetLinger(0)
+				_ = m.conn.Close()
 			})
 			if r := n.notify(n.dialog(w.callID), 8*time.Second); r == nil || r.status != 481 {
 				t.Fatalf("the server got %v, want 481", r)
@@ -395,13 +393,11 @@ func TestHundredSubscriptions(t *testing.T) {
 	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
 	var all sync.WaitGroup
 	for _, d := range dialogs {
-		all.Add(1)
-		go func() {
-			defer all.Done()
+		all.Go(func() {
 			if r := n.notify(d, patience); r == nil || r.status != 481 {
 				t.Errorf("the server got %v, want 481", r)
 			}
-		}()
+		})
 	}
 	all.Wait()
 	m := c.expect(patience, "MESSAGE", to("MESSAGE", "alice"))

@@ -71,7 +71,7 @@ func (s *site) peer(name string, last, port int, handler func(*peer, *message)) 
 	if p.udp, err = net.ListenUDP("udp4", a); err != nil {
 		s.t.Fatal(err)
 	}
-	p.udp.SetReadBuffer(4 << 20)
+	_ = p.udp.SetReadBuffer(4 << 20)
 	if p.tcp, err = net.Listen("tcp4", p.addr); err != nil {
 		s.t.Fatal(err)
 	}
@@ -93,13 +93,13 @@ func (p *peer) close() {
 	}
 	p.closed = true
 	for _, c := range p.streams {
-		c.Close()
+		_ = c.Close()
 	}
 	p.mu.Unlock()
-	p.udp.Close()
-	p.tcp.Close()
+	_ = p.udp.Close()
+	_ = p.tcp.Close()
 	p.work.Wait()
-	p.trace.Close()
+	_ = p.trace.Close()
 }
 
 func (p *peer) readUDP() {
@@ -134,7 +134,7 @@ func (p *peer) serve(c net.Conn, key string) *stream {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		c.Close()
+		_ = c.Close()
 		return s
 	}
 	p.streams[key] = s
@@ -150,7 +150,7 @@ func (p *peer) serve(c net.Conn, key string) *stream {
 			}
 			p.deliver(raw, "tcp", key, s)
 		}
-		c.Close()
+		_ = c.Close()
 		p.mu.Lock()
 		if p.streams[key] == s {
 			delete(p.streams, key)
@@ -219,7 +219,7 @@ func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
 func (p *peer) note(arrow, transport, other string, raw []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.trace, "%s %s %s %s\n%s\n\n", time.Now().Format("15:04:05.000000"), arrow, transport, other, raw)
+	_, _ = fmt.Fprintf(p.trace, "%s %s %s %s\n%s\n\n", time.Now().Format("15:04:05.000000"), arrow, transport, other, raw)
 }
 
 // send sends bytes as they are.
@@ -276,7 +276,7 @@ func (p *peer) respond(m *message, raw []byte) {
 	p.mu.Unlock()
 	if m.conn != nil {
 		p.note("->", "tcp", m.source, raw)
-		m.conn.send(raw)
+		_ = m.conn.send(raw)
 		return
 	}
 	p.send("udp", m.source, raw)

@@ -45,12 +45,10 @@ func (p *phone) serve(m *message) {
 	case "MESSAGE":
 		p.reply(m, 200, "OK")
 		if buddy != "" {
-			p.work.Add(1)
-			go func() {
-				defer p.work.Done()
+			p.work.Go(func() {
 				d, _ := p.subscribe(buddy)
 				p.events <- d
-			}()
+			})
 		}
 	default:
 		p.reply(m, 200, "OK")

@@ -50,7 +50,7 @@ func newSite(t *testing.T) *site {
 		if t.Failed() {
 			s.keep()
 		}
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 	})
 	return s
 }
@@ -58,7 +58,7 @@ func newSite(t *testing.T) *site {
 // keep copies the files of the site to integration/out.
 func (s *site) keep() {
 	out := filepath.Join("out", strings.ReplaceAll(s.t.Name(), "/", "_"))
-	os.RemoveAll(out)
+	_ = os.RemoveAll(out)
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		s.t.Log(err)
 		return
@@ -69,7 +69,7 @@ func (s *site) keep() {
 			continue
 		}
 		if b, err := os.ReadFile(filepath.Join(s.dir, e.Name())); err == nil {
-			os.WriteFile(filepath.Join(out, e.Name()), b, 0o644)
+			_ = os.WriteFile(filepath.Join(out, e.Name()), b, 0o644)
 		}
 	}
 	s.t.Logf("logs are in integration/%s", out)
@@ -122,7 +122,7 @@ func (s *site) start(name string, env []string, argv ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatalf("start %s: %v", name, err)
 	}
-	out.Close()
+	_ = out.Close()
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
@@ -134,11 +134,11 @@ func (s *site) start(name string, env []string, argv ...string) *process {
 // stop ends the process: SIGTERM, and SIGKILL if that is not enough.
 func (p *process) stop() {
 	p.once.Do(func() {
-		p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-p.done:
 		case <-time.After(15 * time.Second):
-			p.cmd.Process.Kill()
+			_ = p.cmd.Process.Kill()
 			<-p.done
 			p.t.Errorf("%s did not end upon SIGTERM", p.name)
 		}
@@ -180,8 +180,7 @@ func command(argv ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%s: %w: %s", argv[0], err, exit.Stderr)
 	}
 	return string(out), err
@@ -218,7 +217,7 @@ func dialable(addr string) bool {
 	if err != nil {
 		return false
 	}
-	c.Close()
+	_ = c.Close()
 	return true
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -48,9 +49,7 @@ func (s *site) launchRewatch(extra env) *rewatch {
 		"REWATCH_COALESCE":            "200ms",
 		"REWATCH_LOG_LEVEL":           "debug",
 	}
-	for name, value := range extra {
-		all[name] = value
-	}
+	maps.Copy(all, extra)
 	var list []string
 	for name, value := range all {
 		list = append(list, name+"="+value)
@@ -59,7 +58,7 @@ func (s *site) launchRewatch(extra env) *rewatch {
 	// with -race it tells of races in its log only.
 	var p *process
 	s.t.Cleanup(func() {
-		for _, line := range strings.Split(p.output(), "\n") {
+		for line := range strings.SplitSeq(p.output(), "\n") {
 			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
 				s.t.Errorf("rewatch: %s", line)
 			}
@@ -80,7 +79,7 @@ func (r *rewatch) get(path string) (int, string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	b, _ := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(b)
 }
@@ -92,7 +91,7 @@ func (r *rewatch) metric(name string, labels ...string) float64 {
 	_, text := r.get("/metrics")
 	sum := 0.0
 line:
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		series, value, ok := strings.Cut(line, " ")
 		if i := strings.LastIndex(line, "} "); i >= 0 {
 			series, value, ok = line[:i+1], line[i+2:], true

@@ -163,15 +163,6 @@ func (m *message) cseq() int {
 	return i
 }
 
-// is says whether a message is a request of this method, or, for a number, a
-// response with this status.
-func (m *message) is(what string) bool {
-	if n, err := strconv.Atoi(what); err == nil {
-		return m.status == n
-	}
-	return m.method == what
-}
-
 func (m *message) String() string {
 	if m == nil {
 		return "nothing"

@@ -188,7 +188,7 @@ func TestBan(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				resp.Body.Close()
+				_ = resp.Body.Close()
 				if resp.StatusCode != http.StatusUnauthorized {
 					t.Errorf("unban without a token: %s", resp.Status)
 				}
@@ -198,7 +198,7 @@ func TestBan(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				resp.Body.Close()
+				_ = resp.Body.Close()
 				if resp.StatusCode/100 != 2 {
 					t.Errorf("unban: %s", resp.Status)
 				}

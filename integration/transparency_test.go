@@ -87,7 +87,7 @@ func undo(raw []byte, s *site) (undone []byte, forwards int) {
 	head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 	var kept []string
 	via := false
-	for _, line := range strings.Split(string(head), "\r\n") {
+	for line := range strings.SplitSeq(string(head), "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
 		own := strings.Contains(value, s.ip(30)+":") || strings.Contains(value, s.ip(31)+":") ||
 			strings.Contains(value, s.ip(30)+";") || strings.Contains(value, s.ip(31)+";")
