@@ -67,7 +67,7 @@ func TestInventedResponses(t *testing.T) {
 		ok := reply(got, "200 OK")
 		r.server.send(serverSide, ok)
 		at := strings.Index(ok, branchPrefix) + len(branchPrefix)
-		r.core.send(coreSide, ok[:at+20]+"0000"+ok[at+24:])         // another loop hash
+		r.core.send(coreSide, ok[:at+20]+"0000"+ok[at+24:])               // another loop hash
 		r.core.send(coreSide, strings.Replace(ok, " NOTIFY", " INFO", 1)) // another method
 		r.core.send(coreSide, strings.Replace(ok, coreSide, "10.0.0.7:5060", 1))
 		r.core.send(coreSide, strings.Replace(ok, ok[at:at+2], "za", 1)) // no such socket

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"time"
 
 	"rewatch/dialogs"
 )
@@ -78,13 +79,14 @@ func (w *worker) judged(s *shard, r *record) {
 func (w *worker) finish(s *shard, r *record) {
 	t, cfg := w.s.table, &w.s.cfg
 	overUDP := !r.from.local.network.reliable()
-	linger := lingerT4
+	var linger time.Duration
 	switch {
 	case r.invite:
 		linger = 64 * cfg.T1
 	case r.absorb && overUDP:
 		linger = 64 * cfg.T1
 	case r.notify && overUDP && !t.crowded():
+		linger = w.retransmitting()
 	default:
 		t.remove(s, r)
 		return
@@ -107,6 +109,10 @@ func (w *worker) finish(s *shard, r *record) {
 	s.wheel.set(r, due)
 }
 
+// retransmitting is how long the next retransmission may take, even if one is lost
+// on its way.
+func (w *worker) retransmitting() time.Duration { return w.s.cfg.T2 + lingerT4 }
+
 // again handles a request that has a record already; false: it has none.
 func (w *worker) again(from flow, t ticket) bool {
 	m := &w.msg
@@ -121,6 +127,9 @@ func (w *worker) again(from flow, t ticket) bool {
 	}
 	h, absorb := r.hop, r.absorb || r.resend || r.phase == judged
 	t.attempt = r.attempt
+	if r.phase == answered && r.notify && !absorb {
+		s.wheel.set(r, w.at.add(w.retransmitting())) // its answer was lost; there may be more of them
+	}
 	w.build = append(w.build[:0], r.answer...)
 	s.mu.Unlock()
 	switch {
