@@ -47,8 +47,9 @@ func runServer(ctx context.Context, cfg Config, out io.Writer) error {
 }
 
 func newLogger(cfg ProcessConfig, out io.Writer) zerolog.Logger {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	if cfg.LogFormat == LogConsole {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli}
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli, NoColor: !colourful(out, demoOptions{})}
 	}
 	return zerolog.New(out).Level(cfg.LogLevel).With().Timestamp().Logger()
 }
@@ -228,7 +229,7 @@ func (p *sidecarProcess) announce() {
 
 func (p *sidecarProcess) stop(ctx context.Context) {
 	p.draining.Store(true)
-	p.log.Info().Dur("at_most", p.cfg.Process.Drain).Msg("draining")
+	p.log.Info().Stringer("at_most", p.cfg.Process.Drain).Msg("draining")
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Process.Drain)
 	defer cancel()
 	pause(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
