@@ -10,7 +10,8 @@ docker/lab/lab.sh up                   start core, presence server, rewatch, Ale
                   down                 stop all of it
                   status               what runs, who is registered, who is subscribed, what is broken
                   break [WHAT] [USER]  break the NOTIFYs to USER (default: alice; "all": everybody)
-                                       WHAT: lose-response (default), silent, 480, "503;2" (Retry-After), ...
+                                       WHAT: responses (the default: they are lost), silent (so are the NOTIFYs),
+                                       480, "503;2" (Retry-After), any other code
                   heal [USER]          mend what is broken (default: everything)
                   publish [WORDS]      bob's presence changes, so every watcher gets a NOTIFY
                   phones               start the phones anew: they register and subscribe again
@@ -270,11 +271,22 @@ break_it() {
 	what=${1:-lose-response}
 	user=${2:-alice}
 	case $what in
+	# A user alone: "break carol".
+	alice | carol | dave | all)
+		user=$what
+		what=lose-response
+		;;
+	esac
+	case $what in
 	# kamcmd would make a number of it otherwise.
 	[3-6][0-9][0-9]) value=s:$what ;;
-	lose-response | silent | [3-6][0-9][0-9]\;*) value=$what ;;
+	responses | lose-response)
+		what=lose-response
+		value=$what
+		;;
+	silent | [3-6][0-9][0-9]\;*) value=$what ;;
 	*)
-		echo "lab: break $what? lose-response, silent, a code 300-699, or \"503;2\"" >&2
+		echo "lab: break $what? responses, silent, a code 300-699, or \"503;2\"" >&2
 		exit 2
 		;;
 	esac
