@@ -22,6 +22,7 @@ import (
 	"syscall"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/rs/zerolog"
 )
 
 // The exit statuses: a start that was wrong in its words (usage) is told apart
@@ -33,6 +34,7 @@ const (
 )
 
 func main() {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00" // SIP needs better than seconds
 	os.Exit(run(os.Args[1:], env.ToMap(os.Environ()), os.Stdout, os.Stderr))
 }
 

@@ -47,7 +47,6 @@ func runServer(ctx context.Context, cfg Config, out io.Writer) error {
 }
 
 func newLogger(cfg ProcessConfig, out io.Writer) zerolog.Logger {
-	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	if cfg.LogFormat == LogConsole {
 		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli, NoColor: !colourful(out, demoOptions{})}
 	}
