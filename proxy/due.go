@@ -51,7 +51,7 @@ func (w *worker) due(s *shard, d *dues) {
 // answerAgain retransmits the final response to an INVITE until its ACK (Timer G).
 func (w *worker) answerAgain(s *shard, r *record, d *dues) {
 	r.interval = min(2*r.interval, w.s.cfg.T2)
-	r.resendAt = w.at.add(r.interval)
+	r.resendAt = max(r.resendAt.add(r.interval), w.at)
 	d.again = append(d.again, resending{raw: slices.Clone(r.answer), from: r.from, what: sendAnswer})
 	s.wheel.set(r, sooner(r.resendAt, r.giveUp))
 }
@@ -91,6 +91,6 @@ func (w *worker) retransmission(r *record) bool {
 			r.interval = w.s.cfg.T2
 		}
 	}
-	r.resendAt = w.at.add(r.interval)
+	r.resendAt = max(r.resendAt.add(r.interval), w.at) // a late tick delays no later one
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,6 +206,7 @@ type monitor struct {
 	subscribe, notify, register dialogs.Ruling
 	verdict                     func(dialogs.Outcome) dialogs.Verdict
 
+	mu       sync.Mutex
 	seen     []string
 	outcomes []dialogs.Outcome
 	refs     dialogs.Ref
@@ -213,6 +215,8 @@ type monitor struct {
 
 func (m *monitor) note(format string, args ...any) {
 	if !m.quiet {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.seen = append(m.seen, fmt.Sprintf(format, args...))
 	}
 }
@@ -252,6 +256,8 @@ func (m *monitor) NotifyDone(_ dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
 
 // told gives what the Monitor was told since the last call.
 func (m *monitor) told() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	s := strings.Join(m.seen, "; ")
 	m.seen = nil
 	return s

@@ -192,7 +192,7 @@ func (s *outboxSys) prepare(o *Outbox, base int, six bool) {
 	s.sent = 0
 	for i := range s.n {
 		d := o.datagram(base + i)
-		s.iovs[i].Base = unsafe.SliceData(d)
+		s.iovs[i].Base = unsafe.SliceData(d) //nolint:gosec // sendmmsg(2)
 		s.iovs[i].SetLen(len(d))
 		s.hdrs[i].hdr.Namelen = s.names[i].set(o.to[base+i], six)
 	}

@@ -1,0 +1,229 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// caller and callee speak by UDP or TCP.
+type talker interface {
+	send(msg string)
+	want(start string) string
+	nothing()
+}
+
+type udpTalker struct {
+	*peer
+
+	to string
+}
+
+func (u udpTalker) send(msg string) { u.peer.send(u.to, msg) }
+
+// pair makes a caller at the core and a callee at the server with these transports.
+// The callee's end of a connection is there once something was sent.
+func (r *rig) pair(in, out string) (caller talker, callee func() talker, via string) {
+	caller, via = udpTalker{r.core, coreSide}, "SIP/2.0/UDP "+coreAddr
+	if in == "tcp" {
+		caller, via = r.dial("10.0.0.2", coreSide), "SIP/2.0/TCP "+coreAddr
+	}
+	if out == "udp" {
+		return caller, func() talker { return udpTalker{r.server, serverSide} }, via
+	}
+	accept := r.listen(serverAddr)
+	var x *connection
+	return caller, func() talker {
+		if x == nil {
+			x = accept()
+		}
+		return x
+	}, via
+}
+
+// TestInvite takes calls through, over all pairs of transports.
+func TestInvite(t *testing.T) {
+	for _, c := range [][2]string{{"udp", "udp"}, {"tcp", "udp"}, {"udp", "tcp"}, {"tcp", "tcp"}} {
+		server := func(cfg *Config) { cfg.Server += ";transport=" + c[1] }
+		stateful := c != [2]string{"udp", "udp"}
+		name := c[0] + " to " + c[1]
+		t.Run(name+", answered", func(t *testing.T) {
+			play(t, func(r *rig) {
+				caller, callee, via := r.pair(c[0], c[1])
+				caller.send(request("INVITE", "sip:bob@ims.example", via+";branch=z9hG4bKi1"))
+				if stateful {
+					caller.want("SIP/2.0 100 Trying")
+				}
+				got := callee().want("INVITE")
+				callee().send(reply(got, "100 Trying"))
+				if !stateful {
+					caller.want("SIP/2.0 100")
+				}
+				callee().send(reply(got, "180 Ringing"))
+				caller.want("SIP/2.0 180")
+				for range 3 { // the callee repeats a 2xx until its ACK
+					callee().send(reply(got, "200 OK"))
+					caller.want("SIP/2.0 200")
+				}
+				const dialog = "Route: <sip:" + coreSide + ";lr;rw>, <sip:" + serverSide + ";lr;rw>"
+				target := "sip:bob@" + serverAddr + ";transport=" + c[1]
+				to := "To: <sip:bob@ims.example>;tag=uas"
+				caller.send(request("ACK", target, via+";branch=z9hG4bKi2", dialog, to))
+				ack := callee().want("ACK")
+				if ourBranch.FindString(ack) == ourBranch.FindString(got) {
+					t.Error("the ACK of a 2xx is a transaction of its own")
+				}
+				caller.send(request("INVITE", target, via+";branch=z9hG4bKi3", dialog, to, "CSeq: 2 INVITE"))
+				if stateful {
+					caller.want("SIP/2.0 100 Trying")
+				}
+				again := callee().want("INVITE " + target)
+				if strings.Contains(again, "Record-Route") {
+					t.Error("a re-INVITE needs no Record-Route")
+				}
+				callee().send(reply(again, "200 OK"))
+				caller.want("SIP/2.0 200")
+				caller.send(request("BYE", target, via+";branch=z9hG4bKi4", dialog, to, "CSeq: 3 BYE"))
+				callee().send(reply(callee().want("BYE"), "200 OK"))
+				caller.want("SIP/2.0 200")
+				caller.nothing()
+				callee().nothing()
+				r.pass(5 * time.Minute)
+				if n := r.s.Transactions(); n != 0 {
+					t.Error(n, "records are left")
+				}
+			}, server)
+		})
+		t.Run(name+", cancelled", func(t *testing.T) {
+			play(t, func(r *rig) {
+				caller, callee, via := r.pair(c[0], c[1])
+				via += ";branch=z9hG4bKi1"
+				caller.send(request("INVITE", "sip:bob@ims.example", via))
+				if stateful {
+					caller.want("SIP/2.0 100 Trying")
+				}
+				got := callee().want("INVITE")
+				callee().send(reply(got, "180 Ringing"))
+				caller.want("SIP/2.0 180")
+				caller.send(request("CANCEL", "sip:bob@ims.example", via))
+				cancel := callee().want("CANCEL")
+				if ourBranch.FindString(cancel) != ourBranch.FindString(got) {
+					t.Error("a CANCEL has the branch of its INVITE")
+				}
+				callee().send(reply(cancel, "200 OK"))
+				caller.want("SIP/2.0 200")
+				callee().send(reply(got, "487 Terminated"))
+				caller.want("SIP/2.0 487")
+				caller.send(request("ACK", "sip:bob@ims.example", via, "To: <sip:bob@ims.example>;tag=uas"))
+				ack := callee().want("ACK")
+				if ourBranch.FindString(ack) != ourBranch.FindString(got) {
+					t.Error("the ACK of a failure has the branch of its INVITE")
+				}
+				r.pass(5 * time.Minute)
+				caller.nothing()
+				callee().nothing()
+				if n := r.s.Transactions(); n != 0 {
+					t.Error(n, "records are left")
+				}
+			}, server)
+		})
+	}
+}
+
+// TestInviteRetransmission repeats an INVITE until something is heard (Timer A),
+// without the bound that Timer E has.
+func TestInviteRetransmission(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		start := time.Now()
+		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1")))
+		x.want("SIP/2.0 100")
+		got := r.server.want("INVITE")
+		for _, ms := range []time.Duration{500, 1500, 3500, 7500, 15500} {
+			r.pass(ms*time.Millisecond - time.Since(start) - 1)
+			r.server.nothing()
+			r.pass(2 * tick)
+			r.server.want("INVITE")
+		}
+		r.server.send(serverSide, reply(got, "180 Ringing"))
+		x.want("SIP/2.0 180")
+		r.pass(2 * time.Minute)
+		r.server.nothing()
+		r.server.send(serverSide, reply(got, "486 Busy"))
+		x.want("SIP/2.0 486")
+	})
+}
+
+// TestInviteUnanswered ends with 408 when nobody says anything, and a 2xx that
+// comes all the same goes through.
+func TestInviteUnanswered(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1")))
+		x.want("SIP/2.0 100")
+		got := r.server.want("INVITE")
+		r.pass(33 * time.Second)
+		x.want("SIP/2.0 408")
+		r.server.send(serverSide, reply(got, "486 Busy"))
+		x.nothing()
+		r.server.send(serverSide, reply(got, "200 OK"))
+		x.want("SIP/2.0 200")
+	})
+}
+
+// TestInviteAnswerRepeated repeats the failure of an INVITE toward a client on UDP,
+// which stopped asking at the 100, until its ACK (Timer G).
+func TestInviteAnswerRepeated(t *testing.T) {
+	play(t, func(r *rig) {
+		accept := r.listen(serverAddr)
+		msg := request("INVITE", "sip:bob@ims.example", viaCore)
+		r.core.send(coreSide, msg)
+		r.core.send(coreSide, msg)
+		r.core.want("SIP/2.0 100")
+		x := accept()
+		got := x.want("INVITE")
+		x.nothing()
+		x.send(reply(got, "486 Busy"))
+		first := r.core.want("SIP/2.0 486")
+		start := time.Now()
+		for _, ms := range []time.Duration{500, 1500, 3500} {
+			r.pass(ms*time.Millisecond - time.Since(start) - 1)
+			r.core.nothing()
+			r.pass(2 * tick)
+			if again := r.core.poll(); again != first {
+				t.Fatal(again)
+			}
+		}
+		r.core.send(coreSide, request("ACK", "sip:bob@ims.example", viaCore, "To: <sip:bob@ims.example>;tag=uas"))
+		x.want("ACK")
+		r.pass(time.Minute)
+		r.core.nothing()
+		if n := r.s.Transactions(); n != 0 {
+			t.Error(n, "records are left")
+		}
+	}, func(c *Config) { c.Server += ";transport=tcp" })
+}
+
+// TestCancelFollows goes to where the INVITE went, though that was for its size
+// alone, and though the first hop was dead.
+func TestCancelFollows(t *testing.T) {
+	play(t, func(r *rig) {
+		r.names.set("server.example", "10.1.0.3:5070", serverAddr)
+		accept := r.listen(serverAddr)
+		big := strings.Replace(request("INVITE", "sip:bob@ims.example", viaCore), "Content-Length: 0\n", "Content-Length: 1300\n\n"+strings.Repeat("x", 1300), 1)
+		r.core.send(coreSide, big)
+		r.core.want("SIP/2.0 100")
+		x := accept()
+		got := x.want("INVITE")
+		r.core.send(coreSide, request("CANCEL", "sip:bob@ims.example", viaCore))
+		cancel := x.want("CANCEL")
+		if a, b := branchOf(t, got), branchOf(t, cancel); a.attempt == 0 || a != b {
+			t.Error(a, b)
+		}
+		x.send(reply(got, "487 Terminated"))
+		r.core.want("SIP/2.0 487")
+		r.core.send(coreSide, request("ACK", "sip:bob@ims.example", viaCore, "To: <sip:bob@ims.example>;tag=uas"))
+		x.want("ACK")
+		r.server.nothing()
+	}, func(c *Config) { c.Server = "sip:server.example" })
+}

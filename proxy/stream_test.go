@@ -1,0 +1,315 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// viaTCP is a neighbour's Via over TCP.
+func viaTCP(branch string) string { return "SIP/2.0/TCP 10.0.0.2:5060;branch=z9hG4bK" + branch }
+
+// TestTCPToUDP retransmits in the place of a client that does not (Timer E), and
+// stops at the response.
+func TestTCPToUDP(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		start := time.Now()
+		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1")))
+		got := r.server.want("MESSAGE")
+		at := []time.Duration{500, 1500, 3500, 7500, 11500}
+		for _, ms := range at {
+			r.pass(ms*time.Millisecond - time.Since(start) - 1)
+			r.server.nothing()
+			r.pass(2 * tick)
+			if again := r.server.want("MESSAGE"); again != got {
+				t.Fatal("a retransmission is another message")
+			}
+		}
+		x.want("SIP/2.0 100 Trying")                                    // after 3.5 s
+		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1"))) // it should not, and is absorbed
+		r.server.nothing()
+		r.server.send(serverSide, reply(got, "200 OK"))
+		x.want("SIP/2.0 200 OK\r\nVia: " + viaTCP("m1"))
+		r.pass(time.Minute)
+		r.server.nothing()
+		x.nothing()
+		if n := r.s.Transactions(); n != 0 {
+			t.Error(n, "records are left")
+		}
+	})
+}
+
+// TestTimeoutIsSilent sends no 408 to a non-INVITE (RFC 4320).
+func TestTimeoutIsSilent(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1")))
+		r.pass(2 * time.Minute)
+		x.want("SIP/2.0 100")
+		x.nothing()
+		n := 0
+		for r.server.poll() != "" {
+			n++
+		}
+		if n != 11 { // RFC 3261 17.1.2.2
+			t.Error(n, "datagrams")
+		}
+	})
+}
+
+// TestUDPToTCP absorbs retransmissions, since the stream loses nothing, and repeats
+// the response; both directions get a Content-Length.
+func TestUDPToTCP(t *testing.T) {
+	play(t, func(r *rig) {
+		accept := r.listen(coreAddr)
+		msg := strings.Replace(notify("Route: <sip:"+coreAddr+";transport=tcp;lr>"), "Route: <sip:"+serverSide+";lr;rw>, <sip:"+coreSide+";lr;rw>, <sip:"+coreAddr+";lr>\n", "", 1)
+		msg = strings.Replace(msg, "Content-Length: 0\n", "\nbody", 1)
+		for range 3 {
+			r.server.send(serverSide, msg)
+		}
+		x := accept()
+		got := x.want("NOTIFY")
+		if !strings.HasSuffix(got, "\r\nContent-Length: 4\r\n\r\nbody") {
+			t.Error(got)
+		}
+		if !strings.Contains(got, "Record-Route: <sip:"+coreSide+";transport=tcp;lr;rw>\r\nRecord-Route: <sip:"+serverSide+";lr;rw>\r\n") {
+			t.Error(got)
+		}
+		x.nothing()
+		x.send(reply(got, "200 OK"))
+		first := r.server.want("SIP/2.0 200")
+		for range 3 {
+			r.server.send(serverSide, msg)
+			if again := r.server.poll(); again != first {
+				t.Error(again)
+			}
+		}
+		if s := r.monitor.told(); s != "NOTIFY c1; NOTIFY responded 200 late=false" {
+			t.Error(s)
+		}
+		x.nothing()
+	})
+}
+
+// large is a NOTIFY beyond 1300 bytes once our own fields are in it.
+func large(branch string) string {
+	return strings.Replace(strings.Replace(notify(), "server1", branch, 1), "Content-Length: 0\n", "Content-Length: 950\n\n"+strings.Repeat("x", 950), 1)
+}
+
+// TestLarge leaves by TCP where that is taken, else by UDP, and remembers for a while.
+func TestLarge(t *testing.T) {
+	t.Run("taken", func(t *testing.T) {
+		play(t, func(r *rig) {
+			accept := r.listen(coreAddr)
+			r.server.send(serverSide, large("b1"))
+			x := accept()
+			got := x.want("NOTIFY")
+			if len(got) <= maxUDP || !strings.Contains(got, "Record-Route: <sip:"+coreSide+";lr;rw>") {
+				t.Error(len(got), got)
+			}
+			x.send(reply(got, "200 OK"))
+			r.server.want("SIP/2.0 200")
+			r.core.nothing()
+		})
+	})
+	t.Run("refused", func(t *testing.T) {
+		play(t, func(r *rig) {
+			r.server.send(serverSide, large("b1"))
+			got := r.core.want("NOTIFY")
+			if len(got) <= maxUDP {
+				t.Error(len(got))
+			}
+			r.server.send(serverSide, large("b1"))
+			r.core.want("NOTIFY") // now as any other over UDP
+			r.core.send(coreSide, reply(got, "200 OK"))
+			r.server.want("SIP/2.0 200")
+			// TCP is not asked again within 30 s, and is after that.
+			accept := r.listen(coreAddr)
+			r.server.send(serverSide, large("b2"))
+			r.core.want("NOTIFY")
+			r.pass(31 * time.Second)
+			r.server.send(serverSide, large("b3"))
+			accept().want("NOTIFY")
+			if s := r.monitor.told(); strings.Contains(s, "unreachable") {
+				t.Error(s)
+			}
+		})
+	})
+	t.Run("swallowed", func(t *testing.T) {
+		play(t, func(r *rig) {
+			r.net.Blackhole(coreAddr)
+			r.server.send(serverSide, large("b1"))
+			r.core.nothing()
+			r.pass(5 * time.Second)
+			r.core.want("NOTIFY")
+		})
+	})
+	t.Run("refused by the server, which is not down for that", func(t *testing.T) {
+		play(t, func(r *rig) {
+			msg := strings.Replace(request("PUBLISH", "sip:bob@ims.example", viaCore), "Content-Length: 0\n", "Content-Length: 1300\n\n"+strings.Repeat("x", 1300), 1)
+			r.core.send(coreSide, msg)
+			r.server.want("PUBLISH")
+			r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", viaCore))
+			r.server.want("SUBSCRIBE")
+		})
+	})
+}
+
+// TestSixtyKilobytes goes by UDP both ways, where nothing else is there.
+func TestSixtyKilobytes(t *testing.T) {
+	play(t, func(r *rig) {
+		body := strings.Repeat("0123456789abcdef", 60000/16)
+		msg := strings.Replace(notify(), "Content-Length: 0\n", "Content-Length: 60000\n\n"+body, 1)
+		r.server.send(serverSide, msg)
+		got := r.core.want("NOTIFY")
+		if !strings.HasSuffix(got, "\r\n\r\n"+body) {
+			t.Error(len(got))
+		}
+		r.core.send(coreSide, strings.Replace(reply(got, "200 OK"), "Content-Length: 0\n", "Content-Length: 60000\n\n"+body, 1))
+		if got := r.server.want("SIP/2.0 200"); !strings.HasSuffix(got, "\r\n\r\n"+body) {
+			t.Error(len(got))
+		}
+	})
+}
+
+// TestReset fails a NOTIFY whose connection ends while it is open: first it is
+// tried once more, in case the connection had only been idle for too long.
+func TestReset(t *testing.T) {
+	play(t, func(r *rig) {
+		r.monitor.verdict = gone
+		accept := r.listen(coreAddr)
+		msg := strings.Replace(notify(), coreAddr+";lr", coreAddr+";transport=tcp;lr", 1)
+		r.server.send(serverSide, msg)
+		x := accept()
+		x.want("NOTIFY")
+		_ = x.conn.Close()
+		y := accept()
+		y.want("NOTIFY")
+		r.server.nothing()
+		_ = y.conn.Close()
+		r.server.want("SIP/2.0 481")
+		if s := r.monitor.told(); s != "NOTIFY c1; NOTIFY unreachable 0 late=false" {
+			t.Error(s)
+		}
+	})
+}
+
+// TestResponseWithoutStream opens a connection to where the Via says, when the one
+// that the request came by is gone (RFC 3261 18.2.2).
+func TestResponseWithoutStream(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1")))
+		got := r.server.want("MESSAGE")
+		_ = x.conn.Close()
+		x.nothing()
+		accept := r.listen(coreAddr)
+		r.server.send(serverSide, reply(got, "200 OK"))
+		accept().want("SIP/2.0 200 OK\r\nVia: " + viaTCP("m1"))
+	})
+}
+
+// TestStreamsMeet takes a request in by TCP and sends it out by TCP.
+func TestStreamsMeet(t *testing.T) {
+	play(t, func(r *rig) {
+		accept := r.listen(serverAddr)
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("PUBLISH", "sip:bob@ims.example", viaTCP("m1")))
+		y := accept()
+		y.send(reply(y.want("PUBLISH"), "200 OK"))
+		x.want("SIP/2.0 200 OK\r\nVia: " + viaTCP("m1"))
+	}, func(c *Config) { c.Server += ";transport=tcp" })
+}
+
+// TestOnlyUDP has no sockets for streams: nothing that a message asks for can make
+// one, nor stumble over its absence.
+func TestOnlyUDP(t *testing.T) {
+	play(t, func(r *rig) {
+		r.server.send(serverSide, strings.Replace(notify(), coreAddr+";lr", coreAddr+";transport=tcp;lr", 1))
+		if s := r.monitor.told(); s != "NOTIFY c1; NOTIFY unreachable 0 late=false" {
+			t.Error(s)
+		}
+		r.core.send(coreSide, request("MESSAGE", "sip:bob@ims.example", viaCore))
+		ok := reply(r.server.want("MESSAGE"), "200 OK")
+		b := ourBranch.FindString(ok)
+		r.server.send(serverSide, strings.Replace(ok, b, b+"-7", 1))
+		r.core.nothing()
+		r.server.send(serverSide, ok)
+		r.core.want("SIP/2.0 200")
+	}, func(c *Config) {
+		var list []Listener
+		for _, l := range c.Listeners {
+			if l.Packet != nil {
+				list = append(list, l)
+			} else {
+				_ = l.Stream.Close()
+			}
+		}
+		c.Listeners = list
+	})
+}
+
+// TestServerTCPDown knows at once that a server by TCP is away.
+func TestServerTCPDown(t *testing.T) {
+	play(t, func(r *rig) {
+		r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", viaCore))
+		r.core.want("SIP/2.0 503")
+		if up, why := r.s.ServerUp(); up || !strings.Contains(why, "refused") {
+			t.Error(up, why)
+		}
+	}, func(c *Config) { c.Server += ";transport=tcp" })
+}
+
+// TestShutdownWithStreams leaves no goroutine behind: synctest would tell.
+func TestShutdownWithStreams(t *testing.T) {
+	play(t, func(r *rig) {
+		r.net.Blackhole(coreAddr)
+		x := r.dial("10.0.0.2", coreSide)
+		x.send("MESSAGE sip:half")
+		r.server.send(serverSide, large("b1")) // a dial under way
+		r.server.nothing()
+	})
+}
+
+// TestSend sends a request of our own by the socket of a side.
+func TestSend(t *testing.T) {
+	var mine []string
+	play(t, func(r *rig) {
+		accept := r.listen(coreAddr)
+		hop, _ := literal([]byte("sip:"+coreAddr), dialogs.Core)
+		for _, transport := range []string{"udp", "tcp"} {
+			sentBy, ok := r.s.SentBy(dialogs.Core, transport)
+			if !ok || sentBy != coreSide {
+				t.Fatal(sentBy)
+			}
+			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + sentBy + ";branch=z9hG4bK-own-1"
+			if err := r.s.Send(dialogs.Core, transport, hop.addr, "", []byte(crlf(request("OPTIONS", "sip:x@y", via)))); err != nil {
+				t.Fatal(err)
+			}
+			if transport == "udp" {
+				r.core.send(coreSide, reply(r.core.want("OPTIONS"), "200 OK"))
+			} else {
+				x := accept()
+				x.send(reply(x.want("OPTIONS"), "404 Not Found"))
+			}
+		}
+		if len(mine) != 2 || !strings.HasPrefix(mine[0], "SIP/2.0 200") || !strings.HasPrefix(mine[1], "SIP/2.0 404") {
+			t.Error(mine)
+		}
+		if _, ok := r.s.SentBy(dialogs.Core, "tls"); ok {
+			t.Error("there is no TLS socket")
+		}
+		if err := r.s.Send(dialogs.Core, "tls", hop.addr, "", nil); err == nil {
+			t.Error("there is no TLS socket")
+		}
+	}, func(c *Config) {
+		c.OwnBranch = "z9hG4bK-own-"
+		c.OwnResponse = func(raw []byte) bool {
+			mine = append(mine, string(raw))
+			return true
+		}
+	})
+}
