@@ -120,7 +120,7 @@ func (s *Server) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) boo
 	if st == nil && l.network.reliable() && to.IsValid() {
 		st = s.streams[l.side].To(to, l.network == tlsnet, "")
 	}
-	return st != nil && st.Write(b) == nil
+	return st != nil && s.write(st, l, b) == nil
 }
 
 // printable makes text from the network fit for a start line: no control

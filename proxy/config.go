@@ -70,6 +70,8 @@ type Config struct {
 	// Probe asks the presence server whether it is there (OPTIONS); it blocks
 	// until it is known. Nil: only traffic tells.
 	Probe func(ctx context.Context) error
+	// Tap, if set, is shown every message as it is on the wire.
+	Tap Tap
 	// ServerChanged is told when the server goes down or comes back. It must not block.
 	ServerChanged func(up bool, detail string)
 	ClientTLS     *tls.Config

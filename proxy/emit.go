@@ -29,7 +29,7 @@ func (w *worker) emit(from flow, t ticket, h hop) error {
 		w.datagram(out, h.addr, w.msg.Raw)
 		return nil
 	}
-	return w.stream(h, t.record)
+	return w.stream(out, h, t.record)
 }
 
 // streamError is a stream that did not take a message.
@@ -43,7 +43,7 @@ func (e *streamError) Unwrap() error { return e.err }
 
 // stream sends the message at hand over the connection to h. The record learns
 // which one before anything is written: if the connection ends, it is told.
-func (w *worker) stream(h hop, record uint64) error {
+func (w *worker) stream(out *local, h hop, record uint64) error {
 	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
 	st := w.s.streams[h.side].To(h.addr, h.network == tlsnet, h.name)
 	if st == nil {
@@ -53,7 +53,7 @@ func (w *worker) stream(h hop, record uint64) error {
 		st.Used.Store(true)
 		w.s.table.setStream(record, st.ID)
 	}
-	if err := st.Write(w.build); err != nil {
+	if err := w.s.write(st, out, w.build); err != nil {
 		return &streamError{st.ID, err}
 	}
 	return nil

@@ -47,6 +47,8 @@ type local struct {
 	packet  *transport.Packet // of udp
 	four    bool              // it speaks IPv4
 	six     bool              // it speaks IPv6
+	// self is the address that a Tap is shown for it.
+	self netip.AddrPort
 	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
 	// the marker "rw" tells our dialogs' routes from a Route that merely names us.
 	sentBy, record string
@@ -118,7 +120,7 @@ func newLocal(index int, l Listener) (*local, names, error) {
 	if port == 0 {
 		port = int(bound.Port())
 	}
-	me := &local{index: index, side: l.Side, network: n, sentBy: hostPort(string(host), port)}
+	me := &local{index: index, side: l.Side, network: n, sentBy: hostPort(string(host), port), self: selfOf(bound, string(host))}
 	me.four, me.six = families(bound.Addr())
 	me.record = "sip:" + me.sentBy + ";lr;rw"
 	if n != udp {

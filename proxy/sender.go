@@ -36,12 +36,13 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 		if st == nil {
 			return errStreams
 		}
-		return st.Write(raw)
+		return s.write(st, l, raw)
 	}
 	w := s.borrow()
 	defer s.giveBack(w)
 	o := w.out[l.index]
 	o.Add(raw, addr)
+	s.tapDatagrams(l, o)
 	_, err = l.packet.Send(o)
 	return err
 }

@@ -67,6 +67,7 @@ func (w *worker) flush() {
 }
 
 func (w *worker) send(i int, o *transport.Outbox) {
+	w.s.tapDatagrams(w.s.locals[i], o)
 	if failed, err := w.s.locals[i].packet.Send(o); failed > 0 {
 		w.s.metrics.dropped(dropSend, failed)
 		w.s.log.Debug().Err(err).Int("datagrams", failed).Msg("the socket did not take datagrams")
@@ -81,6 +82,7 @@ func (w *worker) message(from flow, raw []byte) {
 	if len(raw) == 0 || raw[0] == 0 {
 		return // a keep-alive
 	}
+	w.tapReceived(from, raw)
 	err := wire.Scan(raw, &w.msg)
 	if err == nil {
 		err = w.msg.Check()

@@ -112,6 +112,9 @@ func (o *Outbox) Len() int { return len(o.ends) }
 // Full tells whether it is time to send.
 func (o *Outbox) Full() bool { return len(o.ends) >= BatchSize }
 
+// Datagram gives datagram i and where it goes.
+func (o *Outbox) Datagram(i int) ([]byte, netip.AddrPort) { return o.datagram(i), o.to[i] }
+
 func (o *Outbox) datagram(i int) []byte {
 	from := 0
 	if i > 0 {

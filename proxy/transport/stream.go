@@ -127,6 +127,13 @@ func (s *Stream) attach(conn net.Conn) bool {
 	return true
 }
 
+// Own is Local, for others than the goroutine that owns the stream.
+func (s *Stream) Own() netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Local
+}
+
 // Served is the number of messages that came in.
 func (s *Stream) Served() uint64 { return s.served.Load() }
 
