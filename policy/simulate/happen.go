@@ -1,0 +1,149 @@
+package simulate
+
+import (
+	"time"
+
+	"rewatch/policy"
+)
+
+// happen carries out one event.
+func (w *world) happen(e event) {
+	u := w.crowd.record(e.who)
+	s := w.sidecars[w.crowd.replica(e.who)]
+	now := w.clock.now
+	switch e.kind {
+	case tick:
+		s.tick(u)
+	case unfrozen:
+		s.thaw(u)
+	case notify:
+		w.notify(u, e.sub, e.gen)
+	case passed:
+		w.proven(s, u, e)
+	case expired:
+		w.failed(s, u, e)
+	case refresh:
+		w.refresh(u, e)
+	case subscribe:
+		w.subscribe(s, u)
+	case told:
+		u.messaging = false
+		s.offer(u, policy.Event{Kind: policy.MessageDone, Episode: u.state.Episode, Try: u.state.Tries})
+	case heard:
+		if !u.ignores {
+			w.clock.put(now+w.dice.within(w.cfg.Clients.Resubscribe), event{who: u.id, kind: subscribe})
+		}
+	case signedOut:
+		w.signedOut(s, u)
+	case unanswered:
+		u.signing = false
+		s.offer(u, policy.Event{Kind: policy.DeregisterFailed})
+	case dies:
+		w.die(u)
+	case revives:
+		w.revive(u)
+	case registers:
+		w.register(s, u)
+	}
+}
+
+func (w *world) route(u *user) route {
+	return route{hop: w.crowd.hop(u.id), off: u.off, onset: u.onset}
+}
+
+// notify sends the first NOTIFY of a new subscription, or one to a dead phone.
+func (w *world) notify(u *user, sub, gen uint8) {
+	if u.lost&(1<<sub) != 0 || u.gen[sub] != gen {
+		return
+	}
+	w.res.Notifies++
+	now := w.clock.now
+	e := event{who: u.id, kind: passed, sub: sub, gen: gen, sent: now}
+	at, ok := w.net.delivery(w.dice, w.route(u), now, w.cfg.NotifyTimeout)
+	if !ok {
+		e.kind = expired
+		at = now + steps(w.cfg.NotifyTimeout)
+	}
+	w.clock.put(at, e)
+}
+
+// proven: a NOTIFY of one subscription got through.
+func (w *world) proven(s *sidecar, u *user, e event) {
+	s.gotThrough(w.crowd.hop(u.id), 1)
+	if u.gen[e.sub] != e.gen {
+		return
+	}
+	was := u.broken()
+	u.unproven &^= 1 << e.sub
+	if was && !u.broken() {
+		w.broken--
+		w.res.took = append(w.res.took, w.clock.now-u.since)
+		u.since = 0
+	}
+	s.offer(u, policy.Event{Kind: policy.NotifyOK, Sub: broken(e.sub, e.gen)})
+}
+
+// failed: the deadline of a NOTIFY has passed. The server gets 481 and deletes
+// the subscription; the client, who knows nothing, will refresh it some time.
+func (w *world) failed(s *sidecar, u *user, e event) {
+	w.res.Failed++
+	excused := s.observe(u, e.sent)
+	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone {
+		return
+	}
+	if !u.broken() {
+		w.broken++
+		if w.res.Broken++; u.since == 0 {
+			u.since = max(e.sent, 1)
+		}
+	}
+	u.lost |= 1 << e.sub
+	u.unproven &^= 1 << e.sub
+	e.kind = refresh
+	w.clock.put(w.clock.now+w.dice.within(w.cfg.Clients.Refresh), e)
+	if excused {
+		s.note(u)
+		return
+	}
+	u.excused = false
+	s.recent = append(s.recent, blame{u: u, at: w.clock.now})
+	s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(e.sub, e.gen)})
+}
+
+// signedOut: the core has taken the registration away. A phone that is alive
+// notices when it would have registered again.
+func (w *world) signedOut(s *sidecar, u *user) {
+	u.signing = false
+	s.offer(u, policy.Event{Kind: policy.DeregisterDone})
+	u.gone = true
+	if now := w.clock.now; !u.dead(now) {
+		w.res.Wrong++
+		w.clock.put(now+w.dice.within(w.cfg.Clients.Registration), event{who: u.id, kind: registers})
+	}
+}
+
+// die switches a phone off. From then on each of its subscriptions meets silence
+// at its next NOTIFY.
+func (w *world) die(u *user) {
+	u.off = w.clock.now
+	u.onset = u.off + steps(w.cfg.Trouble.DeadFor)
+	w.clock.put(u.onset, event{who: u.id, kind: revives})
+	for sub := range uint8(w.crowd.subscriptions(u.id)) { //nolint:gosec // most
+		at := u.off + w.dice.exp(w.cfg.Clients.NotifyEvery)
+		if at < u.onset {
+			w.clock.put(at, event{who: u.id, kind: notify, sub: sub, gen: u.gen[sub]})
+		}
+	}
+}
+
+// revive switches it on again. It registers and subscribes anew, as phones do.
+func (w *world) revive(u *user) {
+	if u.broken() {
+		u.since = w.clock.now
+	}
+	kind := subscribe
+	if u.gone {
+		kind = registers
+	}
+	w.clock.put(w.clock.now+w.dice.within(10*time.Second), event{who: u.id, kind: kind})
+}

@@ -1,0 +1,148 @@
+package simulate
+
+import (
+	"strconv"
+
+	"rewatch/policy"
+	"rewatch/policy/outage"
+)
+
+// sidecar is one rewatch process: what its engine does around policy.Decide.
+type sidecar struct {
+	w        *world
+	number   int
+	detector *outage.Detector
+	hops     []string
+
+	messages, signOuts *pace
+	// returning are the watchers that an outage broke and that are worked off now;
+	// noted, for each hop, those that wait for its end.
+	returning *pace
+	noted     [][]*user
+	// frozen, for each hop, are the deadlines and requests kept back by a hold.
+	frozen [][]*user
+	// recent are the failures and the strikes that a hold may still reach back to.
+	recent  []blame
+	probes  []probe
+	held    moment
+	changed bool // a hold ended since the last step
+}
+
+// blame is a failure that was taken for the watcher's own, or a MESSAGE that was
+// counted as his strike.
+type blame struct {
+	u      *user
+	at     moment
+	strike bool
+}
+
+// probe is an OPTIONS that will have its answer at a time.
+type probe struct {
+	scope string
+	at    moment
+}
+
+func newSidecar(w *world, number int) *sidecar {
+	s := &sidecar{
+		w: w, number: number, detector: outage.New(w.cfg.Outage),
+		messages:  newPace(w.cfg.MessageRate, 0),
+		signOuts:  newPace(w.cfg.DeregisterRate, w.cfg.DeregisterCap),
+		returning: newPace(w.cfg.MessageRate, 0),
+		noted:     make([][]*user, w.cfg.Hops),
+		frozen:    make([][]*user, w.cfg.Hops),
+	}
+	for hop := range w.cfg.Hops {
+		s.hops = append(s.hops, "hop-"+strconv.Itoa(hop))
+	}
+	return s
+}
+
+func (s *sidecar) hop(u *user) string { return s.hops[s.w.crowd.hop(u.id)] }
+
+// offer lets the policy decide, and does what it says.
+func (s *sidecar) offer(u *user, e policy.Event) {
+	if e.Kind != policy.NotifyFailed && u.state.Phase == policy.Idle && u.state.Forgettable() {
+		return // of him nothing is known
+	}
+	e.At = s.w.clock.now.time()
+	rules := s.w.cfg.Rules
+	if u.excused {
+		rules.Threshold = unlimited
+	}
+	next, actions := policy.Decide(rules, *u.state, e)
+	u.remember(next)
+	for _, a := range actions {
+		s.act(u, a)
+	}
+	s.arm(u)
+}
+
+func (s *sidecar) act(u *user, a policy.Action) {
+	switch a.Kind {
+	case policy.SendMessage:
+		if u.excused {
+			u.count(u.state.Sent - 1) // no strike
+		} else {
+			s.recent = append(s.recent, blame{u, s.w.clock.now, true})
+		}
+		if !u.messaging {
+			u.messaging = true
+			s.messages.push(u)
+		}
+	case policy.DoDeregister:
+		if !u.signing {
+			u.signing = true
+			s.signOuts.push(u)
+		}
+	case policy.Recovered, policy.GaveUp, policy.Abandoned:
+		u.excused = false
+	case policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm:
+	}
+}
+
+// arm schedules the Tick of a watcher, unless one is scheduled that comes before
+// it and will arm again.
+func (s *sidecar) arm(u *user) {
+	if u.state.Deadline.IsZero() {
+		return
+	}
+	now := s.w.clock.now
+	due := max(at(u.state.Deadline), now+1)
+	if u.ticks > now && u.ticks <= due {
+		return
+	}
+	u.ticks = due
+	s.w.clock.put(due, event{who: u.id, kind: tick})
+}
+
+// tick delivers a deadline, or keeps it back while the hop is held.
+func (s *sidecar) tick(u *user) {
+	now := s.w.clock.now
+	if u.ticks != now {
+		return // overtaken
+	}
+	switch {
+	case u.state.Deadline.IsZero():
+	case u.state.Deadline.After(now.time()):
+		s.arm(u)
+	case u.messaging && u.state.Phase == policy.Notifying, u.signing:
+		// Its outcome is awaited, however long it is queued.
+	case s.detector.Held(s.hop(u)) && u.state.Phase != policy.Idle:
+		s.freeze(u)
+	case u.excused && u.state.Phase == policy.Waiting && u.state.Tries >= s.w.cfg.Rules.Threshold:
+		s.leave(u)
+	default:
+		s.offer(u, policy.Event{Kind: policy.Tick})
+	}
+}
+
+// leave ends an episode that an outage caused and that no MESSAGE could end. The
+// client will be back when it refreshes, and nobody is blamed.
+func (s *sidecar) leave(u *user) {
+	sent := u.state.Sent
+	s.offer(u, policy.Event{Kind: policy.Deregistered})
+	u.count(sent)
+}
+
+// unlimited is a threshold that an excused episode does not reach.
+const unlimited = 1 << 30

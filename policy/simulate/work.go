@@ -1,0 +1,114 @@
+package simulate
+
+import (
+	"math/bits"
+
+	"rewatch/policy"
+)
+
+// work gives the queues their turns of one step.
+func (s *sidecar) work() {
+	now := s.w.clock.now
+	if s.changed {
+		s.release()
+	}
+	s.trim()
+	for _, p := range []*pace{s.returning, s.messages, s.signOuts} {
+		p.begin(now)
+	}
+	for u := s.returning.next(); u != nil; u = s.returning.next() {
+		s.workOff(u)
+	}
+	for u := s.messages.next(); u != nil; u = s.messages.next() {
+		s.tell(u)
+	}
+	for u := s.signOuts.next(); u != nil; u = s.signOuts.next() {
+		s.signOut(u)
+	}
+}
+
+// trim forgets what no hold reaches back to.
+func (s *sidecar) trim() {
+	rules := s.detector.Rules()
+	old := s.w.clock.now - steps(rules.Window+rules.Relapse)
+	n := 0
+	for n < len(s.recent) && s.recent[n].at < old {
+		n++
+	}
+	s.recent = s.recent[n:]
+}
+
+// workOff begins the recovery of one whom an outage broke. Who came back by
+// himself meanwhile is left alone.
+func (s *sidecar) workOff(u *user) {
+	u.noted = false
+	switch {
+	case u.lost == 0 || u.gone:
+		return
+	case s.detector.Held(s.hop(u)):
+		s.note(u)
+		return
+	}
+	s.returning.spend()
+	u.excused = u.state.Phase != policy.Exhausted
+	for lost := u.lost; lost != 0; lost &= lost - 1 {
+		sub := uint8(bits.TrailingZeros16(lost)) //nolint:gosec // at most 15
+		s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(sub, u.gen[sub])})
+	}
+}
+
+// tell sends a MESSAGE that has its turn, if it is needed still.
+func (s *sidecar) tell(u *user) {
+	now := s.w.clock.now
+	switch {
+	case u.state.Phase != policy.Notifying || u.lost == 0:
+		s.w.clock.put(now+1, event{who: u.id, kind: told})
+		return
+	case s.detector.Held(s.hop(u)):
+		u.messaging = false
+		s.freeze(u)
+		return
+	}
+	s.messages.spend()
+	s.w.res.Messages++
+	s.w.res.second(now).Messages++
+	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, timerF)
+	if !ok {
+		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: told})
+		return
+	}
+	s.w.clock.put(when+1, event{who: u.id, kind: told})
+	s.w.clock.put(when, event{who: u.id, kind: heard})
+}
+
+// signOut sends a de-REGISTER that has its turn, if it is wanted still.
+func (s *sidecar) signOut(u *user) {
+	now := s.w.clock.now
+	if u.state.Phase != policy.Exhausted || u.state.SignedOut || u.state.Kept {
+		u.signing = false
+		s.arm(u)
+		return
+	}
+	if s.detector.Held(s.hop(u)) {
+		u.signing = false
+		s.freeze(u)
+		return
+	}
+	if !u.broken() {
+		// He came back while it was queued, and what got through speaks for him.
+		u.signing = false
+		s.offer(u, policy.Event{Kind: policy.DeregisterSkipped})
+		s.offer(u, policy.Event{Kind: policy.NotifyOK})
+		return
+	}
+	s.signOuts.spend()
+	s.w.res.Deregisters++
+	s.w.res.second(now).Deregisters++
+	// The binding is the core's, whether the phone is alive or not.
+	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.crowd.hop(u.id)}, now, timerF)
+	if !ok {
+		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: unanswered})
+		return
+	}
+	s.w.clock.put(when+1, event{who: u.id, kind: signedOut})
+}
