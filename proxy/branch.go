@@ -17,6 +17,8 @@ import (
 // its way without a table.
 const branchPrefix = "z9hG4bKrw"
 
+var branchStart = []byte(branchPrefix)
+
 // branch is one of ours, read back.
 type branch struct {
 	local   int

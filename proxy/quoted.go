@@ -5,7 +5,7 @@ import "bytes"
 // quoted finds our branch in the beginning of a datagram that came back.
 func quoted(payload []byte) (b branch, method []byte, ok bool) {
 	sp := bytes.IndexByte(payload, ' ')
-	i := bytes.Index(payload, []byte(branchPrefix))
+	i := bytes.Index(payload, branchStart)
 	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
 		return b, nil, false
 	}

@@ -112,6 +112,10 @@ func (w *worker) looped(loop uint32) bool {
 		if !ok {
 			return false
 		}
+		// Most Vias are somebody else's, and a search costs less than to read one.
+		if !bytes.Contains(value, branchStart) {
+			continue
+		}
 		if b, ok := w.s.ownBranch(value); ok && b.loop == loop {
 			return true
 		}

@@ -236,6 +236,9 @@ func (m *monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 func (m *monitor) RegisterDone(msg *dialogs.Message) { m.note("REGISTER done %d", msg.Status) }
 
 func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
+	if m.quiet {
+		return 1, m.notify
+	}
 	m.note("NOTIFY %s", msg.CallID)
 	m.refs++
 	return m.refs, m.notify

@@ -54,8 +54,8 @@ func (w *wheel) clear(r *record) {
 // off the wheel. After a pause of more than one turn every slot is looked at once.
 func (w *wheel) expired(now moment, due []*record) []*record {
 	to := tickOf(now)
-	if to-w.at >= slots {
-		w.at = to - slots + 1
+	if to-w.at > slots {
+		w.at = to - slots
 	}
 	for ; w.at < to; w.at++ {
 		i := int((w.at + 1) % slots)

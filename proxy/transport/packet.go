@@ -133,19 +133,41 @@ func (o *Outbox) reset() {
 	o.mem, o.ends, o.to = o.mem[:0], o.ends[:0], o.to[:0]
 }
 
+// quick are the methods of *net.UDPConn that allocate nothing for an address.
+type quick interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+}
+
 // receiveOne and sendEach are the portable way, one datagram a call.
 func receiveOne(conn net.PacketConn, in *Inbox) error {
-	n, from, err := conn.ReadFrom(in.bufs[0])
+	var n int
+	var from netip.AddrPort
+	var err error
+	if q, ok := conn.(quick); ok {
+		n, from, err = q.ReadFromUDPAddrPort(in.bufs[0])
+	} else {
+		var a net.Addr
+		n, a, err = conn.ReadFrom(in.bufs[0])
+		from = addrPort(a)
+	}
 	if err != nil {
 		return err
 	}
-	in.n, in.lens[0], in.from[0] = 1, n, addrPort(from)
+	in.n, in.lens[0], in.from[0] = 1, n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	return nil
 }
 
 func sendEach(conn net.PacketConn, o *Outbox) (failed int, err error) {
+	q, _ := conn.(quick)
 	for i := range o.ends {
-		if _, e := conn.WriteTo(o.datagram(i), net.UDPAddrFromAddrPort(o.to[i])); e != nil {
+		var e error
+		if q != nil {
+			_, e = q.WriteToUDPAddrPort(o.datagram(i), o.to[i])
+		} else {
+			_, e = conn.WriteTo(o.datagram(i), net.UDPAddrFromAddrPort(o.to[i]))
+		}
+		if e != nil {
 			failed++
 			err = e
 		}
