@@ -89,14 +89,15 @@ func (e *Engine) contactOf(u User) string {
 }
 
 // tellServer ends the third-party registration at the server. The binding there
-// is the S-CSCF's contact, not the user's.
+// is the S-CSCF's contact, not the user's. A user who has registered again while
+// it is being tried is left alone: by now it would end his new registration.
 func (e *Engine) tellServer(ctx context.Context, a policy.Action, u User) {
 	pause := e.cfg.Rules.DeregisterRetry
 	for try := 1; ; try++ {
 		if e.deregister(ctx, a, DeregisterJob{AOR: u.AOR, Target: AtServer, Contact: u.SCSCF}) {
 			return
 		}
-		if try == serverTries || !sleep(ctx, pause) {
+		if try == serverTries || !sleep(ctx, pause) || e.dir.User(u.AOR).Registered {
 			return
 		}
 		pause *= 2

@@ -3,6 +3,7 @@ package uac
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -61,11 +62,20 @@ func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []
 	if err != nil || !res.IsSuccess() {
 		return result(res, err), ""
 	}
+	if j.Target == dialogs.AtServer && gone(res) {
+		return result(res, nil), "" // some servers echo the Contact of a third-party REGISTER
+	}
 	if contact != everything {
 		// A bare URI keeps its parameters to itself only between brackets.
 		contact = "<" + bareURI(contact) + ">"
 	}
 	return result(res, nil), remaining(contacts(res), contact)
+}
+
+// gone says whether a response grants no time at all.
+func gone(res *sip.Response) bool {
+	h := res.GetHeader("Expires")
+	return h != nil && strings.TrimSpace(h.Value()) == "0"
 }
 
 func (c *Client) register(j dialogs.DeregisterJob, contact string) (*draft, error) {
