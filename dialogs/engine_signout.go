@@ -97,11 +97,17 @@ func (e *Engine) tellServer(ctx context.Context, a policy.Action, u User) {
 		if e.deregister(ctx, a, DeregisterJob{AOR: u.AOR, Target: AtServer, Contact: u.SCSCF}) {
 			return
 		}
-		if try == serverTries || !sleep(ctx, pause) || e.dir.User(u.AOR).Registered {
+		if try == serverTries || !sleep(ctx, pause) || e.returned(u.AOR) {
 			return
 		}
 		pause *= 2
 	}
+}
+
+// returned says whether a user is given up no more.
+func (e *Engine) returned(aor string) bool {
+	s, ok := e.look(aor)
+	return !ok || s.Phase != policy.Exhausted
 }
 
 // deregister sends one de-REGISTER and says whether it did what it was sent for.
