@@ -131,6 +131,9 @@ func inspect(ctx context.Context, cfg Config, names resolver) []finding {
 		name, _, _ := splitHostPort(cfg.Admin.Listen)
 		all = append(all, local(ctx, "REWATCH_ADMIN_LISTEN", cfg.Admin.Listen, name, names))
 	}
+	if cfg.HEP.Collector.Host != "" {
+		all = append(all, host(ctx, "REWATCH_HEP", cfg.HEP.Collector.String(), cfg.HEP.Collector.Host, names))
+	}
 	return all
 }
 

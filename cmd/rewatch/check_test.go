@@ -31,6 +31,7 @@ func TestInspect(t *testing.T) {
 		"REWATCH_LISTEN", "udp://192.0.2.77:5060",
 		"REWATCH_ADVERTISE", "rewatch.example",
 		"REWATCH_ALARM_WEBHOOK", "http://hook.example/x",
+		"REWATCH_HEP", "homer.example:9060",
 		"REWATCH_ALARM_SNMP", "rewatch.example:162,nms.example:162",
 	))
 	var out strings.Builder
@@ -51,7 +52,8 @@ func TestInspect(t *testing.T) {
 		"WRONG  REWATCH_ALARM_WEBHOOK  http://hook.example/x: the name hook.example does not exist\n",
 		"ok     REWATCH_ALARM_SNMP     rewatch.example:162 is 10.0.0.1\n",
 		"WRONG  REWATCH_ALARM_SNMP     nms.example:162: the name nms.example does not exist\n",
-		"4 things are wrong.\n",
+		"WRONG  REWATCH_HEP            homer.example:9060: the name homer.example does not exist\n",
+		"5 things are wrong.\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())

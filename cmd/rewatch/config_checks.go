@@ -29,6 +29,7 @@ var checks = []func(*inspection, *Config){
 	checkAlarm,
 	checkSNMP,
 	checkAdmin,
+	checkHEP,
 	checkProcess,
 }
 

@@ -210,7 +210,7 @@ func parseHostPort(s string) (HostPort, error) {
 	return usable(HostPort{Host: host, Port: port}, accepted)
 }
 
-const wantReceiver = "host:port such as nms.example:162 or [fd00::7]:162"
+const wantReceiver = "host:port such as host.example:162 or [fd00::7]:162"
 
 func parseReceiver(s string) (Receiver, error) {
 	host, port, err := splitHostPort(s)

@@ -17,6 +17,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
+	"rewatch/proxy/hep"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
 )
@@ -33,6 +34,7 @@ type sidecarProcess struct {
 	client   *uac.Client
 	proxy    *proxy.Server
 	admin    *Admin
+	mirror   *hep.Sender // nil without a collector
 	draining atomic.Bool
 }
 
@@ -75,6 +77,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 			return err
 		}
 	}
+	p.mirror = p.cfg.HEP.Sender(dropped, p.log)
 	listeners, err := openListeners(ctx, p.cfg, p.log)
 	if err != nil {
 		return errors.Join(err, p.closeAdmin())
@@ -153,13 +156,17 @@ func (p *sidecarProcess) proxyConfig(ls []proxy.Listener, reg prometheus.Registe
 	if p.cfg.Policy.DryRun {
 		maxExpires = 0 // observe only: no message is changed
 	}
-	return proxy.Config{
+	cfg := proxy.Config{
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		Monitor: p.monitor, Resolver: p.resolver, OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive,
 		Probe: p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
 		Log: p.log, Reg: reg, Dropped: dropped,
 	}
+	if p.mirror != nil { // an interface that holds a nil pointer is not nil
+		cfg.Tap = p.mirror
+	}
+	return cfg
 }
 
 // probe asks the presence server whether it is there.
@@ -202,6 +209,9 @@ func (p *sidecarProcess) run(ctx context.Context) error {
 		return fmt.Errorf("state store: %w", err)
 	}
 	p.monitor.Start(life)
+	if p.mirror != nil {
+		p.mirror.Start(life)
+	}
 	p.proxy.Start()
 	served := make(chan error, 1)
 	if p.admin != nil {
@@ -239,6 +249,9 @@ func (p *sidecarProcess) stop(ctx context.Context) {
 	defer done()
 	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
 	p.proxy.Shutdown()
+	if p.mirror != nil {
+		errs = errors.Join(errs, p.mirror.Shutdown(last))
+	}
 	errs = errors.Join(errs, p.resolver.Shutdown(last), p.alarms.Shutdown(last))
 	p.faults.stop()
 	if p.admin != nil {
