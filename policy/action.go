@@ -39,6 +39,8 @@ type Action struct {
 	// Attempt and Of are the count of this MESSAGE and the threshold; Try is
 	// the number of the MESSAGE in its episode.
 	Attempt, Of, Try int
+	// Excused: this MESSAGE is no strike.
+	Excused bool
 	// Broken are the subscriptions to name, More how many beyond them.
 	Broken []Broken
 	More   int

@@ -48,12 +48,25 @@ func (m *machine) remove() {
 	m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
 }
 
-// join takes a failure into the running episode.
+// join takes a failure into the running episode. One of the watcher's own ends the
+// excuse of an outage; one that an outage caused gives it to him who was back.
 func (m *machine) join() joined {
 	if m.e.Pointless {
 		m.giveOver()
 		return nothingNew
 	}
+	j := m.enlist()
+	switch {
+	case j == nothingNew:
+	case !m.e.Excused:
+		m.s.Excused = false
+	case j == failedAgain && !m.s.Excused:
+		m.s.Excused, m.s.Free = true, 0
+	}
+	return j
+}
+
+func (m *machine) enlist() joined {
 	b := m.find()
 	switch {
 	case b == nil:

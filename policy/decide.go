@@ -28,12 +28,15 @@ import "slices"
 //	Proving    NotifyFailed                                  Gathering   or, if N reached, give up
 //	           NotifyOK           all are proven             Idle        Recovered, clear the alarm
 //	           Tick                                          Idle        Abandoned
+//	Waiting    Excuse             the episode is excused     Gathering   the MESSAGE went into the outage
 //	Exhausted  DeregisterDone, Deregistered                  Exhausted   signed out
 //	           DeregisterFailed   tries are left             Exhausted   alarm; again at the Tick
 //	           DeregisterFailed   none is left               Exhausted   alarm; kept
 //	           DeregisterSkipped                             Exhausted   kept
 //	           NotifyOK           kept, not banned           Idle        clear the alarm
+//	           NotifyOK           all proven, not signed out Idle        clear the alarm
 //	           Registered         not banned                 Idle        count from 0, alarm stays
+//	           Excuse             not signed out yet, excused Gathering  clear the alarms, lift the ban
 //	           Tick               ban is over                Idle        end the ban, count from 0
 //	           Tick               Forget is over             Idle        everything forgotten
 //
@@ -42,6 +45,11 @@ import "slices"
 // the episode is Proving, when all are proven it is Recovered, and when none is
 // left at all it is Abandoned. Notifying takes note of them and draws the
 // conclusion when its MESSAGE is done.
+//
+// An excused episode, which an outage caused, sends up to Threshold MESSAGEs that
+// do not count, and where another gives up it is Abandoned. A failure of the
+// watcher's own that joins it makes it one like any other. Excuse, in every
+// phase, gives back the strikes since Event.Since.
 //
 // In every phase Registered sets the count to 0, Deregistered abandons the
 // episode, and Reset forgives everything.
@@ -84,12 +92,16 @@ func (m *machine) idle() {
 		m.s.InFlight = false
 		m.rest()
 	case Registered, Deregistered:
-		m.s.Sent = 0
+		m.countAnew()
 		m.rest()
 	case Tick:
 		m.forget()
 	case Reset:
 		m.forgive()
+	case Excuse:
+		if m.giveBack() {
+			m.rest()
+		}
 	case LateOK, Subscribed, Ended, DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
 	}
 }
@@ -103,14 +115,16 @@ func (m *machine) gathering() {
 	case MessageDone:
 		m.release()
 	case Registered:
-		m.s.Sent = 0
+		m.countAnew()
 	case Deregistered:
-		m.s.Sent = 0
+		m.countAnew()
 		m.abandon()
 	case Tick:
 		m.fire()
 	case Reset:
 		m.forgive()
+	case Excuse:
+		m.excuse()
 	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
 	}
 }
@@ -127,14 +141,16 @@ func (m *machine) notifying() {
 			m.wait()
 		}
 	case Registered:
-		m.s.Sent = 0
+		m.countAnew()
 	case Deregistered:
-		m.s.Sent = 0
+		m.countAnew()
 		m.abandon()
 	case Tick:
 		m.wait()
 	case Reset:
 		m.forgive()
+	case Excuse:
+		m.excuse()
 	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
 	}
 }
@@ -150,14 +166,16 @@ func (m *machine) waiting() {
 	case MessageDone:
 		m.s.InFlight = false
 	case Registered:
-		m.s.Sent = 0
+		m.countAnew()
 	case Deregistered:
-		m.s.Sent = 0
+		m.countAnew()
 		m.abandon()
 	case Tick:
 		m.fire()
 	case Reset:
 		m.forgive()
+	case Excuse:
+		m.excuse()
 	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
 	}
 }
@@ -174,14 +192,16 @@ func (m *machine) proving() {
 	case MessageDone:
 		m.s.InFlight = false
 	case Registered:
-		m.s.Sent = 0
+		m.countAnew()
 	case Deregistered:
-		m.s.Sent = 0
+		m.countAnew()
 		m.abandon()
 	case Tick:
 		m.abandon()
 	case Reset:
 		m.forgive()
+	case Excuse:
+		m.excuse()
 	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
 	}
 }
@@ -191,10 +211,12 @@ func (m *machine) exhausted() {
 	case NotifyOK:
 		if m.s.Kept && !m.banned() {
 			m.comeBack()
+		} else {
+			m.returning()
 		}
 	case Registered:
 		if !m.banned() {
-			m.s.Sent = 0
+			m.countAnew()
 			m.reinstate()
 		}
 	case Deregistered, DeregisterDone:
@@ -211,9 +233,13 @@ func (m *machine) exhausted() {
 		m.forgive()
 	case Unban:
 		if !m.s.BannedUntil.IsZero() {
-			m.s.Sent = 0
+			m.countAnew()
 			m.reinstate()
 		}
-	case NotifyFailed, LateOK, Subscribed, Ended:
+	case Excuse:
+		m.takeBack()
+	case Subscribed:
+		m.returning()
+	case NotifyFailed, LateOK, Ended:
 	}
 }

@@ -9,6 +9,7 @@ import "time"
 func (m *machine) open() {
 	m.s.Episode++
 	m.s.Tries, m.s.More = 0, 0
+	m.s.Excused, m.s.Free = m.e.Excused, 0
 	m.s.Started, m.s.ForgetAt = m.e.At, time.Time{}
 	if m.e.Pointless {
 		m.abandon()
@@ -21,8 +22,8 @@ func (m *machine) open() {
 // further is a failure that asks for one MESSAGE more than were sent: give up if
 // that is one too many, else gather what fails together with it.
 func (m *machine) further() {
-	if m.s.Sent >= m.r.Threshold {
-		m.giveUp()
+	if m.spent() {
+		m.inVain()
 		return
 	}
 	m.gather()
@@ -48,8 +49,8 @@ func (m *machine) fire() {
 		return
 	}
 	m.s.InFlight = false
-	if m.s.Sent >= m.r.Threshold {
-		m.giveUp()
+	if m.spent() {
+		m.inVain()
 		return
 	}
 	m.send()
@@ -59,7 +60,7 @@ func (m *machine) fire() {
 // was before, which tells the ones named anew from those that are repeated.
 func (m *machine) send() {
 	m.s.Phase = Notifying
-	m.s.Sent++
+	m.charge()
 	m.s.Tries++
 	m.s.InFlight = true
 	m.s.Deadline = m.in(m.r.MessageTimeout)
@@ -85,6 +86,9 @@ func (m *machine) wait() {
 	m.s.Phase = Waiting
 	m.s.Deadline = m.in(double(m.r.ResubscribeTimeout, m.s.Tries-1))
 	m.settle()
+	if m.s.Phase == Waiting && m.s.Excused && m.s.Free == 0 {
+		m.postpone() // that MESSAGE went into the outage
+	}
 }
 
 // progress notes what the event says of a broken subscription, and settles.
@@ -125,7 +129,7 @@ func (m *machine) recovered() {
 	m.act(Action{Kind: Recovered, Took: m.took()})
 	m.clear(AlarmExhausted)
 	if m.r.Count == CountRecovery {
-		m.s.Sent = 0
+		m.countAnew()
 	}
 	m.rest()
 }

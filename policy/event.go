@@ -36,6 +36,10 @@ const (
 	Reset
 	// Unban: an administrator ends the ban.
 	Unban
+	// Excuse: what happened since Event.Since was not the user's doing but an
+	// outage's, as is known only now. The strikes of that time are given back, and
+	// an episode that began in it is excused.
+	Excuse
 )
 
 // Event is one thing that happened to one user.
@@ -47,6 +51,10 @@ type Event struct {
 	// tells an old dialog from a new one, Cause is set for NotifyFailed.
 	Sub       Broken
 	Pointless bool
+	// Excused: an outage caused this NotifyFailed. The episode that it opens is
+	// never held against the user.
+	Excused bool
+	Since   time.Time // of Excuse
 	// Episode and Try name the MESSAGE that MessageDone is the outcome of; an
 	// outcome of an older episode only ends InFlight.
 	Episode uint64

@@ -88,7 +88,7 @@ func (m *machine) linger() {
 func (m *machine) expire() {
 	switch {
 	case m.due(m.s.BannedUntil):
-		m.s.Sent = 0
+		m.countAnew()
 		m.reinstate()
 	case m.due(m.s.ForgetAt):
 		m.forget()
@@ -104,7 +104,7 @@ func (m *machine) expire() {
 func (m *machine) comeBack() {
 	m.clear(AlarmExhausted)
 	if m.r.Count == CountRecovery {
-		m.s.Sent = 0
+		m.countAnew()
 	}
 	m.reinstate()
 }

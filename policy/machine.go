@@ -15,6 +15,9 @@ type machine struct {
 func (m *machine) act(a Action) {
 	a.Episode = m.s.Episode
 	a.Attempt, a.Of = m.s.Sent, m.r.Threshold
+	if m.s.Excused {
+		a.Attempt, a.Excused = m.s.Free, true
+	}
 	if a.Try == 0 {
 		a.Try = m.s.Tries
 	}
@@ -35,7 +38,9 @@ func (m *machine) took() time.Duration { return m.e.At.Sub(m.s.Started) }
 // rest enters Idle. Only what outlives an episode is kept, and it is forgotten
 // after Rules.Forget of quiet, so that no user is remembered for ever.
 func (m *machine) rest() {
-	m.s = State{Sent: m.s.Sent, Episode: m.s.Episode, InFlight: m.s.InFlight, Alarm: m.s.Alarm}
+	m.s = State{
+		Sent: m.s.Sent, Strikes: m.s.Strikes, Episode: m.s.Episode, InFlight: m.s.InFlight, Alarm: m.s.Alarm,
+	}
 	if m.s.Sent > 0 || m.s.InFlight || m.s.Alarm {
 		m.s.ForgetAt = m.in(m.r.Forget)
 		m.s.Deadline = m.s.ForgetAt
@@ -51,9 +56,12 @@ func (m *machine) forgive() {
 	}
 	m.clear(AlarmExhausted)
 	m.lift()
-	m.s.Sent = 0
+	m.countAnew()
 	m.rest()
 }
+
+// countAnew begins a new count of MESSAGEs.
+func (m *machine) countAnew() { m.s.Sent, m.s.Strikes = 0, nil }
 
 // forget is forgive for a user of whom nothing was heard for long; whatever was
 // in flight then has been lost.

@@ -26,7 +26,10 @@ func situations() []situation {
 	back.Told, back.Progress, back.Renewed = true, Resubscribed, renewed.CallID
 	proven.Told, proven.Progress, proven.Renewed = true, Proven, renewed.CallID
 	now := dawn.Add(time.Hour)
-	running := State{Episode: 7, Started: now.Add(-time.Minute), Deadline: now, Sent: 1, Tries: 1, Broken: []Broken{told}}
+	running := State{
+		Episode: 7, Started: now.Add(-time.Minute), Deadline: now, Sent: 1, Tries: 1, Broken: []Broken{told},
+		Strikes: []time.Time{now.Add(-time.Minute)},
+	}
 	with := func(s State, change func(*State)) State {
 		s.Broken = append([]Broken(nil), s.Broken...)
 		change(&s)
@@ -56,9 +59,19 @@ func situations() []situation {
 		})},
 		{"waiting", with(running, func(s *State) { s.Phase = Waiting })},
 		{"waiting, the count is full", with(running, func(s *State) { s.Phase, s.Sent = Waiting, 3 })},
+		{"waiting, excused, free ones are left", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 3, true, 1
+		})},
+		{"waiting, excused, none is left", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 3
+		})},
 		{"proving", with(running, func(s *State) { s.Phase, s.Broken[0] = Proving, back })},
 		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
 		{"exhausted, being signed out", exhausted},
+		{"exhausted, being signed out, strikes of a minute", with(exhausted, func(s *State) {
+			s.Started = now.Add(-time.Hour)
+			s.Strikes = []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute), now.Add(-time.Second)}
+		})},
 		{"exhausted, signed out", with(exhausted, func(s *State) { s.SignedOut = true })},
 		{"exhausted, kept", with(exhausted, func(s *State) { s.Kept = true })},
 		{"exhausted, banned", with(exhausted, func(s *State) {
@@ -80,14 +93,14 @@ func TestMatrix(t *testing.T) {
 	visited := make(map[[2]uint8]bool)
 	for _, in := range situations() {
 		fmt.Fprintf(&out, "%s\n", in.name)
-		for k := NotifyFailed; k <= Unban; k++ {
+		for k := NotifyFailed; k <= Excuse; k++ {
 			visited[[2]uint8{uint8(in.state.Phase), uint8(k)}] = true
 			for _, e := range variants(in.state, k) {
 				fmt.Fprintf(&out, "  %-32s %s\n", e.what, outcome(in.state, e.Event))
 			}
 		}
 	}
-	if want := int(Exhausted+1) * int(Unban+1); len(visited) != want {
+	if want := int(Exhausted+1) * int(Excuse+1); len(visited) != want {
 		t.Errorf("visited %d pairs of phase and event, want %d", len(visited), want)
 	}
 	want, err := os.ReadFile(file)
@@ -118,9 +131,16 @@ func variants(s State, k EventKind) []variant {
 			with(", another one", func(e *Event) { e.Sub = another }),
 		}
 		if k == NotifyFailed {
-			v = append(v, with(", pointless", func(e *Event) { e.Sub, e.Pointless = renewed, true }))
+			v = append(v,
+				with(", pointless", func(e *Event) { e.Sub, e.Pointless = renewed, true }),
+				with(", excused", func(e *Event) { e.Sub, e.Excused = renewed, true }))
 		}
 		return v
+	case Excuse:
+		return []variant{
+			with(", for two minutes", func(e *Event) { e.Since = e.At.Add(-2 * time.Minute) }),
+			with(", for ten seconds", func(e *Event) { e.Since = e.At.Add(-10 * time.Second) }),
+		}
 	case MessageDone:
 		return []variant{
 			with("", func(*Event) {}),

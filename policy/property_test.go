@@ -20,6 +20,7 @@ type witness struct {
 	raised map[string]bool // alarms
 	// inFlight is the MESSAGE without an outcome, as who sent it sees it.
 	inFlight *Action
+	free     *Action // the last MESSAGE that was no strike
 	sentAt   time.Time
 }
 
@@ -49,7 +50,7 @@ func drawRules(t *rapid.T) Rules {
 func (w *witness) draw() Event {
 	kinds := []EventKind{
 		NotifyFailed, NotifyFailed, NotifyOK, LateOK, Subscribed, Subscribed, Ended,
-		Registered, Deregistered, DeregisterDone, DeregisterFailed, DeregisterSkipped, Reset, Unban,
+		Registered, Deregistered, DeregisterDone, DeregisterFailed, DeregisterSkipped, Reset, Unban, Excuse,
 	}
 	held := w.inFlight != nil &&
 		(w.s.Phase == Notifying || w.s.Phase == Gathering || w.s.Deadline.After(w.sentAt.Add(w.r.MessageTimeout)))
@@ -70,6 +71,9 @@ func (w *witness) draw() Event {
 			Cause:    "408 Request Timeout",
 		}
 		e.Pointless = e.Kind == NotifyFailed && rapid.IntRange(0, 9).Draw(w.t, "489") == 0
+		e.Excused = e.Kind == NotifyFailed && rapid.IntRange(0, 3).Draw(w.t, "excused") == 0
+	case Excuse:
+		e.Since = e.At.Add(-time.Duration(rapid.IntRange(0, 60).Draw(w.t, "since")) * time.Second)
 	case MessageDone:
 		e.Episode, e.Try = w.inFlight.Episode, w.inFlight.Try
 		w.inFlight = nil
@@ -93,6 +97,9 @@ func (w *witness) happen(e Event) {
 	}
 	w.s = next
 	w.countAnew(before, e, actions)
+	if e.Kind == Excuse {
+		w.giveBack(before, e)
+	}
 	w.judge(e, actions)
 	if w.s.Phase != Idle && w.s.Deadline.IsZero() {
 		w.t.Fatalf("%s leaves %s without a deadline", e.Kind, w.s.Phase)
@@ -106,6 +113,36 @@ func (w *witness) happen(e Event) {
 	if w.inFlight != nil && !w.s.InFlight {
 		w.t.Fatalf("%s forgot the MESSAGE in flight", e.Kind)
 	}
+}
+
+// excused: it is no strike, and one episode has no more of them than of others.
+func (w *witness) excused(e Event, a Action) {
+	if w.s.Sent != w.sent {
+		w.t.Fatalf("%s: the free MESSAGE %d was counted", e.Kind, a.Attempt)
+	}
+	if w.free == nil || w.free.Episode != a.Episode || a.Attempt == 1 {
+		w.free = &a
+	} else if a.Attempt != w.free.Attempt+1 {
+		w.t.Fatalf("%s: free MESSAGE %d after %d", e.Kind, a.Attempt, w.free.Attempt)
+	}
+	w.free = &a
+	if a.Attempt > w.r.Threshold {
+		w.t.Fatalf("%s: free MESSAGE %d of %d", e.Kind, a.Attempt, w.r.Threshold)
+	}
+}
+
+// giveBack: what was counted before the outage is kept, the rest is not.
+func (w *witness) giveBack(before State, e Event) {
+	n := 0
+	for _, at := range before.Strikes {
+		if !at.Before(e.Since) {
+			n++
+		}
+	}
+	if w.sent = before.Sent - n; w.s.Sent > w.sent {
+		w.t.Fatalf("%d strikes of %d are left, %d are of the outage", w.s.Sent, before.Sent, n)
+	}
+	w.sent = w.s.Sent
 }
 
 // countAnew follows the periods in which MESSAGEs are counted.
@@ -130,7 +167,9 @@ func (w *witness) judge(e Event, actions []Action) {
 	for _, a := range actions {
 		switch a.Kind {
 		case SendMessage:
-			if w.sent++; w.sent > w.r.Threshold {
+			if a.Excused {
+				w.excused(e, a)
+			} else if w.sent++; w.sent > w.r.Threshold {
 				w.t.Fatalf("%s: MESSAGE %d of %d", e.Kind, w.sent, w.r.Threshold)
 			}
 			if w.inFlight != nil {
@@ -151,6 +190,9 @@ func (w *witness) judge(e Event, actions []Action) {
 			}
 			w.raised[a.Alarm] = false
 		case GaveUp:
+			if w.s.Excused {
+				w.t.Fatalf("%s: given up for what an outage did", e.Kind)
+			}
 			gaveUp++
 		case DoDeregister:
 			if a.Try == 1 && w.s.DeregisterTried == 0 && e.Kind != Tick {

@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Forgettable says whether nothing of the state matters any more: no episode, no
 // count, no alarm, no ban, nothing in flight. Such a user need not be remembered.
@@ -18,10 +21,10 @@ func (s State) Active() bool {
 // Equal says whether two states are the same to the last field.
 func (s State) Equal(o State) bool {
 	return s.Phase == o.Phase && s.Sent == o.Sent && s.Tries == o.Tries && s.Episode == o.Episode &&
-		s.More == o.More && s.InFlight == o.InFlight &&
+		s.More == o.More && s.InFlight == o.InFlight && s.Excused == o.Excused && s.Free == o.Free &&
 		s.SignedOut == o.SignedOut && s.Kept == o.Kept && s.DeregisterTried == o.DeregisterTried &&
 		s.Alarm == o.Alarm && s.BanAlarm == o.BanAlarm && s.DeregisterAlarm == o.DeregisterAlarm &&
 		s.Started.Equal(o.Started) && s.Deadline.Equal(o.Deadline) &&
 		s.BannedUntil.Equal(o.BannedUntil) && s.ForgetAt.Equal(o.ForgetAt) &&
-		slices.Equal(s.Broken, o.Broken)
+		slices.EqualFunc(s.Strikes, o.Strikes, time.Time.Equal) && slices.Equal(s.Broken, o.Broken)
 }

@@ -42,7 +42,8 @@ func standard() Rules {
 //	@     tick
 //
 // The first word is the time since the beginning, "@" is the deadline of the
-// state. The words after the event are event package, resource, Call-ID and cause.
+// state. The words after the event are event package, resource, Call-ID and cause,
+// after "excused" where an outage is to blame; for excuse, since when it was.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -154,6 +155,17 @@ func readEvent(t *testing.T, s State, words []string) Event {
 		e.At = dawn.Add(d)
 	}
 	words = words[2:]
+	if e.Kind == Excuse { // since when
+		d, err := time.ParseDuration(words[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Since = dawn.Add(d)
+		return e
+	}
+	if len(words) > 0 && words[0] == "excused" {
+		e.Excused, words = true, words[1:]
+	}
 	if e.Kind == MessageDone && len(words) == 2 { // of an older one: episode, try
 		e.Episode, _ = strconv.ParseUint(words[0], 10, 64)
 		e.Try, _ = strconv.Atoi(words[1])
@@ -186,6 +198,7 @@ func showState(s State) string {
 		{t.all - t.lost - t.proven, "resubscribed"},
 		{t.proven, "proven"},
 		{s.More, "more"},
+		{s.Free, "free"},
 		{s.DeregisterTried, "de-REGISTERs failed"},
 	} {
 		if n.n > 0 {
@@ -197,6 +210,7 @@ func showState(s State) string {
 		what string
 	}{
 		{s.InFlight, "MESSAGE in flight"},
+		{s.Excused, "excused"},
 		{s.SignedOut, "signed out"},
 		{s.Kept, "kept"},
 		{s.Alarm, AlarmExhausted},
@@ -222,6 +236,9 @@ func showAction(a Action) string {
 	switch a.Kind {
 	case SendMessage:
 		fmt.Fprintf(&b, " %d of %d, try %d:", a.Attempt, a.Of, a.Try)
+		if a.Excused {
+			b.WriteString(" excused")
+		}
 	case DoDeregister:
 		fmt.Fprintf(&b, " try %d", a.Try)
 	case StartBan:

@@ -47,6 +47,10 @@ type Broken struct {
 	Told bool `json:"told"`
 }
 
+// maxStrikes bounds State.Strikes. More of them in the window of an outage than
+// this would need a very small REWATCH_RESUBSCRIBE_TIMEOUT.
+const maxStrikes = 16
+
 // MaxBroken bounds State.Broken; more than that are only counted in State.More.
 const MaxBroken = 256
 
@@ -57,6 +61,9 @@ type State struct {
 	Phase Phase `json:"phase"`
 	// Sent is the number of MESSAGEs in the present count.
 	Sent int `json:"sent"`
+	// Strikes are the times of the last of them, so that an outage that is noticed
+	// late can give them back. It is never changed in place.
+	Strikes []time.Time `json:"strikes,omitempty"`
 	// Tries is the number of MESSAGEs in the present episode.
 	Tries int `json:"tries"`
 	// Episode numbers the episodes of this user; with Tries it is the key that
@@ -65,6 +72,10 @@ type State struct {
 	Started time.Time `json:"started"` // first failure of the episode
 	Broken  []Broken  `json:"broken,omitempty"`
 	More    int       `json:"more"`
+	// Excused: an outage is to blame for the episode. Its MESSAGEs are no strikes,
+	// and it ends without giving up on the user. Free counts those sent since.
+	Excused bool `json:"excused,omitempty"`
+	Free    int  `json:"free,omitempty"`
 	// InFlight says that a MESSAGE awaits its final response; there is never a
 	// second one beside it (RFC 3428 section 8).
 	InFlight bool `json:"in_flight"`

@@ -15,7 +15,7 @@ var (
 	eventKinds   = []string{
 		"notify-failed", "notify-ok", "late-ok", "subscribed", "ended", "message-done",
 		"registered", "deregistered", "deregister-done", "deregister-failed", "deregister-skipped",
-		"tick", "reset", "unban",
+		"tick", "reset", "unban", "excuse",
 	}
 	actionKinds = []string{
 		"send-message", "deregister", "start-ban", "end-ban", "raise-alarm", "clear-alarm",

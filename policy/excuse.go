@@ -1,0 +1,105 @@
+package policy
+
+import "time"
+
+// What an outage did, and the user is not to blame for.
+
+// spent says whether the MESSAGEs are used up.
+func (m *machine) spent() bool {
+	if m.s.Excused {
+		return m.s.Free >= m.r.Threshold
+	}
+	return m.s.Sent >= m.r.Threshold
+}
+
+// inVain ends an episode whose MESSAGEs brought nobody back. After an outage that
+// is no reason to sign anybody out: clients that take no notice of a MESSAGE come
+// back with their next refresh.
+func (m *machine) inVain() {
+	if m.s.Excused {
+		m.abandon()
+		return
+	}
+	m.giveUp()
+}
+
+// charge counts one MESSAGE.
+func (m *machine) charge() {
+	if m.s.Excused {
+		m.s.Free++
+		return
+	}
+	m.s.Sent++
+	strikes := append([]time.Time(nil), m.s.Strikes...)
+	if len(strikes) >= maxStrikes {
+		strikes = strikes[len(strikes)-maxStrikes+1:]
+	}
+	m.s.Strikes = append(strikes, m.e.At)
+}
+
+// giveBack takes the strikes since Event.Since off the count, and says whether
+// there were any.
+func (m *machine) giveBack() bool {
+	n := 0
+	for n < len(m.s.Strikes) && !m.s.Strikes[len(m.s.Strikes)-1-n].Before(m.e.Since) {
+		n++
+	}
+	if n == 0 {
+		return false
+	}
+	m.s.Strikes = m.s.Strikes[:len(m.s.Strikes)-n]
+	m.s.Sent = max(0, m.s.Sent-n)
+	return true
+}
+
+// hit says whether the episode began in the outage.
+func (m *machine) hit() bool { return !m.s.Started.Before(m.e.Since) }
+
+// excuse gives back the strikes, and excuses an episode that the outage began. A
+// MESSAGE of it that is done went into the outage, so there has to be another.
+func (m *machine) excuse() {
+	m.giveBack()
+	if !m.hit() || m.s.Excused {
+		return
+	}
+	m.s.Excused, m.s.Free = true, 0
+	if m.s.Phase == Waiting {
+		m.postpone()
+	}
+}
+
+// postpone makes a MESSAGE wait for a Tick in any case, which the engine keeps
+// back while it holds.
+func (m *machine) postpone() {
+	m.s.Phase = Gathering
+	m.s.Deadline = m.in(m.r.Coalesce)
+}
+
+// takeBack undoes that the user was given up, unless he has been signed out.
+func (m *machine) takeBack() {
+	m.giveBack()
+	if m.s.SignedOut || !m.hit() && m.s.Sent >= m.r.Threshold {
+		return
+	}
+	m.clear(AlarmExhausted)
+	if m.tally().lost == 0 {
+		m.reinstate()
+		return
+	}
+	m.lift()
+	m.s.Kept, m.s.DeregisterTried = false, 0
+	m.s.BannedUntil, m.s.ForgetAt = time.Time{}, time.Time{}
+	m.s.Excused, m.s.Free = m.hit(), 0
+	m.postpone()
+}
+
+// returning notes how a user comes back who was given up but is not signed out
+// yet. If all that was lost works again there is no need for it any more.
+func (m *machine) returning() {
+	if !m.signingOut() || m.banned() || !m.note() {
+		return
+	}
+	if t := m.tally(); t.proven == t.all {
+		m.comeBack()
+	}
+}
