@@ -24,9 +24,10 @@ type Config struct {
 	Target  Target
 	// Ring is how many transactions are remembered; 0: 1<<19.
 	Ring int
-	// Patient lets the thread sleep while nothing is due. Without it the thread
-	// polls, which costs a core and makes the times exact.
-	Patient bool
+	// Spin keeps the thread from sleeping while nothing is due. Times are then
+	// exact to the microsecond, but a core is gone, and where there are only two
+	// a target with two threads waits for it.
+	Spin bool
 }
 
 // Generator is both neighbours of a target. It is used from one goroutine.
@@ -95,6 +96,7 @@ func (g *Generator) Run(ctx context.Context, p Phase) (Result, error) {
 	p.defaults()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	sharpen()
 	if err := g.dial(p.Kind); err != nil {
 		return Result{}, err
 	}
@@ -108,6 +110,7 @@ func (g *Generator) Run(ctx context.Context, p Phase) (Result, error) {
 	g.check.sample = ""
 	err := g.send(ctx)
 	g.run.Elapsed = g.now() - g.run.begin
+	g.run.Behind = g.pending.open
 	if err == nil {
 		err = g.drain(ctx)
 	}
@@ -117,24 +120,22 @@ func (g *Generator) Run(ctx context.Context, p Phase) (Result, error) {
 	return g.run.Result, err
 }
 
-// Idle answers what the target asks, until it is told to stop.
-func (g *Generator) Idle(ctx context.Context, until func() bool) error {
+// Idle answers what others ask, until it is told to stop, and tells how many
+// requests that were.
+func (g *Generator) Idle(ctx context.Context, until func() bool) (answered int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g.run = &run{first: g.pending.next}
-	for !until() {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	for !until() && err == nil {
+		if err = ctx.Err(); err != nil {
+			break
 		}
-		busy, err := g.receive()
-		if err != nil {
-			return err
-		}
-		if !busy {
+		var busy bool
+		if busy, err = g.receive(); !busy {
 			g.ends[coreEnd].wait(g.ends[serverEnd], 5*time.Millisecond)
 		}
 	}
-	return nil
+	return g.run.Foreign, err
 }
 
 // maxBacklog: a target that leaves so much unread does not keep up, and to wait
@@ -162,7 +163,7 @@ func (g *Generator) send(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if until := r.until(at, r.Sent); !busy && g.cfg.Patient && until > 0 {
+		if until := r.until(at, r.Sent); !busy && !g.cfg.Spin && until > 0 {
 			from.wait(g.ends[1-sender(r.Kind)], min(until, 5*time.Millisecond))
 		}
 	}
@@ -189,7 +190,7 @@ func (g *Generator) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !busy && g.cfg.Patient {
+		if !busy && !g.cfg.Spin {
 			g.ends[coreEnd].wait(g.ends[serverEnd], time.Millisecond)
 		}
 	}
@@ -236,8 +237,11 @@ func (g *Generator) choose(k Kind) (dialog, round int) {
 		return g.opened - 1, 0
 	}
 	size := g.run.Dialogs
-	return n % size * stride(size) % size, n / size
+	return g.run.First + n%size*stride(size)%size, n / size
 }
+
+// Opened is how many dialogs were begun so far; the next has that number.
+func (g *Generator) Opened() int { return g.opened }
 
 // stride is a step that has no factor in common with n, near its golden section.
 func stride(n int) int {

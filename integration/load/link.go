@@ -6,11 +6,9 @@ import (
 	"time"
 )
 
-// origin is where a message came from, for the answer.
-type origin struct {
-	addr netip.AddrPort
-	conn *conn // nil over UDP
-}
+// origin is where a message came from, for the answer; over UDP there is only
+// one neighbour.
+type origin struct{ conn *conn }
 
 // link is one end of the generator. All of it belongs to one thread and nothing
 // of it blocks.

@@ -20,6 +20,8 @@ type Phase struct {
 	// Dialogs is how many dialogs (or users, for REGISTER) the work is spread
 	// over. A SUBSCRIBE opens a new one each time.
 	Dialogs int
+	// First is the number of the first of them.
+	First int
 	// Mute of every 100 dialogs are not answered.
 	Mute int
 	// Drain is how long to wait for answers at the end.
@@ -56,6 +58,7 @@ type Counts struct {
 	Ended         int // of those, answered by the target itself
 	Stray         int // messages of a phase that had ended
 	Foreign       int // requests of others, such as MESSAGE, answered
+	Behind        int // transactions that were open when the last one was sent
 }
 
 // Clean tells whether all went as it should.

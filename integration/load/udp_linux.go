@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -10,15 +11,15 @@ import (
 
 const datagramRoom = 4096
 
-// udpLink is a datagram socket with batches in both directions.
+// udpLink is a datagram socket with batches in both directions. It is connected:
+// each end of the generator has one neighbour only, and the kernel need not look
+// for the way each time.
 type udpLink struct {
 	fd      int
-	target  netip.AddrPort
 	in, out batch
 	bufs    [batchSize][datagramRoom]byte
 	mem     []byte // messages that wait for flush
 	ends    []int
-	to      []netip.AddrPort
 	err     error
 }
 
@@ -27,7 +28,11 @@ func openUDP(local, target netip.AddrPort) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &udpLink{fd: fd, target: target, mem: make([]byte, 0, 2*batchSize*datagramRoom)}
+	if err := unix.Connect(fd, sockaddr4(target)); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("connect to %s: %w", target, err)
+	}
+	l := &udpLink{fd: fd, mem: make([]byte, 0, 2*batchSize*datagramRoom)}
 	l.in.init()
 	l.out.init()
 	for i := range l.bufs {
@@ -49,21 +54,20 @@ func (l *udpLink) receive(handle func([]byte, origin)) (bool, error) {
 		return false, errno
 	}
 	for i := range n {
-		handle(l.bufs[i][:l.in.hdrs[i].len], origin{addr: l.in.from(i)})
+		handle(l.bufs[i][:l.in.hdrs[i].len], origin{})
 	}
 	return true, nil
 }
 
 func (l *udpLink) begin() []byte { return l.mem }
 
-func (l *udpLink) request(b []byte) { l.queue(b, l.target) }
+func (l *udpLink) request(b []byte) { l.queue(b) }
 
-func (l *udpLink) reply(b []byte, to origin) { l.queue(b, to.addr) }
+func (l *udpLink) reply(b []byte, _ origin) { l.queue(b) }
 
-func (l *udpLink) queue(b []byte, to netip.AddrPort) {
+func (l *udpLink) queue(b []byte) {
 	l.mem = b
 	l.ends = append(l.ends, len(b))
-	l.to = append(l.to, to)
 	if len(l.ends) == batchSize {
 		l.err = l.flush()
 	}
@@ -78,11 +82,10 @@ func (l *udpLink) flush() error {
 	for i, end := range l.ends {
 		l.out.iovs[i].Base = &l.mem[from]
 		l.out.iovs[i].SetLen(end - from)
-		l.out.to(i, l.to[i])
 		from = end
 	}
 	err := l.send(len(l.ends))
-	l.mem, l.ends, l.to = l.mem[:0], l.ends[:0], l.to[:0]
+	l.mem, l.ends = l.mem[:0], l.ends[:0]
 	return err
 }
 
