@@ -36,7 +36,7 @@ func saveUntilKilled(path string) {
 		os.Exit(1)
 	}
 	count := 0
-	for r, _ := range s.All(ctx) {
+	for r := range s.All(ctx) {
 		count = max(count, r.State.Sent)
 	}
 	fmt.Println("opened", count)
@@ -73,7 +73,7 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		highest := 0
-		for r, _ := range s.All(t.Context()) {
+		for r := range s.All(t.Context()) {
 			highest = max(highest, r.State.Sent)
 			if len(r.State.Broken) != r.State.Sent%50 {
 				t.Errorf("%s is torn: %+v", r.AOR, r)

@@ -16,6 +16,7 @@ sqlite3:/usr/bin/sqlite3
 baresip-core:/usr/bin/baresip
 linphone-cli:/usr/bin/linphonec
 prometheus-alertmanager:/usr/bin/prometheus-alertmanager
+redis-server:/usr/bin/redis-server
 snmptrapd:/usr/sbin/snmptrapd
 '
 
@@ -36,7 +37,7 @@ for line in $packages; do
 done
 
 if [ -z "$missing" ]; then
-	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager and snmptrapd are all installed."
+	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis and snmptrapd are all installed."
 	exit 0
 fi
 
