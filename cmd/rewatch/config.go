@@ -93,7 +93,8 @@ type UACConfig struct {
 
 // StateConfig says where counts, bans and registrations are remembered.
 type StateConfig struct {
-	Store string `env:"STATE" envDefault:"memory:" doc:"where counts, bans and registrations are kept: 'memory:'"`
+	Store string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or 'redis://host' and its kin (see State and replicas)"`
+	Sync  time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait before it is kept for good; '0s' has every change wait for its commit"`
 }
 
 // AlarmConfig names the sinks beyond the log, which always gets every alarm.

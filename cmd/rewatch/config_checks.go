@@ -228,12 +228,6 @@ func checkCredentials(in *inspection, c *Config) {
 	}
 }
 
-func checkState(in *inspection, c *Config) {
-	if c.State.Store != "memory:" {
-		in.reject("REWATCH_STATE", "memory: (the only store of this version)")
-	}
-}
-
 func checkAlarm(in *inspection, c *Config) {
 	const accepted = "URLs such as http://alertmanager:9093, comma-separated"
 	if slices.ContainsFunc(c.Alarm.Alertmanager, func(s string) bool { return !validURL(s) }) {

@@ -85,10 +85,10 @@ func (in *inspection) found(v variable) string {
 	}
 }
 
-var userinfo = regexp.MustCompile(`(https?://)[^/@\s,]+@`)
+var userinfo = regexp.MustCompile(`(https?://)[^/@\s,]+@|(rediss?(?:\+[a-z]+)?://)[^/\s]+@`)
 
-// withoutUserinfo masks the credentials that the URL of a sink may carry.
-func withoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1}"+masked+"@") }
+// withoutUserinfo masks the credentials that the URL of a sink or of Redis may carry.
+func withoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1}${2}"+masked+"@") }
 
 // quoted keeps a mistake on one line, whatever the value holds.
 func quoted(s string) string {

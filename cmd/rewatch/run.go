@@ -35,6 +35,7 @@ type sidecarProcess struct {
 	proxy    *proxy.Server
 	admin    *Admin
 	mirror   *hep.Sender // nil without a collector
+	memory   memory
 	draining atomic.Bool
 }
 
@@ -42,10 +43,14 @@ type sidecarProcess struct {
 // Whatever can fail, ports above all, fails before the first message is taken.
 func runServer(ctx context.Context, cfg Config, out io.Writer) error {
 	p := &sidecarProcess{cfg: cfg, log: newLogger(cfg.Process, out)}
-	if err := p.build(ctx); err != nil {
+	var err error
+	if p.memory, err = openMemory(cfg); err != nil {
 		return err
 	}
-	return p.run(ctx)
+	if err = p.build(ctx); err == nil {
+		err = p.run(ctx)
+	}
+	return errors.Join(err, p.memory.close())
 }
 
 func newLogger(cfg ProcessConfig, out io.Writer) zerolog.Logger {
@@ -68,7 +73,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	p.resolver = resolve.New(resolve.Config{})
 	sender := &sender{side: p}
 	p.client = uac.New(p.uacConfig(sender))
-	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, dialogs.NewMemoryStore(), p.log, reg)
+	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
 	p.engine.SetDirectory(p.monitor)
 	if p.cfg.Admin.Listen != "" {

@@ -42,6 +42,15 @@ var (
 	ErrFormat = errors.New("written by another version of rewatch; it was left as it is")
 )
 
+// Check reads the whole of a file that is there, and changes nothing.
+func Check(path string) error {
+	begun, err := inspect(path)
+	if err != nil || !begun {
+		return err
+	}
+	return verify(path, time.Second)
+}
+
 // openFile opens the file and makes sure that it is ours and whole.
 func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
 	begun, err := inspect(path)
