@@ -22,6 +22,7 @@ type options struct {
 	networks         string
 	rounds, procs    int
 	out, readme      string
+	rewatch          string
 }
 
 func (o *options) parse() {
@@ -33,6 +34,7 @@ func (o *options) parse() {
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds (0: three, or one with -quick)")
 	flag.BoolVar(&o.spin, "spin", false, "let the generator poll without ever sleeping")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of rewatch and the relay (0: as they choose)")
+	flag.StringVar(&o.rewatch, "rewatch", "", "binary to measure (empty: build it)")
 	flag.StringVar(&o.out, "out", "bench-results", "directory for the table and the plot")
 	flag.StringVar(&o.readme, "readme", "", "file to put the table into, between <!-- bench:start --> and <!-- bench:end -->")
 	flag.Parse()
@@ -60,7 +62,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
-	l := &lab{dir: dir, procs: o.procs, spin: o.spin}
+	l := &lab{dir: dir, procs: o.procs, spin: o.spin, rewatch: o.rewatch}
 	if o.checkSIPp {
 		return checkSIPp(ctx, l, os.Stdout)
 	}

@@ -73,7 +73,7 @@ func runScenario(ctx context.Context, l *lab, name string, quick bool, out io.Wr
 
 func (s *scenario) run(ctx context.Context, l *lab, net load.Net, out io.Writer) error {
 	b := &block{system: sysRewatch, network: "udp"}
-	r := &rig{block: b, lab: l, system: system{name: sysRewatch, network: "udp", net: net, env: s.env}}
+	r := &rig{block: b, lab: l, system: system{name: sysRewatch, network: "udp", net: net, env: append(s.env, "GODEBUG=gctrace=1")}}
 	defer r.close()
 	if err := r.open(ctx, load.Config{Ring: s.ring}); err != nil {
 		return err
@@ -101,23 +101,22 @@ func (s *scenario) run(ctx context.Context, l *lab, net load.Net, out io.Writer)
 	if err != nil {
 		return err
 	}
-	s.report(out, p, pt, sizes, before, after)
+	s.report(out, p, pt, sizes, before, after, r.said())
 	for _, n := range b.notes {
 		say(out, "  %s\n", n)
 	}
 	return nil
 }
 
-func (s *scenario) report(out io.Writer, p load.Phase, pt point, sizes []int64, before, after metrics) {
+func (s *scenario) report(out io.Writer, p load.Phase, pt point, sizes []int64, before, after metrics, said string) {
 	say(out, "  %s\n", pt.counts)
 	say(out, "  latency p50 %s p99 %s p99.9 %s µs, CPU %s µs for each answered NOTIFY\n",
 		micros(pt.p50), micros(pt.p99), micros(pt.p999), micros(pt.cpu))
 	say(out, "  memory, MB each 5 s: %s\n", series(sizes))
 	rise := func(name string) float64 { return after[name] - before[name] }
-	if n := rise("go_gc_duration_seconds_count"); n > 0 {
-		say(out, "  %.0f collections, pause %.2f ms on average, %.2f ms at most; heap in use %.0f MB\n", n,
-			1e3*rise("go_gc_duration_seconds_sum")/n, 1e3*after[`go_gc_duration_seconds{quantile="1"}`], after["go_memstats_heap_inuse_bytes"]/1e6)
-	}
+	say(out, "  collector: %.0f times meanwhile, %.0f since the start; pause %.2f ms at most; %s; heap in use %.0f MB\n",
+		rise("go_gc_duration_seconds_count"), after["go_gc_duration_seconds_count"],
+		1e3*after[`go_gc_duration_seconds{quantile="1"}`], gcShare(said), after["go_memstats_heap_inuse_bytes"]/1e6)
 	say(out, "  rewatch: %.0f subscriptions, %.0f transactions open, NOTIFYs ok %.0f, failed %.0f, ignored %.0f, MESSAGEs %.0f\n",
 		after["rewatch_subscriptions"], after["rewatch_transactions"], rise(`rewatch_notify_total{event="presence",result="ok"}`),
 		rise(`rewatch_notify_total{event="presence",result="failed"}`), rise(`rewatch_notify_total{event="presence",result="ignored"}`),
@@ -127,6 +126,23 @@ func (s *scenario) report(out io.Writer, p load.Phase, pt point, sizes []int64, 
 			say(out, "  the metrics do not agree: %s\n", d)
 		}
 	}
+}
+
+// gcShare reads from the last line of a GC trace what share of the CPU the
+// collector has taken since the start.
+func gcShare(said string) string {
+	const mark = "\ngc "
+	i := strings.LastIndex(said, mark)
+	if i < 0 {
+		return "no trace"
+	}
+	line, _, _ := strings.Cut(said[i+len(mark):], "\n")
+	if _, rest, ok := strings.Cut(line, "s "); ok {
+		if share, _, ok := strings.Cut(rest, ":"); ok {
+			return share + " of its CPU time since the start"
+		}
+	}
+	return line
 }
 
 func mega(n int64) float64 { return float64(n) / 1e6 }

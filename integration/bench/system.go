@@ -28,15 +28,23 @@ type lab struct {
 	dir   string // of built programs and files
 	procs int    // GOMAXPROCS of the Go programs, 0: their own choice
 	spin  bool   // the generator never sleeps
+	// rewatch is the binary to measure; empty: the one that build makes.
+	rewatch string
 }
 
 // build compiles the programs that are measured.
 func (l *lab) build(ctx context.Context) error {
-	for name, pkg := range map[string]string{"rewatch": "rewatch/cmd/rewatch", "relay": "rewatch/integration/load/relay"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(l.dir, name), pkg) //nolint:gosec // fixed names
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
-		}
+	if err := l.compile(ctx, "relay", "rewatch/integration/load/relay"); err != nil || l.rewatch != "" {
+		return err
+	}
+	l.rewatch = filepath.Join(l.dir, "rewatch")
+	return l.compile(ctx, "rewatch", "rewatch/cmd/rewatch")
+}
+
+func (l *lab) compile(ctx context.Context, name, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(l.dir, name), pkg) //nolint:gosec // fixed names
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
 }
@@ -101,7 +109,7 @@ func (s *system) startRewatch(l *lab) (*process, error) {
 		"REWATCH_ADMIN_LISTEN="+s.admin(),
 		"REWATCH_LOG_LEVEL=warn", "REWATCH_DRAIN=1s",
 	)
-	return startProcess(append(env, s.env...), filepath.Join(l.dir, "rewatch"))
+	return startProcess(append(env, s.env...), l.rewatch)
 }
 
 // kamailioMemory is what Kamailio gets in MiB: a transaction takes 11 KB for the
@@ -129,11 +137,11 @@ func (s *system) used(l *lab, pids []int) int64 {
 	if !strings.HasPrefix(s.name, "kamailio") {
 		return n
 	}
-	out, err := exec.Command("kamcmd", "-s", "unix:"+l.dir+"/kamailio.ctl", "core.shmmem").Output() //nolint:gosec,noctx // quick
+	out, err := exec.Command("kamcmd", "-s", "unix:"+l.dir+"/kamailio.ctl", "core.shmmem", "k").Output() //nolint:gosec,noctx // quick
 	if err != nil {
 		return n
 	}
-	total, used := number(out, "total"), number(out, "max_used")
+	total, used := number(out, "total")<<10, number(out, "max_used")<<10 // in bytes they would not fit its 32 bits
 	if total > 0 && n > total-used {
 		n -= total - used
 	}
