@@ -31,6 +31,7 @@ func commands() []command {
 		{"check", "check the configuration: values, files, names; listens nowhere", checkCommand},
 		{"env", "list the variables with their values; -markdown for the README", envCommand},
 		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", demoCommand},
+		{"simulate", "show what the rules do to millions of watchers in an outage", simulateCommand},
 		{"version", "print the version", versionCommand},
 		{"help", "print this", helpCommand},
 	}

@@ -117,10 +117,16 @@ func (w *world) signedOut(s *sidecar, u *user) {
 	s.offer(u, policy.Event{Kind: policy.DeregisterDone})
 	u.gone = true
 	if now := w.clock.now; !u.dead(now) {
-		w.res.Wrong++
+		if u.off == 0 || now >= u.onset+steps(warmUp) {
+			w.res.Wrong++
+		}
 		w.clock.put(now+w.dice.within(w.cfg.Clients.Registration), event{who: u.id, kind: registers})
 	}
 }
+
+// warmUp is how long a phone takes until it has subscribed after it was switched
+// on. Nobody can know of it before.
+const warmUp = 10 * time.Second
 
 // die switches a phone off. From then on each of its subscriptions meets silence
 // at its next NOTIFY.
@@ -141,9 +147,10 @@ func (w *world) revive(u *user) {
 	if u.broken() {
 		u.since = w.clock.now
 	}
+	u.seen = true
 	kind := subscribe
 	if u.gone {
 		kind = registers
 	}
-	w.clock.put(w.clock.now+w.dice.within(10*time.Second), event{who: u.id, kind: kind})
+	w.clock.put(w.clock.now+w.dice.within(warmUp), event{who: u.id, kind: kind})
 }

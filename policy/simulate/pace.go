@@ -24,7 +24,7 @@ func (p *pace) push(u *user) { p.queue = append(p.queue, u) }
 // begin gives the turns of one step.
 func (p *pace) begin(now moment) {
 	// What was not used is lost, or a quiet time would pay for a burst.
-	p.credit = min(p.credit, 1) + p.perStep
+	p.credit = min(p.credit+p.perStep, max(p.perStep, 1))
 	if hour := int64(now) / int64(steps(time.Hour)); hour != p.hour {
 		p.hour, p.used = hour, 0
 	}

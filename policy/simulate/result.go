@@ -14,7 +14,7 @@ type Result struct {
 	// Recovered those who had all of them back at the end.
 	Broken, Recovered int
 	// Messages and Deregisters were sent. Wrong are the users who were signed out
-	// though their phone was alive.
+	// though their phone was alive, and not just being switched on.
 	Messages, Deregisters, Wrong int
 	// Strikes counts the watchers who have MESSAGEs on their count at the end.
 	Strikes int

@@ -9,7 +9,11 @@ type Scenario struct {
 }
 
 // Apply puts the scenario into a Config.
-func (s Scenario) Apply(c *Config) { s.set(c) }
+func (s Scenario) Apply(c *Config) {
+	if s.set != nil {
+		s.set(c)
+	}
+}
 
 // Scenarios lists the presets, in the order of the table.
 func Scenarios() []Scenario {

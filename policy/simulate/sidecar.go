@@ -95,7 +95,7 @@ func (s *sidecar) act(u *user, a policy.Action) {
 			s.signOuts.push(u)
 		}
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
-		u.excused = false
+		u.excused, u.seen = false, false
 	case policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm:
 	}
 }

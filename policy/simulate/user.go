@@ -32,6 +32,7 @@ type user struct {
 	frozen    bool // a hold keeps back what is to be done
 	messaging bool // a MESSAGE is queued or in flight
 	signing   bool // a de-REGISTER is queued or in flight
+	seen      bool // he has registered since he was given up
 	gone      bool // signed out
 	ignores   bool // takes no notice of the MESSAGE
 }

@@ -94,11 +94,8 @@ func (s *sidecar) signOut(u *user) {
 		s.freeze(u)
 		return
 	}
-	if !u.broken() {
-		// He came back while it was queued, and what got through speaks for him.
-		u.signing = false
-		s.offer(u, policy.Event{Kind: policy.DeregisterSkipped})
-		s.offer(u, policy.Event{Kind: policy.NotifyOK})
+	if u.seen || !u.broken() {
+		s.spare(u)
 		return
 	}
 	s.signOuts.spend()
@@ -111,4 +108,14 @@ func (s *sidecar) signOut(u *user) {
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: signedOut})
+}
+
+// spare leaves one alone who came back while his de-REGISTER was queued: his
+// REGISTER was seen, or a NOTIFY got through.
+func (s *sidecar) spare(u *user) {
+	u.signing = false
+	s.offer(u, policy.Event{Kind: policy.DeregisterSkipped})
+	if !u.broken() {
+		s.offer(u, policy.Event{Kind: policy.NotifyOK})
+	}
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rewatch/policy/simulate"
+)
+
+// simulatedRules are the variables that the simulation obeys, by their names
+// without the prefix. Names, defaults and meanings come from the tags of Config,
+// so that what is simulated is what is delivered.
+var simulatedRules = []string{
+	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
+	"MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
+}
+
+// ruleTexts are their values as they were given.
+type ruleTexts map[string]string
+
+// flags binds a flag to each, such as -message-rate to REWATCH_MESSAGE_RATE.
+func (r *ruleTexts) flags(fs *flag.FlagSet) {
+	*r = make(ruleTexts)
+	for _, v := range ruleVariables() {
+		name := strings.TrimPrefix(v.Name, "REWATCH_")
+		fs.Var(ruleFlag{*r, name, v.Default}, strings.ReplaceAll(strings.ToLower(name), "_", "-"), strings.ReplaceAll(v.Doc, "'", ""))
+	}
+}
+
+func ruleVariables() []variable {
+	var chosen []variable
+	for _, v := range slices.Concat(variables(), heldBack()) {
+		if slices.Contains(simulatedRules, strings.TrimPrefix(v.Name, "REWATCH_")) {
+			chosen = append(chosen, v)
+		}
+	}
+	return chosen
+}
+
+// heldBack are the rules that Config does not have yet.
+func heldBack() []variable {
+	missing := []variable{
+		{Name: "REWATCH_DEREGISTER_CAP", Default: "1000", Doc: "de-REGISTERs per hour at most; 0 is no cap"},
+		{Name: "REWATCH_OUTAGE_RATIO", Default: "0.5", Doc: "hold above this share of failing NOTIFYs"},
+		{Name: "REWATCH_OUTAGE_WINDOW", Default: "10s", Doc: "the time over which that share is judged"},
+	}
+	known := variables()
+	return slices.DeleteFunc(missing, func(m variable) bool {
+		return slices.ContainsFunc(known, func(v variable) bool { return v.Name == m.Name })
+	})
+}
+
+func (r ruleTexts) given(name string) bool {
+	_, ok := r[name]
+	return ok
+}
+
+// apply has the values checked as those of the variables are, and takes them over.
+func (r ruleTexts) apply(c *simulate.Config) error {
+	environ := environment{"REWATCH_SERVER": "sip:192.0.2.1;transport=udp"}
+	for _, v := range variables() {
+		if text, ok := r[strings.TrimPrefix(v.Name, "REWATCH_")]; ok {
+			environ[v.Name] = text
+		}
+	}
+	cfg, err := loadConfig(environ)
+	if err != nil {
+		return err
+	}
+	c.Rules = cfg.Policy.Rules()
+	c.NotifyTimeout = cfg.Proxy.NotifyTimeout
+	c.MessageRate, c.DeregisterRate = cfg.UAC.MessageRate, cfg.UAC.DeregisterRate
+	return r.applyHold(c)
+}
+
+// applyHold takes over the rules of the outage hold.
+func (r ruleTexts) applyHold(c *simulate.Config) error {
+	for _, v := range ruleVariables() {
+		text, ok := r[strings.TrimPrefix(v.Name, "REWATCH_")]
+		if !ok {
+			text = v.Default
+		}
+		var err error
+		switch v.Name {
+		case "REWATCH_DEREGISTER_CAP":
+			c.DeregisterCap, err = strconv.Atoi(text)
+		case "REWATCH_OUTAGE_RATIO":
+			c.Outage.Ratio, err = strconv.ParseFloat(text, 64)
+		case "REWATCH_OUTAGE_WINDOW":
+			c.Outage.Window, err = time.ParseDuration(text)
+		}
+		if err != nil {
+			return fmt.Errorf("%s=%q: %w", v.Name, text, err)
+		}
+	}
+	return nil
+}
+
+// ruleFlag is the flag of one rule; it is checked with all the others.
+type ruleFlag struct {
+	texts      ruleTexts
+	name, text string
+}
+
+func (f ruleFlag) String() string { return f.text }
+
+func (f ruleFlag) Set(text string) error {
+	f.texts[f.name] = text
+	return nil
+}
