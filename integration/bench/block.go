@@ -148,6 +148,9 @@ func (r *rig) measure(ctx context.Context) error {
 		return err
 	}
 	for _, k := range []load.Kind{load.Notify, load.Register, load.Subscribe} {
+		if r.name == alone && k != load.Notify {
+			continue
+		}
 		f := new(figures)
 		r.block.works[k] = f
 		if err := r.work(ctx, k, f); err != nil {
@@ -178,13 +181,14 @@ func (r *rig) work(ctx context.Context, k load.Kind, f *figures) (err error) {
 	if f.saturated, err = r.run(ctx, p); err != nil {
 		return err
 	}
-	if k == load.Notify {
-		return r.climbLadder(ctx, f)
-	}
-	if r.name == alone {
+	switch {
+	case r.name == alone:
 		return nil
+	case k == load.Notify:
+		return r.climbLadder(ctx, f)
+	default:
+		return r.climb(ctx, k, f)
 	}
-	return r.climb(ctx, k, f)
 }
 
 // watched is run with a look at what rewatch counts meanwhile.

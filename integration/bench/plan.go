@@ -19,14 +19,14 @@ type plan struct {
 
 var fullPlan = plan{
 	rounds: 3, dialogs: 20000, moderate: 2000,
-	notifyFor: 4 * time.Second, otherFor: 2 * time.Second, saturateFor: 2 * time.Second, stepFor: 700 * time.Millisecond,
-	ladder: []float64{2000, 5000, 10000, 20000, 30000, 40000, 50000, 60000, 80000, 100000, 120000, 140000},
-	bisect: 3, climbs: 5,
+	notifyFor: 4 * time.Second, otherFor: 2 * time.Second, saturateFor: 2 * time.Second, stepFor: 600 * time.Millisecond,
+	ladder: []float64{2000, 5000, 10000, 20000, 35000, 50000, 65000, 80000, 100000, 120000, 140000},
+	bisect: 3, climbs: 4,
 }
 
 var quickPlan = plan{
 	rounds: 1, dialogs: 20000, moderate: 2000,
-	notifyFor: 2500 * time.Millisecond, otherFor: time.Second, saturateFor: time.Second, stepFor: 400 * time.Millisecond,
+	notifyFor: 2 * time.Second, otherFor: time.Second, saturateFor: time.Second, stepFor: 300 * time.Millisecond,
 	ladder: []float64{5000, 20000, 40000, 60000, 80000, 100000, 120000},
-	bisect: 2, climbs: 3,
+	bisect: 2, climbs: 2,
 }

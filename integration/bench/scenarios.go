@@ -83,7 +83,7 @@ func (s *scenario) run(ctx context.Context, l *lab, net load.Net, out io.Writer)
 		return err
 	}
 	say(out, "  %s dialogs opened in %.1f s, %.0f MB\n", thousands(s.dialogs), time.Since(begin).Seconds(), mega(memory(r.pids)))
-	if err := r.rest(ctx, time.Second); err != nil {
+	if err := s.warm(ctx, r, out); err != nil {
 		return err
 	}
 	before, err := scrape(ctx, r.admin())
@@ -106,6 +106,23 @@ func (s *scenario) run(ctx context.Context, l *lab, net load.Net, out io.Writer)
 		say(out, "  %s\n", n)
 	}
 	return nil
+}
+
+// lingering is how long a proxy remembers a transaction that has ended (Timer K);
+// by then its tables have the size that the rate needs.
+const lingering = 5 * time.Second
+
+// warm lets the tables grow before memory and latency count: on a virtual machine
+// the first touch of a page costs more than anything else does.
+func (s *scenario) warm(ctx context.Context, r *rig, out io.Writer) error {
+	if s.mute > 0 {
+		return r.rest(ctx, time.Second)
+	}
+	pt, err := r.run(ctx, load.Phase{Kind: load.Notify, Rate: s.rate, Duration: lingering + time.Second, Dialogs: s.dialogs})
+	if err == nil {
+		say(out, "  warming up: %s, p99 %s µs\n", pt.counts, micros(pt.p99))
+	}
+	return err
 }
 
 func (s *scenario) report(out io.Writer, p load.Phase, pt point, sizes []int64, before, after metrics, said string) {

@@ -33,7 +33,7 @@ func (r *rig) try(ctx context.Context, k load.Kind, f *figures, rate float64) (b
 			return true, nil
 		}
 		// What was lost is retransmitted; that must not fall into the next step.
-		if err := r.rest(ctx, 700*time.Millisecond); err != nil {
+		if err := r.rest(ctx, settle); err != nil {
 			return false, err
 		}
 		// Dialogs that were ended for it would be refused from now on.
@@ -49,6 +49,10 @@ func (r *rig) try(ctx context.Context, k load.Kind, f *figures, rate float64) (b
 // Drain is how long a step of the search waits for the last answers: long enough
 // to tell late from lost.
 const Drain = load.Late + 100*time.Millisecond
+
+// settle is how long retransmissions of a bad step go on at most: their first
+// comes after T1, and it is answered.
+const settle = 600 * time.Millisecond
 
 // climbLadder goes up the rates of the plot, and then looks for the limit between
 // the last good and the first bad one.
