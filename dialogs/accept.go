@@ -106,6 +106,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.left
 	s.left = s.left || left
+	m.note(sh, slot)
 	c := *s
 	sh.mu.Unlock()
 

@@ -59,6 +59,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	o := w.outcome
 	o.At, o.Head = at, w.head
 	m.strike(sh, slot, &o)
+	m.note(sh, slot)
 	c := *s
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 	return func() { m.announceFailure(c, o, "") }
@@ -72,6 +73,7 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
 		delete(sh.waiting, slot)
 	}
 	m.strike(sh, slot, &o)
+	m.note(sh, slot)
 	sh.failed++
 	c := *s
 	sh.mu.Unlock()
@@ -161,6 +163,7 @@ func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 		s.phase = requested
 		m.confirm(s)
 	}
+	m.note(sh, slot)
 	c := *s
 	sh.mu.Unlock()
 	m.metrics.late.Inc()
@@ -188,6 +191,7 @@ func (m *Monitor) Termination(aor, callID, event string) (TerminateJob, bool) {
 	if !m.cfg.DryRun {
 		m.leave(s)
 		s.phase, s.taken = dead, true
+		m.note(sh, slot)
 	}
 	return job, true
 }

@@ -78,6 +78,11 @@ type Monitor struct {
 	subs  [shards]subShard
 	users [shards]userShard
 
+	// noting: there is a Keeper, for whom changes are noted. doubts is not nil
+	// where other processes know the same users.
+	noting bool
+	doubts chan doubt
+
 	births     atomic.Uint64
 	records    atomic.Int64 // subscriptions in the slabs, of any phase
 	live       atomic.Int64 // those that are active

@@ -32,10 +32,14 @@ func (m *Monitor) Notify(msg *Message) (Ref, Ruling) {
 		m.metrics.ignore(label, ignoredDead)
 		return 0, m.gone(taken)
 	}
+	changes := s.phase == requested || now.terminated
 	if s.phase == requested {
 		m.confirm(s) // by a refresh whose 2xx is still under way
 	}
 	m.notified(s, msg.CSeq, now, at)
+	if changes {
+		m.note(sh, slot)
+	}
 	ref := makeRef(shardNumber(hash), slot, s.generation)
 	sh.mu.Unlock()
 	return ref, Ruling{}
@@ -87,6 +91,7 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *Message, id *ID,
 	}
 	m.notified(s, msg.CSeq, now, at)
 	announce := s.announce()
+	m.note(sh, slot)
 	c := *s
 	ref := makeRef(shardNumber(hash), slot, s.generation)
 	sh.mu.Unlock()
@@ -192,6 +197,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 		// what was broken is whole again, without a new SUBSCRIBE.
 		kind = policy.LateOK
 		s.failed = false
+		m.note(sh, slot)
 		if s.headKept {
 			m.dropHead(sh, slot, s)
 		}
@@ -254,6 +260,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o Outcome) Verdict {
 		// The client has started anew and has forgotten this one.
 		why = ignoredSuperseded
 		m.end(s, instant(o.At))
+		m.note(sh, slot)
 	case w == worthWaiting:
 		why = ignoredTemporary
 		m.wait(sh, slot, &o)

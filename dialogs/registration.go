@@ -44,13 +44,9 @@ func (m *Monitor) Register(msg *Message) Ruling {
 	if expires < 0 {
 		expires = assumedExpires
 	}
+	m.askRegistered(aor, at)
 	lapsed, began := m.beginRegistration(aor, msg, at, expires)
-	if lapsed {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
-	}
-	if began {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Registered, At: at})
-	}
+	m.registeredHere(aor, at, lapsed, began)
 	return Ruling{}
 }
 
@@ -76,6 +72,7 @@ func (m *Monitor) RegisterDone(msg *Message) {
 		return // the answer to an older REGISTER, or to the last one
 	}
 	r.atServer = true
+	m.noteRegistration(us, aor)
 	if expires := registerExpires(msg); expires > 0 {
 		r.until = min(r.until, instant(msg.At).Add(time.Duration(expires)*time.Second).UnixNano())
 	}
@@ -111,6 +108,7 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	r.emergency = hasFlag(msg.Contact, "sos")
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
 	r.request = m.requestHash(msg)
+	m.noteRegistration(us, aor)
 	return lapsed, !known || lapsed
 }
 
@@ -130,6 +128,8 @@ func (m *Monitor) endRegistration(aor string) {
 	us := m.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
+	// Where others know the user as well, it ends for them, too.
+	m.noteRegistration(us, aor)
 	if slot := us.find(hash, aor); slot != 0 {
 		m.clearRegistration(us, slot)
 	}

@@ -12,6 +12,7 @@ type subShard struct {
 	// waiting and heads are what few subscriptions have, by slot.
 	waiting map[uint32]waiting
 	heads   map[uint32][]byte
+	notes   subNotes
 	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
 	passed, failed uint64
 

@@ -103,6 +103,7 @@ func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) bo
 	if s.asked == 0 {
 		m.end(s, at)
 	}
+	m.note(sh, slot)
 	return true
 }
 
@@ -206,6 +207,7 @@ func (m *Monitor) remove(sh *subShard, slot uint32) {
 	if s.headKept {
 		m.dropHead(sh, slot, s)
 	}
+	m.noteGone(sh, s)
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.unlink(s.node)

@@ -62,6 +62,8 @@ type subscription struct {
 	headKept bool
 	// taken: rewatch has used a CSeq of the dialog, so the server cannot go on.
 	taken bool
+	// noted: it waits for the Journal; kept: the Journal has it.
+	noted, kept bool
 
 	next       uint32 // in the chain of the Call-ID
 	generation uint32

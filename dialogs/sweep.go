@@ -131,9 +131,10 @@ func (m *Monitor) sweepUsers(us *userShard, now time.Time, then []func()) []func
 			}
 			aor := u.aor
 			m.clearRegistration(us, slot)
-			then = append(then, func() {
-				m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: now})
-			})
+			if m.doubts == nil { // else another process may have seen a later one
+				m.noteRegistration(us, aor)
+			}
+			then = append(then, func() { m.lapsed(aor, now) })
 		}
 		us.mu.Unlock()
 	}

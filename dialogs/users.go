@@ -16,6 +16,8 @@ type userShard struct {
 	// newest has, per watcher, resource and event, the birth of the newest
 	// subscription that was confirmed.
 	newest map[uint64]newest
+	// notes are the users whose registration waits for the Journal.
+	notes map[string]struct{}
 
 	_ [40]byte
 }

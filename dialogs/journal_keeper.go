@@ -1,0 +1,191 @@
+package dialogs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// KeeperConfig says how a Keeper works.
+type KeeperConfig struct {
+	// Every is how long what was learnt may wait for the Journal; 0 is 100 ms.
+	Every time.Duration
+	// Shared: other processes write registrations to the Journal as well.
+	Shared bool
+}
+
+// Keeper keeps a Monitor's subscriptions and registrations in a Journal. It writes
+// them behind, so that the SIP path waits for nothing, and reads them when the
+// process starts.
+//
+// Where the Journal is shared, registrations are not read at the start but looked
+// up when one is needed: a user may register by way of another replica each time,
+// and what this one once saw is out of date soon. For the same reason a REGISTER
+// is the beginning of a period only if the Journal knows of none.
+type Keeper struct {
+	cfg     KeeperConfig
+	m       *Monitor
+	journal Journal
+	log     zerolog.Logger
+
+	batch   []Entry // that could not be written yet
+	away    bool
+	end     chan struct{}
+	writing sync.WaitGroup
+}
+
+var _ Directory = (*Keeper)(nil)
+
+const (
+	// batchSize is about how many entries are written together.
+	batchSize = 2048
+	// lookupTime bounds a look-up, writeTime a batch.
+	lookupTime = time.Second
+	writeTime  = 5 * time.Second
+)
+
+// NewKeeper makes a Keeper; before the Monitor hears of the first message.
+func NewKeeper(cfg KeeperConfig, m *Monitor, j Journal, log zerolog.Logger) *Keeper {
+	if cfg.Every <= 0 {
+		cfg.Every = 100 * time.Millisecond
+	}
+	m.noting = true
+	if cfg.Shared {
+		m.doubts = make(chan doubt, maxDoubts)
+	}
+	return &Keeper{cfg: cfg, m: m, journal: j, log: log, end: make(chan struct{})}
+}
+
+// Restore reads what an earlier process has kept. What it cannot make sense of it
+// leaves out; an error is the Journal's.
+func (k *Keeper) Restore(ctx context.Context) error {
+	now := time.Now().UnixNano()
+	restored, refused := 0, 0
+	kinds := map[Kind]func(Entry, int64) bool{KindSubscription: k.m.restoreSubscription}
+	if !k.cfg.Shared {
+		kinds[KindRegistration] = k.m.restoreRegistration
+	}
+	for kind, restore := range kinds {
+		for e, err := range k.journal.Entries(ctx, kind) {
+			switch {
+			case err != nil:
+				return fmt.Errorf("read every %s: %w", kind, err)
+			case restore(e, now):
+				restored++
+			default:
+				refused++
+			}
+		}
+	}
+	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("subscriptions and registrations of before")
+	return nil
+}
+
+// Start begins to write.
+func (k *Keeper) Start(ctx context.Context) {
+	k.writing.Go(func() {
+		tick := time.NewTicker(k.cfg.Every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				k.flush(ctx)
+			case <-k.end:
+				k.flush(ctx)
+				return
+			}
+		}
+	})
+}
+
+// Shutdown writes what is left and ends; once, after the Monitor's.
+func (k *Keeper) Shutdown(ctx context.Context) error {
+	close(k.end)
+	return waitFor(ctx, &k.writing)
+}
+
+// flush writes everything that is noted. Doubts are settled between the collecting
+// and the writing: whoever noted a registration had asked before, and our own entry
+// must not be the answer to our own question.
+func (k *Keeper) flush(ctx context.Context) {
+	for i := range shards {
+		k.batch = k.m.collectSubscriptions(i, k.batch)
+		k.batch = k.m.collectRegistrations(i, k.batch)
+		if len(k.batch) >= batchSize && !k.write(ctx) {
+			return
+		}
+	}
+	k.write(ctx)
+}
+
+// write settles the doubts and writes the batch; false if the Journal is away.
+func (k *Keeper) write(ctx context.Context) bool {
+	k.settleDoubts(ctx)
+	if len(k.batch) == 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	err := k.journal.Write(ctx, k.batch)
+	if err != nil {
+		if !k.away {
+			k.log.Warn().Err(err).Int("entries", len(k.batch)).Msg("what was learnt cannot be kept for now")
+		}
+		k.away = true
+		return false
+	}
+	k.away = false
+	clear(k.batch)
+	k.batch = k.batch[:0]
+	return true
+}
+
+// settleDoubts asks the Journal what this process does not know.
+func (k *Keeper) settleDoubts(ctx context.Context) {
+	for range len(k.m.doubts) {
+		d := <-k.m.doubts
+		registered := !d.change
+		if r, ok, err := k.lookUp(ctx, d.aor); err == nil {
+			registered = ok && r.until > d.at.UnixNano()
+		}
+		k.m.settle(d, registered)
+	}
+}
+
+// lookUp reads the registration of a user as all processes together know it.
+func (k *Keeper) lookUp(ctx context.Context, aor string) (registration, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	e, ok, err := k.journal.Read(ctx, KindRegistration, aor)
+	if err != nil || !ok {
+		return registration{}, false, err
+	}
+	r, err := readRegistration(e.Value)
+	return r, err == nil, err
+}
+
+// User implements Directory: what another replica saw counts as well.
+func (k *Keeper) User(aor string) User {
+	u := k.m.User(aor)
+	if u.Registered || !k.cfg.Shared {
+		return u
+	}
+	r, ok, err := k.lookUp(context.Background(), aor)
+	if err != nil || !ok || r.until <= time.Now().UnixNano() {
+		return u
+	}
+	// Whether a server has it too is a matter of the replica in front of that one.
+	u.Registered, u.SCSCF, u.Emergency = true, r.scscf, u.Emergency || r.emergency
+	return u
+}
+
+// SignedOut implements Directory.
+func (k *Keeper) SignedOut(aor string, at time.Time) { k.m.SignedOut(aor, at) }
+
+// Termination implements Directory.
+func (k *Keeper) Termination(aor, callID, event string) (TerminateJob, bool) {
+	return k.m.Termination(aor, callID, event)
+}

@@ -1,0 +1,250 @@
+package dialogs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/policy"
+)
+
+const keptUser = "sip:alice@ims.example"
+
+// kept is a Monitor with a Keeper, and what was offered.
+type kept struct {
+	*Monitor
+	*offers
+	t      *testing.T
+	keeper *Keeper
+}
+
+// offers writes down what a Monitor offers.
+type offers struct {
+	Recovery
+	mu   sync.Mutex
+	list []string
+}
+
+func (o *offers) Offer(aor string, e policy.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, e.Kind.String()+" "+aor)
+}
+
+func (o *offers) Known(string) bool { return true }
+
+// take gives what was offered since it was called last.
+func (o *offers) take() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := o.list
+	o.list = nil
+	return list
+}
+
+func startKept(t *testing.T, j Journal, shared bool) *kept {
+	t.Helper()
+	k := &kept{t: t, offers: &offers{Recovery: newRecorder()}}
+	k.Monitor = NewMonitor(MonitorConfig{}, k.offers, zerolog.New(io.Discard), nil)
+	k.keeper = NewKeeper(KeeperConfig{Shared: shared}, k.Monitor, j, zerolog.New(io.Discard))
+	if err := k.keeper.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.Start(context.Background())
+	k.keeper.Start(context.Background())
+	return k
+}
+
+func (k *kept) stop() {
+	k.t.Helper()
+	if err := errors.Join(k.Shutdown(context.Background()), k.keeper.Shutdown(context.Background())); err != nil {
+		k.t.Error(err)
+	}
+}
+
+func (k *kept) register(aor string, expires int) {
+	k.Register(&Message{
+		At: time.Now(), ToURI: []byte(aor), CallID: []byte("reg"), CSeq: 1,
+		Contact: []byte("<sip:scscf.ims.example;lr>"), Expires: expires,
+	})
+}
+
+// subscribe makes a subscription of alice to bob, and says what its NOTIFY is.
+func (k *kept) subscribe(callID string) *Message {
+	request := &Message{
+		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(keptUser), FromTag: []byte("w"),
+		ToURI: []byte("sip:bob@ims.example"), Event: []byte("presence"), Contact: []byte("<sip:alice@192.0.2.7:5066>"),
+		Expires: 300, RetryAfter: -1,
+	}
+	k.Subscribe(request)
+	response := *request
+	response.Status, response.ToTag = 200, []byte("n")
+	k.SubscribeDone(&response)
+	return notifyOf(callID)
+}
+
+func notifyOf(callID string) *Message {
+	return &Message{
+		At: time.Now(), Side: Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
+		FromTag: []byte("n"), ToURI: []byte(keptUser), ToTag: []byte("w"), Event: []byte("presence"),
+		SubscriptionState: []byte("active"), RequestURI: []byte("sip:alice@192.0.2.7:5066"), Expires: -1, RetryAfter: -1,
+	}
+}
+
+func (k *kept) fail(n *Message) Verdict {
+	ref, _ := k.Notify(n)
+	v := k.NotifyDone(ref, Outcome{Kind: TimedOut, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
+	if v.Then != nil {
+		v.Then()
+	}
+	return v
+}
+
+// Who is registered and subscribed, and which dialogs are dead, outlives a process.
+func TestKeeperRestores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemoryStore()
+		k := startKept(t, store, false)
+		k.register(keptUser, 600)
+		k.subscribe("good")
+		k.fail(k.subscribe("broken"))
+		left := k.subscribe("left")
+		left.SubscriptionState = []byte("terminated")
+		ref, _ := k.Notify(left)
+		k.NotifyDone(ref, Outcome{Status: 200, At: time.Now(), CSeq: 7, RetryAfter: -1})
+		k.stop()
+
+		time.Sleep(time.Minute)
+		k = startKept(t, store, false)
+		u := k.User(keptUser)
+		if !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" || !slices.Contains(u.Contacts, "sip:alice@192.0.2.7:5066") {
+			t.Errorf("known of alice: %+v", u)
+		}
+		w, _ := k.Watcher(keptUser)
+		states := make(map[string]string)
+		for _, s := range w.List {
+			states[s.CallID] = s.State
+		}
+		if len(states) != 2 || states["good"] != "active" || states["broken"] != "dead" {
+			t.Errorf("subscriptions %v", states)
+		}
+		if _, ruling := k.Notify(notifyOf("broken")); ruling.Status != 481 {
+			t.Errorf("a NOTIFY in a dead dialog: %+v", ruling)
+		}
+		k.register(keptUser, 600) // a refresh, no new period
+		if offered := k.take(); slices.Contains(offered, "registered "+keptUser) {
+			t.Errorf("offered %v", offered)
+		}
+		time.Sleep(11 * time.Minute) // all is over, here and in the journal
+		synctest.Wait()
+		k.stop()
+		for _, kind := range Kinds() {
+			for e := range store.Entries(t.Context(), kind) {
+				t.Errorf("left: %+v", e)
+			}
+		}
+	})
+}
+
+// The way of a NOTIFY to a known subscription neither allocates nor writes.
+func TestKeeperHotPath(t *testing.T) {
+	j := &away{MemoryStore: NewMemoryStore()}
+	k := startKept(t, j, false)
+	defer k.stop()
+	n := k.subscribe("call")
+	time.Sleep(250 * time.Millisecond)
+	before := j.writes.Load()
+	done := Outcome{Status: 200, At: time.Now(), CSeq: 7, RetryAfter: -1}
+	allocs := testing.AllocsPerRun(1000, func() {
+		ref, _ := k.Notify(n)
+		k.NotifyDone(ref, done)
+	})
+	time.Sleep(250 * time.Millisecond)
+	if allocs != 0 || j.writes.Load() != before {
+		t.Errorf("%v allocations, %d writes", allocs, j.writes.Load()-before)
+	}
+}
+
+// away is a Journal that counts, and fails while it is told to.
+type away struct {
+	*MemoryStore
+	failing atomic.Bool
+	writes  atomic.Int32
+}
+
+func (a *away) Write(ctx context.Context, batch []Entry) error {
+	a.writes.Add(1)
+	if a.failing.Load() {
+		return errors.New("connection refused")
+	}
+	return a.MemoryStore.Write(ctx, batch)
+}
+
+// What is learnt while the Journal is away is written when it is back.
+func TestKeeperAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &away{MemoryStore: NewMemoryStore()}
+		j.failing.Store(true)
+		k := startKept(t, j, false)
+		k.register(keptUser, 600)
+		time.Sleep(time.Second)
+		k.register(keptUser, 1200)
+		k.register("sip:bob@ims.example", 600)
+		time.Sleep(time.Second)
+		j.failing.Store(false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		e, ok, _ := j.Read(t.Context(), KindRegistration, keptUser)
+		if left := time.Until(e.Until); !ok || left < 1190*time.Second {
+			t.Errorf("kept for alice: %v, %s", ok, left)
+		}
+		if _, ok, _ = j.Read(t.Context(), KindRegistration, "sip:bob@ims.example"); !ok {
+			t.Error("nothing is kept for bob")
+		}
+		k.stop()
+	})
+}
+
+// Two processes see the REGISTERs of one user by turns: only together they know
+// when a period begins and ends.
+func TestKeeperShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemoryStore()
+		one, two := startKept(t, store, true), startKept(t, store, true)
+		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		expect := func(k *kept, want ...string) {
+			t.Helper()
+			if got := k.take(); !slices.Equal(got, want) {
+				t.Errorf("offered %v, want %v", got, want)
+			}
+		}
+		one.register(keptUser, 60)
+		wait(time.Second)
+		expect(one, "registered "+keptUser)
+		if u := two.keeper.User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
+			t.Errorf("the other process knows %+v", u)
+		}
+		two.register(keptUser, 600) // a refresh by way of the other
+		wait(2 * time.Minute)       // at the first it lapses
+		expect(one)
+		expect(two)
+		one.register(keptUser, 0) // signed out by way of the first
+		wait(time.Second)
+		expect(one, "deregistered "+keptUser)
+		two.register(keptUser, 60) // the other knows the old registration still
+		wait(time.Second)
+		expect(two, "registered "+keptUser)
+		wait(2 * time.Minute)
+		expect(two, "deregistered "+keptUser)
+		one.stop()
+		two.stop()
+	})
+}
