@@ -73,6 +73,7 @@ type reader struct {
 	in    *Inbox
 	n     int
 	errno syscall.Errno
+	woken bool // the socket was readable, or so it was said
 	read  func(fd uintptr) bool
 }
 
@@ -109,7 +110,10 @@ func (r *reader) recvmmsg(fd uintptr) bool {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[0])), //nolint:gosec // recvmmsg(2)
 		BatchSize, unix.MSG_DONTWAIT, 0, 0)
 	r.n, r.errno = int(n), errno //nolint:gosec // at most BatchSize
-	return errno != syscall.EAGAIN
+	// Woken for nothing: there is an ICMP error, of which a writer has had the word.
+	done := errno != syscall.EAGAIN || r.woken
+	r.woken = true
+	return done
 }
 
 // Receive waits for datagrams and reads what is there, up to BatchSize.
@@ -120,6 +124,7 @@ func (p *Packet) Receive(in *Inbox) error {
 	}
 	p.rd.in = in
 	for {
+		p.rd.woken = false
 		if err := p.raw.Read(p.rd.read); err != nil {
 			return err
 		}
@@ -132,7 +137,7 @@ func (p *Packet) Receive(in *Inbox) error {
 			}
 			return nil
 		case errno == syscall.EINTR:
-		case transient(errno):
+		case errno == syscall.EAGAIN, transient(errno):
 			p.drainErrors()
 		default:
 			return errno
@@ -204,13 +209,15 @@ func (s *outboxSys) prepare(o *Outbox, base int, six bool) {
 func (p *Packet) sendBatch(s *outboxSys) (failed int, err error) {
 	again := true
 	for s.sent < s.n {
-		before := s.sent
 		if e := p.raw.Write(s.write); e != nil {
 			return failed + s.n - s.sent, e
 		}
 		switch {
+		case s.errno == 0 && s.sent < s.n:
+			// The kernel stopped at an error, whose code is lost (sendmmsg(2)).
+			p.drainErrors()
+			again = true
 		case s.errno == 0 || s.errno == syscall.EINTR:
-			again = again || s.sent > before
 		case transient(s.errno) && again:
 			p.drainErrors()
 			again = false

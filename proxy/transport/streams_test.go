@@ -1,0 +1,329 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/transporttest"
+	"rewatch/proxy/wire"
+)
+
+// handler writes down what it is given.
+type handler struct {
+	mu       sync.Mutex
+	messages []string
+	closed   []error
+	echo     bool
+	last     *transport.Stream
+}
+
+func (h *handler) Message(s *transport.Stream, raw []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.messages = append(h.messages, string(raw))
+	h.last = s
+	if h.echo {
+		_ = s.Write(raw)
+	}
+}
+
+func (h *handler) Closed(_ *transport.Stream, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = append(h.closed, err)
+}
+
+func (h *handler) got() (messages, closed int) {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.messages), len(h.closed)
+}
+
+const here, there = "10.0.0.1:5060", "10.0.0.2:5060"
+
+// message is one of the given size.
+func message(size int) string {
+	const head = "MESSAGE sip:a@b SIP/2.0\r\nContent-Length: %6d\r\n\r\n"
+	n := len(fmt.Sprintf(head, 0))
+	return fmt.Sprintf(head, size-n) + strings.Repeat("x", size-n)
+}
+
+type stage struct {
+	*testing.T
+	handler
+
+	net transporttest.Network
+	set *transport.Streams
+}
+
+// play runs a test with a set of streams that listens at here.
+func play(t *testing.T, cfg transport.StreamConfig, f func(*stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{T: t}
+		cfg.Frame = wire.Frame
+		cfg.Dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+			return s.net.Dial(ctx, netip.MustParseAddr("10.0.0.1"), to)
+		}
+		s.set = transport.NewStreams(cfg, s)
+		s.set.Serve(s.net.Listen(here), false, "tag")
+		defer func() {
+			s.set.Shutdown()
+			synctest.Wait()
+		}()
+		f(s)
+	})
+}
+
+func (s *stage) dial() net.Conn {
+	c, err := s.net.Dial(context.Background(), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddrPort(here))
+	if err != nil {
+		s.Fatal(err)
+	}
+	synctest.Wait()
+	return c
+}
+
+// write writes without blocking the test for ever.
+func write(c net.Conn, parts ...string) {
+	for _, p := range parts {
+		_, _ = c.Write([]byte(p))
+		synctest.Wait()
+	}
+}
+
+func wait(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// TestCut finds messages however they arrive: together, byte by byte, with empty
+// lines between.
+func TestCut(t *testing.T) {
+	play(t, transport.StreamConfig{}, func(s *stage) {
+		c := s.dial()
+		one, two := message(100), message(20000)
+		write(c, one+two+"\r\n"+one[:10], one[10:])
+		for _, b := range []byte(one) {
+			write(c, string(b))
+		}
+		if n, _ := s.got(); n != 4 {
+			t.Fatal(n, "messages")
+		}
+		if s.messages[0] != one || s.messages[1] != two || s.messages[2] != one || s.messages[3] != one {
+			t.Error("not what was sent")
+		}
+		if s.last.Listener != "tag" || s.last.Peer.Addr().String() != "10.0.0.2" || s.last.Dialled || s.last.Served() != 4 {
+			t.Errorf("%+v", s.last.Peer)
+		}
+	})
+}
+
+// TestPing answers the keep-alive of RFC 5626 4.4.1.
+func TestPing(t *testing.T) {
+	play(t, transport.StreamConfig{}, func(s *stage) {
+		c := s.dial()
+		go func() { _, _ = c.Write([]byte("\r\n\r\n")) }()
+		b := make([]byte, 10)
+		if n, _ := c.Read(b); string(b[:n]) != "\r\n" {
+			t.Errorf("%q", b[:n])
+		}
+	})
+}
+
+// TestPatience closes those who are silent, slow, too long or no SIP at all.
+func TestPatience(t *testing.T) {
+	cfg := transport.StreamConfig{IdleTimeout: time.Minute, MessageTimeout: 10 * time.Second, MaxMessage: 5000}
+	for _, c := range []struct {
+		name  string
+		parts []string // a second apart
+		after time.Duration
+	}{
+		{"says nothing at all", nil, 10 * time.Second},
+		{"is silent after a message", []string{message(100)}, time.Minute},
+		{"stops within a message", []string{message(100), message(100)[:50]}, 10 * time.Second},
+		{"sends a byte a second", strings.Split(message(100), ""), -90 * time.Second},
+		{"sends too much", []string{message(6000)[:1000]}, 0},
+		{"has no end", []string{strings.Repeat("X: y\r\n", 1000)}, 0},
+		{"is no SIP", []string{"\x16\x03\x01\x02\x00\x01"}, 0},
+		{"closes", []string{"close"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, cfg, func(s *stage) {
+				x := s.dial()
+				defer func() { _ = x.Close() }()
+				for i, p := range c.parts {
+					if i > 0 {
+						wait(time.Second)
+					}
+					if p == "close" {
+						_ = x.Close()
+					}
+					go func() { _, _ = x.Write([]byte(p)) }()
+					synctest.Wait()
+				}
+				if c.after > 0 {
+					wait(c.after - time.Millisecond)
+					if _, n := s.got(); n != 0 {
+						t.Fatal("closed too early: ", s.closed)
+					}
+					wait(2 * time.Millisecond)
+				}
+				if _, n := s.got(); n != 1 || s.set.Len() != 0 {
+					t.Fatal("not closed")
+				}
+			})
+		})
+	}
+}
+
+// TestSlowReader neither blocks the writer nor lets what waits grow without bound.
+func TestSlowReader(t *testing.T) {
+	play(t, transport.StreamConfig{MaxBacklog: 10000, WriteTimeout: 5 * time.Second}, func(s *stage) {
+		accept := s.net.Listen(there)
+		defer func() { _ = accept.Close() }()
+		x := s.set.To(netip.MustParseAddrPort(there), false, "")
+		var err error
+		n := 0
+		for ; err == nil; n++ {
+			err = x.Write([]byte(message(1000)))
+			synctest.Wait()
+		}
+		if !errors.Is(err, transport.ErrBacklog) || n > 13 {
+			t.Error(n, err)
+		}
+		wait(6 * time.Second)
+		if _, n := s.got(); n != 1 || !errors.Is(x.Write([]byte("x")), transport.ErrClosed) {
+			t.Error("a peer that reads nothing is still there")
+		}
+	})
+}
+
+// TestBound closes connections beyond MaxStreams at once, and those not admitted.
+func TestBound(t *testing.T) {
+	var mu sync.Mutex
+	refused := map[string]int{}
+	cfg := transport.StreamConfig{
+		MaxStreams: 2,
+		Admit:      func(p netip.AddrPort) bool { return p.Addr().String() != "10.0.0.66" },
+		Refused: func(why string) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused[why]++
+		},
+	}
+	play(t, cfg, func(s *stage) {
+		a, b, c := s.dial(), s.dial(), s.dial()
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("a third one")
+		}
+		if x := s.set.To(netip.MustParseAddrPort(there), false, ""); x != nil {
+			t.Error("dialled beyond the bound")
+		}
+		stranger, err := s.net.Dial(context.Background(), netip.MustParseAddr("10.0.0.66"), netip.MustParseAddrPort(here))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stranger.Read(make([]byte, 1)); err == nil {
+			t.Error("admitted")
+		}
+		_ = a.Close()
+		synctest.Wait()
+		_ = s.dial()
+		if s.set.Len() != 2 {
+			t.Error(s.set.Len())
+		}
+		_ = b.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		if refused["streams"] != 1 || refused["untrusted"] != 1 {
+			t.Error(refused)
+		}
+	})
+}
+
+// TestDialOnce opens one connection to a peer, however many ask, writes what they
+// bring in order, and dials anew when it is gone.
+func TestDialOnce(t *testing.T) {
+	play(t, transport.StreamConfig{DialTimeout: 4 * time.Second}, func(s *stage) {
+		to := netip.MustParseAddrPort(there)
+		x := s.set.To(to, false, "") // nobody listens
+		if err := x.Write([]byte("lost")); err != nil {
+			t.Error(err)
+		}
+		if _, n := s.got(); n != 1 || x.Local.IsValid() {
+			t.Error("the refusal was not told")
+		}
+		l := s.net.Listen(there)
+		defer func() { _ = l.Close() }()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { _ = s.set.To(to, false, "").Write([]byte(message(100))) })
+		}
+		wg.Wait()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 2000)
+		n := 0
+		for n < 1000 {
+			k, err := c.Read(b[n:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += k
+		}
+		if string(b[:n]) != strings.Repeat(message(100), 10) || s.set.Len() != 1 {
+			t.Error(n, s.set.Len())
+		}
+		y := s.set.To(to, false, "")
+		_ = c.Close()
+		if _, n := s.got(); n != 2 || s.set.Get(y.ID) != nil || s.set.To(to, false, "") == y {
+			t.Error("the closed one is still used")
+		}
+	})
+}
+
+// TestDialTimeout gives up on a peer that swallows connections.
+func TestDialTimeout(t *testing.T) {
+	play(t, transport.StreamConfig{DialTimeout: 4 * time.Second}, func(s *stage) {
+		s.net.Blackhole(there)
+		s.set.To(netip.MustParseAddrPort(there), false, "")
+		wait(4*time.Second - 1)
+		if _, n := s.got(); n != 0 {
+			t.Error("too early")
+		}
+		wait(1)
+		if _, n := s.got(); n != 1 {
+			t.Error("not given up")
+		}
+	})
+}
+
+// TestShutdown ends everything in whatever state it is, and takes nothing new.
+func TestShutdown(t *testing.T) {
+	play(t, transport.StreamConfig{}, func(s *stage) {
+		_ = s.dial()
+		write(s.dial(), message(100)[:30])
+		s.net.Blackhole(there)
+		s.set.To(netip.MustParseAddrPort(there), false, "")
+		s.set.Shutdown()
+		if _, n := s.got(); n != 3 || s.set.Len() != 0 {
+			t.Error(n, s.set.Len())
+		}
+		if s.set.To(netip.MustParseAddrPort(there), false, "") != nil {
+			t.Error("dialled after the end")
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package transport_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// certificate makes one for 127.0.0.1 and core.example, that is its own authority.
+func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"core.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// waiting is a handler for real sockets.
+type waiting struct {
+	messages chan string
+	closed   chan error
+	echo     bool
+}
+
+func newWaiting(echo bool) *waiting {
+	return &waiting{messages: make(chan string, 10), closed: make(chan error, 10), echo: echo}
+}
+
+func (h *waiting) Message(s *transport.Stream, raw []byte) {
+	h.messages <- string(raw)
+	if h.echo {
+		_ = s.Write(raw)
+	}
+}
+
+func (h *waiting) Closed(_ *transport.Stream, err error) { h.closed <- err }
+
+// TestTLS speaks with itself over loopback: by name, by address, and not with one
+// whose certificate names somebody else.
+func TestTLS(t *testing.T) {
+	cert, pool := certificate(t)
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := newWaiting(true)
+	server := transport.NewStreams(transport.StreamConfig{Frame: wire.Frame}, far)
+	defer server.Shutdown()
+	server.Serve(tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}), true, nil)
+	addr := netip.MustParseAddrPort(l.Addr().String())
+	for _, c := range []struct {
+		name string
+		good bool
+	}{{"core.example", true}, {"", true}, {"other.example", false}} {
+		near := newWaiting(false)
+		client := transport.NewStreams(transport.StreamConfig{
+			Frame: wire.Frame, ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+			LocalIPs: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
+		}, near)
+		s := client.To(addr, true, c.name)
+		if err := s.Write([]byte(message(3000))); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-near.messages:
+			if !c.good || got != message(3000) || got != <-far.messages {
+				t.Errorf("%q: %d bytes", c.name, len(got))
+			}
+		case err := <-near.closed:
+			if c.good {
+				t.Errorf("%q: %v", c.name, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing happens")
+		}
+		client.Shutdown()
+		if <-far.closed == nil {
+			t.Error("closed for no reason")
+		}
+	}
+}
