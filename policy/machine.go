@@ -40,6 +40,7 @@ func (m *machine) took() time.Duration { return m.e.At.Sub(m.s.Started) }
 func (m *machine) rest() {
 	m.s = State{
 		Sent: m.s.Sent, Strikes: m.s.Strikes, Episode: m.s.Episode, InFlight: m.s.InFlight, Alarm: m.s.Alarm,
+		AlarmAt: m.s.AlarmAt,
 	}
 	if m.s.Sent > 0 || m.s.InFlight || m.s.Alarm {
 		m.s.ForgetAt = m.in(m.r.Forget)
@@ -72,29 +73,30 @@ func (m *machine) forget() {
 
 // raise raises an alarm unless it is raised already.
 func (m *machine) raise(name string) {
-	if raised := m.alarm(name); !*raised {
-		*raised = true
+	if raised, at := m.alarm(name); !*raised {
+		*raised, *at = true, m.e.At
 		m.act(Action{Kind: RaiseAlarm, Alarm: name, Broken: m.named(), More: m.s.More})
 	}
 }
 
 // clear clears an alarm if it is raised.
 func (m *machine) clear(name string) {
-	if raised := m.alarm(name); *raised {
-		*raised = false
+	if raised, at := m.alarm(name); *raised {
+		*raised, *at = false, time.Time{}
 		m.act(Action{Kind: ClearAlarm, Alarm: name})
 	}
 }
 
-// alarm returns the flag that remembers the alarm of that name.
-func (m *machine) alarm(name string) *bool {
+// alarm returns what remembers the alarm of that name: whether it is raised, and
+// since when.
+func (m *machine) alarm(name string) (raised *bool, at *time.Time) {
 	switch name {
 	case AlarmBanned:
-		return &m.s.BanAlarm
+		return &m.s.BanAlarm, &m.s.BanAlarmAt
 	case AlarmDeregisterFailed:
-		return &m.s.DeregisterAlarm
+		return &m.s.DeregisterAlarm, &m.s.DeregisterAlarmAt
 	default:
-		return &m.s.Alarm
+		return &m.s.Alarm, &m.s.AlarmAt
 	}
 }
 

@@ -25,6 +25,7 @@ func (s State) Equal(o State) bool {
 		s.SignedOut == o.SignedOut && s.Kept == o.Kept && s.DeregisterTried == o.DeregisterTried &&
 		s.Alarm == o.Alarm && s.BanAlarm == o.BanAlarm && s.DeregisterAlarm == o.DeregisterAlarm &&
 		s.Started.Equal(o.Started) && s.Deadline.Equal(o.Deadline) &&
+		s.AlarmAt.Equal(o.AlarmAt) && s.BanAlarmAt.Equal(o.BanAlarmAt) && s.DeregisterAlarmAt.Equal(o.DeregisterAlarmAt) &&
 		s.BannedUntil.Equal(o.BannedUntil) && s.ForgetAt.Equal(o.ForgetAt) &&
 		slices.EqualFunc(s.Strikes, o.Strikes, time.Time.Equal) && slices.Equal(s.Broken, o.Broken)
 }

@@ -93,6 +93,11 @@ type State struct {
 	Alarm           bool `json:"alarm"`
 	BanAlarm        bool `json:"ban_alarm"`
 	DeregisterAlarm bool `json:"deregister_alarm"`
+	// AlarmAt, BanAlarmAt, DeregisterAlarmAt: when it was raised. Whoever tells of
+	// it again, after a restart or in another replica, tells of the same alarm.
+	AlarmAt           time.Time `json:"alarm_at,omitzero"`
+	BanAlarmAt        time.Time `json:"ban_alarm_at,omitzero"`
+	DeregisterAlarmAt time.Time `json:"deregister_alarm_at,omitzero"`
 	// BannedUntil is the end of the ban; zero means no ban.
 	BannedUntil time.Time `json:"banned_until"`
 	// ForgetAt is when an Exhausted user is forgotten.

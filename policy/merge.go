@@ -1,0 +1,59 @@
+package policy
+
+import (
+	"cmp"
+	"time"
+)
+
+// Merge joins what two replicas know of one user after they could not hear of each
+// other. The one who got further is believed, and nothing is forgotten that counts
+// against the user or protects him: the higher count, the longer ban, every alarm.
+func Merge(a, b State) State {
+	if further(b, a) {
+		a, b = b, a
+	}
+	a.Sent = max(a.Sent, b.Sent)
+	a.Episode = max(a.Episode, b.Episode)
+	mergeAlarm(&a.Alarm, &a.AlarmAt, b.Alarm, b.AlarmAt)
+	if a.Phase != Exhausted || b.Phase != Exhausted {
+		return a
+	}
+	// Both gave up on him. He is signed out if either has done it.
+	a.SignedOut = a.SignedOut || b.SignedOut
+	a.Kept = !a.SignedOut && (a.Kept || b.Kept)
+	a.BannedUntil = latest(a.BannedUntil, b.BannedUntil)
+	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
+	mergeAlarm(&a.BanAlarm, &a.BanAlarmAt, b.BanAlarm, b.BanAlarmAt)
+	mergeAlarm(&a.DeregisterAlarm, &a.DeregisterAlarmAt, b.DeregisterAlarm && !a.SignedOut, b.DeregisterAlarmAt)
+	a.Deadline = earliest(a.BannedUntil, a.ForgetAt)
+	if !a.SignedOut && !a.Kept {
+		a.Deadline = earliest(a.Deadline, b.Deadline)
+	}
+	return a
+}
+
+// further says whether a has got further with the user than b.
+func further(a, b State) bool {
+	if given := a.Phase == Exhausted; given != (b.Phase == Exhausted) {
+		return given
+	}
+	return cmp.Or(
+		cmp.Compare(a.Sent, b.Sent), cmp.Compare(a.Episode, b.Episode),
+		cmp.Compare(a.Tries, b.Tries), cmp.Compare(a.Phase, b.Phase),
+	) > 0
+}
+
+// mergeAlarm keeps the alarm that was raised first.
+func mergeAlarm(raised *bool, at *time.Time, other bool, otherAt time.Time) {
+	if other && (!*raised || otherAt.Before(*at)) {
+		*raised, *at = true, otherAt
+	}
+}
+
+// latest returns the last of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

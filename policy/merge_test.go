@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// The order of merging makes no difference to what counts, and merging again adds
+// nothing.
+func TestMerge(t *testing.T) {
+	began := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	instant := rapid.Custom(func(t *rapid.T) time.Time {
+		if n := rapid.IntRange(0, 5).Draw(t, "minutes"); n > 0 {
+			return began.Add(time.Duration(n) * time.Minute)
+		}
+		return time.Time{}
+	})
+	state := rapid.Custom(func(t *rapid.T) State {
+		s := State{
+			Phase: Phase(rapid.IntRange(0, int(Exhausted)).Draw(t, "phase")), Sent: rapid.IntRange(0, 3).Draw(t, "sent"),
+			Episode: rapid.Uint64Range(0, 3).Draw(t, "episode"), Deadline: instant.Draw(t, "deadline"),
+		}
+		if s.Alarm = rapid.Bool().Draw(t, "alarm"); s.Alarm {
+			s.AlarmAt = began.Add(time.Duration(rapid.IntRange(1, 5).Draw(t, "at")) * time.Second)
+		}
+		if s.Phase == Exhausted {
+			s.BannedUntil, s.ForgetAt = instant.Draw(t, "ban"), instant.Draw(t, "forget")
+			s.SignedOut = rapid.Bool().Draw(t, "out")
+			s.Kept = !s.SignedOut && rapid.Bool().Draw(t, "kept")
+		}
+		return s
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := state.Draw(t, "a"), state.Draw(t, "b")
+		ab, ba := Merge(a, b), Merge(b, a)
+		switch {
+		case ab.Sent != max(a.Sent, b.Sent) || ba.Sent != ab.Sent:
+			t.Fatalf("counts %d and %d became %d", a.Sent, b.Sent, ab.Sent)
+		case ab.BannedUntil.Before(a.BannedUntil) || ab.BannedUntil.Before(b.BannedUntil) || !ab.BannedUntil.Equal(ba.BannedUntil):
+			t.Fatalf("bans until %s and %s became %s", a.BannedUntil, b.BannedUntil, ab.BannedUntil)
+		case ab.Alarm != (a.Alarm || b.Alarm) || !ab.AlarmAt.Equal(ba.AlarmAt):
+			t.Fatalf("an alarm was lost or doubled: %+v", ab)
+		case (a.Phase == Exhausted || b.Phase == Exhausted) && ab.Phase != Exhausted:
+			t.Fatalf("somebody gave up, and it was forgotten: %+v", ab)
+		}
+		for _, again := range []State{Merge(ab, b), Merge(ab, ab)} {
+			again.Deadline = ab.Deadline // it follows from the others in real states
+			if !again.Equal(ab) {
+				t.Fatalf("merging again makes %+v of %+v", again, ab)
+			}
+		}
+	})
+}
