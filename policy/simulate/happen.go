@@ -105,8 +105,7 @@ func (w *world) failed(s *sidecar, u *user, e event) {
 		s.note(u)
 		return
 	}
-	u.excused = false
-	s.recent = append(s.recent, blame{u: u, at: w.clock.now})
+	s.recent = append(s.recent, blame{u, w.clock.now})
 	s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(e.sub, e.gen)})
 }
 
@@ -147,7 +146,6 @@ func (w *world) revive(u *user) {
 	if u.broken() {
 		u.since = w.clock.now
 	}
-	u.seen = true
 	kind := subscribe
 	if u.gone {
 		kind = registers

@@ -56,26 +56,24 @@ func (s *sidecar) apply(changes []outage.Change) {
 		switch {
 		case c.From == outage.Closed:
 			s.w.res.Holds++
-			s.giveBack(c)
+			s.excuse(c)
 		case c.To == outage.Closed:
 			s.changed = true
 		}
 	}
 }
 
-// giveBack takes back the strikes that the outage caused before it was noticed,
-// and excuses the episodes that it began.
-func (s *sidecar) giveBack(c outage.Change) {
-	s.recent = slices.DeleteFunc(s.recent, func(b blame) bool {
+// excuse tells the policy of all whom the outage hit before it was noticed.
+func (s *sidecar) excuse(c outage.Change) {
+	recent := s.recent
+	s.recent = nil
+	for _, b := range recent {
 		if b.at.time().Before(c.Since) || c.Scope != outage.Overall && c.Scope != s.hop(b.u) {
-			return false
+			s.recent = append(s.recent, b)
+			continue
 		}
-		if b.strike {
-			b.u.count(b.u.state.Sent - 1)
-		}
-		b.u.excused = b.u.state.Phase != policy.Idle && b.u.state.Phase != policy.Exhausted
-		return true
-	})
+		s.offer(b.u, policy.Event{Kind: policy.Excuse, Since: c.Since})
+	}
 }
 
 // note remembers a watcher whom the outage broke. If it is over already, he is
@@ -134,7 +132,7 @@ func (s *sidecar) release() {
 			s.returning.push(u)
 		}
 		for _, u := range s.frozen[hop] {
-			s.w.clock.put(s.w.clock.now+s.w.dice.within(spread), event{who: u.id, kind: unfrozen})
+			s.w.clock.put(s.w.clock.now+s.rest(u)+s.w.dice.within(spread), event{who: u.id, kind: unfrozen})
 		}
 		s.frozen[hop] = nil
 	}
@@ -142,6 +140,19 @@ func (s *sidecar) release() {
 
 // spread is over how long the deadlines that were kept back are let go.
 const spread = 10 * time.Second
+
+// rest is how long a wait that was interrupted goes on: for the whole of it, because
+// nobody knows how much of it the watcher could have used.
+func (s *sidecar) rest(u *user) moment {
+	switch u.state.Phase {
+	case policy.Waiting:
+		return steps(s.w.cfg.Rules.ResubscribeTimeout)
+	case policy.Proving:
+		return steps(s.w.cfg.Rules.ProofTimeout)
+	case policy.Idle, policy.Gathering, policy.Notifying, policy.Exhausted:
+	}
+	return 0
+}
 
 // age orders watchers by their registration.
 func (s *sidecar) age(u *user) int {

@@ -10,9 +10,8 @@ type pace struct {
 
 	perStep float64 // 0 is no limit
 	credit  float64
-	cap     int // per hour, 0 is none
-	hour    int64
-	used    int
+	cap     int      // per hour, 0 is none
+	begun   []moment // in the last hour
 }
 
 func newPace(perSecond float64, perHour int) *pace {
@@ -25,9 +24,11 @@ func (p *pace) push(u *user) { p.queue = append(p.queue, u) }
 func (p *pace) begin(now moment) {
 	// What was not used is lost, or a quiet time would pay for a burst.
 	p.credit = min(p.credit+p.perStep, max(p.perStep, 1))
-	if hour := int64(now) / int64(steps(time.Hour)); hour != p.hour {
-		p.hour, p.used = hour, 0
+	n := 0
+	for n < len(p.begun) && now-p.begun[n] >= steps(time.Hour) {
+		n++
 	}
+	p.begun = p.begun[n:]
 }
 
 // next takes the next one whose turn it is, or nil.
@@ -36,7 +37,7 @@ func (p *pace) next() *user {
 		p.queue, p.head = p.queue[:0], 0
 		return nil
 	}
-	if p.perStep > 0 && p.credit < 1 || p.cap > 0 && p.used >= p.cap {
+	if p.perStep > 0 && p.credit < 1 || p.cap > 0 && len(p.begun) >= p.cap {
 		return nil
 	}
 	u := p.queue[p.head]
@@ -46,7 +47,9 @@ func (p *pace) next() *user {
 }
 
 // spend takes note that the request was really sent.
-func (p *pace) spend() {
+func (p *pace) spend(now moment) {
 	p.credit--
-	p.used++
+	if p.cap > 0 {
+		p.begun = append(p.begun, now)
+	}
 }

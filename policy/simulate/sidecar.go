@@ -31,9 +31,8 @@ type sidecar struct {
 // blame is a failure that was taken for the watcher's own, or a MESSAGE that was
 // counted as his strike.
 type blame struct {
-	u      *user
-	at     moment
-	strike bool
+	u  *user
+	at moment
 }
 
 // probe is an OPTIONS that will have its answer at a time.
@@ -65,11 +64,7 @@ func (s *sidecar) offer(u *user, e policy.Event) {
 		return // of him nothing is known
 	}
 	e.At = s.w.clock.now.time()
-	rules := s.w.cfg.Rules
-	if u.excused {
-		rules.Threshold = unlimited
-	}
-	next, actions := policy.Decide(rules, *u.state, e)
+	next, actions := policy.Decide(s.w.cfg.Rules, *u.state, e)
 	u.remember(next)
 	for _, a := range actions {
 		s.act(u, a)
@@ -80,11 +75,7 @@ func (s *sidecar) offer(u *user, e policy.Event) {
 func (s *sidecar) act(u *user, a policy.Action) {
 	switch a.Kind {
 	case policy.SendMessage:
-		if u.excused {
-			u.count(u.state.Sent - 1) // no strike
-		} else {
-			s.recent = append(s.recent, blame{u, s.w.clock.now, true})
-		}
+		s.recent = append(s.recent, blame{u, s.w.clock.now})
 		if !u.messaging {
 			u.messaging = true
 			s.messages.push(u)
@@ -94,9 +85,8 @@ func (s *sidecar) act(u *user, a policy.Action) {
 			u.signing = true
 			s.signOuts.push(u)
 		}
-	case policy.Recovered, policy.GaveUp, policy.Abandoned:
-		u.excused, u.seen = false, false
-	case policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm:
+	case policy.Recovered, policy.GaveUp, policy.Abandoned,
+		policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm:
 	}
 }
 
@@ -129,20 +119,7 @@ func (s *sidecar) tick(u *user) {
 		// Its outcome is awaited, however long it is queued.
 	case s.detector.Held(s.hop(u)) && u.state.Phase != policy.Idle:
 		s.freeze(u)
-	case u.excused && u.state.Phase == policy.Waiting && u.state.Tries >= s.w.cfg.Rules.Threshold:
-		s.leave(u)
 	default:
 		s.offer(u, policy.Event{Kind: policy.Tick})
 	}
 }
-
-// leave ends an episode that an outage caused and that no MESSAGE could end. The
-// client will be back when it refreshes, and nobody is blamed.
-func (s *sidecar) leave(u *user) {
-	sent := u.state.Sent
-	s.offer(u, policy.Event{Kind: policy.Deregistered})
-	u.count(sent)
-}
-
-// unlimited is a threshold that an excused episode does not reach.
-const unlimited = 1 << 30

@@ -27,12 +27,10 @@ type user struct {
 	// ticks is when his Tick is scheduled.
 	ticks moment
 
-	excused   bool // the running episode is the outage's, and no strike
 	noted     bool // waits to be worked off
 	frozen    bool // a hold keeps back what is to be done
 	messaging bool // a MESSAGE is queued or in flight
 	signing   bool // a de-REGISTER is queued or in flight
-	seen      bool // he has registered since he was given up
 	gone      bool // signed out
 	ignores   bool // takes no notice of the MESSAGE
 }
@@ -50,13 +48,6 @@ func (u *user) remember(s policy.State) {
 	default:
 		*u.state = s
 	}
-}
-
-// count sets how many MESSAGEs were counted.
-func (u *user) count(sent int) {
-	s := *u.state
-	s.Sent = max(0, sent)
-	u.remember(s)
 }
 
 // dead says whether the phone is switched off.

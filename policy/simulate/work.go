@@ -42,6 +42,7 @@ func (s *sidecar) trim() {
 // himself meanwhile is left alone.
 func (s *sidecar) workOff(u *user) {
 	u.noted = false
+	now := s.w.clock.now
 	switch {
 	case u.lost == 0 || u.gone:
 		return
@@ -49,11 +50,10 @@ func (s *sidecar) workOff(u *user) {
 		s.note(u)
 		return
 	}
-	s.returning.spend()
-	u.excused = u.state.Phase != policy.Exhausted
+	s.returning.spend(now)
 	for lost := u.lost; lost != 0; lost &= lost - 1 {
 		sub := uint8(bits.TrailingZeros16(lost)) //nolint:gosec // at most 15
-		s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(sub, u.gen[sub])})
+		s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(sub, u.gen[sub]), Excused: true})
 	}
 }
 
@@ -69,7 +69,7 @@ func (s *sidecar) tell(u *user) {
 		s.freeze(u)
 		return
 	}
-	s.messages.spend()
+	s.messages.spend(now)
 	s.w.res.Messages++
 	s.w.res.second(now).Messages++
 	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, timerF)
@@ -94,11 +94,7 @@ func (s *sidecar) signOut(u *user) {
 		s.freeze(u)
 		return
 	}
-	if u.seen || !u.broken() {
-		s.spare(u)
-		return
-	}
-	s.signOuts.spend()
+	s.signOuts.spend(now)
 	s.w.res.Deregisters++
 	s.w.res.second(now).Deregisters++
 	// The binding is the core's, whether the phone is alive or not.
@@ -108,14 +104,4 @@ func (s *sidecar) signOut(u *user) {
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: signedOut})
-}
-
-// spare leaves one alone who came back while his de-REGISTER was queued: his
-// REGISTER was seen, or a NOTIFY got through.
-func (s *sidecar) spare(u *user) {
-	u.signing = false
-	s.offer(u, policy.Event{Kind: policy.DeregisterSkipped})
-	if !u.broken() {
-		s.offer(u, policy.Event{Kind: policy.NotifyOK})
-	}
 }
