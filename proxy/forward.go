@@ -43,6 +43,9 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	case pending != (resolve.Target{}):
 		return w.park(from, t, pending)
 	default:
+		if d.server && !bytes.Equal(w.msg.Method, mACK) {
+			w.s.health.expects(w.now)
+		}
 		w.hops[0] = w.upgraded(w.hops[0], w.size(from, w.hops[0]))
 		w.launch(from, t)
 	}

@@ -12,47 +12,68 @@ import (
 )
 
 const (
-	// probeEvery is how often a silent server is asked whether it is there,
-	// probeDown how often one that is down.
-	probeEvery = 5 * time.Second
-	probeDown  = time.Second
-	// probeLimit is how many unanswered probes mean that it is down.
+	// pingEvery is how often a silent server is pinged, pingWait how long a
+	// refusal may take to come back.
+	pingEvery = 5 * time.Second
+	pingWait  = 500 * time.Millisecond
+	// suspicion is how long the server may leave requests without a word: by then
+	// even the first 100 of a non-INVITE is due (RFC 4320 4.2).
+	suspicion = 4 * time.Second
+	// probeLimit is how many unanswered OPTIONS mean that it is down.
 	probeLimit = 2
-	// probeTimeout bounds one probe.
+	// probeTimeout bounds one of them.
 	probeTimeout = 2 * time.Second
+	// healthTick is how often all this is looked at.
+	healthTick = time.Second
 )
 
 // health knows whether the presence server can be reached. Any message of its
-// proves it; an ICMP error or a refused connection disproves it at once, and so
-// do probes that stay unanswered, if an earlier one was answered (a server that
-// answers no OPTIONS is not down for that).
+// proves it. A silent server is pinged with an empty line (RFC 5626 4.4.1), which
+// costs it nothing and shows by an ICMP error or a refused connection that nobody
+// is there. Only when it leaves requests unanswered is it asked with OPTIONS, and
+// when that stays unanswered too, it is down.
+//
+// # Why
+//
+// OPTIONS as the ordinary ping would be a request that an unmodified server never
+// asked for, in its logs and counters all day long; some answer none, and then
+// silence would prove nothing.
 type health struct {
 	s        *Server
 	lastSeen atomic.Int64 // nanoseconds
-	isDown   atomic.Bool
-	losses   atomic.Int64 // transport errors
+	// asked is when the first request left that nothing has come after; 0: none.
+	asked  atomic.Int64
+	isDown atomic.Bool
+	losses atomic.Int64 // transport errors
 
-	mu       sync.Mutex
-	detail   string
-	answered bool // a probe was answered once
-	silent   int  // probes without an answer in a row
-	wake     chan struct{}
+	mu         sync.Mutex
+	detail     string
+	reachable  bool // a ping was not refused
+	silent     bool // down for its silence, not for a refusal
+	unanswered int  // OPTIONS without an answer in a row
+	pinged     time.Time
 }
 
-func newHealth(s *Server) *health {
-	return &health{s: s, detail: "not heard of yet", wake: make(chan struct{}, 1)}
-}
+func newHealth(s *Server) *health { return &health{s: s, detail: "not reached yet"} }
 
 func (h *health) down() bool { return h.isDown.Load() }
 
-// state is for the readiness probe: up once something was heard of the server.
+// state is for the readiness probe: up once the server was heard of, or at least
+// not refused.
 func (h *health) state() (bool, string) {
-	if h.lastSeen.Load() != 0 && !h.down() {
-		return true, ""
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.down() && (h.reachable || h.lastSeen.Load() != 0) {
+		return true, ""
+	}
 	return false, h.detail
+}
+
+// expects notes that a request has left for the server.
+func (h *health) expects(now time.Time) {
+	if h.asked.Load() == 0 {
+		h.asked.Store(now.UnixNano())
+	}
 }
 
 // seen notes that the server sent something. It is on the path of every message,
@@ -62,17 +83,21 @@ func (h *health) seen(now time.Time) {
 	if n-h.lastSeen.Load() > int64(100*time.Millisecond) {
 		h.lastSeen.Store(n)
 	}
+	if h.asked.Load() != 0 {
+		h.asked.Store(0)
+	}
 	if h.isDown.Load() {
-		h.change(true, "")
+		h.change(true, false, "")
 	}
 }
 
-func (h *health) change(up bool, detail string) {
+// change notes that the server is up or down, and tells of it if that is new.
+func (h *health) change(up, silent bool, detail string) {
 	h.mu.Lock()
 	changed := h.isDown.Swap(!up) == up
-	h.detail = detail
+	h.detail, h.silent = detail, silent
 	if up {
-		h.silent = 0
+		h.unanswered = 0
 	}
 	h.mu.Unlock()
 	if !changed {
@@ -81,14 +106,11 @@ func (h *health) change(up bool, detail string) {
 	if up {
 		h.s.log.Info().Msg("the presence server can be reached again")
 	} else {
+		h.asked.Store(0)
 		h.s.log.Warn().Str("reason", detail).Msg("the presence server cannot be reached")
 	}
 	if h.s.cfg.ServerChanged != nil {
 		h.s.cfg.ServerChanged(up, detail)
-	}
-	select {
-	case h.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -98,7 +120,7 @@ func (h *health) change(up bool, detail string) {
 func (h *health) lost(at hop, err error) {
 	if only, ok := h.only(); ok && only.addr == at.addr && only.network == at.network {
 		h.losses.Add(1)
-		h.change(false, at.addr.String()+": "+err.Error())
+		h.change(false, false, at.addr.String()+": "+err.Error())
 	}
 }
 
@@ -119,73 +141,117 @@ func (h *health) only() (hop, bool) {
 	return hop{addr: hops[0].Addr, network: n}, err == nil
 }
 
-// run asks the server from time to time, when it is silent.
+// run looks after the server.
 func (h *health) run(ctx context.Context) {
 	if h.s.cfg.Probe == nil {
 		return
 	}
+	t := time.NewTicker(healthTick)
+	defer t.Stop()
 	for {
-		h.probe(ctx)
-		wait := probeEvery
-		if h.down() || h.lastSeen.Load() == 0 {
-			wait = probeDown
-		}
-		t := time.NewTimer(wait)
+		h.look(ctx, time.Now())
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			return
-		case <-h.wake:
-			t.Stop()
-			if h.down() { // do not ask in the very moment of the error
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(probeDown):
-				}
-			}
 		case <-t.C:
 		}
 	}
 }
 
-func (h *health) probe(ctx context.Context) {
-	now := time.Now()
-	if !h.down() && now.Sub(time.Unix(0, h.lastSeen.Load())) < probeEvery {
-		return
+// look does what is due: ask a server that is suspect or silent, ping one that
+// refused, or that has been quiet for a while.
+func (h *health) look(ctx context.Context, now time.Time) {
+	h.mu.Lock()
+	silent, pinged := h.silent, h.pinged
+	h.mu.Unlock()
+	since := h.asked.Load()
+	suspect := since != 0 && now.Sub(time.Unix(0, since)) >= suspicion
+	quiet := now.Sub(time.Unix(0, h.lastSeen.Load())) >= pingEvery
+	switch {
+	case h.down() && silent, !h.down() && suspect:
+		h.ask(ctx)
+	case h.down(), quiet && now.Sub(pinged) >= pingEvery:
+		h.ping(ctx, now)
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	losses := h.losses.Load()
-	err := h.s.cfg.Probe(ctx)
-	if err == nil {
-		h.mu.Lock()
-		h.answered = true
-		h.silent = 0
-		h.mu.Unlock()
-		h.seen(time.Now())
-		return
-	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return
-	}
-	h.unanswered("no answer to OPTIONS: "+err.Error(), h.losses.Load() != losses)
 }
 
-// unanswered weighs a probe that brought no answer. A server that never answers
-// OPTIONS is there again as soon as the network does not refuse them.
-func (h *health) unanswered(detail string, refused bool) {
+// ping sends an empty line, or opens the connection, and sees whether that is refused.
+func (h *health) ping(ctx context.Context, now time.Time) {
+	losses := h.losses.Load()
+	err := h.s.ping()
 	h.mu.Lock()
-	h.silent++
-	answered, silent := h.answered, h.silent
-	if !h.isDown.Load() {
-		h.detail = detail
+	h.pinged = now
+	if err != nil {
+		h.detail = err.Error()
 	}
 	h.mu.Unlock()
-	switch {
-	case answered && silent >= probeLimit:
-		h.change(false, detail)
-	case !answered && !refused && h.down():
-		h.change(true, "")
+	if err != nil {
+		return
+	}
+	t := time.NewTimer(pingWait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.C:
+	}
+	if h.losses.Load() != losses {
+		return
+	}
+	h.mu.Lock()
+	h.reachable = true
+	h.mu.Unlock()
+	if h.down() {
+		h.change(true, false, "")
 	}
 }
+
+// ask sends OPTIONS.
+func (h *health) ask(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := h.s.cfg.Probe(asking)
+	switch {
+	case err == nil:
+		h.seen(time.Now())
+	case ctx.Err() == nil:
+		h.mu.Lock()
+		h.unanswered++
+		gone := h.unanswered >= probeLimit
+		h.mu.Unlock()
+		if gone {
+			h.change(false, true, "no answer to requests, nor to OPTIONS: "+err.Error())
+		}
+	}
+}
+
+var emptyLine = []byte("\r\n\r\n")
+
+// ping touches every address of the server.
+func (s *Server) ping() error {
+	w := s.borrow()
+	defer s.giveBack(w)
+	pending, err := w.candidates(destination{side: dialogs.Server, uri: s.serverURI, server: true})
+	if err != nil {
+		return err
+	}
+	if pending != (resolve.Target{}) {
+		return errResolving
+	}
+	for _, h := range w.hops {
+		l := s.local(h.side, h.network, h.addr.Addr())
+		switch {
+		case l == nil:
+			return errNoSocket
+		case h.network.reliable():
+			if s.streams[h.side].To(h.addr, h.network == tlsnet, h.name) == nil {
+				return errStreams
+			}
+		default:
+			w.out[l.index].Add(emptyLine, h.addr)
+		}
+	}
+	return nil
+}
+
+var errResolving = errors.New("the name of the server is being resolved")

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// care makes the health of the server looked after; asked counts the OPTIONS.
+func care(asked *atomic.Int64, answers *atomic.Bool) option {
+	return func(c *Config) {
+		c.Probe = func(ctx context.Context) error {
+			asked.Add(1)
+			if answers.Load() {
+				return nil
+			}
+			<-ctx.Done()
+			return errors.New("no response")
+		}
+	}
+}
+
+func (r *rig) up(want bool, detail string) {
+	r.Helper()
+	if up, why := r.s.ServerUp(); up != want || !strings.Contains(why, detail) {
+		r.Fatalf("server up: %v (%q), want %v (%q)", up, why, want, detail)
+	}
+}
+
+const anySubscribe = `SUBSCRIBE sip:bob@ims.example SIP/2.0
+Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK-h%
+From: <sip:alice@ims.example>;tag=a
+To: <sip:bob@ims.example>
+Call-ID: health%
+CSeq: 1 SUBSCRIBE
+Event: presence
+`
+
+func subscribeNumber(n string) string { return strings.ReplaceAll(anySubscribe, "%", n) }
+
+// A server that is there gets an empty line now and then, and no OPTIONS.
+func TestSilentServerIsOnlyPinged(t *testing.T) {
+	var asked atomic.Int64
+	var answers atomic.Bool
+	play(t, func(r *rig) {
+		r.pass(time.Second)
+		r.server.want("\r\n\r\n")
+		r.up(true, "")
+		r.pass(time.Minute)
+		if asked.Load() != 0 {
+			r.Errorf("%d OPTIONS", asked.Load())
+		}
+		r.server.want("\r\n\r\n")
+	}, care(&asked, &answers))
+}
+
+// A server that leaves requests unanswered is asked, and is down when it does not
+// answer that either; a word from it brings it back.
+func TestDeafServer(t *testing.T) {
+	var asked atomic.Int64
+	var answers atomic.Bool
+	play(t, func(r *rig) {
+		r.pass(time.Second)
+		r.server.want("\r\n\r\n")
+		r.core.send(coreSide, subscribeNumber("1"))
+		request := r.server.want("SUBSCRIBE")
+		r.pass(3 * time.Second)
+		if asked.Load() != 0 {
+			r.Fatal("asked too early")
+		}
+		r.up(true, "")
+		r.pass(9 * time.Second)
+		r.up(false, "no answer")
+		r.core.send(coreSide, subscribeNumber("2"))
+		r.core.want("SIP/2.0 503")
+		r.server.send(serverSide, reply(request, "200 OK", "Expires: 600"))
+		r.core.want("SIP/2.0 200")
+		r.up(true, "")
+		r.core.send(coreSide, subscribeNumber("3"))
+	}, care(&asked, &answers))
+}
+
+// A server that is slow but answers OPTIONS is not down.
+func TestSlowServer(t *testing.T) {
+	var asked atomic.Int64
+	var answers atomic.Bool
+	answers.Store(true)
+	play(t, func(r *rig) {
+		r.core.send(coreSide, subscribeNumber("1"))
+		r.pass(time.Minute)
+		r.up(true, "")
+		if asked.Load() != 1 {
+			r.Errorf("%d OPTIONS for one silence", asked.Load())
+		}
+	}, care(&asked, &answers))
+}
+
+// A refusal takes the server down at once, and the end of the refusals brings it
+// back without a message.
+func TestRefusingServer(t *testing.T) {
+	var asked atomic.Int64
+	var answers atomic.Bool
+	play(t, func(r *rig) {
+		_ = r.server.conn.Close()
+		r.pass(2 * time.Second)
+		r.up(false, "refused")
+		r.core.send(coreSide, subscribeNumber("1"))
+		r.core.want("SIP/2.0 503")
+		r.server.conn = r.net.ListenPacket(serverAddr)
+		r.pass(3 * time.Second)
+		r.up(true, "")
+		r.core.send(coreSide, subscribeNumber("2"))
+		for got := r.server.poll(); !strings.HasPrefix(got, "SUBSCRIBE"); got = r.server.poll() {
+			if got == "" {
+				r.Fatal("the SUBSCRIBE has not arrived")
+			}
+		}
+		if asked.Load() != 0 {
+			r.Errorf("%d OPTIONS", asked.Load())
+		}
+	}, care(&asked, &answers))
+}
