@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -34,8 +35,19 @@ const (
 )
 
 func main() {
+	useOneProcessor()
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00" // SIP needs better than seconds
 	os.Exit(run(os.Args[1:], env.ToMap(os.Environ()), os.Stdout, os.Stderr))
+}
+
+// useOneProcessor keeps the Go scheduler on one processor unless GOMAXPROCS says
+// otherwise. Forwarding is system calls; a second processor makes the readers of
+// the two sides wake each other across cores, which costs more than it gives
+// ("make bench" with -procs shows it). One carries what a presence server can send.
+func useOneProcessor() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
 }
 
 // run is the program with all that it takes from outside as arguments. It
