@@ -41,15 +41,17 @@ type Engine struct {
 	log    zerolog.Logger
 
 	metrics *engineMetrics
+	hold    *hold
 	ladders *ladders
 	seed    maphash.Seed
 	shards  [engineShards]engineShard
 
 	// known counts the users, active those for whom Interested is true, bans
 	// those with a ban.
-	known, active, bans atomic.Int64
-	clock               engineClock
-	storeAway           atomic.Bool
+	// lost counts the watchers whom an outage broke and who wait for its end.
+	known, active, bans, lost atomic.Int64
+	clock                     engineClock
+	storeAway                 atomic.Bool
 
 	messages, signOuts *jobQueue
 	// clocking, queueing and writing are the goroutines, in the order in which
@@ -79,14 +81,18 @@ func NewEngine(
 	e := &Engine{
 		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: store, log: log,
 		ladders: newLadders(), seed: maphash.MakeSeed(),
-		messages:  newJobQueue(cfg.MessageRate, cfg.Concurrency),
-		signOuts:  newJobQueue(cfg.DeregisterRate, cfg.Concurrency),
+		messages:  newJobQueue(cfg.MessageRate, cfg.Concurrency, cfg.MaxQueue),
+		signOuts:  newJobQueue(cfg.DeregisterRate, cfg.Concurrency, cfg.MaxQueue),
 		stopClock: make(chan struct{}), stopWriting: make(chan struct{}),
 		stopQueues: func() {}, hangUp: func() {},
 	}
+	e.hold = newHold(e, cfg.Hold)
+	e.signOuts.hourly = newHourlyCap(cfg.DeregisterCap, e.capBites)
 	e.clock.earlier = make(chan struct{}, 1)
 	for i := range e.shards {
 		e.shards[i].users = make(map[string]*engineUser)
+		e.shards[i].lost = make(map[string]*lostWatcher)
+		e.shards[i].flaps = make(map[string]flap)
 		e.shards[i].changed = make(chan struct{}, 1)
 	}
 	e.metrics = newEngineMetrics(e, reg)
@@ -114,6 +120,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.writing.Go(func() { e.write(ctx, &e.shards[i]) })
 	}
 	e.clocking.Go(e.keepTime)
+	e.hold.start(turns)
 	return nil
 }
 
@@ -126,6 +133,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		close(e.stopClock)
 		e.clocking.Wait()
 		e.stopQueues()
+		e.hold.stop()
 		err = waitFor(ctx, &e.queueing)
 		e.hangUp()
 		e.queueing.Wait()
@@ -151,16 +159,23 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) error {
 }
 
 // Offer takes an event, decides and returns.
-func (e *Engine) Offer(aor string, ev policy.Event) {
+func (e *Engine) Offer(aor string, ev policy.Event) { e.offer(aor, ev, "") }
+
+// offer takes an event; of a failure it is known over which hop it came.
+func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	e.backByHimself(sh, aor, ev)
 	u := sh.users[aor]
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {
 			return
 		}
 		e.add(sh, u)
+	}
+	if ev.Kind == policy.NotifyFailed {
+		u.hop = hop
 	}
 	e.decide(sh, u, ev)
 }
@@ -180,20 +195,28 @@ func (e *Engine) newcomer(aor string, ev policy.Event) *engineUser {
 
 // Interested says whether successes and new subscriptions of this user matter.
 func (e *Engine) Interested(aor string) bool {
-	if e.active.Load() == 0 {
+	if e.active.Load() == 0 && e.lost.Load() == 0 {
 		return false
 	}
-	s, ok := e.look(aor)
-	return ok && s.Active()
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	return u != nil && u.state.Active() || sh.lost[aor] != nil
 }
 
 // Banned says whether this user is refused.
 func (e *Engine) Banned(aor string, at time.Time) bool {
-	if e.bans.Load() == 0 || e.cfg.DryRun {
+	if e.bans.Load() == 0 {
 		return false
 	}
 	s, ok := e.look(aor)
-	return ok && at.Before(s.BannedUntil)
+	banned := ok && at.Before(s.BannedUntil)
+	if banned && e.cfg.DryRun {
+		e.metrics.dryRun.did(dryRefuse)
+		return false
+	}
+	return banned
 }
 
 // Trace adds a step to the ladder of this user's recovery.

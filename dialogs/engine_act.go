@@ -1,7 +1,6 @@
 package dialogs
 
 import (
-	"context"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,20 +22,22 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		sh.mu.Lock()
 		u.messaging = true
 		sh.mu.Unlock()
-		e.messages.push(func(ctx context.Context) { e.tell(ctx, u.aor, a) })
+		e.pushMessage(sh, u, a, ev)
 	case policy.DoDeregister:
 		sh.mu.Lock()
 		already := u.signingOut
 		u.signingOut = true
 		sh.mu.Unlock()
 		if !already { // else the outcome of that one serves
-			e.signOuts.push(func(ctx context.Context) { e.signOut(ctx, u.aor, a) })
+			e.pushSignOut(sh, u, a)
 		}
 	case policy.StartBan:
+		e.dryly(dryBan)
 		e.about(u.aor, a).Info().Time("until", a.Until).Msg("user banned")
 	case policy.EndBan:
 		e.about(u.aor, a).Info().Msg("ban ended")
 	case policy.RaiseAlarm:
+		e.dryly(dryAlarm)
 		e.raise(u.aor, a, ev.At)
 	case policy.ClearAlarm:
 		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")

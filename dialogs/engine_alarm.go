@@ -14,6 +14,14 @@ const (
 	storeObject = "state-store"
 )
 
+// The alarms of outages and of too many de-REGISTERs, and what these are about.
+const (
+	alarmOutage   = "core-outage"
+	alarmCap      = "deregister-cap"
+	overallObject = "core"
+	capObject     = "deregister"
+)
+
 // kinds has the fields of X.733 that are the same for every alarm of a name.
 var kinds = map[string]alarm.Alarm{
 	policy.AlarmExhausted: {
@@ -24,6 +32,12 @@ var kinds = map[string]alarm.Alarm{
 	},
 	policy.AlarmDeregisterFailed: {
 		EventType: "communications", ProbableCause: "communicationsProtocolError", Severity: alarm.Major,
+	},
+	alarmOutage: {
+		EventType: "communications", ProbableCause: "communicationsSubsystemFailure", Severity: alarm.Critical,
+	},
+	alarmCap: {
+		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Major,
 	},
 	alarmStore: {
 		EventType: "processingError", ProbableCause: "underlyingResourceUnavailable", Severity: alarm.Major,

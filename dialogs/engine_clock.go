@@ -19,6 +19,12 @@ type engineClock struct {
 // schedule sets when a user's Tick is due; the zero time is never. The shard is
 // locked.
 func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
+	if !at.IsZero() && at.Before(u.notBefore) {
+		at = u.notBefore
+	}
+	if u.signOut != nil && (at.IsZero() || u.signOutAt.Before(at)) {
+		at = u.signOutAt
+	}
 	u.wake = at
 	switch placed := u.place != unplaced; {
 	case at.IsZero() && placed:
@@ -102,8 +108,15 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
+	if u != nil {
+		u.timely(now)
+	}
 	switch {
 	case u == nil:
+	case e.park(u, now):
+	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
+		// Its outcome is sure to come as well, be it after hours.
+		e.schedule(sh, u, first(u.state.BannedUntil, u.state.ForgetAt))
 	case u.messaging && (u.state.Phase == policy.Notifying || u.state.Phase == policy.Gathering):
 		// The MESSAGE waits for its turn or its response. Its outcome is sure to
 		// come, and sets the deadline anew.

@@ -23,6 +23,15 @@ type EngineConfig struct {
 	DeregisterAll bool
 	// DryRun decides, counts and logs, but sends and raises nothing.
 	DryRun bool
+	// DeregisterCap is the most in any hour; 0 is no limit.
+	DeregisterCap int
+	// Hold says what an outage is, and how its end is found out.
+	Hold HoldConfig
+	// HoldDown is how long a user is spared who was given up again soon after he
+	// was signed out; it doubles each time.
+	HoldDown time.Duration
+	// MaxQueue bounds the requests of a kind that wait for their turn.
+	MaxQueue int
 	// Concurrency bounds the requests of a kind that await their outcome.
 	Concurrency int
 	// MaxUsers bounds the users whose state is remembered.
@@ -32,6 +41,8 @@ type EngineConfig struct {
 const (
 	defaultConcurrency = 4096
 	defaultMaxUsers    = 1_000_000
+	defaultMaxQueue    = 100_000
+	defaultHoldDown    = 5 * time.Minute
 
 	// timerF is 64*T1 (RFC 3261 17.1.2.2), after which a request of ours has
 	// failed; as Timer N it bounds the wait for a first NOTIFY.
@@ -41,6 +52,8 @@ const (
 func (c EngineConfig) withDefaults() EngineConfig {
 	c.Concurrency = orElse(c.Concurrency, defaultConcurrency)
 	c.MaxUsers = orElse(c.MaxUsers, defaultMaxUsers)
+	c.MaxQueue = orElse(c.MaxQueue, defaultMaxQueue)
+	c.HoldDown = orElse(c.HoldDown, defaultHoldDown)
 	r := &c.Rules
 	r.Threshold = orElse(r.Threshold, 1)
 	r.ResubscribeTimeout = orElse(r.ResubscribeTimeout, 30*time.Second)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"rewatch/policy"
 )
@@ -31,6 +32,12 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
 		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
 		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
+		if e.cfg.SignalMessage {
+			e.dryly(dryMessage)
+		}
+		if e.cfg.SignalNotify {
+			e.dryly(dryNotify)
+		}
 	default:
 		e.signal(ctx, aor, a, broken)
 		return
@@ -81,11 +88,13 @@ func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broke
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
 	defer cancel()
 	e.note(aor, atRewatch, atCore, messageStep(a))
+	sent := time.Now()
 	res := e.actor.Message(ctx, MessageJob{
 		AOR: aor, Route: routeTo(e.dir.User(aor)),
 		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
 	})
 	e.noteResult(aor, atCore, res)
+	e.evidence(aor, a, sent, res)
 	result := messageResult(res)
 	e.metrics.messages.WithLabelValues(result).Inc()
 	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).

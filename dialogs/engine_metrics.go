@@ -24,6 +24,9 @@ type engineMetrics struct {
 	recoveries      *prometheus.CounterVec
 	seconds         prometheus.Histogram
 	dropped         prometheus.Counter
+	queueFull       *prometheus.CounterVec
+	flaps           prometheus.Counter
+	dryRun          dryRun
 }
 
 // newEngineMetrics registers the metrics, every label with a first 0, so that a
@@ -46,6 +49,16 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rewatch_recoveries_dropped_total", Help: "Failures not acted upon because too many users are remembered.",
 		}),
+		queueFull: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_queue_dropped_total", Help: "Requests of our own that found their queue full.",
+		}, []string{"request"}),
+		flaps: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rewatch_flapping_total", Help: "De-REGISTERs put off because the user had been signed out shortly before.",
+		}),
+		dryRun: newDryRun(reg),
+	}
+	for _, r := range []string{queueMessage, queueDeregister} {
+		m.queueFull.WithLabelValues(r)
 	}
 	for _, r := range []string{resultOK, resultUnsupported, resultRejected, resultTimeout, resultError, resultDryRun} {
 		m.messages.WithLabelValues(r)
@@ -61,8 +74,15 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_recoveries_active", Help: "Users with a recovery running, given up, or with an alarm.",
 	}, func() float64 { return float64(e.active.Load()) })
+	outage := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_outage", Help: "1 while recovery is held because of an outage, else 0.",
+	}, func() float64 { return float64(one(e.hold.any())) })
+	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
+	}, func() float64 { return float64(e.lost.Load()) })
 	if reg != nil {
-		reg.MustRegister(m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active)
+		reg.MustRegister(m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active,
+			m.queueFull, m.flaps, outage, lost)
 	}
 	return m
 }

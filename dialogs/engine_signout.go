@@ -15,20 +15,10 @@ const serverTries = 3
 
 // signOut carries out one DoDeregister and feeds back its outcome.
 func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
-	if !e.stillGivenUp(aor) {
-		return
-	}
 	u := e.dir.User(aor)
-	result := resultSkipped
-	why := e.mustStay(u)
-	if why == "" && e.cfg.DryRun {
-		result, why = resultDryRun, "dry run"
-	}
-	if why != "" {
-		e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
-		e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
-		e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
-		e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
+	if e.cfg.DryRun {
+		e.dryly(dryDeregister)
+		e.leaveIn(aor, a, resultDryRun, "dry run")
 		return
 	}
 	if !e.deregister(ctx, a, DeregisterJob{
@@ -37,11 +27,33 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
 		return
 	}
+	e.flapped(aor, time.Now())
 	e.dir.SignedOut(aor, time.Now())
 	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
 	if u.AtServer {
 		e.tellServer(ctx, a, u)
 	}
+}
+
+// mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
+// or there is no need or right to send it any more.
+func (e *Engine) mayGo(aor string, a policy.Action, j job) bool {
+	if !e.stillGivenUp(aor) || e.keepBack(aor, e.signOuts, j) {
+		return false
+	}
+	if why := e.mustStay(e.dir.User(aor)); why != "" {
+		e.leaveIn(aor, a, resultSkipped, why)
+		return false
+	}
+	return true
+}
+
+// leaveIn feeds back that a user is not de-registered.
+func (e *Engine) leaveIn(aor string, a policy.Action, result, why string) {
+	e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
+	e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
+	e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
+	e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 
 // stillGivenUp says whether a de-REGISTER that has its turn is wanted still. He

@@ -18,6 +18,10 @@ type engineShard struct {
 	// it at most once. changed wakes the writer.
 	dirty   []*engineUser
 	changed chan struct{}
+	// lost are those whom an outage broke, until it is over; flaps those who were
+	// signed out lately.
+	lost  map[string]*lostWatcher
+	flaps map[string]flap
 }
 
 // engineUser is one user. The lock of the shard guards all of it.
@@ -32,6 +36,15 @@ type engineUser struct {
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
+	// hop is the next hop of the last failure. While it is held, parked says that
+	// a Tick is kept back, and jobs are the requests that are.
+	hop    string
+	parked bool
+	jobs   []keptJob
+	// notBefore keeps a Tick back when the hold is over; signOut is a de-REGISTER
+	// that may not be sent before signOutAt.
+	notBefore, signOutAt time.Time
+	signOut              func()
 	// wake is when a Tick is due; place is where the heap has it.
 	wake  time.Time
 	place int

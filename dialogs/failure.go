@@ -107,7 +107,12 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *Outcome) {
 // answer is what the server gets after a failure, and how the ladder shows it.
 func (m *Monitor) answer(o *Outcome) (v Verdict, said string) {
 	switch {
-	case m.cfg.DryRun, m.cfg.Answer == AnswerPassthrough:
+	case m.cfg.DryRun:
+		if m.cfg.Answer != AnswerPassthrough {
+			m.metrics.dryRun.did(dryAnswer)
+		}
+		return Verdict{Relay: true}, ""
+	case m.cfg.Answer == AnswerPassthrough:
 		return Verdict{Relay: true}, ""
 	case m.cfg.Answer == AnswerSilent:
 		return Verdict{}, ""
@@ -125,8 +130,13 @@ func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
 	sub.Cause = o.cause()
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
-	m.rec.Offer(watcher, policy.Event{
-		Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,
+	m.collectFor(at)
+	m.rec.Failed(Failure{
+		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == Unreachable,
+		Superseded: m.superseded(&s),
+		Event: policy.Event{
+			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,
+		},
 	})
 	m.traceNotify(&s, &o)
 	switch o.Kind {
@@ -142,6 +152,21 @@ func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
 	}
 	if said != "" {
 		m.trace(watcher, at, "rewatch", "server", said)
+	}
+}
+
+// sentAt is when the NOTIFY of an outcome was sent, as far as it is known: only the
+// last one of a subscription is remembered. An earlier one that got no response
+// was sent a whole deadline ago.
+func (m *Monitor) sentAt(s *subscription, o *Outcome) time.Time {
+	at := instant(o.At)
+	switch {
+	case s.notifyCSeq == o.CSeq && s.sent != 0:
+		return time.Unix(0, s.sent)
+	case o.Kind == TimedOut:
+		return at.Add(-m.cfg.NotifyTimeout)
+	default:
+		return at
 	}
 }
 

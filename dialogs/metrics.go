@@ -72,10 +72,12 @@ type monitorMetrics struct {
 	late                prometheus.Counter
 	seconds             prometheus.Histogram
 	untracked           [untrackedReasons]prometheus.Counter
+	dryRun              dryRun
 }
 
 func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
 	mm := &monitorMetrics{
+		dryRun: newDryRun(reg),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_notify_failures_total",
 			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",

@@ -2,9 +2,11 @@ package dialogs
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -89,7 +91,13 @@ type Monitor struct {
 	registered atomic.Int64
 	heads      atomic.Int64
 
-	sweeper sweeper
+	// through adds up what passed over each hop, under collecting; collected is
+	// when that was done last.
+	collecting sync.Mutex
+	through    map[netip.AddrPort]int
+	collected  atomic.Int64
+
+	sweeper, collector sweeper
 }
 
 // NewMonitor makes a Monitor that offers what happens to rec. Start it for its
@@ -112,6 +120,7 @@ func NewMonitor(cfg MonitorConfig, rec Recovery, log zerolog.Logger, reg prometh
 		rec:       rec,
 		log:       log,
 		seed:      maphash.MakeSeed(),
+		through:   make(map[netip.AddrPort]int),
 	}
 	for i := range m.subs {
 		m.subs[i].chains = make(map[uint64]uint32)
@@ -124,12 +133,17 @@ func NewMonitor(cfg MonitorConfig, rec Recovery, log zerolog.Logger, reg prometh
 	return m
 }
 
-// Start begins the expiry sweeps; they end with ctx or with Shutdown. It is
-// called once.
-func (m *Monitor) Start(ctx context.Context) { m.sweeper.start(ctx, m.sweep) }
+// Start begins the expiry sweeps and the collections; they end with ctx or with
+// Shutdown. It is called once.
+func (m *Monitor) Start(ctx context.Context) {
+	m.sweeper.start(ctx, time.Second, m.sweep)
+	m.collector.start(ctx, collectEvery, m.collect)
+}
 
-// Shutdown ends the sweeps and waits for them, at most until ctx is done.
-func (m *Monitor) Shutdown(ctx context.Context) error { return m.sweeper.stop(ctx) }
+// Shutdown ends them and waits for that, at most until ctx is done.
+func (m *Monitor) Shutdown(ctx context.Context) error {
+	return errors.Join(m.sweeper.stop(ctx), m.collector.stop(ctx))
+}
 
 // Totals counts the NOTIFYs that were judged: those with a 2xx and those that
 // failed. The share of failures over a time is the difference of two Totals.

@@ -203,6 +203,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 		}
 	}
 	sh.passed++
+	sh.through(o.Hop)
 	c := *s
 	sh.mu.Unlock()
 	m.metrics.ok[c.label].Inc()
@@ -226,6 +227,7 @@ func (m *Monitor) completed(sh *subShard, slot uint32, o Outcome) Verdict {
 	m.remove(sh, slot)
 	if o.ok() {
 		sh.passed++
+		sh.through(o.Hop)
 	}
 	sh.mu.Unlock()
 	if o.ok() {

@@ -2,6 +2,7 @@ package dialogs
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type recorder struct {
 	banned     map[string]bool
 	lines      []string
 	ladder     bool // write steps down, too
+	passed     map[netip.AddrPort]int
 }
 
 func newRecorder() *recorder {
@@ -37,6 +39,17 @@ func (r *recorder) Offer(aor string, e policy.Event) {
 		line += " pointless"
 	}
 	r.add(line)
+}
+
+func (r *recorder) Failed(f Failure) { r.Offer(f.AOR, f.Event) }
+
+func (r *recorder) Passed(_ time.Time, hop netip.AddrPort, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.passed == nil {
+		r.passed = map[netip.AddrPort]int{}
+	}
+	r.passed[hop] += n
 }
 
 func (r *recorder) Interested(aor string) bool { return r.interested[aor] || r.interested["*"] }

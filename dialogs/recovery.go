@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"net/netip"
 	"time"
 
 	"rewatch/policy"
@@ -11,6 +12,12 @@ import (
 type Recovery interface {
 	// Offer hands over what happened to a user.
 	Offer(aor string, e policy.Event)
+	// Failed hands over a NOTIFY that failed. Whether its user is to blame, or an
+	// outage, is told by the others over the same next hop.
+	Failed(f Failure)
+	// Passed tells of n NOTIFYs that got through over a next hop, added up over a
+	// while.
+	Passed(at time.Time, hop netip.AddrPort, n int)
 	// Interested says whether successes and new subscriptions of this user
 	// matter now (a recovery runs, or an alarm waits to be cleared). It is a
 	// single atomic load while no recovery runs at all.
@@ -19,6 +26,19 @@ type Recovery interface {
 	Banned(aor string, at time.Time) bool
 	// Trace adds a step to the ladder of this user's running recovery, if any.
 	Trace(aor string, s Step)
+}
+
+// Failure is a NOTIFY that failed for good.
+type Failure struct {
+	AOR   string
+	Event policy.Event // of the kind NotifyFailed
+	// Hop is the next hop that it was sent to; invalid if there was none.
+	Hop  netip.AddrPort
+	Sent time.Time
+	// Unreachable: the hop takes nothing.
+	Unreachable bool
+	// Superseded: the watcher has a newer subscription of the same kind.
+	Superseded bool
 }
 
 // Directory is what the Engine asks of the Monitor.
@@ -39,6 +59,8 @@ type User struct {
 	AOR        string
 	Registered bool // a third-party REGISTER was seen and has not lapsed
 	AtServer   bool // and the server accepted it
+	// Until is when the registration lapses.
+	Until time.Time
 	// SCSCF is the Contact URI of the third-party REGISTER; LastHop the URI of
 	// the neighbour that the last SUBSCRIBE came from ("sip:10.0.0.7:5060;transport=tcp").
 	SCSCF, LastHop string

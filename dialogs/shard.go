@@ -15,8 +15,10 @@ type subShard struct {
 	notes   subNotes
 	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
 	passed, failed uint64
+	// hops has those that passed since they were collected, by next hop.
+	hops []hopCount
 
-	_ [40]byte // a cache line of its own
+	_ [16]byte // a cache line of its own
 }
 
 // maxChain bounds the subscriptions of one Call-ID: forks times packages. A

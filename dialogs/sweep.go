@@ -7,18 +7,18 @@ import (
 	"rewatch/policy"
 )
 
-// sweeper runs one function once a second until it is stopped.
+// sweeper runs one function again and again until it is stopped.
 type sweeper struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func (s *sweeper) start(ctx context.Context, sweep func(time.Time)) {
+func (s *sweeper) start(ctx context.Context, every time.Duration, sweep func(time.Time)) {
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.done = make(chan struct{})
 	go func() {
 		defer close(s.done)
-		tick := time.NewTicker(time.Second)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {

@@ -106,7 +106,7 @@ func (m *Monitor) User(aor string) User {
 	}
 	v := u.view(time.Now().UnixNano())
 	user := User{
-		AOR: aor, Registered: v.Registered, AtServer: v.AtServer,
+		AOR: aor, Registered: v.Registered, AtServer: v.AtServer, Until: v.Until,
 		SCSCF: v.SCSCF, LastHop: v.LastHop, Emergency: v.Emergency,
 	}
 	for _, ref := range refs {

@@ -56,10 +56,11 @@ func (m *machine) giveBack() bool {
 func (m *machine) hit() bool { return !m.s.Started.Before(m.e.Since) }
 
 // excuse gives back the strikes, and excuses an episode that the outage began. A
-// MESSAGE of it that is done went into the outage, so there has to be another.
+// MESSAGE of it that is done went into the outage, so there has to be another; so
+// did the free ones, if this is the relapse of an outage.
 func (m *machine) excuse() {
 	m.giveBack()
-	if !m.hit() || m.s.Excused {
+	if !m.hit() {
 		return
 	}
 	m.s.Excused, m.s.Free = true, 0

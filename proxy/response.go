@@ -94,12 +94,13 @@ func (w *worker) settle(from flow, b branch, method []byte) bool {
 		s.mu.Unlock()
 		return true
 	}
-	ref, cseq := r.ref, r.cseq
+	// The hop is named by where the NOTIFY went: its answers may come from elsewhere.
+	ref, cseq, hop := r.ref, r.cseq, r.hop.addr
 	if m.Status < 300 {
 		w.finish(s, r)
 		s.mu.Unlock()
 		w.s.cfg.Monitor.NotifyDone(ref, dialogs.Outcome{
-			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: cseq, Hop: from.addr,
+			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: cseq, Hop: hop,
 		})
 		return true
 	}

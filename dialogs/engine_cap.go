@@ -1,0 +1,108 @@
+package dialogs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// hourlyCap lets no more than so many begin in any hour. A rate alone would, in a
+// night in which nobody looks, sign out everybody slowly. A nil one lets all
+// begin.
+type hourlyCap struct {
+	most int
+	// bites is told when the cap begins to hold something up, and when it ceases.
+	bites func(bool)
+
+	mu    sync.Mutex
+	begun []time.Time // of the last hour, the oldest first
+	bit   bool
+}
+
+// newHourlyCap makes a cap; most 0 is none.
+func newHourlyCap(most int, bites func(bool)) *hourlyCap {
+	if most <= 0 {
+		return nil
+	}
+	return &hourlyCap{most: most, bites: bites}
+}
+
+// take notes that one has begun.
+func (c *hourlyCap) take(now time.Time) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = append(c.begun, now)
+}
+
+// room is how long it takes until one more may begin.
+func (c *hourlyCap) room(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(c.begun) && now.Sub(c.begun[n]) >= time.Hour {
+		n++
+	}
+	c.begun = c.begun[n:]
+	if len(c.begun) < c.most {
+		return 0
+	}
+	return time.Hour - now.Sub(c.begun[0])
+}
+
+// await waits for room; false if ctx ends before.
+func (c *hourlyCap) await(ctx context.Context) bool {
+	if c == nil {
+		return true
+	}
+	for {
+		after := c.room(time.Now())
+		if after <= 0 {
+			return true
+		}
+		c.set(true)
+		if !sleep(ctx, after) {
+			return false
+		}
+	}
+}
+
+// biting says whether the cap holds things up, and when it need not any more.
+func (c *hourlyCap) biting(now time.Time) (time.Duration, bool) {
+	if c == nil {
+		return 0, false
+	}
+	after := c.room(now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return after, c.bit
+}
+
+// ease says that nothing is held up any more.
+func (c *hourlyCap) ease() { c.set(false) }
+
+func (c *hourlyCap) set(bit bool) {
+	c.mu.Lock()
+	changed := c.bit != bit
+	c.bit = bit
+	c.mu.Unlock()
+	if changed {
+		c.bites(bit)
+	}
+}
+
+// capBites raises or clears the alarm of the cap.
+func (e *Engine) capBites(bites bool) {
+	if !bites {
+		e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
+		e.alarms.Clear(alarmCap, capObject, time.Now())
+		return
+	}
+	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", e.cfg.DeregisterCap)
+	e.log.Warn().Int("cap", e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
+	e.dryly(dryAlarm)
+	e.alarms.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
+}

@@ -1,0 +1,171 @@
+package dialogs
+
+import (
+	"context"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rewatch/policy/outage"
+)
+
+// HoldConfig says what an outage is, and how its end is found out.
+type HoldConfig struct {
+	Rules outage.Rules
+	// Shared says whether a next hop is one of the core's, which many watchers are
+	// behind. Such a one is held as soon as it cannot be reached. It must not
+	// block; nil: none is known to be.
+	Shared func(hop netip.AddrPort) bool
+	// Probe asks a next hop with OPTIONS whether it is there; nil: nobody asks,
+	// and only a NOTIFY that passes ends an outage.
+	Probe func(ctx context.Context, hop netip.AddrPort) bool
+}
+
+// hold drives the outage.Detector: it tells it of every NOTIFY, sends the probes
+// that it asks for, and lets the Engine know when an outage begins and ends.
+//
+// A failure is judged on its way to the Engine, under one lock; successes arrive
+// here added up. What follows from a change is done by a goroutine of its own, for
+// it may concern every user.
+//
+// The lock of a shard may be held when that of the hold is taken, never the other
+// way round.
+type hold struct {
+	e   *Engine
+	cfg HoldConfig
+
+	mu       sync.Mutex
+	detector *outage.Detector
+	changes  []outage.Change // not acted upon yet
+	since    map[string]time.Time
+	silent   strangers
+	open     atomic.Bool // something is held
+
+	wake, released chan struct{}
+	running        sync.WaitGroup
+	cancel         context.CancelFunc
+}
+
+// probeTimeout bounds one probe.
+const probeTimeout = 4 * time.Second
+
+func newHold(e *Engine, cfg HoldConfig) *hold {
+	return &hold{
+		e: e, cfg: cfg, detector: outage.New(cfg.Rules),
+		since: make(map[string]time.Time),
+		wake:  make(chan struct{}, 1), released: make(chan struct{}, 1),
+		cancel: func() {},
+	}
+}
+
+func (h *hold) start(ctx context.Context) {
+	ctx, h.cancel = context.WithCancel(ctx)
+	h.running.Go(func() { h.watch(ctx) })
+	h.running.Go(func() { h.workOff(ctx) })
+}
+
+func (h *hold) stop() {
+	h.cancel()
+	h.running.Wait()
+}
+
+// any says whether anything is held.
+func (h *hold) any() bool { return h.open.Load() }
+
+// held says whether what is behind a hop is held.
+func (h *hold) held(hop string) bool {
+	if !h.open.Load() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.detector.Held(hop)
+}
+
+// began says since when the failures over a hop that is held are the outage's.
+func (h *hold) began(hop string) (time.Time, bool) {
+	if !h.open.Load() {
+		return time.Time{}, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if since, overall := h.since[outage.Overall]; overall {
+		return since, true
+	}
+	since, held := h.since[hop]
+	return since, held
+}
+
+// failed judges one failure, and says whether an outage is to blame for it.
+func (h *hold) failed(f *Failure, hop string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := f.Event.At
+	who := maphash.String(h.e.seed, f.AOR)
+	h.take(h.detector.Observe(outage.Outcome{At: at, Sent: f.Sent, Hop: hop, Watcher: who}))
+	if f.Unreachable && h.shared(f.Hop, hop, who, at) {
+		h.take(h.detector.Unreachable(at, hop))
+	}
+	return h.detector.Excused(hop, f.Sent)
+}
+
+// told takes the outcome of a MESSAGE to one whom an outage broke.
+func (h *hold) told(aor, hop string, sent time.Time, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.take(h.detector.Observe(outage.Outcome{
+		At: time.Now(), Sent: sent, Hop: hop, Watcher: maphash.String(h.e.seed, aor), OK: ok,
+	}))
+}
+
+// shared says whether more than one phone is behind a hop: it is one of the
+// core's, or it has failed enough different watchers. A phone that is reached
+// without a core between is a hop as well, and a dead phone is no outage.
+func (h *hold) shared(addr netip.AddrPort, hop string, who uint64, at time.Time) bool {
+	rules := h.detector.Rules()
+	return h.cfg.Shared != nil && h.cfg.Shared(addr) ||
+		h.silent.add(hop, who, at, rules.Window) >= rules.MinWatchers
+}
+
+// passed takes the NOTIFYs that got through over a hop.
+func (h *hold) passed(at time.Time, hop string, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.take(h.detector.Passed(at, hop, n))
+}
+
+// take notes changes to be acted upon; h is locked.
+func (h *hold) take(changes []outage.Change) {
+	for _, c := range changes {
+		switch {
+		case c.From == outage.Closed:
+			h.since[c.Scope] = c.Since
+		case c.To == outage.Closed:
+			delete(h.since, c.Scope)
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	h.open.Store(len(h.since) > 0)
+	h.changes = append(h.changes, changes...)
+	signal(h.wake)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// hopName is how the Detector knows a hop. One that is not known counts for all
+// hops together.
+func hopName(hop netip.AddrPort) string {
+	if !hop.IsValid() {
+		return outage.Overall
+	}
+	return hop.String()
+}

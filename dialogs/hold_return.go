@@ -1,0 +1,140 @@
+package dialogs
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"rewatch/policy"
+)
+
+// What happens when an outage is over: everybody whom it broke is worked off, one
+// after the other.
+
+// workOff waits for the end of outages and works off what they left.
+func (h *hold) workOff(ctx context.Context) {
+	for {
+		select {
+		case <-h.released:
+		case <-ctx.Done():
+			return
+		}
+		if !h.e.workOff(ctx) {
+			return
+		}
+	}
+}
+
+// workOff gives everybody his turn whose hop is not held. A core that has just
+// come back must not be overrun, so the turns are spread evenly, with some jitter
+// so that replicas do not beat in time; he who has registered last comes first,
+// for he is the most likely to be there. It returns false when ctx ends.
+func (e *Engine) workOff(ctx context.Context) bool {
+	start := time.Now()
+	plan := e.plan()
+	for i, aor := range plan {
+		if e.cfg.MessageRate > 0 {
+			turn := (float64(i) + rand.Float64()) / e.cfg.MessageRate //nolint:gosec // jitter
+			wait := time.Until(start.Add(time.Duration(turn * float64(time.Second))))
+			if wait > 0 && !sleep(ctx, wait) {
+				return false
+			}
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		e.takeTurn(aor)
+	}
+	if len(plan) > 0 {
+		e.log.Info().Int("watchers", len(plan)).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
+	}
+	return true
+}
+
+// plan lists the users to be worked off, in order. Those who only wait for the
+// rest of their time go on at once.
+func (e *Engine) plan() []string {
+	var lost, kept []string
+	for i := range e.shards {
+		e.shards[i].waiting(e, &lost, &kept)
+	}
+	until := make(map[string]time.Time, len(lost))
+	for _, aor := range lost {
+		until[aor] = e.dir.User(aor).Until
+	}
+	slices.SortFunc(lost, func(a, b string) int {
+		return cmp.Or(until[b].Compare(until[a]), cmp.Compare(a, b))
+	})
+	return slices.Concat(kept, lost)
+}
+
+// waiting adds the users of a shard whose hop is not held (any more): who lost
+// something, and whose recovery was interrupted.
+func (sh *engineShard) waiting(e *Engine, lost, kept *[]string) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for aor, l := range sh.lost {
+		if !e.hold.held(l.hop) {
+			*lost = append(*lost, aor)
+		}
+	}
+	for aor, u := range sh.users {
+		switch {
+		case !u.parked && len(u.jobs) == 0 || e.hold.held(u.hop):
+		case len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
+			e.goOn(sh, u)
+		case sh.lost[aor] == nil:
+			*kept = append(*kept, aor)
+		}
+	}
+}
+
+// takeTurn lets the recovery of one user go on, and tells the policy what he lost.
+// He may have come back while he waited for his turn, or the outage may have.
+func (e *Engine) takeTurn(aor string) {
+	var subs []policy.Broken
+	hop := ""
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	if u := sh.users[aor]; u != nil && !e.hold.held(u.hop) {
+		e.goOn(sh, u)
+	}
+	if l := sh.lost[aor]; l != nil && !e.hold.held(l.hop) {
+		subs, hop = l.subs, l.hop
+		e.found(sh, aor)
+	}
+	sh.mu.Unlock()
+	for _, b := range subs {
+		e.offer(aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: true}, hop)
+	}
+}
+
+// goOn lets a recovery that was kept back go on. The shard is locked.
+func (e *Engine) goOn(sh *engineShard, u *engineUser) {
+	jobs := u.jobs
+	u.jobs = nil
+	for _, k := range jobs {
+		k.queue.again(k.job)
+	}
+	if !u.parked {
+		return
+	}
+	u.parked = false
+	u.notBefore = time.Now().Add(e.rest(u))
+	e.schedule(sh, u, u.state.Deadline)
+}
+
+// rest is how long a wait that an outage interrupted goes on: for the whole of it,
+// because nobody knows how much of it the watcher could have used.
+func (e *Engine) rest(u *engineUser) time.Duration {
+	switch u.state.Phase {
+	case policy.Waiting:
+		return e.cfg.Rules.ResubscribeTimeout
+	case policy.Proving:
+		return e.cfg.Rules.ProofTimeout
+	default:
+		return 0
+	}
+}

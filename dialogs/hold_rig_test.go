@@ -1,0 +1,336 @@
+package dialogs_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/policy/alarm"
+)
+
+// town is a Monitor and an Engine with thousands of phones behind a few hops, each
+// of which can fall silent. It runs inside a synctest bubble.
+type town struct {
+	*dialogs.Engine
+	t       *testing.T
+	monitor *dialogs.Monitor
+	metrics *prometheus.Registry
+	began   time.Time
+	hops    []netip.AddrPort
+
+	mu     sync.Mutex
+	down   map[netip.AddrPort]bool
+	deaf   map[netip.AddrPort]bool // answers no OPTIONS
+	phones []*phone
+	byAOR  map[string]*phone
+	// What happened, and when.
+	messages, signOuts []time.Time
+	told               map[string]int
+	alarms             []string
+	server             int // NOTIFYs that it could send
+	stop               chan struct{}
+}
+
+type phone struct {
+	aor        string
+	hop        netip.AddrPort
+	dialog     int
+	cseq       uint32
+	subscribed bool // as the server knows
+	works      bool // a NOTIFY of the present dialog got through
+	dead       bool
+	ignores    bool // MESSAGEs
+	gone       bool // signed out
+}
+
+const deadline = 28 * time.Second
+
+func townConfig() dialogs.EngineConfig {
+	cfg := config()
+	cfg.MessageRate, cfg.DeregisterRate, cfg.DeregisterCap = 200, 5, 1000
+	return cfg
+}
+
+// inTown runs a test with so many phones, dealt out to the hops.
+func inTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int, test func(*town)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, cfg, phones, hops)
+		test(w)
+		close(w.stop)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := w.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		_ = w.monitor.Shutdown(ctx)
+		time.Sleep(2 * deadline) // timers of the phones
+	})
+}
+
+func newTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int) *town {
+	t.Helper()
+	w := &town{
+		t: t, began: time.Now(), metrics: prometheus.NewRegistry(),
+		down: make(map[netip.AddrPort]bool), deaf: make(map[netip.AddrPort]bool),
+		byAOR: make(map[string]*phone), told: make(map[string]int), stop: make(chan struct{}),
+	}
+	for i := range hops {
+		w.hops = append(w.hops, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 5060))
+	}
+	cfg.Hold.Probe = w.probe
+	cfg.Hold.Shared = func(hop netip.AddrPort) bool { return hop == w.hops[0] }
+	w.Engine = dialogs.NewEngine(cfg, nil, w, w, dialogs.NewMemoryStore(), zerolog.New(io.Discard), w.metrics)
+	w.monitor = dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: cfg.DryRun}, w.Engine, zerolog.New(io.Discard), w.metrics)
+	w.SetDirectory(w.monitor)
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.monitor.Start(t.Context())
+	for i := range phones {
+		p := &phone{aor: fmt.Sprintf("sip:user-%d@ims.example", i), hop: w.hops[i%hops]}
+		w.phones, w.byAOR[p.aor] = append(w.phones, p), p
+		w.register(p)
+		w.subscribe(p)
+	}
+	synctest.Wait()
+	return w
+}
+
+func (w *town) message(p *phone) *dialogs.Message {
+	return &dialogs.Message{
+		At: time.Now(), Source: p.hop, Transport: "udp", CallID: fmt.Appendf(nil, "%s-%d", p.aor, p.dialog),
+		RequestURI: []byte("sip:bob@ims.example"), Event: []byte("presence"),
+		Contact: []byte("<" + p.aor + ";x>"), Expires: 3600, RetryAfter: -1, CSeq: 1,
+		FromURI: []byte(p.aor), FromTag: []byte("w"), ToURI: []byte("sip:bob@ims.example"),
+	}
+}
+
+func (w *town) register(p *phone) {
+	m := w.message(p)
+	m.FromURI, m.ToURI, m.Contact = []byte("sip:scscf.ims.example"), []byte(p.aor), []byte("<sip:scscf.ims.example>")
+	m.CallID = fmt.Appendf(nil, "reg-%s-%d", p.aor, time.Now().UnixNano())
+	w.monitor.Register(m)
+	p.gone = false
+}
+
+// subscribe opens a new dialog, if the core lets it through.
+func (w *town) subscribe(p *phone) {
+	w.mu.Lock()
+	if w.down[p.hop] || p.dead || p.gone {
+		w.mu.Unlock()
+		return
+	}
+	p.dialog++
+	p.subscribed, p.works, p.cseq = true, false, 0
+	m := w.message(p)
+	w.mu.Unlock()
+	w.monitor.Subscribe(m)
+	m.Status, m.ToTag = 200, []byte("s")
+	w.monitor.SubscribeDone(m)
+	w.notify(p)
+}
+
+// notify sends a NOTIFY in the present dialog.
+func (w *town) notify(p *phone) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !p.subscribed {
+		return
+	}
+	w.server++
+	p.cseq++
+	m := w.message(p)
+	m.Side, m.CSeq, m.SubscriptionState = dialogs.Server, p.cseq, []byte("active;expires=3600")
+	m.FromURI, m.FromTag, m.ToURI, m.ToTag = []byte("sip:bob@ims.example"), []byte("s"), []byte(p.aor), []byte("w")
+	ref, ruling := w.monitor.Notify(m)
+	if ruling.Status != 0 {
+		p.subscribed = false
+		return
+	}
+	o := dialogs.Outcome{CSeq: p.cseq, Hop: p.hop, RetryAfter: -1, Kind: dialogs.TimedOut}
+	after := deadline
+	if !w.down[p.hop] && !p.dead {
+		o.Kind, o.Status, after = dialogs.Responded, 200, 5*time.Millisecond
+	}
+	dialog := p.dialog
+	time.AfterFunc(after, func() { w.done(p, dialog, ref, o) })
+}
+
+func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {
+	o.At = time.Now()
+	v := w.monitor.NotifyDone(ref, o)
+	w.mu.Lock()
+	if dialog == p.dialog {
+		p.works = o.Kind == dialogs.Responded
+		if v.Status == 481 {
+			p.subscribed = false
+		}
+	}
+	w.mu.Unlock()
+	if v.Then != nil {
+		v.Then()
+	}
+}
+
+// run sends NOTIFYs to everybody in turn until the test ends.
+func (w *town) run(perSecond int) {
+	go func() {
+		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-w.stop:
+				return
+			case <-tick.C:
+				w.notify(w.phones[i%len(w.phones)])
+			}
+		}
+	}()
+}
+
+// change changes something about the phones or the core.
+func (w *town) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *town) silence(hop int, down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down[w.hops[hop]] = down
+}
+
+// at lets the time pass until d after the beginning.
+func (w *town) at(d time.Duration) {
+	w.t.Helper()
+	time.Sleep(time.Until(w.began.Add(d)))
+	synctest.Wait()
+}
+
+// broken counts the phones whose subscription does not work.
+func (w *town) broken() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, p := range w.phones {
+		if !p.subscribed || !p.works {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *town) between(times []time.Time, from, to time.Duration) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, at := range times {
+		if d := at.Sub(w.began); d >= from && d < to {
+			n++
+		}
+	}
+	return n
+}
+
+// expectNoStrikes checks that nobody has one.
+func (w *town) expectNoStrikes() {
+	w.t.Helper()
+	for _, s := range w.States() {
+		if s.Sent != 0 || s.Phase != 0 {
+			w.t.Fatalf("%s is left with %+v", s.AOR, s.State)
+		}
+	}
+}
+
+// The core.
+
+func (w *town) probe(ctx context.Context, hop netip.AddrPort) bool {
+	w.mu.Lock()
+	down := w.down[hop] || w.deaf[hop]
+	w.mu.Unlock()
+	if down {
+		<-ctx.Done()
+		return false
+	}
+	time.Sleep(5 * time.Millisecond)
+	return true
+}
+
+func (w *town) reach(ctx context.Context, p *phone) dialogs.Result {
+	w.mu.Lock()
+	lost := w.down[p.hop] || p.dead
+	w.mu.Unlock()
+	if !lost {
+		time.Sleep(10 * time.Millisecond)
+		return dialogs.Result{Status: 200, Reason: "OK"}
+	}
+	select {
+	case <-time.After(32 * time.Second):
+		return dialogs.Result{Err: dialogs.ErrNoResponse}
+	case <-ctx.Done():
+		return dialogs.Result{Err: ctx.Err()}
+	}
+}
+
+func (w *town) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result {
+	w.mu.Lock()
+	w.messages = append(w.messages, time.Now())
+	w.told[m.AOR]++
+	p := w.byAOR[m.AOR]
+	w.mu.Unlock()
+	r := w.reach(ctx, p)
+	if r.OK() && !p.ignores {
+		time.AfterFunc(100*time.Millisecond, func() { w.subscribe(p) })
+	}
+	return r
+}
+
+func (w *town) Terminate(context.Context, dialogs.TerminateJob) dialogs.Result {
+	return dialogs.Result{Status: 200}
+}
+
+// Deregister is answered by the registrar, which a dead phone does not hinder.
+func (w *town) Deregister(_ context.Context, j dialogs.DeregisterJob) dialogs.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j.Target == dialogs.AtCore {
+		w.signOuts = append(w.signOuts, time.Now())
+		w.byAOR[j.AOR].gone = true
+	}
+	return dialogs.Result{Status: 200, Reason: "OK"}
+}
+
+func (w *town) Raise(a alarm.Alarm) {
+	w.note(fmt.Sprintf("raise %s %s %s", a.Name, a.Object, a.Severity))
+}
+
+func (w *town) Clear(name, object string, _ time.Time) {
+	w.note(fmt.Sprintf("clear %s %s", name, object))
+}
+
+func (w *town) note(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alarms = append(w.alarms, line)
+}
+
+func (w *town) said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := ""
+	for _, a := range w.alarms {
+		text += "[" + a + "]"
+	}
+	return text
+}
