@@ -2,9 +2,10 @@ package proxy
 
 import (
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -315,19 +316,24 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestWeather loses, doubles and reorders nearly half of all datagrams for a
+// TestWeather loses, doubles and reorders more than half of all datagrams for a
 // hundred NOTIFYs of a server that retransmits, and every one is told of once and ends once.
 func TestWeather(t *testing.T) {
 	play(t, func(r *rig) {
 		r.monitor.verdict = gone
-		var n atomic.Int32
-		r.net.SetRule(func(transporttest.Datagram) []time.Duration {
-			switch n.Add(1) % 7 {
-			case 2:
+		var mu sync.Mutex
+		seen := map[string]int{}
+		r.net.SetRule(func(d transporttest.Datagram) []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			key := d.From.String() + plain(string(d.Bytes))
+			seen[key]++
+			switch (int(crc32.ChecksumIEEE([]byte(key))%5) + seen[key]) % 5 { // no message is lost twice in a row
+			case 1:
 				return nil
-			case 4:
+			case 2:
 				return []time.Duration{0, 30 * time.Millisecond}
-			case 5:
+			case 4:
 				return []time.Duration{70 * time.Millisecond}
 			}
 			return []time.Duration{0}

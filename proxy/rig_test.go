@@ -88,8 +88,8 @@ func newRig(t testing.TB, opts ...option) *rig {
 	if r.s, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	r.s.Start()
 	r.core, r.server = r.peer(coreAddr), r.peer(serverAddr)
+	r.s.Start() // the peers are there already: it may ask for them at once
 	return r
 }
 
