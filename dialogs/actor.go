@@ -25,6 +25,10 @@ type Actor interface {
 type Alarms interface {
 	Raise(a alarm.Alarm)
 	Clear(name, object string, at time.Time)
+	// Adopt makes an alarm active that was told of before, by another replica or
+	// an earlier process; Release ends one of which another tells.
+	Adopt(a alarm.Alarm)
+	Release(name, object string)
 }
 
 // MessageJob is one MESSAGE.

@@ -51,6 +51,7 @@ type Engine struct {
 	// lost counts the watchers whom an outage broke and who wait for its end.
 	known, active, bans, lost atomic.Int64
 	clock                     engineClock
+	others                    follower
 	storeAway                 atomic.Bool
 
 	messages, signOuts *jobQueue
@@ -120,6 +121,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.writing.Go(func() { e.write(ctx, &e.shards[i]) })
 	}
 	e.clocking.Go(e.keepTime)
+	e.follow(ctx)
 	e.hold.start(turns)
 	return nil
 }
@@ -130,6 +132,8 @@ func (e *Engine) Start(ctx context.Context) error {
 func (e *Engine) Shutdown(ctx context.Context) error {
 	var err error
 	e.stopped.Do(func() {
+		e.others.stop()
+		e.others.running.Wait()
 		close(e.stopClock)
 		e.clocking.Wait()
 		e.stopQueues()
@@ -254,19 +258,22 @@ func (e *Engine) shard(aor string) *engineShard {
 }
 
 // takeUp loads what the store remembers. Deadlines that passed meanwhile come
-// due at once. The alarms are raised again, for nobody else remembers them.
+// due at once. A store that others share may be away when one of them starts: the
+// SIP path must not wait for it, and what it knows is taken over when it is back.
 func (e *Engine) takeUp(ctx context.Context) error {
 	if e.dir == nil {
 		return errors.New("the engine has no directory")
 	}
 	for r, err := range e.store.All(ctx) {
+		if _, shared := e.store.(Shared); shared && err != nil {
+			e.storeFailed("", err)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		if e.restore(r) {
-			for _, a := range remembered(r.State) {
-				e.raise(r.AOR, a, time.Now())
-			}
+			e.restoreAlarms(r)
 		}
 	}
 	return nil

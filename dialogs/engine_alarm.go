@@ -52,9 +52,28 @@ func newAlarm(name, object, text string, at time.Time) alarm.Alarm {
 
 // raise raises an alarm about a user.
 func (e *Engine) raise(aor string, a policy.Action, at time.Time) {
-	text := e.textOf(a)
-	e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", text).Msg("alarm raised")
-	e.alarms.Raise(newAlarm(a.Alarm, aor, text, at))
+	raised := e.alarmOf(aor, a, at)
+	e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", raised.Text).Msg("alarm raised")
+	e.alarms.Raise(raised)
+}
+
+// freshAlarm is how old an alarm may be that nobody may have been told of: its
+// receivers know it by its id if they have heard of it after all.
+const freshAlarm = 10 * time.Second
+
+// restoreAlarms takes up the alarms of a user that an earlier process has raised.
+func (e *Engine) restoreAlarms(r Record) {
+	for _, a := range remembered(r.State) {
+		if !r.Foreign && time.Since(a.At) < freshAlarm {
+			e.raise(r.AOR, a.Action, a.At)
+		} else {
+			e.alarms.Adopt(e.alarmOf(r.AOR, a.Action, a.At))
+		}
+	}
+}
+
+func (e *Engine) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {
+	return newAlarm(a.Alarm, aor, e.textOf(a), at)
 }
 
 func (e *Engine) textOf(a policy.Action) string {
@@ -104,3 +123,7 @@ type silentAlarms struct{}
 func (silentAlarms) Raise(alarm.Alarm) {}
 
 func (silentAlarms) Clear(string, string, time.Time) {}
+
+func (silentAlarms) Adopt(alarm.Alarm) {}
+
+func (silentAlarms) Release(string, string) {}

@@ -19,6 +19,9 @@ type engineClock struct {
 // schedule sets when a user's Tick is due; the zero time is never. The shard is
 // locked.
 func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
+	if !at.IsZero() {
+		at = at.Add(e.late(u))
+	}
 	if !at.IsZero() && at.Before(u.notBefore) {
 		at = u.notBefore
 	}
@@ -113,6 +116,9 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	}
 	switch {
 	case u == nil:
+	case u.borrowed && e.storeAway.Load():
+		// Whoever acts for him does so, whether we hear of it or not.
+		e.schedule(sh, u, now)
 	case e.park(u, now):
 	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
 		// Its outcome is sure to come as well, be it after hours.

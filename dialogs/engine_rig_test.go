@@ -252,6 +252,12 @@ func (d *alarmDiary) Clear(name, object string, _ time.Time) {
 	(*rig)(d).write("clear %s of %s", name, object)
 }
 
+func (d *alarmDiary) Adopt(a alarm.Alarm) { (*rig)(d).write("adopt %s of %s", a.Name, a.Object) }
+
+func (d *alarmDiary) Release(name, object string) {
+	(*rig)(d).write("release %s of %s", name, object)
+}
+
 // metric reads a counter; labels are name and value in turn.
 func (r *rig) metric(name string, labels ...string) float64 {
 	r.t.Helper()

@@ -23,6 +23,9 @@ type draft struct {
 	state   policy.State
 	version uint64
 	changes []change
+	// join: what the store has is not what the state was made from, so the two
+	// are joined (policy.Merge).
+	join bool
 }
 
 // write is the goroutine of a shard that saves, and then acts. A user whose state
@@ -58,6 +61,7 @@ func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engine
 		switch {
 		case e.storeAway.Load():
 			unsaved[u] = true // its turn comes when the store is tried again
+			sh.settled(u, false)
 		default:
 			d = e.save(ctx, sh, u, d, unsaved)
 		}
@@ -79,8 +83,8 @@ func (sh *engineShard) take() (*engineUser, draft) {
 	u := sh.dirty[0]
 	sh.dirty[0] = nil
 	sh.dirty = sh.dirty[1:]
-	d := draft{u.state, u.version, u.changes}
-	u.dirty, u.changes = false, nil
+	d := draft{u.state, u.version, u.changes, u.unsaved}
+	u.dirty, u.saving, u.changes = false, true, nil
 	return u, d
 }
 
@@ -97,7 +101,10 @@ func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d dra
 			e.storeBack()
 			return d
 		}
-		if errors.Is(err, ErrConflict) {
+		switch {
+		case errors.Is(err, ErrLost): // the store was emptied: we know best
+			d.version, d.join, err = 0, true, nil
+		case errors.Is(err, ErrConflict):
 			d, err = e.decideAnew(ctx, sh, u, d)
 		}
 		if err != nil {
@@ -108,6 +115,7 @@ func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d dra
 		err = ErrConflict
 	}
 	unsaved[u] = true
+	sh.settled(u, false)
 	e.storeFailed(u.aor, err)
 	return d
 }
@@ -115,7 +123,14 @@ func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d dra
 func (sh *engineShard) saved(u *engineUser, version uint64) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u.version = version
+	u.version, u.saving, u.unsaved = version, false, false
+}
+
+// settled notes that the writer is done with a user for now.
+func (sh *engineShard) settled(u *engineUser, saved bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u.saving, u.unsaved = false, !saved
 }
 
 // put writes a draft to the store, or removes what need not be remembered.
@@ -141,10 +156,16 @@ func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser,
 	if err != nil {
 		return d, err
 	}
+	old, _ := e.look(u.aor)
+	e.followAlarms(u.aor, old, r.State)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	anew := draft{state: r.State, version: r.Version}
-	anew.state, anew.changes = e.replay(r.State, d.changes)
+	anew := draft{state: r.State, version: r.Version, join: d.join}
+	if d.join {
+		anew.state, anew.changes = policy.Merge(d.state, r.State), d.changes
+	} else {
+		anew.state, anew.changes = e.replay(r.State, d.changes)
+	}
 	var latest policy.State
 	latest, u.changes = e.replay(anew.state, u.changes)
 	e.replace(u, latest)
@@ -169,10 +190,12 @@ func (e *Engine) replay(s policy.State, changes []change) (policy.State, []chang
 func (e *Engine) saveAgain(ctx context.Context, sh *engineShard, unsaved map[*engineUser]bool) {
 	for u := range unsaved {
 		sh.mu.Lock()
-		d := draft{state: u.state, version: u.version}
+		d := draft{state: u.state, version: u.version, join: true}
+		u.saving = true
 		sh.mu.Unlock()
 		if d.state.Forgettable() && d.version == 0 {
 			delete(unsaved, u) // nothing to write, and nothing learnt of the store
+			sh.settled(u, true)
 		} else if e.save(ctx, sh, u, d, unsaved); unsaved[u] {
 			return
 		}

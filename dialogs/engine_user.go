@@ -33,6 +33,10 @@ type engineUser struct {
 	// takes all of them at once, and an event that changes nothing is no change.
 	changes []change
 	dirty   bool
+	// saving: the writer has them; unsaved: the store would not take them.
+	saving, unsaved bool
+	// borrowed: another replica saved him last, and acts for him.
+	borrowed bool
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
@@ -64,6 +68,7 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 	if !next.Equal(u.state) || len(actions) > 0 {
 		e.ladders.follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
 		u.changes = append(u.changes, change{ev, u.state.Phase, next.Phase, next.Sent, actions})
+		u.borrowed = false
 		e.replace(u, next)
 		sh.touch(u)
 	}
@@ -106,7 +111,7 @@ func (e *Engine) add(sh *engineShard, u *engineUser) {
 func (e *Engine) forget(sh *engineShard, u *engineUser) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if u.dirty || u.messaging || u.signingOut || u.version != 0 || !u.state.Forgettable() {
+	if u.dirty || u.saving || u.messaging || u.signingOut || u.version != 0 || !u.state.Forgettable() {
 		return
 	}
 	if sh.users[u.aor] == u {
@@ -144,7 +149,7 @@ func (e *Engine) restore(r Record) bool {
 	if sh.users[r.AOR] != nil || r.State.Forgettable() {
 		return false
 	}
-	u := &engineUser{aor: r.AOR, version: r.Version, place: unplaced}
+	u := &engineUser{aor: r.AOR, version: r.Version, borrowed: r.Foreign, place: unplaced}
 	e.add(sh, u)
 	e.replace(u, r.State)
 	e.ladders.resume(r.AOR, r.State, e.cfg.Rules.Threshold)
@@ -152,23 +157,30 @@ func (e *Engine) restore(r Record) bool {
 	return true
 }
 
+// rememberedAlarm is an alarm as a state remembers it.
+type rememberedAlarm struct {
+	policy.Action
+	At time.Time
+}
+
 // remembered are the alarms that a state has raised.
-func remembered(s policy.State) []policy.Action {
-	var raise []policy.Action
+func remembered(s policy.State) []rememberedAlarm {
+	var all []rememberedAlarm
 	for _, a := range []struct {
 		raised bool
 		name   string
+		at     time.Time
 	}{
-		{s.Alarm, policy.AlarmExhausted},
-		{s.BanAlarm, policy.AlarmBanned},
-		{s.DeregisterAlarm, policy.AlarmDeregisterFailed},
+		{s.Alarm, policy.AlarmExhausted, s.AlarmAt},
+		{s.BanAlarm, policy.AlarmBanned, s.BanAlarmAt},
+		{s.DeregisterAlarm, policy.AlarmDeregisterFailed, s.DeregisterAlarmAt},
 	} {
 		if a.raised {
-			raise = append(raise, policy.Action{
+			all = append(all, rememberedAlarm{policy.Action{
 				Kind: policy.RaiseAlarm, Alarm: a.name, Episode: s.Episode,
 				Attempt: s.Sent, Broken: s.Broken, More: s.More,
-			})
+			}, a.at})
 		}
 	}
-	return raise
+	return all
 }

@@ -319,6 +319,10 @@ func (w *town) Clear(name, object string, _ time.Time) {
 	w.note(fmt.Sprintf("clear %s %s", name, object))
 }
 
+func (w *town) Adopt(a alarm.Alarm) { w.note("adopt " + a.Name) }
+
+func (w *town) Release(name, _ string) { w.note("release " + name) }
+
 func (w *town) note(line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -23,6 +23,8 @@ type Record struct {
 	// Version is given by the Store; 0 means that there is no such record.
 	Version uint64
 	State   policy.State
+	// Foreign: another process saved it last. Save takes no notice of it.
+	Foreign bool
 }
 
 // Store keeps what has to survive a restart, and what several replicas share.
@@ -50,4 +52,6 @@ type Shared interface {
 	// whenever something may have been missed: then All tells what there is.
 	// Neither may block for long. A store that is away is no error.
 	Watch(ctx context.Context, changed func(aor string), resync func()) error
+	// Ping asks whether the store is there.
+	Ping(ctx context.Context) error
 }

@@ -1,7 +1,7 @@
 // Package redisstore lets several rewatch processes, each in front of its own
 // server, share their memory in Redis (or Valkey): one server, Sentinel or Cluster.
 //
-// The state of a user is a hash of two fields, the version and the state. A script
+// The state of a user is a hash of version, state and who saved it. A script
 // compares the version and writes, so that of two replicas which decide on one
 // user at a time one has to decide again. The same script publishes whose state
 // has changed, and the other replicas load it: a ban that one of them sets is in

@@ -148,7 +148,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("0", "{}")
 	f.Add("x", string(encodeEntry(dialogs.Entry{Value: []byte("v"), Until: time.Unix(7, 0)})))
 	f.Fuzz(func(t *testing.T, version, value string) {
-		r, err := decodeRecord("sip:a@b", []any{version, value})
+		r, err := decodeRecord("sip:a@b", []any{version, value, "pod-1"}, "pod-1")
 		if err == nil {
 			if r.Version == 0 {
 				t.Fatalf("%+v has no version", r)

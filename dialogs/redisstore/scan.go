@@ -40,7 +40,7 @@ func (s *Store) loadAll(ctx context.Context, aors []string) ([]dialogs.Record, e
 	err := s.circuit.do(ctx, func(ctx context.Context) error {
 		p := s.client.Pipeline()
 		for _, aor := range aors {
-			loads = append(loads, p.HMGet(ctx, s.userKey(aor), "v", "s"))
+			loads = append(loads, p.HMGet(ctx, s.userKey(aor), recordFields...))
 		}
 		_, err := p.Exec(ctx)
 		return err
@@ -51,7 +51,7 @@ func (s *Store) loadAll(ctx context.Context, aors []string) ([]dialogs.Record, e
 			break
 		}
 		var r dialogs.Record
-		if r, err = decodeRecord(aors[i], load.Val()); err == nil {
+		if r, err = decodeRecord(aors[i], load.Val(), s.instance); err == nil {
 			records = append(records, r)
 		}
 	}

@@ -93,7 +93,7 @@ var (
 	saveScript = redis.NewScript(moment + `
 if alive and has ~= ARGV[1] then return 'conflict' end
 if not alive and ARGV[1] ~= '0' then return has and 'conflict' or 'lost' end
-redis.call('HSET', KEYS[1], 'v', version, 's', ARGV[2])
+redis.call('HSET', KEYS[1], 'v', version, 's', ARGV[2], 'o', ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return version
@@ -116,7 +116,7 @@ func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
 		return 0, err
 	}
 	answer, err := s.run(ctx, saveScript, r.AOR,
-		strconv.FormatUint(r.Version, 10), state, lifetime(r.State, time.Now()).Milliseconds(), s.channel, s.note(r.AOR))
+		strconv.FormatUint(r.Version, 10), state, lifetime(r.State, time.Now()).Milliseconds(), s.channel, s.note(r.AOR), s.instance)
 	if err != nil {
 		return 0, err
 	}
@@ -151,21 +151,24 @@ func (s *Store) run(ctx context.Context, script *redis.Script, aor string, args 
 func (s *Store) Load(ctx context.Context, aor string) (dialogs.Record, error) {
 	var fields []any
 	err := s.circuit.do(ctx, func(ctx context.Context) (err error) {
-		fields, err = s.client.HMGet(ctx, s.userKey(aor), "v", "s").Result()
+		fields, err = s.client.HMGet(ctx, s.userKey(aor), recordFields...).Result()
 		return err
 	})
 	if err != nil {
 		return dialogs.Record{AOR: aor}, err
 	}
-	return decodeRecord(aor, fields)
+	return decodeRecord(aor, fields, s.instance)
 }
+
+// recordFields are the version, the state, and the instance that saved it.
+var recordFields = []string{"v", "s", "o"}
 
 var errRecord = errors.New("not a record of rewatch")
 
 // decodeRecord reads version and state. Without a state there is no record.
-func decodeRecord(aor string, fields []any) (dialogs.Record, error) {
+func decodeRecord(aor string, fields []any, instance string) (dialogs.Record, error) {
 	r := dialogs.Record{AOR: aor}
-	if len(fields) != 2 || fields[1] == nil {
+	if len(fields) != len(recordFields) || fields[1] == nil {
 		return r, nil
 	}
 	version, isVersion := fields[0].(string)
@@ -180,6 +183,7 @@ func decodeRecord(aor string, fields []any) (dialogs.Record, error) {
 	if r.State, err = dialogs.DecodeState([]byte(state)); err != nil {
 		return dialogs.Record{AOR: aor}, fmt.Errorf("%s: %w", aor, err)
 	}
-	r.Version = v
+	owner, _ := fields[2].(string)
+	r.Version, r.Foreign = v, owner != instance
 	return r, nil
 }

@@ -140,6 +140,32 @@ func (m *Manager) Clear(name, object string, at time.Time) {
 	m.tell(a)
 }
 
+// Adopt makes an alarm active of which the sinks have been told before: by an
+// earlier process, or by another replica.
+func (m *Manager) Adopt(a Alarm) {
+	a = fill(a)
+	a.ID, a.ClearedAt = id(a), nil
+	k := key{a.Name, a.Object}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.active[k]; ok || len(m.active) >= m.max {
+		return
+	}
+	m.active[k] = a
+	m.gauge.WithLabelValues(a.Name).Inc()
+}
+
+// Release ends an alarm of whose end another replica tells the sinks.
+func (m *Manager) Release(name, object string) {
+	k := key{name, object}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.active[k]; ok {
+		delete(m.active, k)
+		m.gauge.WithLabelValues(name).Dec()
+	}
+}
+
 // tell queues a change for every sink. The caller holds m.mu, so that all sinks
 // see the changes of one alarm in the order in which they happened.
 func (m *Manager) tell(a Alarm) {
