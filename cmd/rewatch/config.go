@@ -74,6 +74,8 @@ type PolicyConfig struct {
 	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
 	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
 	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
+	OutageRatio        float64            `env:"OUTAGE_RATIO" envDefault:"0.5" doc:"share of failing NOTIFYs above which recovery is held, over one next hop or all; at least 20 of 10 watchers"`
+	OutageWindow       time.Duration      `env:"OUTAGE_WINDOW" envDefault:"10s" doc:"time over which that share is taken, from 1s to 5m"`
 	DryRun             bool               `env:"DRY_RUN" envDefault:"false" doc:"observe only: log and count what would have been sent"`
 }
 
@@ -85,6 +87,7 @@ type UACConfig struct {
 	MessageRate     float64        `env:"MESSAGE_RATE" envDefault:"200" doc:"MESSAGEs per second at most, all watchers together"`
 	Deregister      DeregisterMode `env:"DEREGISTER" envDefault:"contact" doc:"what a de-REGISTER removes: the watcher's own 'contact' where it is known, or 'all'"`
 	DeregisterRate  float64        `env:"DEREGISTER_RATE" envDefault:"5" doc:"de-REGISTERs per second at most"`
+	DeregisterCap   int            `env:"DEREGISTER_CAP" envDefault:"1000" doc:"de-REGISTERs in any hour at most; others wait, and an alarm is raised; '0' is no cap"`
 	Domains         []string       `env:"DOMAINS" doc:"domains served, comma-separated: their users are de-registered even if their registration was not seen"`
 	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges"`
 	AuthPassword    Secret         `env:"AUTH_PASSWORD" doc:"digest password"`

@@ -22,6 +22,7 @@ var checks = []func(*inspection, *Config){
 	checkTLS,
 	checkDialogs,
 	checkPolicy,
+	checkOutage,
 	checkMessage,
 	checkSignOut,
 	checkCredentials,
@@ -183,6 +184,20 @@ func checkPolicy(in *inspection, c *Config) {
 	in.positive("REWATCH_RESUBSCRIBE_TIMEOUT", c.Policy.ResubscribeTimeout)
 	if c.Policy.Coalesce < 0 {
 		in.reject("REWATCH_COALESCE", "a duration such as 500ms; 0s does not wait")
+	}
+}
+
+// checkOutage: a share of 1 is never exceeded, so that only a core that cannot be
+// reached is an outage. NaN is not in any range.
+func checkOutage(in *inspection, c *Config) {
+	if r := c.Policy.OutageRatio; !(r > 0 && r <= 1) {
+		in.reject("REWATCH_OUTAGE_RATIO", "a share above 0 and up to 1, such as 0.5")
+	}
+	if w := c.Policy.OutageWindow; w < time.Second || w > 5*time.Minute {
+		in.reject("REWATCH_OUTAGE_WINDOW", "a duration from 1s to 5m")
+	}
+	if c.UAC.DeregisterCap < 0 {
+		in.reject("REWATCH_DEREGISTER_CAP", "a whole number per hour; 0 is no cap")
 	}
 }
 

@@ -132,6 +132,7 @@ func (p *sidecarProcess) engineConfig() dialogs.EngineConfig {
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == DeregisterAll,
 		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(),
 	}
 }
 

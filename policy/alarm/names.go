@@ -8,6 +8,7 @@ const (
 	ServerDown       = "server-down"
 	StoreUnavailable = "store-unavailable"
 	DeregisterFailed = "deregister-failed"
+	DeregisterCap    = "deregister-cap"
 	RoutingFault     = "routing-fault"
 )
 
@@ -31,6 +32,7 @@ var kinds = map[string]kind{
 	ServerDown:       {processingError, "applicationSubsystemFailure", Critical, "the presence server does not answer"},
 	StoreUnavailable: {processingError, "underlyingResourceUnavailable", Major, "the state store cannot be reached; nobody is de-registered"},
 	DeregisterFailed: {communications, "communicationsProtocolError", Major, "the watcher could not be signed out"},
+	DeregisterCap:    {qualityOfService, "thresholdCrossed", Major, "the hourly cap of de-REGISTERs is reached"},
 	RoutingFault:     {communications, "communicationsProtocolError", Major, "the path of NOTIFYs is broken"},
 }
 
@@ -38,7 +40,7 @@ var kinds = map[string]kind{
 func Names() []string {
 	return []string{
 		WatcherExhausted, WatcherBanned, CoreOutage, ServerDown,
-		StoreUnavailable, DeregisterFailed, RoutingFault,
+		StoreUnavailable, DeregisterFailed, DeregisterCap, RoutingFault,
 	}
 }
 
