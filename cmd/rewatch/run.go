@@ -36,6 +36,7 @@ type sidecarProcess struct {
 	admin    *Admin
 	mirror   *hep.Sender // nil without a collector
 	memory   memory
+	keeper   *dialogs.Keeper // nil if nothing outlives the process
 	draining atomic.Bool
 }
 
@@ -76,6 +77,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
 	p.engine.SetDirectory(p.monitor)
+	p.keepMemory()
 	if p.cfg.Admin.Listen != "" {
 		p.admin = NewAdmin(p.cfg.Admin, backend{p}, reg, p.log)
 		if err := p.admin.Listen(ctx); err != nil {
@@ -211,8 +213,8 @@ func (p *sidecarProcess) run(ctx context.Context) error {
 	slog.SetDefault(slog.New(zerolog.NewSlogHandler(p.log.With().Str("from", "sipgo").Logger())))
 	life := context.WithoutCancel(ctx)
 	p.alarms.Start(life)
-	if err := p.engine.Start(life); err != nil {
-		return fmt.Errorf("state store: %w", err)
+	if err := p.recall(life); err != nil {
+		return fmt.Errorf("REWATCH_STATE: %w", err)
 	}
 	p.monitor.Start(life)
 	if p.mirror != nil {
@@ -254,6 +256,9 @@ func (p *sidecarProcess) stop(ctx context.Context) {
 	last, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
 	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
+	if p.keeper != nil {
+		errs = errors.Join(errs, p.keeper.Shutdown(last))
+	}
 	p.proxy.Shutdown()
 	if p.mirror != nil {
 		errs = errors.Join(errs, p.mirror.Shutdown(last))

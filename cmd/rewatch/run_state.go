@@ -55,6 +55,28 @@ func openMemory(cfg Config) (memory, error) {
 	return memory{s, s, s.Close}, nil
 }
 
+// keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
+func (p *sidecarProcess) keepMemory() {
+	if p.memory.journal == nil {
+		return
+	}
+	_, shared := p.memory.store.(dialogs.Shared)
+	p.keeper = dialogs.NewKeeper(
+		dialogs.KeeperConfig{Every: p.cfg.State.Sync, Shared: shared}, p.monitor, p.memory.journal, p.log)
+	p.engine.SetDirectory(p.keeper)
+}
+
+// recall takes up what an earlier process has left, before the first message comes.
+func (p *sidecarProcess) recall(ctx context.Context) error {
+	if p.keeper != nil {
+		if err := p.keeper.Restore(ctx); err != nil {
+			return err
+		}
+		p.keeper.Start(ctx)
+	}
+	return p.engine.Start(ctx)
+}
+
 // instanceName is the same for a process that is started again in the same place:
 // the name of the pod (its host name), what it listens on and the server behind it.
 func instanceName(cfg Config) string {

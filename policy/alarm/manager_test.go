@@ -301,3 +301,41 @@ func TestActiveIsSorted(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// What was told before is told no more, and keeps its id.
+func TestAdopt(t *testing.T) {
+	raised := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	first := New(Config{})
+	first.Raise(Alarm{Name: WatcherExhausted, Object: "sip:alice@ims.example", RaisedAt: raised})
+	id := first.Active()[0].ID
+
+	var told []Alarm
+	m := New(Config{Sinks: []Sink{sinkFunc(func(a Alarm) { told = append(told, a) })}})
+	m.Adopt(Alarm{Name: WatcherExhausted, Object: "sip:alice@ims.example", RaisedAt: raised})
+	m.Adopt(Alarm{Name: WatcherExhausted, Object: "sip:bob@ims.example", RaisedAt: raised})
+	m.Raise(Alarm{Name: WatcherExhausted, Object: "sip:alice@ims.example", RaisedAt: raised})
+	m.Release(WatcherExhausted, "sip:bob@ims.example")
+	m.Release(WatcherExhausted, "sip:nobody@ims.example")
+	if active := m.Active(); len(active) != 1 || active[0].ID != id {
+		t.Errorf("active are %+v, want the id %s", active, id)
+	}
+	m.Clear(WatcherExhausted, "sip:alice@ims.example", raised.Add(time.Hour))
+	m.Clear(WatcherExhausted, "sip:bob@ims.example", raised.Add(time.Hour))
+	m.Start(t.Context())
+	if err := m.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].ID != id || told[0].ClearedAt == nil {
+		t.Errorf("told %+v, want the end of %s", told, id)
+	}
+}
+
+// sinkFunc is a sink that takes everything.
+type sinkFunc func(Alarm)
+
+func (sinkFunc) Name() string { return "func" }
+
+func (f sinkFunc) Deliver(_ context.Context, a Alarm) error {
+	f(a)
+	return nil
+}
