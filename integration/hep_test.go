@@ -106,6 +106,8 @@ func TestHEP(t *testing.T) {
 	r := s.startRewatch(env{"REWATCH_HEP": h.conn.LocalAddr().String(), "REWATCH_HEP_ID": "7"})
 	_, d := established(c, n, "alice", "bob")
 	n.notify(d, patience)
+	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
+	n.notify(d, patience)
 	core, server := s.ip(20)+":5060", s.ip(40)+":5070"
 	for _, m := range []struct{ from, to, start string }{
 		{core, s.coreSide(), "SUBSCRIBE "},
@@ -116,7 +118,7 @@ func TestHEP(t *testing.T) {
 		{s.coreSide(), core, "NOTIFY "},
 		{core, s.coreSide(), "SIP/2.0 200"},
 		{s.serverSide(), server, "SIP/2.0 200"},
-		{s.serverSide(), server, "OPTIONS "}, // rewatch's own
+		{s.coreSide(), core, "MESSAGE "}, // rewatch's own
 	} {
 		eventually(t, patience, fmt.Sprint(m), func() bool { return h.saw(m.from, m.to, m.start) })
 	}

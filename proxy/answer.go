@@ -97,7 +97,7 @@ func (w *worker) sendBack(from flow, b []byte) {
 	w.s.metrics.response(from.side(), b)
 	if from.local.network.reliable() || from.stream != 0 {
 		to := netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
-		if !w.s.writeBack(from.local, from.stream, to, b) {
+		if !w.writeBack(from.local, from.stream, to, b) {
 			w.s.metrics.dropped(dropStream, 1)
 		}
 		return
@@ -115,12 +115,12 @@ func (w *worker) sendBack(from flow, b []byte) {
 
 // writeBack sends a response over the connection that its request came by. If
 // that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
-func (s *Server) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
-	st := s.streams[l.side].Get(id)
+func (w *worker) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
+	st := w.s.streams[l.side].Get(id)
 	if st == nil && l.network.reliable() && to.IsValid() {
-		st = s.streams[l.side].To(to, l.network == tlsnet, "")
+		st = w.s.streams[l.side].To(to, l.network == tlsnet, "")
 	}
-	return st != nil && s.write(st, l, b) == nil
+	return st != nil && w.s.write(st, l, b, w.patience) == nil
 }
 
 // printable makes text from the network fit for a start line: no control

@@ -53,7 +53,7 @@ func (w *worker) stream(out *local, h hop, record uint64) error {
 		st.Used.Store(true)
 		w.s.table.setStream(record, st.ID)
 	}
-	if err := w.s.write(st, out, w.build); err != nil {
+	if err := w.s.write(st, out, w.build, w.patience); err != nil {
 		return &streamError{st.ID, err}
 	}
 	return nil

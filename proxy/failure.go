@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transport"
 )
 
 // What ends a request before any response does.
@@ -43,6 +44,10 @@ func (w *worker) failed(key uint64, f failure) {
 		s.mu.Unlock()
 		return
 	}
+	if r.notify && errors.Is(f.err, transport.ErrBacklog) {
+		w.postponed(s, r) // unlocks
+		return
+	}
 	h := r.hop
 	w.s.log.Debug().Err(f.err).Stringer("hop", h.addr).Msg("next hop failed")
 	if !w.another(r, f.err) {
@@ -59,6 +64,17 @@ func (w *worker) failed(key uint64, f failure) {
 	s.wheel.set(r, r.due(w.s.cfg.T1))
 	s.mu.Unlock()
 	again.do(w)
+}
+
+// postponed leaves a NOTIFY that found no room on its stream to the server's
+// retransmission, or else to its deadline: a crowded path is no fault of the
+// watcher's. It gives the lock free.
+func (w *worker) postponed(s *shard, r *record) {
+	if !r.from.local.network.reliable() {
+		w.s.table.remove(s, r)
+	}
+	s.mu.Unlock()
+	w.s.metrics.dropped(dropBacklog, 1)
 }
 
 // another chooses what to try next: the same hop by UDP, if only the size asked

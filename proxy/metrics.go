@@ -29,6 +29,7 @@ const (
 	dropNotOurs     drop = "not-ours"    // a response whose upper Via is not ours
 	dropUnaddressed drop = "unaddressed" // a response that leads nowhere
 	dropStream      drop = "stream"      // the connection for a response is gone or full
+	dropBacklog     drop = "backlog"     // a NOTIFY that found no room on its stream
 	dropSend        drop = "send"        // the socket did not take it
 	dropUnreachable drop = "unreachable" // an ACK whose hop cannot be reached
 	dropRuled       drop = "ruled"       // answered with silence (REWATCH_ANSWER=silent)
@@ -77,7 +78,7 @@ func newMetrics(s *Server) *metrics {
 	if dropped == nil {
 		dropped = NewDropped(reg)
 	}
-	for _, d := range []drop{dropMalformed, dropUntrusted, dropNotOurs, dropUnaddressed, dropStream, dropSend, dropUnreachable, dropRuled, dropTimeout} {
+	for _, d := range []drop{dropMalformed, dropUntrusted, dropNotOurs, dropUnaddressed, dropStream, dropBacklog, dropSend, dropUnreachable, dropRuled, dropTimeout} {
 		m.drops[d] = dropped.WithLabelValues(string(d))
 	}
 	stateless := vec("stateless_total", "Requests that were forwarded without a record because REWATCH_MAX_TRANSACTIONS was reached.", "kind")

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"net/netip"
+
 	"rewatch/dialogs"
 	"rewatch/proxy/wire"
 )
@@ -10,7 +12,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	m := &w.msg
 	d := &w.seen
 	*d = dialogs.Message{
-		At: w.now, Side: from.side(), Source: from.addr, Transport: from.local.network.String(),
+		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.network.String(),
 		Expires: m.Number(wire.Expires), RetryAfter: m.Number(wire.RetryAfter),
 	}
 	if m.Request {
@@ -29,6 +31,16 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	}
 	d.AssertedIdentity = identities(m)
 	return d
+}
+
+// neighbour is where a request can be sent to reach the sender of the message at
+// hand. A connection comes from a port that nobody listens on; the Via of a
+// request says which one it is (RFC 3261 18.1.1).
+func (w *worker) neighbour(from flow) netip.AddrPort {
+	if from.stream == 0 || !w.msg.Request {
+		return from.addr
+	}
+	return netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
 }
 
 func address(m *wire.Message, n wire.Name) (uri, tag []byte) {

@@ -185,7 +185,7 @@ func (w *worker) relayStream(l *local, id uint64, via *wire.ViaValue) {
 	}
 	w.contentLength()
 	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
-	if !w.s.writeBack(l, id, to, w.build) {
+	if !w.writeBack(l, id, to, w.build) {
 		w.s.metrics.dropped(dropStream, 1)
 	}
 }

@@ -36,7 +36,7 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 		if st == nil {
 			return errStreams
 		}
-		return s.write(st, l, raw)
+		return s.write(st, l, raw, 0)
 	}
 	w := s.borrow()
 	defer s.giveBack(w)

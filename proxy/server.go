@@ -161,7 +161,7 @@ func (s *Server) pause(ctx context.Context) bool {
 	}
 }
 
-// turn turns the wheels.
+// turn turns the wheels, as long as there is anything on them.
 func (s *Server) turn(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -172,6 +172,15 @@ func (s *Server) turn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		}
+		if s.table.len() == 0 {
+			t.Stop()
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.table.filled:
+			}
+			t.Reset(tick)
 		}
 		w.clock()
 		for i := range s.table.shards {
@@ -236,8 +245,14 @@ type streamHandler struct {
 func (h streamHandler) Message(st *transport.Stream, raw []byte) {
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
+	w.patience = backpressure
 	w.message(h.flow(st), raw)
+	w.patience = 0
 }
+
+// backpressure is how long a message that came by a stream waits for room on the
+// stream that it leaves by; meanwhile nothing more is read from its sender.
+const backpressure = 2 * time.Second
 
 func (h streamHandler) flow(st *transport.Stream) flow {
 	l, ok := st.Listener.(*local)

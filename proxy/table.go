@@ -14,6 +14,8 @@ type table struct {
 	shards [shardCount]shard
 	limit  int64
 	n      atomic.Int64
+	// filled is signalled when the table is empty no more.
+	filled chan struct{}
 }
 
 // shard is a part of the table with a lock of its own. Under that lock nothing is
@@ -35,7 +37,7 @@ const (
 )
 
 func newTable(limit int) *table {
-	t := &table{limit: int64(limit)}
+	t := &table{limit: int64(limit), filled: make(chan struct{}, 1)}
 	for i := range t.shards {
 		t.shards[i].byKey = make(map[uint64]*record)
 	}
@@ -70,7 +72,12 @@ func (t *table) add(s *shard, key uint64) *record {
 	}
 	r.key = key
 	s.byKey[key] = r
-	t.n.Add(1)
+	if t.n.Add(1) == 1 {
+		select {
+		case t.filled <- struct{}{}:
+		default:
+		}
+	}
 	return r
 }
 

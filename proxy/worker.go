@@ -22,7 +22,9 @@ type worker struct {
 	text  []byte // the texts of edits live here until the message is built
 	build []byte // a message that does not go into an outbox
 	seen  dialogs.Message
-	hops  []hop // where the request at hand can go
+	// patience is how long the message at hand may wait for room on a stream.
+	patience time.Duration
+	hops     []hop // where the request at hand can go
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
 	parked  int                 // how often the request at hand has waited for DNS

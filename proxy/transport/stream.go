@@ -59,6 +59,7 @@ type Stream struct {
 	pending []byte
 	spare   []byte
 	wake    chan struct{}
+	room    chan struct{} // signalled when the backlog was taken
 	closed  bool
 	err     error
 	done    chan struct{}
@@ -81,6 +82,28 @@ func (s *Stream) Write(b []byte) error {
 	default:
 	}
 	return nil
+}
+
+// WriteWithin is Write for those who can wait: where the backlog is full it gives
+// the peer that long to read. Whoever reads from one stream and writes to another
+// so passes the slowness of the one on to the other, as TCP does.
+func (s *Stream) WriteWithin(b []byte, d time.Duration) error {
+	err := s.Write(b)
+	if d == 0 || !errors.Is(err, ErrBacklog) {
+		return err
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for errors.Is(err, ErrBacklog) {
+		select {
+		case <-t.C:
+			return err
+		case <-s.done:
+		case <-s.room:
+		}
+		err = s.Write(b)
+	}
+	return err
 }
 
 // Close ends the stream; Handler.Closed follows with err. It does not wait: the
@@ -154,6 +177,10 @@ func (s *Stream) write(timeout time.Duration) {
 			}
 			s.pending, s.spare = s.spare[:0], nil
 			s.mu.Unlock()
+			select {
+			case s.room <- struct{}{}:
+			default:
+			}
 			if !s.extend(s.conn.SetWriteDeadline, timeout) {
 				return
 			}

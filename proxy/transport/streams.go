@@ -157,7 +157,7 @@ func (t *Streams) enter(peer netip.AddrPort, secure, dialled bool) *Stream {
 	ctx, cancel := context.WithCancel(t.ctx)
 	s := &Stream{
 		ID: streamIDs.Add(1), Secure: secure, Peer: peer, Dialled: dialled, set: t, ctx: ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	t.byID[s.ID] = s
 	t.byPeer[peerKey{peer, secure}] = s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -324,6 +325,35 @@ func TestShutdown(t *testing.T) {
 		}
 		if s.set.To(netip.MustParseAddrPort(there), false, "") != nil {
 			t.Error("dialled after the end")
+		}
+	})
+}
+
+// TestWriteWithin waits for a slow reader, but not for ever.
+func TestWriteWithin(t *testing.T) {
+	play(t, transport.StreamConfig{MaxBacklog: 10000, WriteTimeout: time.Minute}, func(s *stage) {
+		l := s.net.Listen(there)
+		defer func() { _ = l.Close() }()
+		conns := make(chan net.Conn, 1)
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				conns <- c
+			}
+		}()
+		x := s.set.To(netip.MustParseAddrPort(there), false, "")
+		synctest.Wait()
+		for x.Write([]byte(message(1000))) == nil {
+			synctest.Wait()
+		}
+		start := time.Now()
+		if err := x.WriteWithin([]byte(message(1000)), 2*time.Second); !errors.Is(err, transport.ErrBacklog) || time.Since(start) != 2*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		c := <-conns
+		time.AfterFunc(time.Second, func() { _, _ = io.CopyN(io.Discard, c, 12000) })
+		start = time.Now()
+		if err := x.WriteWithin([]byte(message(1000)), 2*time.Second); err != nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }
