@@ -338,3 +338,21 @@ func (w *town) said() string {
 	}
 	return text
 }
+
+// count is the value of a counter whose only label has this value.
+func (w *town) count(name, label string) float64 {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	w.t.Fatalf("no metric %s %q", name, label)
+	return 0
+}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"rewatch/policy/outage"
 )
 
@@ -78,17 +80,16 @@ func (h *hold) act() {
 
 // tell tells the log of a change.
 func (h *hold) tell(c outage.Change) {
-	line := h.e.log.Info()
-	text := "outage: something got through; held on trial"
+	level, text := zerolog.InfoLevel, "outage: something got through; held on trial"
 	switch {
 	case c.From == outage.Closed:
-		line, text = h.e.log.Error(), "outage: recovery is held"
+		level, text = zerolog.ErrorLevel, "outage: recovery is held"
 	case c.To == outage.Closed:
 		text = "outage is over: recovery goes on"
 	case c.To == outage.Held:
 		text = "outage: the trial failed; held on"
 	}
-	line.Str("hop", objectOf(c.Scope)).Str("reason", string(c.Reason)).
+	h.e.log.WithLevel(level).Str("hop", objectOf(c.Scope)).Str("reason", string(c.Reason)).
 		Int("failed", c.Failed).Int("of", c.Total).Int("relapses", c.Relapses).
 		Int64("watchers", h.e.lost.Load()).Msg(text)
 }

@@ -19,7 +19,7 @@ func BenchmarkNotify(b *testing.B) {
 				msg.CallID = calls[i]
 				m.Notify(msg)
 			}
-			o := Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1}
+			o := Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1, Hop: testHop(1)}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				msg.CallID = calls[(i*7919)%dialogs]
