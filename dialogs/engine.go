@@ -264,16 +264,23 @@ func (e *Engine) takeUp(ctx context.Context) error {
 	if e.dir == nil {
 		return errors.New("the engine has no directory")
 	}
+	_, shared := e.store.(Shared)
 	for r, err := range e.store.All(ctx) {
-		if _, shared := e.store.(Shared); shared && err != nil {
+		if shared && err != nil {
 			e.storeFailed("", err)
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if e.restore(r) {
-			e.restoreAlarms(r)
+		if !e.restore(r) {
+			continue
+		}
+		e.restoreAlarms(r)
+		if r.State.SignedOut && !shared {
+			// A crash may have left the registration; it must not make the user's
+			// return look like a refresh.
+			e.dir.SignedOut(r.AOR, time.Now())
 		}
 	}
 	return nil

@@ -21,7 +21,10 @@ const (
 	takeOver = 3 * time.Second
 	// catchUpPause is the pause before a user is looked at again who was busy, or
 	// a store that failed.
-	catchUpPause = 50 * time.Millisecond
+	catchUpPause = 5 * time.Millisecond
+	// ownersTurn is how long whoever acts for a user has to write him again into a
+	// store that has lost him, before those do who may know less.
+	ownersTurn = 5 * time.Second
 	// pingEvery is how often the store is asked whether it is there.
 	pingEvery = 2 * time.Second
 )
@@ -182,24 +185,41 @@ func (e *Engine) resync(ctx context.Context) bool {
 		}
 		delete(known, r.AOR)
 	}
+	later := make(map[string]uint64)
 	for aor, version := range known {
-		if version != 0 {
-			e.saveLost(aor, version)
+		if version != 0 && !e.saveLost(aor, version, false) {
+			later[aor] = version
 		}
+	}
+	if len(later) > 0 {
+		e.others.running.Go(func() {
+			if sleep(ctx, ownersTurn) {
+				for aor, version := range later {
+					e.saveLost(aor, version, true)
+				}
+			}
+		})
 	}
 	e.storeBack()
 	return true
 }
 
 // saveLost has a user saved whom the store did not have. Whether he was deleted or
-// lost, the store says then.
-func (e *Engine) saveLost(aor string, version uint64) {
+// lost, the store says then. It is false for one for whom another replica acts,
+// unless his state is to be saved all the same.
+func (e *Engine) saveLost(aor string, version uint64, borrowed bool) bool {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if u := sh.users[aor]; u != nil && u.version == version {
-		sh.touch(u)
+	u := sh.users[aor]
+	if u == nil || u.version != version {
+		return true
 	}
+	if u.borrowed && !borrowed {
+		return false
+	}
+	sh.touch(u)
+	return true
 }
 
 // takeOver makes what another replica has saved the state here, unless something

@@ -83,7 +83,9 @@ func TestRestart(t *testing.T) {
 
 		r = newRig(t, cfg, store)
 		r.at(time.Second)
-		r.expect(`0s  adopt watcher-exhausted of sip:alice@ims.example`)
+		r.expect(`
+			0s  adopt watcher-exhausted of sip:alice@ims.example
+			0s  signed out sip:alice@ims.example`)
 		r.at(25 * time.Hour)
 		r.expect(`23h59m0.01s  clear watcher-exhausted of sip:alice@ims.example`)
 		r.expectForgotten()

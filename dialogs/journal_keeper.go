@@ -54,7 +54,7 @@ func NewKeeper(cfg KeeperConfig, m *Monitor, j Journal, log zerolog.Logger) *Kee
 	}
 	m.noting = true
 	if cfg.Shared {
-		m.doubts = make(chan doubt, maxDoubts)
+		m.doubts, m.asked = make(chan doubt, maxDoubts), make(chan struct{}, 1)
 	}
 	return &Keeper{cfg: cfg, m: m, journal: j, log: log, end: make(chan struct{})}
 }
@@ -96,6 +96,8 @@ func (k *Keeper) Start(ctx context.Context) {
 		for {
 			select {
 			case <-tick.C:
+				k.flush(ctx)
+			case <-k.m.asked: // the first NOTIFY after a REGISTER is not far
 				k.flush(ctx)
 			case <-k.end:
 				k.flush(ctx)

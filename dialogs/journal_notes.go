@@ -109,6 +109,10 @@ func (m *Monitor) lapsed(aor string, at time.Time) {
 func (m *Monitor) ask(d doubt) {
 	select {
 	case m.doubts <- d:
+		select {
+		case m.asked <- struct{}{}:
+		default:
+		}
 	default:
 		m.settle(d, !d.change)
 	}

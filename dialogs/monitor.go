@@ -84,6 +84,7 @@ type Monitor struct {
 	// where other processes know the same users.
 	noting bool
 	doubts chan doubt
+	asked  chan struct{}
 
 	births     atomic.Uint64
 	records    atomic.Int64 // subscriptions in the slabs, of any phase

@@ -16,7 +16,7 @@ var binary string
 
 // tools are the programs that the tests cannot do without.
 var tools = []string{
-	"kamailio", "kamcmd", "sipp", "sqlite3", "baresip", "linphonec", "prometheus-alertmanager", "snmptrapd",
+	"kamailio", "kamcmd", "sipp", "sqlite3", "baresip", "linphonec", "prometheus-alertmanager", "redis-server", "snmptrapd",
 }
 
 func TestMain(m *testing.M) {

@@ -55,6 +55,10 @@ func openMemory(cfg Config) (memory, error) {
 	return memory{s, s, s.Close}, nil
 }
 
+// shortestSync is how often it is looked what the Monitor has learnt, where every
+// change of a recovery waits for its commit.
+const shortestSync = 10 * time.Millisecond
+
 // keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
 func (p *sidecarProcess) keepMemory() {
 	if p.memory.journal == nil {
@@ -62,7 +66,7 @@ func (p *sidecarProcess) keepMemory() {
 	}
 	_, shared := p.memory.store.(dialogs.Shared)
 	p.keeper = dialogs.NewKeeper(
-		dialogs.KeeperConfig{Every: p.cfg.State.Sync, Shared: shared}, p.monitor, p.memory.journal, p.log)
+		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.monitor, p.memory.journal, p.log)
 	p.engine.SetDirectory(p.keeper)
 }
 
