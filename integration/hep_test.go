@@ -37,7 +37,7 @@ func (s *site) startHomer() *homer {
 		h.read()
 	}()
 	s.t.Cleanup(func() {
-		conn.Close()
+		_ = conn.Close()
 		<-done
 	})
 	return h

@@ -47,8 +47,7 @@ func judge(res *http.Response, target string) error {
 
 // cause takes the URL out of an error of package http.
 func cause(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err

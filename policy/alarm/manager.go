@@ -49,6 +49,8 @@ type Manager struct {
 
 	mu     sync.Mutex
 	active map[key]Alarm
+	// recalled are the active ones of an earlier process, until they are raised.
+	recalled map[key]struct{}
 	past   []Alarm // the last historySize that were cleared, oldest first
 }
 
@@ -106,6 +108,7 @@ func (m *Manager) Raise(a Alarm) {
 	k := key{a.Name, a.Object}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.recalled, k)
 	if _, ok := m.active[k]; ok {
 		return
 	}

@@ -339,3 +339,26 @@ func (f sinkFunc) Deliver(_ context.Context, a Alarm) error {
 	f(a)
 	return nil
 }
+
+// An alarm of an earlier process goes on if it is raised again, and is cleared if
+// nobody raises it.
+func TestRecall(t *testing.T) {
+	raised := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	var told []Alarm
+	m := New(Config{Sinks: []Sink{sinkFunc(func(a Alarm) { told = append(told, a) })}})
+	for _, name := range []string{ServerDown, RoutingFault} {
+		m.Recall(Alarm{Name: name, Object: "here", RaisedAt: raised})
+	}
+	m.Raise(Alarm{Name: ServerDown, Object: "here"})
+	m.Settle()
+	if active := m.Active(); len(active) != 1 || active[0].Name != ServerDown || !active[0].RaisedAt.Equal(raised) {
+		t.Errorf("active are %+v", active)
+	}
+	m.Start(t.Context())
+	if err := m.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Name != RoutingFault || told[0].ClearedAt == nil {
+		t.Errorf("told %+v", told)
+	}
+}

@@ -62,7 +62,7 @@ func NewLog(log zerolog.Logger) Sink { return logSink{log} }
 func (logSink) Name() string { return "log" }
 
 func (s logSink) Deliver(_ context.Context, a Alarm) error {
-	e := s.log.WithLevel(level(a))
+	e := s.log.WithLevel(level(a)) //nolint:zerologlint // sent below, whatever is added
 	if a.ClearedAt != nil {
 		e = e.Time("cleared_at", *a.ClearedAt)
 	}

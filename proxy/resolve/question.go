@@ -97,7 +97,7 @@ func (q question) answers(p *dnsmessage.Parser) ([]Record, error) {
 }
 
 func read(p *dnsmessage.Parser, typ dnsmessage.Type) (Record, error) {
-	switch typ {
+	switch typ { //nolint:exhaustive // no other type is asked for
 	case dnsmessage.TypeA:
 		a, err := p.AResource()
 		return Record{Addr: netip.AddrFrom4(a.A)}, err

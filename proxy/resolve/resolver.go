@@ -104,6 +104,7 @@ func (r *Resolver) Await(t Target, done func([]Hop, error)) {
 	}
 }
 
+//nolint:revive // known says whether there is an error at all
 func (r *Resolver) await(t Target, done func([]Hop, error)) (hops []Hop, err error, known bool) {
 	if hops, ok := literal(t); ok {
 		return hops, nil, true

@@ -255,7 +255,7 @@ func TestStaleWhileRefreshed(t *testing.T) {
 			synctest.Wait()
 			return list(hops)
 		}
-		const old, new_ = "udp 192.0.2.5:5060, udp 192.0.2.6:5060", "udp 192.0.2.55:5060"
+		const old, fresh = "udp 192.0.2.5:5060, udp 192.0.2.6:5060", "udp 192.0.2.55:5060"
 		z.set(func() { z.records[q] = []Record{addr("192.0.2.55")} })
 		time.Sleep(59 * time.Second)
 		if got := look(); got != old || z.count() != 2 {
@@ -265,13 +265,13 @@ func TestStaleWhileRefreshed(t *testing.T) {
 		if got := look(); got != old {
 			t.Errorf("stale: %s", got)
 		}
-		if got := look(); got != new_ {
+		if got := look(); got != fresh {
 			t.Errorf("refreshed: %s", got)
 		}
 		z.set(func() { z.errs = map[string]error{q: errors.New("SERVFAIL")} })
 		time.Sleep(30 * time.Minute)
 		look()
-		if got := look(); got != new_ {
+		if got := look(); got != fresh {
 			t.Errorf("name server down: %s", got)
 		}
 		time.Sleep(time.Hour)
@@ -281,7 +281,7 @@ func TestStaleWhileRefreshed(t *testing.T) {
 		z.set(func() { z.errs = nil })
 		time.Sleep(time.Minute)
 		look()
-		if got := look(); got != new_ {
+		if got := look(); got != fresh {
 			t.Errorf("back: %s", got)
 		}
 		z.set(func() { delete(z.records, q) })

@@ -185,9 +185,9 @@ func TestSystemAnswers(t *testing.T) {
 			switch {
 			case tt.want == nil && (err != nil || len(got) != 1):
 				t.Errorf("%v, %v", got, err)
-			case tt.want == errAny && (err == nil || errors.Is(err, ErrNoRecord)):
+			case errors.Is(tt.want, errAny) && (err == nil || errors.Is(err, ErrNoRecord)):
 				t.Errorf("%v", err)
-			case tt.want == ErrNoRecord && !errors.Is(err, ErrNoRecord):
+			case errors.Is(tt.want, ErrNoRecord) && !errors.Is(err, ErrNoRecord):
 				t.Errorf("%v", err)
 			}
 		})
@@ -219,8 +219,8 @@ func TestSystemGivesUp(t *testing.T) {
 	n := &nameServer{answer: func(string, *dnsmessage.Message) []*dnsmessage.Message { return nil }}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := system(t, n, oneServer, "").Exchange(ctx, "x.example", dnsmessage.TypeA); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
+	if _, err := system(t, n, oneServer, "").Exchange(ctx, "x.example", dnsmessage.TypeA); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err) // the connection's deadline may be noticed before the context's
 	}
 }
 

@@ -109,8 +109,8 @@ func (t *Target) setHostPort(hostport []byte) error {
 			return errors.New("no closing bracket")
 		}
 		host, port = hostport[1:end], bytes.TrimPrefix(bytes.TrimSpace(hostport[end+1:]), []byte(":"))
-	} else if i := bytes.IndexByte(hostport, ':'); i >= 0 {
-		host, port = hostport[:i], hostport[i+1:]
+	} else {
+		host, port, _ = bytes.Cut(hostport, []byte(":"))
 	}
 	if err := t.setHost(string(bytes.TrimSpace(host))); err != nil {
 		return err

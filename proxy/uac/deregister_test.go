@@ -76,7 +76,8 @@ func TestRemaining(t *testing.T) {
 		{"IPv6", "sip:alice@[2001:db8::1]:5062", []string{"<sip:alice@[2001:DB8:0::1]:5062>"}, "sip:alice@[2001:DB8:0::1]:5062"},
 		{
 			"instance", `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`,
-			[]string{`<sip:alice@192.0.2.10>;+sip.instance="<urn:uuid:1>"`}, "sip:alice@192.0.2.10",
+			[]string{`<sip:alice@192.0.2.10>;+sip.instance="<urn:uuid:1>"`},
+			"sip:alice@192.0.2.10",
 		},
 		{"all", "*", []string{"<sip:alice@192.0.2.8>"}, "sip:alice@192.0.2.8"},
 		{"all but emergency", "*", []string{"<sip:alice@192.0.2.8;sos>"}, ""},
