@@ -147,8 +147,8 @@ func TestKeeperRestores(t *testing.T) {
 		synctest.Wait()
 		k.stop()
 		for _, kind := range Kinds() {
-			for e := range store.Entries(t.Context(), kind) {
-				t.Errorf("left: %+v", e)
+			for e, err := range store.Entries(t.Context(), kind) {
+				t.Errorf("left: %+v, %v", e, err)
 			}
 		}
 	})

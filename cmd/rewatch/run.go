@@ -37,6 +37,7 @@ type sidecarProcess struct {
 	mirror   *hep.Sender // nil without a collector
 	memory   memory
 	keeper   *dialogs.Keeper // nil if nothing outlives the process
+	settling *time.Timer
 	draining atomic.Bool
 }
 
@@ -68,7 +69,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	dropped := proxy.NewDropped(reg)
 	p.alarms = alarm.New(alarm.Config{
-		Sinks: sinks(p.cfg), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
+		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
 	})
 	p.faults = newRoutingFaults(p.alarms)
 	p.resolver = resolve.New(resolve.Config{})
@@ -107,12 +108,17 @@ func buildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-func sinks(cfg Config) []alarm.Sink {
-	return slices.Concat(
+func (p *sidecarProcess) sinks() []alarm.Sink {
+	cfg := p.cfg
+	all := slices.Concat(
 		alarm.NewWebhooks(cfg.Alarm.Webhook, nil),
 		alarm.NewAlertmanagers(cfg.Alarm.Alertmanager, nil),
 		cfg.SNMP.Sinks(time.Now()),
 	)
+	if p.memory.journal != nil {
+		all = append(all, alarmKeeper{p.memory.journal})
+	}
+	return all
 }
 
 func (p *sidecarProcess) uacConfig(s uac.Sender) uac.Config {
@@ -257,6 +263,7 @@ func (p *sidecarProcess) stop(ctx context.Context) {
 	defer done()
 	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
 	if p.keeper != nil {
+		p.settling.Stop()
 		errs = errors.Join(errs, p.keeper.Shutdown(last))
 	}
 	p.proxy.Shutdown()

@@ -76,6 +76,10 @@ func (p *sidecarProcess) recall(ctx context.Context) error {
 		if err := p.keeper.Restore(ctx); err != nil {
 			return err
 		}
+		if err := p.recallAlarms(ctx); err != nil {
+			// That they have new ids is no reason not to serve.
+			p.log.Warn().Err(err).Msg("alarms of before could not be read")
+		}
 		p.keeper.Start(ctx)
 	}
 	return p.engine.Start(ctx)

@@ -36,7 +36,10 @@ func saveUntilKilled(path string) {
 		os.Exit(1)
 	}
 	count := 0
-	for r := range s.All(ctx) {
+	for r, err := range s.All(ctx) {
+		if err != nil {
+			fmt.Println("error", err)
+		}
 		count = max(count, r.State.Sent)
 	}
 	fmt.Println("opened", count)
@@ -73,7 +76,10 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		highest := 0
-		for r := range s.All(t.Context()) {
+		for r, err := range s.All(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
 			highest = max(highest, r.State.Sent)
 			if len(r.State.Broken) != r.State.Sent%50 {
 				t.Errorf("%s is torn: %+v", r.AOR, r)

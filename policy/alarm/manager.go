@@ -51,7 +51,7 @@ type Manager struct {
 	active map[key]Alarm
 	// recalled are the active ones of an earlier process, until they are raised.
 	recalled map[key]struct{}
-	past   []Alarm // the last historySize that were cleared, oldest first
+	past     []Alarm // the last historySize that were cleared, oldest first
 }
 
 // New returns a Manager. What is raised before Start waits in the queues.
