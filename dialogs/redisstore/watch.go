@@ -23,7 +23,9 @@ const (
 func (s *Store) Watch(ctx context.Context, changed func(aor string), resync func()) error {
 	for pause := firstProbe; ; pause = min(2*pause, again) {
 		sub := s.client.Subscribe(ctx, s.channel)
+		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // a read takes no notice of ctx
 		heard := s.listen(ctx, sub, changed, resync)
+		stop()
 		_ = sub.Close()
 		if heard {
 			pause = firstProbe
