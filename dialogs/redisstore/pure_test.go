@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,10 +96,12 @@ func TestLifetime(t *testing.T) {
 func TestCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("i/o timeout")
-		well, probes, asked := false, 0, 0
+		var well atomic.Bool
+		var probes atomic.Int32
+		asked := 0
 		c := newCircuit(func(context.Context) error {
-			probes++
-			if !well {
+			probes.Add(1)
+			if !well.Load() {
 				return broken
 			}
 			return nil
@@ -106,7 +109,7 @@ func TestCircuit(t *testing.T) {
 		ask := func() error {
 			return c.do(t.Context(), func(context.Context) error {
 				asked++
-				if !well {
+				if !well.Load() {
 					return broken
 				}
 				return nil
@@ -125,10 +128,10 @@ func TestCircuit(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if probes < 20 || probes > 70 {
-			t.Errorf("%d probes in a minute", probes)
+		if n := probes.Load(); n < 20 || n > 70 {
+			t.Errorf("%d probes in a minute", n)
 		}
-		well = true
+		well.Store(true)
 		time.Sleep(2 * lastProbe)
 		synctest.Wait()
 		if err := ask(); err != nil {
