@@ -136,3 +136,20 @@ var hostile = func() (all []struct{ name, raw string }) {
 	}
 	return all
 }()
+
+func BenchmarkSplit(b *testing.B) {
+	v := []byte("SIP/2.0/UDP 10.20.30.60:5060;branch=z9hG4bKrwaa0123456789abcdef01234567")
+	for b.Loop() {
+		Split(v)
+	}
+}
+
+func BenchmarkCSeqValue(b *testing.B) {
+	var m Message
+	if err := Scan(notify, &m); err != nil || m.Check() != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		m.CSeqValue()
+	}
+}
