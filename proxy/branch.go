@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 
 	"rewatch/proxy/wire"
@@ -136,24 +137,23 @@ func recordKey(key uint64, method []byte) uint64 {
 // collisions cannot be made from outside.
 func (w *worker) transactionKey(from flow) uint64 {
 	m, via := &w.msg, &w.via
-	var h maphash.Hash
-	h.SetSeed(w.s.seed)
-	_ = h.WriteByte(byte(from.side()))
+	b := append(w.hash[:0], byte(from.side()))
 	if len(via.Branch) > len(magicCookie) && wire.EqualFold(via.Branch[:len(magicCookie)], magicCookie) {
-		_, _ = h.Write(via.Branch)
-		_, _ = h.Write(via.Host)
-		_ = h.WriteByte(byte(via.Port))
+		b = append(b, via.Branch...)
+		b = append(b, via.Host...)
+		b = append(b, byte(via.Port)) //nolint:gosec // a part of it is enough
 	} else {
-		_, _ = h.Write(firstValue(m, wire.Via))
-		_, _ = h.Write(m.URI)
+		b = append(b, firstValue(m, wire.Via)...)
+		b = append(b, m.URI...)
 	}
 	n, _, _ := m.CSeqValue()
-	_, _ = h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	b = binary.BigEndian.AppendUint32(b, n)
 	id, _ := m.Value(wire.CallID)
-	_, _ = h.Write(id)
+	b = append(b, id...)
 	fromValue, _ := m.Value(wire.From)
-	_, _ = h.Write(wire.Tag(fromValue))
-	if key := h.Sum64(); key != 0 {
+	b = append(b, wire.Tag(fromValue)...)
+	w.hash = b
+	if key := maphash.Bytes(w.s.seed, b); key != 0 {
 		return key
 	}
 	return 1 // zero means none
@@ -163,19 +163,18 @@ func (w *worker) transactionKey(from flow) uint64 {
 // with the same hash would go round for ever.
 func (w *worker) loopHash(from flow) uint32 {
 	m := &w.msg
-	var h maphash.Hash
-	h.SetSeed(w.s.seed)
-	_ = h.WriteByte(byte(from.side()))
-	_, _ = h.Write(m.URI)
+	b := append(w.hash[:0], byte(from.side()))
+	b = append(b, m.URI...)
 	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
-		_ = h.WriteByte(',')
-		_, _ = h.Write(m.At(i))
+		b = append(b, ',')
+		b = append(b, m.At(i)...)
 	}
 	id, _ := m.Value(wire.CallID)
-	_, _ = h.Write(id)
+	b = append(b, id...)
 	n, _, _ := m.CSeqValue()
-	_, _ = h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-	return uint32(h.Sum64()) //nolint:gosec // a part of it is enough
+	b = binary.BigEndian.AppendUint32(b, n)
+	w.hash = b
+	return uint32(maphash.Bytes(w.s.seed, b)) //nolint:gosec // a part of it is enough
 }
 
 // firstValue is the first of the comma-separated values of a field.

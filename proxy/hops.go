@@ -41,7 +41,7 @@ func (w *worker) candidates(d destination) (pending resolve.Target, err error) {
 
 // lookup appends the hops of one URI.
 func (w *worker) lookup(uri []byte, side dialogs.Side) (pending resolve.Target, err error) {
-	if h, ok := literal(uri, side); ok {
+	if h, ok := w.literal(uri, side); ok {
 		w.hops = append(w.hops, h)
 		return pending, nil
 	}
@@ -140,6 +140,17 @@ func (w *worker) upgraded(h hop, size int) hop {
 	}
 	h.network, h.upgraded = tcp, true
 	return h
+}
+
+// literal is the same as the function, and knows the URI of the uppermost Route.
+func (w *worker) literal(uri []byte, side dialogs.Side) (hop, bool) {
+	p := w.places.find(uri)
+	if p == nil {
+		return literal(uri, side)
+	}
+	h := p.hop
+	h.side = side
+	return h, p.literal
 }
 
 // literal gives the hop of a URI whose host is an address, without the resolver

@@ -107,19 +107,21 @@ func (s *Server) admits(ip netip.Addr) bool {
 // looped tells whether this request has passed here before without a change to
 // what decides its route (RFC 3261 16.3 step 4, RFC 5393). A spiral has changed it.
 func (w *worker) looped(loop uint32) bool {
-	for vias := w.msg.Values(wire.Via); ; {
-		value, _, ok := vias.Next()
-		if !ok {
-			return false
-		}
+	for i := w.msg.First(wire.Via); i >= 0; i = w.msg.Next(i) {
 		// Most Vias are somebody else's, and a search costs less than to read one.
-		if !bytes.Contains(value, branchStart) {
-			continue
-		}
-		if b, ok := w.s.ownBranch(value); ok && b.loop == loop {
-			return true
+		v := w.msg.At(i)
+		for bytes.Contains(v, branchStart) {
+			value, next := wire.Split(v)
+			if b, ok := w.s.ownBranch(value); ok && b.loop == loop {
+				return true
+			}
+			if next < 0 {
+				break
+			}
+			v = v[next:]
 		}
 	}
+	return false
 }
 
 // ruled asks the Monitor about the methods that it watches, NOTIFYs of the

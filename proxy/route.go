@@ -27,6 +27,8 @@ type popped struct {
 	// last one of its field).
 	next            []byte
 	line, from, end int
+	// strict: next is a strict router.
+	strict bool
 	// moved is the Request-URI that a strict router put at the end of Route (nil:
 	// none did), movedLine the field it stands in, movedFrom where what has to go
 	// with it begins (-1: the whole field goes).
@@ -46,7 +48,7 @@ func (w *worker) route(from flow) destination {
 	}
 	w.popRoutes(&p)
 	d := w.choose(from, uri, &p)
-	if p.next != nil && bytes.Equal(d.uri, p.next) && strict(p.next) {
+	if p.next != nil && p.strict && bytes.Equal(d.uri, p.next) {
 		w.strictSuccessor(uri, &p)
 		return d
 	}
@@ -54,16 +56,6 @@ func (w *worker) route(from flow) destination {
 		w.unmove(&p)
 	}
 	return d
-}
-
-// strict tells a strict router's URI.
-func strict(uri []byte) bool {
-	u, ok := wire.ParseURI(uri)
-	if !ok {
-		return false
-	}
-	_, lr := wire.Param(u.Params, "lr")
-	return !lr
 }
 
 // strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
@@ -165,17 +157,16 @@ func (w *worker) popLine(i int, p *popped) bool {
 	}
 }
 
-// ownRoute tells whether a Route URI names us.
+// ownRoute tells whether a Route URI names us, and notes what it says.
 func (w *worker) ownRoute(uri []byte, p *popped) bool {
-	u, ok := wire.ParseURI(uri)
-	if !ok {
+	here := w.place(uri)
+	if !here.own {
+		p.strict = here.strict
 		return false
 	}
-	_, own := w.s.names.uri(&u)
-	if own {
-		p.note(&u)
-	}
-	return own
+	p.any = true
+	p.marked = p.marked || here.marked
+	return true
 }
 
 // choose says where the request goes (DESIGN 3). From the core: to the server,

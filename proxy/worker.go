@@ -25,6 +25,8 @@ type worker struct {
 	// patience is how long the message at hand may wait for room on a stream.
 	patience time.Duration
 	hops     []hop // where the request at hand can go
+	places   places
+	hash     []byte // what is to be hashed
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
 	parked  int                 // how often the request at hand has waited for DNS

@@ -1,0 +1,26 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestPlaces asks for more places than are remembered, some of them again, and
+// gets what reading each anew would give.
+func TestPlaces(t *testing.T) {
+	w := newPath(t, realNotify()).w
+	uris := []string{
+		"", "no uri", "sip:" + serverSide + ";lr;rw", "sip:" + coreSide + ";lr;rw", "sip:" + coreSide + ";lr",
+		"sip:10.0.0.7", "sip:10.0.0.7;lr", "sip:core.example;lr", "sips:10.0.0.7:5070;lr", "sip:10.0.0.7;lr;transport=tcp",
+		"sip:10.0.0.8;lr;x=" + strings.Repeat("x", maxPlace),
+	}
+	for i := range 200 {
+		uri := []byte(uris[i*i%len(uris)])
+		want := place{uri: uri}
+		want.read(w.s.names)
+		if got := *w.place(uri); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%q: %v, want %v", uri, got, want)
+		}
+	}
+}
