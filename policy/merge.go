@@ -37,13 +37,14 @@ func further(a, b State) bool {
 	if given := a.Phase == Exhausted; given != (b.Phase == Exhausted) {
 		return given
 	}
-	// Episodes are numbered, so who is Idle has seen the end of the one that the
-	// other is still in.
+	// Episodes are numbered, so a later one is news, and who is Idle has seen the
+	// end of the one that the other is still in. The episode goes before the count:
+	// a merged state has the higher number, and must not look older than its parts.
 	if over := a.Phase == Idle; a.Episode == b.Episode && over != (b.Phase == Idle) {
 		return over
 	}
 	return cmp.Or(
-		cmp.Compare(a.Sent, b.Sent), cmp.Compare(a.Episode, b.Episode),
+		cmp.Compare(a.Episode, b.Episode), cmp.Compare(a.Sent, b.Sent),
 		cmp.Compare(a.Tries, b.Tries), cmp.Compare(a.Phase, b.Phase),
 	) > 0
 }
