@@ -80,18 +80,25 @@ func parseBranch(v []byte) (b branch, ok bool) {
 	return b, true
 }
 
-func parseHex(v []byte) (n uint64, ok bool) {
-	for _, c := range v {
-		switch {
-		case c >= '0' && c <= '9':
-			n = n<<4 | uint64(c-'0')
-		case c >= 'a' && c <= 'f':
-			n = n<<4 | uint64(c-'a'+10)
-		default:
-			return 0, false
-		}
+// nibbles are the values of the hex digits that appendHex writes; any other byte
+// has a bit beyond them.
+var nibbles = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 1 << 4
 	}
-	return n, true
+	for i, c := range []byte(hexDigits) {
+		t[c] = byte(i) //nolint:gosec // sixteen of them
+	}
+	return t
+}()
+
+func parseHex(v []byte) (n uint64, ok bool) {
+	var all byte
+	for _, c := range v {
+		d := nibbles[c]
+		n, all = n<<4|uint64(d&15), all|d
+	}
+	return n, all < 1<<4
 }
 
 // ownBranch reads the branch of a Via value if that value is ours.

@@ -63,7 +63,7 @@ func (w *worker) route(from flow) destination {
 func (w *worker) strictPredecessor(p *popped) bool {
 	m := &w.msg
 	last := m.First(wire.Route)
-	if last < 0 {
+	if last < 0 || !maybeLoose(m.URI) {
 		return false
 	}
 	u, ok := wire.ParseURI(m.URI)
@@ -97,6 +97,20 @@ func (w *worker) strictPredecessor(p *popped) bool {
 	}
 	p.note(&u)
 	return true
+}
+
+// maybeLoose tells whether a URI may have an lr parameter, for less than it takes
+// to read it.
+func maybeLoose(uri []byte) bool {
+	for {
+		i := bytes.IndexByte(uri, ';')
+		if i < 0 || len(uri) < i+3 {
+			return false
+		}
+		if uri = uri[i+1:]; wire.EqualFold(uri[:2], "lr") {
+			return true
+		}
+	}
 }
 
 // unmove puts the moved Request-URI back into its place.

@@ -32,6 +32,10 @@ type Message struct {
 	// URIAt is the offset of URI in Raw.
 	URIAt int
 
+	// cseq is the CSeq once it was read; no method means that it was not.
+	cseq       uint32
+	cseqMethod []byte
+
 	first [names]int16 // index in Lines plus one
 	count [names]int16
 }
@@ -44,6 +48,9 @@ func (m *Message) Count(n Name) int { return int(m.count[n]) }
 
 // Next gives the index of the next field of the same name behind index i, or -1.
 func (m *Message) Next(i int) int {
+	if m.count[m.Lines[i].Name] == 1 {
+		return -1
+	}
 	for j := i + 1; j < len(m.Lines); j++ {
 		if m.Lines[j].Name == m.Lines[i].Name {
 			return j
@@ -66,6 +73,9 @@ func (m *Message) At(i int) []byte { return m.Raw[m.Lines[i].Value:m.Lines[i].Va
 
 // CSeqValue splits the CSeq (RFC 3261 20.16), whose parts may be folded apart.
 func (m *Message) CSeqValue() (uint32, []byte, bool) {
+	if m.cseqMethod != nil {
+		return m.cseq, m.cseqMethod, true
+	}
 	v, ok := m.Value(CSeq)
 	if !ok {
 		return 0, nil, false
@@ -79,7 +89,8 @@ func (m *Message) CSeqValue() (uint32, []byte, bool) {
 	if !isToken(method) {
 		return 0, nil, false
 	}
-	return uint32(n), method, true
+	m.cseq, m.cseqMethod = uint32(n), method
+	return m.cseq, method, true
 }
 
 // Number reads the value of a field that holds delta-seconds or the like; -1 if
