@@ -24,7 +24,9 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 	if !e.deregister(ctx, a, DeregisterJob{
 		AOR: aor, Target: AtCore, Route: routeTo(u), Contact: e.contactOf(u),
 	}) {
-		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+		if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
+			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+		}
 		return
 	}
 	e.flapped(aor, time.Now())

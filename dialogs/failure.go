@@ -61,6 +61,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	m.strike(sh, slot, &o)
 	m.note(sh, slot)
 	c := *s
+	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 	return func() { m.announceFailure(c, o, "") }
 }

@@ -120,6 +120,9 @@ func servingContact(msg *Message, aor string) []byte {
 	if from, ok := CanonicalAOR(msg.FromURI); !fit(contact) || ok && from == aor {
 		return nil
 	}
+	if !bytes.HasPrefix(bytes.ToLower(contact[:min(len(contact), 3)]), []byte("sip")) {
+		return nil // nothing that a Route can name
+	}
 	return contact
 }
 

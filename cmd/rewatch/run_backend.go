@@ -38,6 +38,7 @@ type watcher struct {
 }
 
 func (b backend) Watcher(aor string) (any, bool) {
+	aor = canonical(aor)
 	view, known := b.p.monitor.Watcher(aor)
 	w := watcher{WatcherView: view}
 	if s, ok := b.p.engine.State(aor); ok {
@@ -57,5 +58,13 @@ func (b backend) Recoveries(limit int) any {
 
 func (b backend) Alarms() any { return b.p.alarms.Active() }
 
-func (b backend) Reset(aor string) bool { return b.p.engine.Reset(aor) }
-func (b backend) Unban(aor string) bool { return b.p.engine.Unban(aor) }
+func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
+func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
+
+// canonical lets an administrator spell a user as the user does.
+func canonical(aor string) string {
+	if c, ok := dialogs.CanonicalAOR(aor); ok {
+		return c
+	}
+	return aor
+}

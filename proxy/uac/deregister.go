@@ -93,6 +93,7 @@ func (c *Client) register(j dialogs.DeregisterJob, contact string) (*draft, erro
 		return nil, errAddress
 	}
 	d.add("Expires", "0")
+	d.add("P-Asserted-Identity", "<"+c.cfg.Identity+">")
 	return d, nil
 }
 

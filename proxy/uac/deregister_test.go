@@ -32,6 +32,7 @@ func TestDeregisterGolden(t *testing.T) {
 			"User-Agent: rewatch/1.0.0\r\n" +
 			"Contact: <sip:alice@192.0.2.9:5062;transport=udp>\r\n" +
 			"Expires: 0\r\n" +
+			"P-Asserted-Identity: <sip:rewatch@10.0.0.1>\r\n" +
 			"CSeq: 1 REGISTER\r\n" +
 			"Content-Length: 0\r\n\r\n"
 		if got := ungolden(p.done()[0].text); got != want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -56,26 +57,32 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 
 // toward resolves a route, or the hops into the core where there is none. Each
 // target carries the Route header that a loose router expects to see. A route
-// whose name only the core can resolve is reached through the core.
+// whose name only the core can resolve is reached through the core; one that is
+// dead is left, and the core finds another way to the user.
 func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
 	var errs []error
+	var targets []target
 	via := ""
 	if route = bareURI(clean(route)); route != "" {
 		via = "<" + loose(route) + ">"
-		targets, err := c.routed(ctx, route, via)
-		if err == nil {
-			return targets, nil
+		found, err := c.routed(ctx, route, via)
+		if err != nil {
+			errs = append(errs, err)
+			via = ", " + via
+		} else {
+			targets, via = found, ""
 		}
-		errs = append(errs, err)
-		via = ", " + via
 	}
-	var targets []target
 	for _, uri := range c.cfg.Core {
 		found, err := c.routed(ctx, uri, "<"+loose(uri)+">"+via)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		targets = append(targets, found...)
+		for _, t := range found {
+			if !slices.ContainsFunc(targets, func(have target) bool { return have.hop == t.hop }) {
+				targets = append(targets, t)
+			}
+		}
 	}
 	if len(targets) == 0 {
 		return nil, errors.Join(append(errs, errNoHop)...)

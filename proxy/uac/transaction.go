@@ -34,6 +34,8 @@ func matchingHeaders() map[string]sip.HeaderParser {
 type transaction struct {
 	method sip.RequestMethod
 	feed   chan *sip.Response
+	lost   chan struct{} // closed when the network refused the request
+	once   sync.Once
 }
 
 // Receive takes a response whose top Via branch starts with [BranchPrefix] and
@@ -72,8 +74,23 @@ func (t *transaction) offer(res *sip.Response) {
 	}
 }
 
+// ErrUnreachable is the transport error of a request that the network refused
+// after it was sent: ICMP, or a connection that did not come to stand.
+var ErrUnreachable = errors.New("next hop unreachable")
+
+// Unreachable takes the news that the request with this branch did not arrive. It
+// is tried at the next hop at once (RFC 3261 8.1.3.1, RFC 3263 4.3).
+func (c *Client) Unreachable(branch []byte) {
+	c.mu.Lock()
+	t := c.open[string(branch)]
+	c.mu.Unlock()
+	if t != nil {
+		t.once.Do(func() { close(t.lost) })
+	}
+}
+
 func (c *Client) begin(branch string, method sip.RequestMethod) *transaction {
-	t := &transaction{method: method, feed: make(chan *sip.Response, feedSize)}
+	t := &transaction{method: method, feed: make(chan *sip.Response, feedSize), lost: make(chan struct{})}
 	c.mu.Lock()
 	c.open[branch] = t
 	c.mu.Unlock()
@@ -99,7 +116,7 @@ func (c *Client) transact(ctx context.Context, hop Hop, w wire) (*sip.Response, 
 	var feeder sync.WaitGroup
 	done := make(chan struct{})
 	feeder.Go(func() { t.serve(tx, done) })
-	res, err := await(ctx, tx)
+	res, err := await(ctx, tx, t.lost)
 	close(done)
 	if err != nil {
 		// The feeder may be offering a response that nobody takes any more.
@@ -126,7 +143,7 @@ func (t *transaction) serve(tx *sip.ClientTx, done <-chan struct{}) {
 	}
 }
 
-func await(ctx context.Context, tx *sip.ClientTx) (*sip.Response, error) {
+func await(ctx context.Context, tx *sip.ClientTx, lost <-chan struct{}) (*sip.Response, error) {
 	for {
 		select {
 		case res := <-tx.Responses():
@@ -135,6 +152,8 @@ func await(ctx context.Context, tx *sip.ClientTx) (*sip.Response, error) {
 			}
 		case <-tx.Done():
 			return nil, failure(tx.Err())
+		case <-lost:
+			return nil, ErrUnreachable
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
 		}

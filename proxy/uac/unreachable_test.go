@@ -1,0 +1,52 @@
+package uac
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A route that the network refuses is left at once, and not after Timer F; the
+// core then finds another way to the user.
+func TestDeadRoute(t *testing.T) {
+	m := alice
+	m.Route = "sip:scscf.ims.example:6060;transport=tcp" // hopT
+	t.Run("refused when sent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, always("200 OK"))
+			p.down[hopT.Addr] = true
+			r := p.client.Message(context.Background(), m)
+			s := p.done()
+			if !r.OK() || len(s) != 1 || s[0].hop != hopA || !strings.Contains(s[0].text, "Route: <sip:core.ims.example;lr>\r\n") {
+				t.Errorf("%+v, sent %+v", r, s)
+			}
+		})
+	})
+	t.Run("refused later", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, func(_ int, s sent) []string {
+				if s.hop == hopA {
+					return []string{respond(s, "200 OK")}
+				}
+				return nil
+			})
+			start := time.Now()
+			time.AfterFunc(time.Second, func() {
+				p.mu.Lock()
+				_, branch, _ := strings.Cut(p.sent[0].text, "branch=")
+				p.mu.Unlock()
+				branch, _, _ = strings.Cut(branch, ";")
+				p.client.Unreachable([]byte(branch))
+				p.client.Unreachable([]byte(branch))
+				p.client.Unreachable([]byte("z9hG4bK-nobody"))
+			})
+			r := p.client.Message(context.Background(), m)
+			s := p.done()
+			if !r.OK() || len(s) != 2 || s[1].hop != hopA || time.Since(start) > 2*time.Second {
+				t.Errorf("%+v after %v, sent %d", r, time.Since(start), len(s))
+			}
+		})
+	})
+}
