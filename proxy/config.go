@@ -67,6 +67,9 @@ type Config struct {
 	// OwnResponse takes their responses; it must not keep raw.
 	OwnBranch   string
 	OwnResponse func(raw []byte) bool
+	// OwnUnreachable is told the branch of a request of our own that the network
+	// refused. It must not block.
+	OwnUnreachable func(branch []byte)
 	// Probe asks the presence server whether it is there (OPTIONS); it blocks
 	// until it is known. Nil: only traffic tells.
 	Probe func(ctx context.Context) error

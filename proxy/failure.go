@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"slices"
 
 	"rewatch/dialogs"
@@ -46,6 +47,13 @@ func (w *worker) failed(key uint64, f failure) {
 	}
 	if r.notify && errors.Is(f.err, transport.ErrBacklog) {
 		w.postponed(s, r) // unlocks
+		return
+	}
+	if r.retried && errors.Is(f.err, io.EOF) {
+		// Closed in good order, and not for idleness. The peer may answer by a
+		// connection of its own (RFC 3261 18.2.2), until the deadline.
+		r.stream = 0
+		s.mu.Unlock()
 		return
 	}
 	h := r.hop

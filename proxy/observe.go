@@ -34,10 +34,10 @@ func (w *worker) observe(from flow) *dialogs.Message {
 }
 
 // neighbour is where a request can be sent to reach the sender of the message at
-// hand. A connection comes from a port that nobody listens on; the Via of a
-// request says which one it is (RFC 3261 18.1.1).
+// hand. The port that a connection, or a datagram without rport, comes from is
+// nobody's to listen on; the Via says which one is (RFC 3261 18.1.1, RFC 3581).
 func (w *worker) neighbour(from flow) netip.AddrPort {
-	if from.stream == 0 || !w.msg.Request {
+	if !w.msg.Request || (from.stream == 0 && w.via.HasRPort) {
 		return from.addr
 	}
 	return netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))

@@ -36,7 +36,14 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 		if st == nil {
 			return errStreams
 		}
-		return s.write(st, l, raw, 0)
+		if b, ok := s.ownRequest(raw); ok {
+			s.own.add(st.ID, b)
+		}
+		err := s.write(st, l, raw, 0)
+		if err != nil {
+			s.own.take(st.ID)
+		}
+		return err
 	}
 	w := s.borrow()
 	defer s.giveBack(w)

@@ -34,6 +34,7 @@ type Server struct {
 	badHops   *memo // hops that failed lately
 	noTCP     *memo // hops that refused TCP lately
 	metrics   *metrics
+	own       ownSent
 	workers   sync.Pool
 	parking   parking
 	born      time.Time // where the Server's clock begins
@@ -280,6 +281,7 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	if !stood {
 		h.s.health.lost(hop{side: h.side, addr: st.Peer, network: networkOf(st)}, err)
 	}
+	h.s.ownLost(h.s.own.take(st.ID)...)
 	if !st.Used.Load() {
 		return // no record knows of it, so the table need not be searched
 	}
@@ -298,7 +300,9 @@ func (s *Server) icmp(to netip.AddrPort, payload []byte) {
 	h := hop{addr: to}
 	w.markBad(h)
 	s.health.lost(h, errRefused)
-	if b, method, ok := quoted(payload); ok {
+	if b, ok := s.ownRequest(payload); ok {
+		s.ownLost(b)
+	} else if b, method, ok := quoted(payload); ok {
 		w.failed(recordKey(b.key, method), failure{err: errRefused, told: true, attempt: b.attempt})
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -175,25 +176,61 @@ func TestSixtyKilobytes(t *testing.T) {
 	})
 }
 
-// TestReset fails a NOTIFY whose connection ends while it is open: first it is
-// tried once more, in case the connection had only been idle for too long.
-func TestReset(t *testing.T) {
+// TestOrderlyClose sends once more when a connection ends, which may have been
+// idle, and then waits: the peer may answer by a connection of its own.
+func TestOrderlyClose(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		play(t, func(r *rig) {
+			r.monitor.verdict = gone
+			accept := r.listen(coreAddr)
+			r.server.send(serverSide, strings.Replace(notify(), coreAddr+";lr", coreAddr+";transport=tcp;lr", 1))
+			x := accept()
+			x.want("NOTIFY")
+			_ = x.conn.Close()
+			y := accept()
+			got := y.want("NOTIFY")
+			_ = y.conn.Close()
+			r.pass(2 * time.Second)
+			r.server.nothing()
+			want := "NOTIFY c1; NOTIFY timeout 0 late=false"
+			if answers {
+				z := r.dial("10.0.0.2", coreSide)
+				z.send(reply(got, "200 OK"))
+				r.server.want("SIP/2.0 200")
+				want = "NOTIFY c1; NOTIFY responded 200 late=false"
+			} else {
+				r.pass(27 * time.Second)
+				r.server.want("SIP/2.0 100")
+				r.server.want("SIP/2.0 481")
+			}
+			if s := r.monitor.told(); s != want {
+				t.Error(s)
+			}
+		})
+	}
+}
+
+// TestOwnUnreachable tells of requests of our own that do not arrive: by ICMP, and
+// by a connection that does not come to stand.
+func TestOwnUnreachable(t *testing.T) {
+	var lost []string
 	play(t, func(r *rig) {
-		r.monitor.verdict = gone
-		accept := r.listen(coreAddr)
-		msg := strings.Replace(notify(), coreAddr+";lr", coreAddr+";transport=tcp;lr", 1)
-		r.server.send(serverSide, msg)
-		x := accept()
-		x.want("NOTIFY")
-		_ = x.conn.Close()
-		y := accept()
-		y.want("NOTIFY")
-		r.server.nothing()
-		_ = y.conn.Close()
-		r.server.want("SIP/2.0 481")
-		if s := r.monitor.told(); s != "NOTIFY c1; NOTIFY unreachable 0 late=false" {
-			t.Error(s)
+		_ = r.core.conn.Close()
+		for _, transport := range []string{"udp", "tcp"} {
+			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + coreSide + ";branch=z9hG4bK-own-" + transport + ";rport"
+			err := r.s.Send(dialogs.Core, transport, netip.MustParseAddrPort(coreAddr), "",
+				[]byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.pass(time.Second)
 		}
+		if got := strings.Join(lost, " "); got != "z9hG4bK-own-udp z9hG4bK-own-tcp" {
+			t.Errorf("%q", got)
+		}
+	}, func(c *Config) {
+		c.OwnBranch = "z9hG4bK-own-"
+		c.OwnUnreachable = func(b []byte) { lost = append(lost, string(b)) }
 	})
 }
 
