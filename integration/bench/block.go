@@ -74,7 +74,6 @@ func (r *rig) open(ctx context.Context, cfg load.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	r.pids = r.proc.pids()
 	return r.rest(ctx, 500*time.Millisecond)
 }
 
@@ -123,6 +122,10 @@ func (r *rig) note(format string, args ...any) {
 
 // run measures one phase.
 func (r *rig) run(ctx context.Context, p load.Phase) (point, error) {
+	if r.proc != nil {
+		// Kamailio listens before it forks the children that do the work.
+		r.pids = r.proc.pids()
+	}
 	before := cpu(r.pids)
 	res, err := r.gen.Run(ctx, p)
 	spent := cpu(r.pids) - before
