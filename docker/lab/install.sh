@@ -4,7 +4,8 @@
 set -eu
 
 # What is needed, and the program by which we know that it is there. Baresip is
-# the core package: the full one would pull in a desktop's worth of codecs.
+# the core package: the full one would pull in a desktop's worth of codecs. The C
+# compiler is for the race detector, Chromium for the tests of the console.
 packages='
 kamailio:/usr/sbin/kamailio
 kamailio-presence-modules:presence.so
@@ -18,13 +19,16 @@ linphone-cli:/usr/bin/linphonec
 prometheus-alertmanager:/usr/bin/prometheus-alertmanager
 redis-server:/usr/bin/redis-server
 snmptrapd:/usr/sbin/snmptrapd
+chromium:/usr/bin/chromium
+gcc:/usr/bin/gcc
+libc6-dev:/usr/include/stdio.h
 '
 
 # present says whether a program, or a module of Kamailio, is on this machine,
 # however it came here.
 present() {
 	case $1 in
-	/*) [ -x "$1" ] ;;
+	/*) [ -e "$1" ] ;;
 	*) find /usr/lib -path "*/kamailio/modules/$1" 2>/dev/null | grep -q . ;;
 	esac
 }
@@ -37,7 +41,7 @@ for line in $packages; do
 done
 
 if [ -z "$missing" ]; then
-	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis and snmptrapd are all installed."
+	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis, snmptrapd, Chromium and a C compiler are all installed."
 	exit 0
 fi
 
