@@ -14,6 +14,7 @@ kamailio-xml-modules:xmlrpc.so
 kamailio-sqlite-modules:db_sqlite.so
 sip-tester:/usr/bin/sipp
 sqlite3:/usr/bin/sqlite3
+curl:/usr/bin/curl
 baresip-core:/usr/bin/baresip
 linphone-cli:/usr/bin/linphonec
 prometheus-alertmanager:/usr/bin/prometheus-alertmanager
