@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rewatch/dialogs"
@@ -51,9 +52,30 @@ func TestUntrusted(t *testing.T) {
 		if s := r.monitor.told(); s != "NOTIFY c1" {
 			t.Error(s)
 		}
-		// Admission to a stream comes before its first byte.
+		// Over a connection he gets his answer, whole or in pieces, and no more.
 		x := r.dial("192.0.2.1", coreSide)
+		x.send(request("SUBSCRIBE", "sip:bob@ims.example", "SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKx2"))
+		x.want("SIP/2.0 403 Forbidden\r\n")
 		<-x.gone
+		for _, said := range []string{"", "nonsense", reply(got, "200 OK"), request("ACK", "sip:bob@ims.example", "SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKx3")} {
+			y := r.dial("192.0.2.1", coreSide)
+			if said != "" {
+				y.send(said)
+			}
+			<-y.gone
+			y.nothing()
+		}
+		// A crowd of the silent is not even heard.
+		for range 100 {
+			_ = r.dial("192.0.2.1", coreSide)
+		}
+		synctest.Wait()
+		z := r.dial("192.0.2.1", coreSide)
+		<-z.gone
+		r.pass(3 * time.Second)
+		if s := r.monitor.told(); s != "" {
+			t.Error(s)
+		}
 	})
 }
 

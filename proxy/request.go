@@ -89,6 +89,27 @@ func (w *worker) badExtension(from flow) bool {
 	return true
 }
 
+// deny is the answer to what a stranger says over a connection; nil to anything
+// but a request that can be answered.
+func (s *Server) deny(peer netip.AddrPort, raw []byte) []byte {
+	w := s.borrow()
+	defer s.giveBack(w)
+	if wire.Scan(raw, &w.msg) != nil || w.msg.Check() != nil || !w.msg.Request || bytes.Equal(w.msg.Method, mACK) {
+		return nil
+	}
+	var ok bool
+	if w.via, ok = wire.ParseVia(firstValue(&w.msg, wire.Via)); !ok {
+		return nil
+	}
+	s.metrics.request(dialogs.Core, w.msg.Method)
+	b, ok := w.answer(flow{local: s.locals[0], addr: peer}, 403, "Forbidden")
+	if !ok {
+		return nil
+	}
+	s.metrics.response(dialogs.Core, b)
+	return bytes.Clone(b)
+}
+
 // trusted tells whether the neighbour may talk to us. The server side is bound to
 // the pod; the core side is open to REWATCH_TRUSTED.
 func (s *Server) trusted(from flow) bool {

@@ -107,6 +107,7 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	}
 	if side == dialogs.Core {
 		cfg.Admit = func(peer netip.AddrPort) bool { return s.admits(peer.Addr()) }
+		cfg.Deny = s.deny
 	}
 	return cfg
 }

@@ -23,6 +23,9 @@ type StreamConfig struct {
 	ClientTLS *tls.Config
 	// Admit, if set, decides on a connection before a byte is read from it.
 	Admit func(peer netip.AddrPort) bool
+	// Deny, if set, makes the answer to the first message of one that was not
+	// admitted; then it is closed.
+	Deny func(peer netip.AddrPort, raw []byte) []byte
 	// Refused, if set, is told why a connection was closed at once ("untrusted", "streams").
 	Refused func(reason string)
 	// MaxStreams bounds the connections; beyond it new ones are closed at once.
@@ -69,6 +72,7 @@ type Streams struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
+	denied  atomic.Int64
 
 	mu     sync.Mutex
 	byPeer map[peerKey]*Stream
@@ -121,7 +125,7 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 		}
 		peer := addrPort(conn.RemoteAddr())
 		if t.cfg.Admit != nil && !t.cfg.Admit(peer) {
-			t.refuse(conn, "untrusted")
+			t.deny(conn, peer)
 			continue
 		}
 		s := t.add(peer, secure)
@@ -132,6 +136,46 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 		s.Listener = tag
 		t.run(s, func(context.Context) (net.Conn, error) { return conn, nil })
 	}
+}
+
+const (
+	// maxDenied bounds the connections of strangers that are heard at a time,
+	// denyTimeout how long each is, and maxDeniedMessage what it may say.
+	maxDenied        = 32
+	denyTimeout      = 2 * time.Second
+	maxDeniedMessage = 8 << 10
+)
+
+// deny hears the first message of a stranger, so that he is told why nobody talks
+// to him, and closes. He gets no stream, little time and little room.
+func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
+	if t.cfg.Deny == nil || t.denied.Add(1) > maxDenied {
+		if t.cfg.Deny != nil {
+			t.denied.Add(-1)
+		}
+		t.refuse(conn, "untrusted")
+		return
+	}
+	t.wg.Go(func() {
+		defer t.denied.Add(-1)
+		stop := context.AfterFunc(t.ctx, func() { _ = conn.Close() })
+		defer stop()
+		_ = conn.SetDeadline(time.Now().Add(denyTimeout))
+		buf := make([]byte, 0, maxDeniedMessage)
+		for len(buf) < cap(buf) {
+			n, err := conn.Read(buf[len(buf):cap(buf)])
+			buf = buf[:len(buf)+n]
+			skip, length, bad := t.cfg.Frame(buf)
+			if bad == nil && length > 0 && skip+length <= len(buf) {
+				_, _ = conn.Write(t.cfg.Deny(peer, buf[skip:skip+length]))
+				break
+			}
+			if err != nil || bad != nil {
+				break
+			}
+		}
+		t.refuse(conn, "untrusted")
+	})
 }
 
 func (t *Streams) refuse(conn net.Conn, reason string) {
