@@ -50,7 +50,7 @@ fuzz: ## every fuzz target, $(FUZZTIME) each
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
 
-bench: build install ## rewatch, a plain relay and Kamailio side by side (12 minutes)
+bench: build install ## rewatch, a plain relay and Kamailio side by side (three rounds)
 	$(GO) run ./integration/bench $(ARGS)
 
 bench-quick: build install ## the same, short and rough

@@ -110,7 +110,7 @@ func (w *town) message(p *phone) *dialogs.Message {
 	return &dialogs.Message{
 		At: time.Now(), Source: p.hop, Transport: "udp", CallID: fmt.Appendf(nil, "%s-%d", p.aor, p.dialog),
 		RequestURI: []byte("sip:bob@ims.example"), Event: []byte("presence"),
-		Contact: []byte("<" + p.aor + ";x>"), Expires: 3600, RetryAfter: -1, CSeq: 1,
+		Contact: []byte("<" + p.aor + ";x>"), Expires: 3600, CSeq: 1,
 		FromURI: []byte(p.aor), FromTag: []byte("w"), ToURI: []byte("sip:bob@ims.example"),
 	}
 }

@@ -82,7 +82,7 @@ func (k *kept) subscribe(callID string) *Message {
 	request := &Message{
 		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(keptUser), FromTag: []byte("w"),
 		ToURI: []byte("sip:bob@ims.example"), Event: []byte("presence"), Contact: []byte("<sip:alice@192.0.2.7:5066>"),
-		Expires: 300, RetryAfter: -1,
+		Expires: 300,
 	}
 	k.Subscribe(request)
 	response := *request
@@ -95,7 +95,7 @@ func notifyOf(callID string) *Message {
 	return &Message{
 		At: time.Now(), Side: Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
 		FromTag: []byte("n"), ToURI: []byte(keptUser), ToTag: []byte("w"), Event: []byte("presence"),
-		SubscriptionState: []byte("active"), RequestURI: []byte("sip:alice@192.0.2.7:5066"), Expires: -1, RetryAfter: -1,
+		SubscriptionState: []byte("active"), RequestURI: []byte("sip:alice@192.0.2.7:5066"), Expires: -1,
 	}
 }
 

@@ -42,12 +42,7 @@ type Message struct {
 	SubscriptionState []byte // header value, with parameters
 	Contact           []byte // first Contact value, as it stands: name-addr or addr-spec, with parameters
 	AssertedIdentity  []byte // all P-Asserted-Identity values, comma-separated
-	Route             []byte // Route values that remain after our own, comma-separated
 	Expires           int    // seconds; -1: absent or unreadable
-	RetryAfter        int    // seconds; -1: absent or unreadable
-	// Head is the request as it is forwarded, start line and headers without
-	// the body (without our Via).
-	Head []byte
 }
 
 // Ref names the subscription of an open NOTIFY between Notify and NotifyDone.

@@ -83,7 +83,7 @@ func fuzzMessage(line []byte, now time.Time, cseq uint32) *Message {
 	msg := &Message{
 		At: now, CSeq: cseq, CallID: get(1), FromURI: get(2), FromTag: get(3), ToURI: get(4), ToTag: get(5),
 		Event: get(6), SubscriptionState: get(7), Contact: get(6), AssertedIdentity: get(8), RequestURI: get(9),
-		Expires: seconds(get(7)), RetryAfter: -1,
+		Expires: seconds(get(7)),
 	}
 	if line[0] == 'N' {
 		msg.Side = Server

@@ -246,7 +246,7 @@ func ruling(r Ruling) []string {
 func message(t *testing.T, side Side, words []string) *Message {
 	msg := &Message{
 		At: time.Now(), Side: side, Source: netip.MustParseAddrPort("10.0.0.7:5060"), Transport: "tcp",
-		Expires: -1, RetryAfter: -1,
+		Expires: -1,
 	}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")

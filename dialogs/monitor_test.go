@@ -26,7 +26,7 @@ func notifyMessage(callID string, cseq uint32) *Message {
 		FromURI: []byte("sip:bob@ims.example"), FromTag: []byte("server-tag"),
 		ToURI: []byte("sip:alice@ims.example"), ToTag: []byte("watcher-tag"),
 		Event: []byte("presence"), SubscriptionState: []byte("active;expires=599"),
-		Expires: -1, RetryAfter: -1,
+		Expires: -1,
 	}
 }
 
@@ -38,7 +38,7 @@ func subscribeMessage(callID string, cseq uint32, expires int) *Message {
 		FromURI: []byte("sip:alice@ims.example"), FromTag: []byte("watcher-tag"),
 		ToURI: []byte("sip:bob@ims.example"),
 		Event: []byte("presence"), Contact: []byte("<sip:alice@10.0.0.1:5060;ob>"),
-		Expires: expires, RetryAfter: -1,
+		Expires: expires,
 	}
 }
 

@@ -13,7 +13,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	d := &w.seen
 	*d = dialogs.Message{
 		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.network.String(),
-		Expires: m.Number(wire.Expires), RetryAfter: m.Number(wire.RetryAfter),
+		Expires: m.Number(wire.Expires),
 	}
 	if m.Request {
 		d.RequestURI = m.URI

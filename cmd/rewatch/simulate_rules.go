@@ -33,25 +33,12 @@ func (r *ruleTexts) flags(fs *flag.FlagSet) {
 
 func ruleVariables() []variable {
 	var chosen []variable
-	for _, v := range slices.Concat(variables(), heldBack()) {
+	for _, v := range variables() {
 		if slices.Contains(simulatedRules, strings.TrimPrefix(v.Name, "REWATCH_")) {
 			chosen = append(chosen, v)
 		}
 	}
 	return chosen
-}
-
-// heldBack are the rules that Config does not have yet.
-func heldBack() []variable {
-	missing := []variable{
-		{Name: "REWATCH_DEREGISTER_CAP", Default: "1000", Doc: "de-REGISTERs per hour at most; 0 is no cap"},
-		{Name: "REWATCH_OUTAGE_RATIO", Default: "0.5", Doc: "hold above this share of failing NOTIFYs"},
-		{Name: "REWATCH_OUTAGE_WINDOW", Default: "10s", Doc: "the time over which that share is judged"},
-	}
-	known := variables()
-	return slices.DeleteFunc(missing, func(m variable) bool {
-		return slices.ContainsFunc(known, func(v variable) bool { return v.Name == m.Name })
-	})
 }
 
 func (r ruleTexts) given(name string) bool {
