@@ -220,8 +220,8 @@ func TestOwnUnreachable(t *testing.T) {
 			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + coreSide + ";branch=z9hG4bK-own-" + transport + ";rport"
 			err := r.s.Send(dialogs.Core, transport, netip.MustParseAddrPort(coreAddr), "",
 				[]byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))))
-			if err != nil {
-				t.Fatal(err)
+			if err != nil { // the dial had failed already: told at once, and not again
+				lost = append(lost, "z9hG4bK-own-"+transport)
 			}
 			r.pass(time.Second)
 		}
