@@ -173,7 +173,7 @@ func (m *Monitor) sentAt(s *subscription, o *Outcome) time.Time {
 
 // late is a final response after the verdict: a 2xx calls the recovery off.
 // The server keeps to what it was told; one that was told nothing may still
-// take the response.
+// take the response, until its own timer has ended the subscription.
 func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 	s := sh.subs.at(slot)
 	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
@@ -185,6 +185,7 @@ func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 	if s.headKept {
 		m.dropHead(sh, slot, s)
 	}
+	alive := !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
 	if s.phase == dead && !told && !s.taken {
 		s.phase = requested
 		m.confirm(s)
@@ -193,7 +194,7 @@ func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 	c := *s
 	sh.mu.Unlock()
 	m.metrics.late.Inc()
-	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken()})
+	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken(), Alive: alive})
 	m.trace(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
 	return Verdict{Relay: !told}
 }

@@ -30,6 +30,7 @@ type town struct {
 	mu     sync.Mutex
 	down   map[netip.AddrPort]bool
 	deaf   map[netip.AddrPort]bool // answers no OPTIONS
+	queued []func()                // what a core that hangs will work off when it goes on
 	phones []*phone
 	byAOR  map[string]*phone
 	// What happened, and when.
@@ -164,6 +165,25 @@ func (w *town) notify(p *phone) {
 	}
 	dialog := p.dialog
 	time.AfterFunc(after, func() { w.done(p, dialog, ref, o) })
+	if sent := time.Now(); o.Kind == dialogs.TimedOut && !p.dead {
+		w.queued = append(w.queued, func() {
+			if time.Since(sent) > deadline {
+				o.Kind, o.Status, o.Late, o.At = dialogs.Responded, 200, true, time.Now()
+				w.monitor.NotifyDone(ref, o)
+			}
+		})
+	}
+}
+
+// workOffQueue lets a core that hung go on with what lay in its queues.
+func (w *town) workOffQueue() {
+	w.mu.Lock()
+	queued := w.queued
+	w.queued = nil
+	w.mu.Unlock()
+	for _, answer := range queued {
+		answer()
+	}
 }
 
 func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {

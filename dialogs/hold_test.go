@@ -172,6 +172,24 @@ func TestBackByHimself(t *testing.T) {
 	})
 }
 
+// A core that hung works off its queues when it goes on: the phones answer NOTIFYs
+// that were given up long since. That helps nobody whom the server has forgotten.
+func TestStaleAnswers(t *testing.T) {
+	inTown(t, townConfig(), 1000, 1, func(w *town) {
+		w.run(500)
+		w.at(10 * time.Second)
+		w.silence(0, true)
+		w.at(70 * time.Second)
+		w.silence(0, false)
+		w.workOffQueue()
+		w.at(80 * time.Second)
+		if n := w.broken(); n != 0 {
+			t.Errorf("%d watchers are broken still", n)
+		}
+		w.expectNoStrikes()
+	})
+}
+
 // Clients who take no notice of a MESSAGE are not signed out for an outage.
 func TestOutageAndDeafClients(t *testing.T) {
 	inTown(t, townConfig(), 200, 1, func(w *town) {

@@ -97,6 +97,9 @@ func (e *Engine) backByHimself(sh *engineShard, aor string, ev policy.Event) {
 	}
 	switch ev.Kind {
 	case policy.Subscribed, policy.LateOK, policy.Ended:
+		if ev.Kind == policy.LateOK && !ev.Alive {
+			return // a core that is back empties its queues; the server has given up long since
+		}
 		l.subs = slices.DeleteFunc(l.subs, func(b policy.Broken) bool {
 			same := b.Event == ev.Sub.Event && b.Resource == ev.Sub.Resource
 			return same && (ev.Kind == policy.Subscribed) != (b.CallID == ev.Sub.CallID)

@@ -216,7 +216,9 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 
 // tell offers an event of a subscription, and the NOTIFY to the ladder.
 func (m *Monitor) tell(s subscription, kind policy.EventKind, o Outcome) {
-	m.rec.Offer(s.watcher(), policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken()})
+	m.rec.Offer(s.watcher(), policy.Event{
+		Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: kind == policy.LateOK,
+	})
 	m.traceNotify(&s, &o)
 	m.traceResponse(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }

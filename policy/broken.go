@@ -108,7 +108,7 @@ func (m *machine) note() bool {
 		b.Progress, b.Renewed = Resubscribed, m.e.Sub.CallID
 	case m.e.Kind == NotifyOK && b.Progress == Resubscribed && b.Renewed == m.e.Sub.CallID:
 		b.Progress = Proven
-	case m.e.Kind == LateOK && old && !back:
+	case m.e.Kind == LateOK && old && !back && (m.e.Alive || !m.s.Excused):
 		m.remove() // it was not broken after all
 	case m.e.Kind == Ended && old && !back:
 		m.remove() // the user does not want it any more

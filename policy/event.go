@@ -11,7 +11,9 @@ const (
 	NotifyFailed EventKind = iota
 	// NotifyOK: a NOTIFY got its 2xx.
 	NotifyOK
-	// LateOK: the 2xx came after the NOTIFY had been judged failed.
+	// LateOK: the 2xx came after the NOTIFY had been judged failed. It calls the
+	// recovery off. In an outage, where stale NOTIFYs pile up before the core, it
+	// does so only if Event.Alive.
 	LateOK
 	// Subscribed: a SUBSCRIBE that created a new dialog was accepted.
 	Subscribed
@@ -55,6 +57,8 @@ type Event struct {
 	// never held against the user.
 	Excused bool
 	Since   time.Time // of Excuse
+	// Alive, of LateOK: the server has the subscription still.
+	Alive bool
 	// Episode and Try name the MESSAGE that MessageDone is the outcome of; an
 	// outcome of an older episode only ends InFlight.
 	Episode uint64

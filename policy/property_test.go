@@ -71,6 +71,7 @@ func (w *witness) draw() Event {
 			Cause:    "408 Request Timeout",
 		}
 		e.Pointless = e.Kind == NotifyFailed && rapid.IntRange(0, 9).Draw(w.t, "489") == 0
+		e.Alive = e.Kind == LateOK && rapid.Bool().Draw(w.t, "alive")
 		e.Excused = e.Kind == NotifyFailed && rapid.IntRange(0, 3).Draw(w.t, "excused") == 0
 	case Excuse:
 		e.Since = e.At.Add(-time.Duration(rapid.IntRange(0, 60).Draw(w.t, "since")) * time.Second)
