@@ -39,7 +39,7 @@ func (m *Monitor) SubscribeDone(msg *Message) {
 // waits for its tag; else any other fork.
 func (sh *subShard) answered(hash uint64, msg *Message) (found uint32) {
 	best := 0
-	for slot := sh.chains[hash]; slot != 0; {
+	for slot := sh.chains.get(tagOf(hash)); slot != 0; {
 		s := sh.subs.at(slot)
 		if s.subscribeCSeq == msg.CSeq && s.callID() == string(msg.CallID) && s.watcherTag() == string(msg.FromTag) {
 			rank := 0
@@ -70,10 +70,11 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 	}
 	if s.notifierTag() == "" {
 		s.replace(textNotifierTag, tag)
+		s.identity = m.identify(s)
 		return slot
 	}
 	fork := subscription{
-		text: s.text, ends: s.ends, label: s.label, triple: s.triple,
+		text: s.text, ends: s.ends, label: s.label, tag: s.tag,
 		initial: s.initial, birth: s.birth, subscribeCSeq: s.subscribeCSeq, asked: s.asked,
 		fetch: s.fetch, emergency: s.emergency, expires: s.expires, until: s.until,
 	}
@@ -81,7 +82,7 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 		fork.phase = ending
 	}
 	fork.replace(textNotifierTag, tag)
-	return m.add(sh, fork, s.hash, &Message{Side: Server})
+	return m.add(sh, fork, &Message{Side: Server})
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.

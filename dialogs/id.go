@@ -69,6 +69,30 @@ func (r Ref) generation() uint32 { return uint32(r >> 32) }
 // choose Call-IDs that meet in one shard.
 func (m *Monitor) hashBytes(b []byte) uint64 { return maphash.Bytes(m.seed, b) }
 
+// identity tells one ID from all others of its Call-ID's shard.
+func (m *Monitor) identity(id *ID) uint64 {
+	var room [256]byte
+	b := room[:0]
+	for _, part := range [...][]byte{id.CallID, id.WatcherTag, id.NotifierTag, id.Package} {
+		b = append(append(b, part...), 0)
+	}
+	if len(id.Param) > 0 {
+		b = append(append(b[:len(b)-1], idParam...), id.Param...)
+		b = append(b, 0)
+	}
+	return maphash.Bytes(m.identities, b)
+}
+
+// identify is the identity of a subscription, by its texts.
+func (m *Monitor) identify(s *subscription) uint64 {
+	var room [256]byte
+	b := room[:0]
+	for i := textCallID; i <= textEvent; i++ {
+		b = append(append(b, s.part(i)...), 0)
+	}
+	return maphash.Bytes(m.identities, b)
+}
+
 // hashAOR places a user.
 func (m *Monitor) hashAOR(aor string) uint64 { return maphash.String(m.seed, aor) }
 

@@ -29,7 +29,7 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 		return
 	}
 	s.noted = true
-	sh.notes.changed = append(sh.notes.changed, makeRef(shardNumber(s.hash), slot, s.generation))
+	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
 // noteGone has it removed, if it was ever written.

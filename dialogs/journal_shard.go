@@ -65,17 +65,17 @@ func (m *Monitor) restoreSubscription(e Entry, now int64) bool {
 	}
 	s.kept = true
 	s.label = labelOf(id.Package)
-	s.triple = m.hashTriple(s.watcher(), s.resource(), s.event())
 	for b := m.births.Load(); b < s.birth && !m.births.CompareAndSwap(b, s.birth); b = m.births.Load() {
 	}
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.find(hash, &id) != 0 {
+	s.tag = tagOf(hash)
+	if sh.find(hash, m.identity(&id)) != 0 {
 		return false
 	}
-	slot := m.add(sh, s, hash, &Message{Side: Server})
+	slot := m.add(sh, s, &Message{Side: Server})
 	if slot == 0 {
 		return false
 	}
@@ -99,7 +99,7 @@ func (m *Monitor) restoreUser(s *subscription, h hop) {
 		us.users.at(us.nodes.at(s.node).user).hop = h
 	}
 	if s.phase == active {
-		us.confirm(s.triple, s.birth)
+		us.confirm(s.node, s.birth)
 	}
 	if s.failed || s.phase == dead {
 		us.toFront(s.node)

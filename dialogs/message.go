@@ -19,9 +19,12 @@ const (
 // a response to one. Its slices alias the receive buffer: they are valid until
 // the call returns, and what is kept has to be copied. An absent field is empty.
 type Message struct {
-	At     time.Time
-	Side   Side
-	Source netip.AddrPort // the neighbour that sent it
+	At time.Time
+	// Transaction is what the transaction of a request is known by, the same for
+	// its retransmissions; 0: not told.
+	Transaction uint64
+	Side        Side
+	Source      netip.AddrPort // the neighbour that sent it
 	// Transport is the transport of that neighbour: "udp", "tcp" or "tls".
 	Transport string
 
@@ -56,6 +59,9 @@ type Ruling struct {
 	Reason string
 	// Silent: neither forward nor answer.
 	Silent bool
+	// Again: forward it, but its outcome is known: this NOTIFY was answered with a
+	// 2xx before, and the server, which has not heard it, has sent it once more.
+	Again bool
 }
 
 // OutcomeKind is how a NOTIFY transaction ended.

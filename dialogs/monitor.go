@@ -75,7 +75,8 @@ type Monitor struct {
 	rec     Recovery
 	log     zerolog.Logger
 	metrics *monitorMetrics
-	seed    maphash.Seed
+	// seed is for what places a key, identities for what tells it from others.
+	seed, identities maphash.Seed
 
 	subs  [shards]subShard
 	users [shards]userShard
@@ -114,20 +115,20 @@ func NewMonitor(cfg MonitorConfig, rec Recovery, log zerolog.Logger, reg prometh
 		cfg.NotifyTimeout = 28 * time.Second
 	}
 	m := &Monitor{
-		cfg:       cfg,
-		allEvents: len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*"),
-		linger:    64 * cfg.T1,
-		noAnswer:  "no response after " + cfg.NotifyTimeout.String(),
-		rec:       rec,
-		log:       log,
-		seed:      maphash.MakeSeed(),
-		through:   make(map[netip.AddrPort]int),
+		cfg:        cfg,
+		allEvents:  len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*"),
+		linger:     64 * cfg.T1,
+		noAnswer:   "no response after " + cfg.NotifyTimeout.String(),
+		rec:        rec,
+		log:        log,
+		seed:       maphash.MakeSeed(),
+		identities: maphash.MakeSeed(),
+		through:    make(map[netip.AddrPort]int),
 	}
 	for i := range m.subs {
-		m.subs[i].chains = make(map[uint64]uint32)
+		m.subs[i].number = uint32(i) // #nosec G115 -- below shards
 		m.subs[i].waiting = make(map[uint32]waiting)
 		m.subs[i].heads = make(map[uint32][]byte)
-		m.users[i].byHash = make(map[uint64]uint32)
 		m.users[i].newest = make(map[uint64]newest)
 	}
 	m.metrics = newMonitorMetrics(m, reg)

@@ -121,13 +121,13 @@ func TestNothingIsLeft(t *testing.T) {
 		synctest.Wait()
 		for i := range shards {
 			sh, us := &m.subs[i], &m.users[i]
-			if len(sh.chains)+len(sh.waiting)+len(sh.heads)+sh.subs.count() > 0 {
+			if sh.chains.len()+len(sh.waiting)+len(sh.heads)+sh.subs.count() > 0 {
 				t.Errorf("shard %d: %d chains, %d waiting, %d heads, %d records",
-					i, len(sh.chains), len(sh.waiting), len(sh.heads), sh.subs.count())
+					i, sh.chains.len(), len(sh.waiting), len(sh.heads), sh.subs.count())
 			}
-			if len(us.byHash)+len(us.newest)+us.users.count()+us.nodes.count() > 0 {
+			if us.byHash.len()+len(us.newest)+us.users.count()+us.nodes.count() > 0 {
 				t.Errorf("users %d: %d, %d newest, %d records, %d nodes",
-					i, len(us.byHash), len(us.newest), us.users.count(), us.nodes.count())
+					i, us.byHash.len(), len(us.newest), us.users.count(), us.nodes.count())
 			}
 		}
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 {

@@ -21,7 +21,7 @@ func (m *Monitor) Notify(msg *Message) (Ref, Ruling) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
-	slot := sh.find(hash, &id)
+	slot := sh.find(hash, m.identity(&id))
 	if slot == 0 {
 		return m.notifyUnknown(sh, hash, msg, &id, now, at) // unlocks
 	}
@@ -32,15 +32,19 @@ func (m *Monitor) Notify(msg *Message) (Ref, Ruling) {
 		m.metrics.ignore(label, ignoredDead)
 		return 0, m.gone(taken)
 	}
+	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
+		sh.mu.Unlock()
+		return 0, Ruling{Again: true}
+	}
 	changes := s.phase == requested || now.terminated
 	if s.phase == requested {
 		m.confirm(s) // by a refresh whose 2xx is still under way
 	}
-	m.notified(s, msg.CSeq, now, at)
+	m.notified(s, msg, now, at)
 	if changes {
 		m.note(sh, slot)
 	}
-	ref := makeRef(shardNumber(hash), slot, s.generation)
+	ref := makeRef(sh.number, slot, s.generation)
 	sh.mu.Unlock()
 	return ref, Ruling{}
 }
@@ -55,15 +59,20 @@ func (m *Monitor) gone(taken bool) Ruling {
 	return Ruling{Status: goneStatus, Reason: goneReason}
 }
 
+// transactionOf is the part of a transaction's hash that a subscription keeps: with
+// the CSeq, which no two NOTIFYs of a dialog share, it is more than enough.
+func transactionOf(msg *Message) uint32 { return uint32(msg.Transaction >> 32) } // #nosec G115 -- see above
+
 // notified notes that a NOTIFY passes.
-func (m *Monitor) notified(s *subscription, cseq uint32, now state, at time.Time) {
+func (m *Monitor) notified(s *subscription, msg *Message, now state, at time.Time) {
 	s.sent = at.UnixNano()
-	s.notifyCSeq = cseq
+	s.notifyCSeq = msg.CSeq
+	s.transaction, s.answered = transactionOf(msg), false
 	switch {
 	case now.terminated:
 		// It ends when this transaction does (RFC 6665 4.4.1).
 		m.end(s, at)
-		s.terminated, s.terminatedCSeq = true, cseq
+		s.terminated, s.terminatedCSeq = true, msg.CSeq
 	case s.phase != active:
 	case now.expires >= 0:
 		s.lasts(s.sent, now.expires, m.linger)
@@ -89,11 +98,11 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *Message, id *ID,
 	if s.expires == 0 && s.asked > 0 {
 		s.lasts(at.UnixNano(), int(s.asked), m.linger)
 	}
-	m.notified(s, msg.CSeq, now, at)
+	m.notified(s, msg, now, at)
 	announce := s.announce()
 	m.note(sh, slot)
 	c := *s
-	ref := makeRef(shardNumber(hash), slot, s.generation)
+	ref := makeRef(sh.number, slot, s.generation)
 	sh.mu.Unlock()
 	if announce && m.rec.Interested(c.watcher()) {
 		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: c.broken()})
@@ -125,13 +134,13 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 		return 0
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
-	s, ok := m.describe(id, watcher, msg.FromURI, msg.RequestURI)
+	s, ok := m.describe(id, hash, watcher, msg.FromURI, msg.RequestURI)
 	if !ok {
 		return 0
 	}
 	s.emergency = hasFlag(msg.RequestURI, "sos")
 	s.announced = true
-	return m.add(sh, s, hash, msg)
+	return m.add(sh, s, msg)
 }
 
 // NotifyDone is told how the transaction of a NOTIFY ended, and says what the
@@ -187,6 +196,7 @@ func (m *Monitor) routing(o *Outcome) {
 // passed is a 2xx.
 func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 	s := sh.subs.at(slot)
+	s.answered = s.answered || s.notifyCSeq == o.CSeq && s.transaction != 0
 	if s.waiting {
 		s.waiting = false
 		delete(sh.waiting, slot)

@@ -5,10 +5,11 @@ import "sync"
 // subShard has the subscriptions of some of the Call-IDs.
 type subShard struct {
 	mu sync.Mutex
-	// chains leads from the hash of a Call-ID to the first of its
-	// subscriptions; the map and the slots have no pointers but one string each.
-	chains map[uint64]uint32
+	// chains leads from the hash of a Call-ID to the first of its subscriptions;
+	// of pointers there is one string in each slot.
+	chains index
 	subs   slab[subscription]
+	number uint32 // of this shard
 	// waiting and heads are what few subscriptions have, by slot.
 	waiting map[uint32]waiting
 	heads   map[uint32][]byte
@@ -18,18 +19,20 @@ type subShard struct {
 	// hops has those that passed since they were collected, by next hop.
 	hops []hopCount
 
-	_ [16]byte // a cache line of its own
+	_ [44]byte // a cache line of its own
 }
 
 // maxChain bounds the subscriptions of one Call-ID: forks times packages. A
 // peer that gives all its dialogs one Call-ID must not make a shard slow.
 const maxChain = 64
 
-// find gives the slot of exactly this ID, or 0.
-func (sh *subShard) find(hash uint64, id *ID) uint32 {
-	for slot := sh.chains[hash]; slot != 0; {
+// find gives the slot of exactly one ID, or 0. It goes by the hashes alone, 96 bits
+// in all under seeds that nobody knows: to compare the texts would cost another
+// miss of the caches, and tell nothing new before the end of days.
+func (sh *subShard) find(hash, identity uint64) uint32 {
+	for slot := sh.chains.get(tagOf(hash)); slot != 0; {
 		s := sh.subs.at(slot)
-		if s.notifierTag() == string(id.NotifierTag) && s.sameDialogs(id) {
+		if s.identity == identity && s.tag == tagOf(hash) {
 			return slot
 		}
 		slot = s.next
@@ -39,7 +42,7 @@ func (sh *subShard) find(hash uint64, id *ID) uint32 {
 
 // first gives the first slot of a Call-ID that fits, or 0.
 func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
-	for slot := sh.chains[hash]; slot != 0; {
+	for slot := sh.chains.get(tagOf(hash)); slot != 0; {
 		s := sh.subs.at(slot)
 		if fits(s) {
 			return slot
@@ -66,7 +69,7 @@ func (sh *subShard) lookup(ref Ref) (*subscription, uint32) {
 // no earlier one had.
 func (sh *subShard) put(s subscription) (uint32, untracked) {
 	length := 0
-	for slot := sh.chains[s.hash]; slot != 0; slot = sh.subs.at(slot).next {
+	for slot := sh.chains.get(s.tag); slot != 0; slot = sh.subs.at(slot).next {
 		length++
 	}
 	if length >= maxChain {
@@ -82,20 +85,20 @@ func (sh *subShard) put(s subscription) (uint32, untracked) {
 		s.generation = 1
 	}
 	s.used = true
-	s.next = sh.chains[s.hash]
+	s.next = sh.chains.get(s.tag)
 	*place = s
-	sh.chains[s.hash] = slot
+	sh.chains.set(s.tag, slot)
 	return slot, tracked
 }
 
 // drop unlinks a subscription and gives its slot free.
 func (sh *subShard) drop(slot uint32) {
 	s := sh.subs.at(slot)
-	if first := sh.chains[s.hash]; first == slot {
+	if first := sh.chains.get(s.tag); first == slot {
 		if s.next == 0 {
-			delete(sh.chains, s.hash)
+			sh.chains.drop(s.tag)
 		} else {
-			sh.chains[s.hash] = s.next
+			sh.chains.set(s.tag, s.next)
 		}
 	} else {
 		for first != 0 {

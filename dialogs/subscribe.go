@@ -58,7 +58,7 @@ func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) 
 	if again != 0 {
 		return
 	}
-	s, ok := m.describe(id, watcher, msg.ToURI, addrSpec(msg.Contact))
+	s, ok := m.describe(id, hash, watcher, msg.ToURI, addrSpec(msg.Contact))
 	if !ok {
 		return
 	}
@@ -71,7 +71,7 @@ func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) 
 	if s.asked == 0 {
 		s.fetch, s.phase = true, ending
 	}
-	m.add(sh, s, hash, msg)
+	m.add(sh, s, msg)
 }
 
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
@@ -81,13 +81,13 @@ func (m *Monitor) refresh(msg *Message, id *ID, watcher string, at time.Time) bo
 	sh := m.subShard(hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	slot := sh.find(hash, id)
+	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
-		if s, ok := m.describe(id, watcher, msg.ToURI, addrSpec(msg.Contact)); ok {
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, addrSpec(msg.Contact)); ok {
 			s.emergency = hasFlag(msg.Contact, "sos")
 			s.announced = true
 			s.until = at.Add(m.linger).UnixNano()
-			slot = m.add(sh, s, hash, msg)
+			slot = m.add(sh, s, msg)
 		}
 		if slot == 0 {
 			return true
@@ -125,7 +125,7 @@ func (m *Monitor) offerEnded(id *ID, at time.Time) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
-	slot := sh.find(hash, id)
+	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
 		sh.mu.Unlock()
 		return
@@ -136,7 +136,7 @@ func (m *Monitor) offerEnded(id *ID, at time.Time) {
 }
 
 // describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
-func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s subscription, ok bool) {
+func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
 	var scratch [128]byte
 	aor, ok := appendAOR(scratch[:0], resource)
 	if !ok {
@@ -161,20 +161,20 @@ func (m *Monitor) describe(id *ID, watcher string, resource, contact []byte) (s 
 	addText(&b, contact)
 	s.text, s.ends = string(b.buf), b.ends
 	s.label = labelOf(id.Package)
-	s.triple = m.hashTriple(s.watcher(), s.resource(), s.event())
+	s.tag = tagOf(hash)
 	s.asked = -1
 	return s, true
 }
 
 // add gives a subscription its place in the shard, whose lock is held, and in
 // the list of its user. It is 0 if there is no room.
-func (m *Monitor) add(sh *subShard, s subscription, hash uint64, msg *Message) uint32 {
+func (m *Monitor) add(sh *subShard, s subscription, msg *Message) uint32 {
 	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) {
 		m.records.Add(-1)
 		m.metrics.untracked[untrackedFull].Inc()
 		return 0
 	}
-	s.hash = hash
+	s.identity = m.identify(&s)
 	slot, why := sh.put(s)
 	if why != tracked {
 		m.records.Add(-1)
@@ -182,11 +182,12 @@ func (m *Monitor) add(sh *subShard, s subscription, hash uint64, msg *Message) u
 		return 0
 	}
 	place := sh.subs.at(slot)
-	ref := makeRef(shardNumber(hash), slot, place.generation)
+	ref := makeRef(sh.number, slot, place.generation)
+	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
 	aor := m.hashAOR(s.watcher())
 	us := m.userShard(aor)
 	us.mu.Lock()
-	place.node = us.link(aor, s.watcher(), ref, s.triple, s.emergency)
+	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
 	if msg.Side == Core {
 		us.users.at(us.nodes.at(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
@@ -225,7 +226,7 @@ func (m *Monitor) confirm(s *subscription) {
 	m.live.Add(1)
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
-	us.confirm(s.triple, s.birth)
+	us.confirm(s.node, s.birth)
 	us.mu.Unlock()
 }
 
@@ -249,7 +250,7 @@ func (m *Monitor) superseded(s *subscription) bool {
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	return us.superseded(s.triple, s.birth)
+	return us.superseded(s.node, s.birth)
 }
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.

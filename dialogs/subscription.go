@@ -40,13 +40,37 @@ const (
 
 // subscription is one usage of one dialog. All its text is one string, so that
 // it costs one object. It is owned by its shard; a copy may leave the lock.
+//
+// It fills two cache lines. The first has all that a NOTIFY and its 2xx touch.
 type subscription struct {
-	text string
-	ends [texts]uint16
+	identity uint64 // of the ID, see Monitor.identity
+	sent     int64  // when the last NOTIFY passed
+	expires  int64  // unix nanoseconds
+	until    int64  // when the sweep removes it
+
+	tag        uint32 // of the Call-ID
+	next       uint32 // in the chain of the Call-ID
+	generation uint32
+	notifyCSeq uint32 // of the last NOTIFY
+	// transaction is a part of what the last NOTIFY's is known by; answered: that
+	// got its 2xx.
+	transaction uint32
+	node        uint32 // in the list of its user
 
 	phase phase
 	label eventLabel
 	used  bool // the slot is taken
+
+	answered bool
+	// waiting: a temporary failure awaits the next NOTIFY.
+	waiting    bool
+	failed     bool // a NOTIFY has; failedCSeq is set
+	terminated bool // terminatedCSeq is set
+	// headKept: subShard.heads has the head of the failed NOTIFY.
+	headKept bool
+
+	text string
+	ends [texts]uint16
 
 	// fetch: an initial SUBSCRIBE with Expires: 0, which subscribes to nothing.
 	fetch bool
@@ -56,34 +80,18 @@ type subscription struct {
 	left bool
 	// emergency: its Contact is an emergency registration.
 	emergency bool
-	// waiting: a temporary failure awaits the next NOTIFY.
-	waiting bool
-	// headKept: subShard.heads has the head of the failed NOTIFY.
-	headKept bool
 	// taken: rewatch has used a CSeq of the dialog, so the server cannot go on.
 	taken bool
 	// noted: it waits for the Journal; kept: the Journal has it.
 	noted, kept bool
 
-	next       uint32 // in the chain of the Call-ID
-	generation uint32
-	node       uint32 // in the list of its user
-	hash       uint64 // of the Call-ID
-	triple     uint64 // of watcher, resource and event
+	subscribeCSeq uint32 // of the last SUBSCRIBE
+	asked         int32  // Expires of that SUBSCRIBE; -1: absent
 	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
 	birth uint64
 
-	expires int64 // unix nanoseconds
-	until   int64 // when the sweep removes it
-	sent    int64 // when the last NOTIFY passed
-
-	subscribeCSeq  uint32 // of the last SUBSCRIBE
-	asked          int32  // Expires of that SUBSCRIBE; -1: absent
-	notifyCSeq     uint32 // of the last NOTIFY
 	terminatedCSeq uint32 // of the NOTIFY that says terminated
 	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
-	failed         bool   // one has
-	terminated     bool   // terminatedCSeq is set
 }
 
 func (s *subscription) part(i int) string {

@@ -10,7 +10,7 @@ import (
 // while that of a subShard is held, never the other way round.
 type userShard struct {
 	mu     sync.Mutex
-	byHash map[uint64]uint32
+	byHash index
 	users  slab[userRecord]
 	nodes  slab[userNode]
 	// newest has, per watcher, resource and event, the birth of the newest
@@ -19,7 +19,7 @@ type userShard struct {
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
 
-	_ [40]byte
+	_ [24]byte
 }
 
 // userRecord is one user. It lives as long as he has a subscription or a
@@ -91,9 +91,9 @@ func (h hop) uri() string {
 
 // find gives the slot of a user, or 0.
 func (us *userShard) find(hash uint64, aor string) uint32 {
-	for slot := us.byHash[hash]; slot != 0; {
+	for slot := us.byHash.get(tagOf(hash)); slot != 0; {
 		u := us.users.at(slot)
-		if u.aor == aor {
+		if u.hash == hash && u.aor == aor {
 			return slot
 		}
 		slot = u.next
@@ -107,8 +107,8 @@ func (us *userShard) need(hash uint64, aor string) uint32 {
 		return slot
 	}
 	slot := us.users.take()
-	*us.users.at(slot) = userRecord{aor: aor, hash: hash, next: us.byHash[hash]}
-	us.byHash[hash] = slot
+	*us.users.at(slot) = userRecord{aor: aor, hash: hash, next: us.byHash.get(tagOf(hash))}
+	us.byHash.set(tagOf(hash), slot)
 	return slot
 }
 
@@ -118,18 +118,19 @@ func (us *userShard) forget(slot uint32) {
 	if u.subscriptions > 0 || u.registration.known() {
 		return
 	}
-	if first := us.byHash[u.hash]; first == slot {
+	if tag := tagOf(u.hash); us.byHash.get(tag) == slot {
 		if u.next == 0 {
-			delete(us.byHash, u.hash)
+			us.byHash.drop(tag)
 		} else {
-			us.byHash[u.hash] = u.next
+			us.byHash.set(tag, u.next)
 		}
 	} else {
-		for first != 0 && us.users.at(first).next != slot {
-			first = us.users.at(first).next
+		before := us.byHash.get(tag)
+		for before != 0 && us.users.at(before).next != slot {
+			before = us.users.at(before).next
 		}
-		if first != 0 {
-			us.users.at(first).next = u.next
+		if before != 0 {
+			us.users.at(before).next = u.next
 		}
 	}
 	*u = userRecord{}
@@ -219,7 +220,8 @@ func (us *userShard) setEmergency(node uint32, emergency bool) {
 }
 
 // confirm notes the birth of a subscription that was accepted.
-func (us *userShard) confirm(triple, birth uint64) {
+func (us *userShard) confirm(node uint32, birth uint64) {
+	triple := us.nodes.at(node).triple
 	if n := us.newest[triple]; birth > n.birth {
 		n.birth = birth
 		us.newest[triple] = n
@@ -228,6 +230,6 @@ func (us *userShard) confirm(triple, birth uint64) {
 
 // superseded says whether a newer one of the same triple has been accepted.
 // One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
-func (us *userShard) superseded(triple, birth uint64) bool {
-	return us.newest[triple].birth > birth
+func (us *userShard) superseded(node uint32, birth uint64) bool {
+	return us.newest[us.nodes.at(node).triple].birth > birth
 }

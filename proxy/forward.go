@@ -88,9 +88,17 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 		return
 	}
 	w.hops = append(w.hops[:0], hop{side: dialogs.Core})
-	t.record = t.key
-	if w.track(from, t) && w.announced(from, t) {
-		w.failed(t.record, failure{err: err})
+	ref, ruling := w.announce(from, t)
+	switch {
+	case ruling.Again:
+		w.s.metrics.dropped(dropUnreachable, 1)
+	case denies(ruling):
+		w.denied(from, t, ruling)
+	default:
+		t.record = t.key
+		if w.track(from, t, ref) {
+			w.failed(t.record, failure{err: err})
+		}
 	}
 }
 
@@ -107,24 +115,29 @@ func (w *worker) launch(from flow, t ticket) {
 		return
 	}
 	h := w.hops[0]
-	stateful := notify || from.local.network.reliable() || h.network.reliable()
+	stateful := from.local.network.reliable() || h.network.reliable()
+	var ref dialogs.Ref
+	if notify {
+		var ruling dialogs.Ruling
+		ref, ruling = w.announce(from, t)
+		if denies(ruling) {
+			w.denied(from, t, ruling)
+			return
+		}
+		stateful = stateful || !ruling.Again
+	}
 	if !stateful || bytes.Equal(w.msg.Method, mACK) {
 		w.stateless(from, t, h)
 		return
 	}
 	if w.s.table.full() {
 		w.s.metrics.untracked(notify)
-		if !notify || w.obeyNotify(from) {
-			w.stateless(from, t, h)
-		}
+		w.stateless(from, t, h)
 		return
 	}
 	t.record = recordKey(t.key, w.msg.Method)
-	if !w.track(from, t) {
+	if !w.track(from, t, ref) {
 		return // the same request, at the same moment, by another reader
-	}
-	if notify && !w.announced(from, t) {
-		return
 	}
 	if bytes.Equal(w.msg.Method, mINVITE) {
 		w.trying(from)
@@ -132,26 +145,26 @@ func (w *worker) launch(from flow, t ticket) {
 	w.emitRecorded(from, t, h)
 }
 
-// obeyNotify asks about a NOTIFY that there is no room to track.
-func (w *worker) obeyNotify(from flow) bool {
-	_, ruling := w.s.cfg.Monitor.Notify(w.observe(from))
-	return w.obey(from, ruling)
+// announce tells the Monitor of a NOTIFY that has no record yet.
+func (w *worker) announce(from flow, t ticket) (dialogs.Ref, dialogs.Ruling) {
+	msg := w.observe(from)
+	msg.Transaction = t.key
+	return w.s.cfg.Monitor.Notify(msg)
 }
 
-// announced tells the Monitor of a NOTIFY that has its record already, so that it
-// hears of each but once; false: the NOTIFY was answered.
-func (w *worker) announced(from flow, t ticket) bool {
-	ref, ruling := w.s.cfg.Monitor.Notify(w.observe(from))
-	if ruling.Status == 0 && !ruling.Silent {
-		w.s.table.setRef(t.record, ref)
-		return true
+// denied ends a NOTIFY that is not to be forwarded. Its record answers, or meets
+// with silence, what the server sends again.
+func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
+	t.record = t.key
+	tracked := !w.s.table.full() && w.track(from, t, 0)
+	w.obey(from, r)
+	if !tracked {
+		return
 	}
-	w.obey(from, ruling)
 	w.closeRecord(t.record)
-	if ruling.Status != 0 {
+	if r.Status != 0 {
 		w.s.table.keepAnswer(t.record, w.build)
 	}
-	return false
 }
 
 // trying answers 100 at once: the client retransmits an INVITE, or waits no longer

@@ -162,13 +162,13 @@ func TestNoAllocations(t *testing.T) {
 			p.pass(t, p.server, p.core, p.toCore, p.toServer)
 			p.turn(100 * time.Millisecond)
 		}
-		for range 2000 { // until as many records linger as will
+		for range 100 {
 			step()
 		}
 		if n := testing.AllocsPerRun(2000, step); n != 0 {
 			t.Error(n, "allocations")
 		}
-		if n := p.s.Transactions(); n == 0 || n > 200 {
+		if n := p.s.Transactions(); n != 0 {
 			t.Error(n, "records")
 		}
 	})

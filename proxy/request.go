@@ -164,6 +164,9 @@ func (w *worker) ruled(from flow) bool {
 	return w.obey(from, r)
 }
 
+// denies tells whether a ruling ends the request here.
+func denies(r dialogs.Ruling) bool { return r.Silent || r.Status != 0 }
+
 // obey carries out a ruling; true: go on forwarding.
 func (w *worker) obey(from flow, r dialogs.Ruling) bool {
 	switch {

@@ -210,6 +210,9 @@ type monitor struct {
 	seen     []string
 	outcomes []dialogs.Outcome
 	refs     dialogs.Ref
+	// open are the transactions by Ref, answered those that had a 2xx.
+	open     map[dialogs.Ref]uint64
+	answered map[uint64]bool
 	quiet    bool
 }
 
@@ -239,14 +242,24 @@ func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if m.quiet {
 		return 1, m.notify
 	}
+	if m.answered[msg.Transaction] {
+		return 0, dialogs.Ruling{Again: true}
+	}
 	m.note("NOTIFY %s", msg.CallID)
 	m.refs++
+	if m.open == nil {
+		m.open, m.answered = map[dialogs.Ref]uint64{}, map[uint64]bool{}
+	}
+	m.open[m.refs] = msg.Transaction
 	return m.refs, m.notify
 }
 
-func (m *monitor) NotifyDone(_ dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
+func (m *monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
 	if m.quiet {
 		return dialogs.Verdict{Relay: true}
+	}
+	if o.Kind == dialogs.Responded && o.Status < 300 {
+		m.answered[m.open[ref]] = true
 	}
 	kind := [...]string{"responded", "timeout", "unreachable"}[o.Kind]
 	m.note("NOTIFY %s %d late=%t", kind, o.Status, o.Late)

@@ -3,8 +3,6 @@ package proxy
 import (
 	"sync"
 	"sync/atomic"
-
-	"rewatch/dialogs"
 )
 
 const shardCount = 16
@@ -155,14 +153,5 @@ func (t *table) setStream(key, stream uint64) {
 	defer s.mu.Unlock()
 	if r != nil {
 		r.stream = stream
-	}
-}
-
-// setRef notes the subscription of a NOTIFY.
-func (t *table) setRef(key uint64, ref dialogs.Ref) {
-	s, r := t.lock(key)
-	defer s.mu.Unlock()
-	if r != nil {
-		r.ref = ref
 	}
 }

@@ -2,14 +2,13 @@ package proxy
 
 import (
 	"bytes"
-	"time"
 
 	"rewatch/dialogs"
 )
 
 // track makes the record of the request at hand, which goes to w.hops; false: it
-// has one already.
-func (w *worker) track(from flow, t ticket) bool {
+// has one already. ref is the subscription of a NOTIFY.
+func (w *worker) track(from flow, t ticket, ref dialogs.Ref) bool {
 	table := w.s.table
 	s, r := table.lock(t.record)
 	defer s.mu.Unlock()
@@ -18,6 +17,7 @@ func (w *worker) track(from flow, t ticket) bool {
 	}
 	r = table.add(s, t.record)
 	w.describe(r, from, t)
+	r.ref = ref
 	if r.absorb || r.resend || len(r.rest) > 0 {
 		s.keep(&r.raw, w.msg.Raw)
 	} else {
@@ -72,29 +72,22 @@ func (w *worker) judged(s *shard, r *record) {
 	s.wheel.set(r, w.at.add(linger))
 }
 
-// finish marks a record answered by the response at hand. It stays for a while,
-// because a retransmission may still be under way: where the request left by a
-// stream the response is kept for it, elsewhere the retransmission follows the
-// same path again. The record of an INVITE tells its ACK the way.
+// finish ends a record with the response at hand. It stays for a while, marked as
+// answered, where the request came by UDP and left by a stream: a retransmission
+// may still be under way, for which the response is kept. Elsewhere that follows the
+// same path again, and of a NOTIFY the Monitor knows that it was answered. The
+// record of an INVITE tells its ACK the way.
 func (w *worker) finish(s *shard, r *record) {
-	t, cfg := w.s.table, &w.s.cfg
+	cfg := &w.s.cfg
 	overUDP := !r.from.local.network.reliable()
-	var linger time.Duration
-	switch {
-	case r.invite:
-		linger = 64 * cfg.T1
-	case r.absorb && overUDP:
-		linger = 64 * cfg.T1
-	case r.notify && overUDP && !t.crowded():
-		linger = w.retransmitting()
-	default:
-		t.remove(s, r)
+	if !r.invite && !(r.absorb && overUDP) {
+		w.s.table.remove(s, r)
 		return
 	}
 	r.phase = answered
 	r.resendAt, r.nextHop = 0, 0
 	s.release(&r.raw)
-	due := w.at.add(linger)
+	due := w.at.add(64 * cfg.T1)
 	r.giveUp = due
 	if r.absorb && overUDP {
 		s.keep(&r.answer, w.stripped())
@@ -108,10 +101,6 @@ func (w *worker) finish(s *shard, r *record) {
 	}
 	s.wheel.set(r, due)
 }
-
-// retransmitting is how long the next retransmission may take, even if one is lost
-// on its way.
-func (w *worker) retransmitting() time.Duration { return w.s.cfg.T2 + lingerT4 }
 
 // again handles a request that has a record already; false: it has none.
 func (w *worker) again(from flow, t ticket) bool {
@@ -127,9 +116,6 @@ func (w *worker) again(from flow, t ticket) bool {
 	}
 	h, absorb := r.hop, r.absorb || r.resend || r.phase == judged
 	t.attempt = r.attempt
-	if r.phase == answered && r.notify && !absorb {
-		s.wheel.set(r, w.at.add(w.retransmitting())) // its answer was lost; there may be more of them
-	}
 	w.build = append(w.build[:0], r.answer...)
 	s.mu.Unlock()
 	switch {
