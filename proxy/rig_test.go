@@ -242,10 +242,15 @@ func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if m.quiet {
 		return 1, m.notify
 	}
-	if m.answered[msg.Transaction] {
+	m.mu.Lock()
+	again := m.answered[msg.Transaction]
+	m.mu.Unlock()
+	if again {
 		return 0, dialogs.Ruling{Again: true}
 	}
 	m.note("NOTIFY %s", msg.CallID)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.refs++
 	if m.open == nil {
 		m.open, m.answered = map[dialogs.Ref]uint64{}, map[uint64]bool{}
@@ -259,7 +264,9 @@ func (m *monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 		return dialogs.Verdict{Relay: true}
 	}
 	if o.Kind == dialogs.Responded && o.Status < 300 {
+		m.mu.Lock()
 		m.answered[m.open[ref]] = true
+		m.mu.Unlock()
 	}
 	kind := [...]string{"responded", "timeout", "unreachable"}[o.Kind]
 	m.note("NOTIFY %s %d late=%t", kind, o.Status, o.Late)

@@ -80,7 +80,7 @@ func (w *worker) judged(s *shard, r *record) {
 func (w *worker) finish(s *shard, r *record) {
 	cfg := &w.s.cfg
 	overUDP := !r.from.local.network.reliable()
-	if !r.invite && !(r.absorb && overUDP) {
+	if keep := r.invite || r.absorb && overUDP; !keep {
 		w.s.table.remove(s, r)
 		return
 	}
