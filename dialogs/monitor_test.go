@@ -65,6 +65,38 @@ func TestHotPathAllocates(t *testing.T) {
 	}
 }
 
+// TestNotifyAgain knows a NOTIFY that was answered when the server, which has not
+// heard it, sends it once more; and nothing else for it.
+func TestNotifyAgain(t *testing.T) {
+	m, _ := newTestMonitor(MonitorConfig{})
+	notify := func(what string, cseq uint32, transaction uint64, want bool) Ref {
+		t.Helper()
+		msg := notifyMessage("c", cseq)
+		msg.Transaction = transaction << 40
+		ref, ruling := m.Notify(msg)
+		if ruling.Again != want || want != (ref == 0) {
+			t.Error(what, ref, ruling)
+		}
+		return ref
+	}
+	done := func(ref Ref, cseq uint32, status int) {
+		m.NotifyDone(ref, Outcome{At: time.Now(), Status: status, CSeq: cseq, RetryAfter: -1})
+	}
+	first := notify("the first", 1, 1, false)
+	notify("one that is still open", 1, 1, false)
+	done(first, 1, 200)
+	notify("one that was answered", 1, 1, true)
+	notify("another transaction with its CSeq", 1, 2, false)
+	second := notify("the next one", 2, 3, false)
+	done(first, 1, 200)
+	notify("the next one, when an older one was answered", 2, 3, false)
+	done(second, 2, 491)
+	notify("one that was refused for a while", 2, 3, false)
+	untold := notify("one without a transaction", 3, 0, false)
+	done(untold, 3, 200)
+	notify("the same again", 3, 0, false)
+}
+
 func TestRefOutlivesNothing(t *testing.T) {
 	m, rec := newTestMonitor(MonitorConfig{})
 	msg := notifyMessage("c1", 1)
