@@ -61,8 +61,11 @@ type Config struct {
 	NotifyTimeout, T1, T2 time.Duration
 	// MaxTransactions bounds the records.
 	MaxTransactions int
-	Monitor         Monitor
-	Resolver        Resolver
+	// MaxStreams bounds the connections that are accepted on each side, MaxPerPeer
+	// those from one address; 0 leaves them to package transport.
+	MaxStreams, MaxPerPeer int
+	Monitor                Monitor
+	Resolver               Resolver
 	// OwnBranch is the prefix of the Via branches of requests of our own, and
 	// OwnResponse takes their responses; it must not keep raw.
 	OwnBranch   string

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transport"
 )
 
 // refusal is why a request was answered by rewatch itself; the set is closed.
@@ -17,7 +18,6 @@ const (
 	refusedExtension   refusal = "extension"
 	refusedUnavailable refusal = "unavailable"
 	refusedRuled       refusal = "ruled" // banned, or a dialog that is declared dead
-	refusedStreams     refusal = "streams"
 )
 
 // drop is why a message went no further; the set is closed.
@@ -71,7 +71,13 @@ func newMetrics(s *Server) *metrics {
 		}
 	}
 	refused := vec("refused_total", "Requests and connections that rewatch refused itself, by reason.", "reason")
-	for _, r := range []refusal{refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled, refusedStreams} {
+	reasons := []refusal{
+		refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled,
+	}
+	for _, r := range transport.Refusals() {
+		reasons = append(reasons, refusal(r))
+	}
+	for _, r := range reasons {
 		m.refusals[r] = refused.WithLabelValues(string(r))
 	}
 	dropped := s.cfg.Dropped
@@ -87,6 +93,7 @@ func newMetrics(s *Server) *metrics {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
 	}, func() float64 { return float64(s.table.len()) }))
+	reg.MustRegister(&sockets{s})
 	return m
 }
 

@@ -21,6 +21,7 @@ import (
 type Server struct {
 	cfg       Config
 	log       zerolog.Logger
+	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
 	locals    []*local
 	bySide    [2][3][]*local // the sockets of a side and network
 	streams   [2]*transport.Streams
@@ -46,6 +47,9 @@ type Server struct {
 // remembered is for how long a hop that failed is passed over.
 const remembered = 30 * time.Second
 
+// crowdPause is how often the log tells of a bound that is reached, at most.
+const crowdPause = 10 * time.Second
+
 // New makes a Server on sockets that are open already.
 func New(cfg Config) (*Server, error) {
 	cfg.defaults()
@@ -54,6 +58,7 @@ func New(cfg Config) (*Server, error) {
 		table: newTable(cfg.MaxTransactions), badHops: newMemo(remembered), noTCP: newMemo(remembered),
 		parking: parking{keys: map[uint64]struct{}{}}, born: time.Now(),
 	}
+	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
 	}
@@ -81,6 +86,7 @@ func (s *Server) open() error {
 				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
 			}
 			me.packet.OnUnreachable = s.icmp
+			s.checkBuffers(me)
 		}
 		s.locals = append(s.locals, me)
 		s.names = append(s.names, ns...)
@@ -95,7 +101,8 @@ func (s *Server) open() error {
 func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	cfg := transport.StreamConfig{
 		Frame: wire.Frame, ClientTLS: s.cfg.ClientTLS,
-		Refused: func(reason string) { s.metrics.refused(refusal(reason)) },
+		MaxStreams: s.cfg.MaxStreams, MaxPerPeer: s.cfg.MaxPerPeer,
+		Refused: func(why transport.Refusal) { s.refusedStream(side, why) },
 	}
 	if s.cfg.Dial != nil {
 		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return s.cfg.Dial(ctx, side, addr) }
@@ -110,6 +117,25 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 		cfg.Deny = s.deny
 	}
 	return cfg
+}
+
+// checkBuffers tells the administrator of a kernel that gives less room than is
+// needed to sit out a burst.
+func (s *Server) checkBuffers(l *local) {
+	receive, send, known := l.packet.Buffers()
+	if known && min(receive, send) < transport.SocketBuffer {
+		s.log.Warn().Str("listener", l.sentBy).Int("asked", transport.SocketBuffer).Int("receive", receive).Int("send", send).
+			Msg("the kernel gives UDP smaller buffers than asked for; raise net.core.rmem_max and wmem_max, or bursts are lost")
+	}
+}
+
+// refusedStream counts a connection that was closed for what is bounded, and says
+// so in the log, once in a while.
+func (s *Server) refusedStream(side dialogs.Side, why transport.Refusal) {
+	s.metrics.refused(refusal(why))
+	if why != transport.RefusedUntrusted {
+		s.crowd.Warn().Str("side", sides[side]).Str("reason", string(why)).Msg("connection closed: a bound is reached")
+	}
 }
 
 // Start begins to read.

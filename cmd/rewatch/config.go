@@ -44,6 +44,8 @@ type ProxyConfig struct {
 	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
 	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
 	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
+	MaxConnections  int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
+	MaxPerPeer      int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
 }
 
 // TLSConfig names the files of the tls:// listeners. They are read again when

@@ -173,6 +173,7 @@ func (p *sidecarProcess) proxyConfig(ls []proxy.Listener, reg prometheus.Registe
 	cfg := proxy.Config{
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
+		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer,
 		Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		Probe: p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 )
 
 const (
@@ -11,9 +12,9 @@ const (
 	BatchSize = 32
 	// MaxDatagram is the largest datagram that is taken (RFC 3261 18.1.1).
 	MaxDatagram = 65535
-	// socketBuffer is asked of the kernel for each direction; it holds the burst
+	// SocketBuffer is asked of the kernel for each direction; it holds the burst
 	// that arrives while the reader is away.
-	socketBuffer = 4 << 20
+	SocketBuffer = 4 << 20
 )
 
 // ErrUnreachable is reported for a datagram that the network refused (ICMP).
@@ -28,21 +29,42 @@ type Packet struct {
 	// came back as undeliverable, with as much of each as the kernel kept.
 	OnUnreachable func(to netip.AddrPort, payload []byte)
 	batcher
+
+	mu       sync.Mutex
+	drops    uint64 // all that were counted
+	lastDrop uint32 // what the kernel said then
 }
 
 // NewPacket wraps a socket. A *net.UDPConn gets large kernel buffers and batches.
 func NewPacket(conn net.PacketConn) (*Packet, error) {
 	p := &Packet{conn: conn, local: addrPort(conn.LocalAddr())}
-	if udp, ok := conn.(*net.UDPConn); ok {
-		// A smaller buffer than asked for is a matter of the host's limits, not
-		// an error; drops are visible in the kernel's counters.
-		_ = udp.SetReadBuffer(socketBuffer)
-		_ = udp.SetWriteBuffer(socketBuffer)
-	}
 	if err := p.init(conn); err != nil {
 		return nil, err
 	}
+	if udp, ok := conn.(*net.UDPConn); ok {
+		// What the host's limits make of it is told by Buffers.
+		_ = udp.SetReadBuffer(SocketBuffer)
+		_ = udp.SetWriteBuffer(SocketBuffer)
+		if receive, send, ok := p.buffers(); ok && min(receive, send) < SocketBuffer {
+			p.resize(SocketBuffer)
+		}
+	}
 	return p, nil
+}
+
+// Buffers are the sizes of the kernel's buffers, in bytes. false: not known.
+func (p *Packet) Buffers() (receive, send int, ok bool) { return p.buffers() }
+
+// Drops counts the datagrams that came in and for which the kernel had no room,
+// because they were not read in time. Where the system does not tell it is 0.
+func (p *Packet) Drops() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now, ok := p.dropped(); ok {
+		p.drops += uint64(now - p.lastDrop)
+		p.lastDrop = now
+	}
+	return p.drops
 }
 
 // Local is the address that the socket is bound to.
@@ -91,9 +113,10 @@ type Outbox struct {
 	sys  outboxSys
 }
 
-// NewOutbox makes an empty outbox.
+// NewOutbox makes an empty outbox. Its memory grows with what is put in: that of a
+// reader holds a batch, that of a worker that is borrowed hardly ever more than one.
 func NewOutbox() *Outbox {
-	o := &Outbox{mem: make([]byte, 0, BatchSize*2048)}
+	o := &Outbox{}
 	o.sys.init()
 	return o
 }
@@ -133,7 +156,7 @@ const maxKeptOutbox = 1 << 20
 
 func (o *Outbox) reset() {
 	if cap(o.mem) > maxKeptOutbox {
-		o.mem = make([]byte, 0, BatchSize*2048)
+		o.mem = nil
 	}
 	o.mem, o.ends, o.to = o.mem[:0], o.ends[:0], o.to[:0]
 }

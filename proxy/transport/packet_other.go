@@ -18,6 +18,12 @@ func (b *batcher) init(conn net.PacketConn) error {
 	return nil
 }
 
+// The system does not tell.
+
+func (*batcher) resize(int)                            {}
+func (*batcher) dropped() (n uint32, ok bool)          { return 0, false }
+func (*batcher) buffers() (receive, send int, ok bool) { return 0, 0, false }
+
 // Receive waits for datagrams and reads what is there.
 func (p *Packet) Receive(in *Inbox) error { return receiveOne(p.conn, in) }
 

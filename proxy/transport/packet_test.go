@@ -25,7 +25,7 @@ func open(t *testing.T, network, addr string, portable bool) *Packet {
 		t.Skip("no such address here: ", err)
 	}
 	if portable {
-		_ = conn.(*net.UDPConn).SetReadBuffer(socketBuffer) //nolint:forcetypeassert // it is
+		_ = conn.(*net.UDPConn).SetReadBuffer(SocketBuffer) //nolint:forcetypeassert // it is
 		conn = hidden{conn}
 	}
 	p, err := NewPacket(conn)
@@ -258,5 +258,43 @@ func BenchmarkBatch(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestDrops counts what the kernel throws away, and no more.
+func TestDrops(t *testing.T) {
+	a, b := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.2:0", false)
+	receiveSize, sendSize, ok := b.Buffers()
+	if !ok {
+		t.Skip("this system does not tell")
+	}
+	if receiveSize <= 0 || sendSize <= 0 {
+		t.Errorf("buffers of %d and %d bytes", receiveSize, sendSize)
+	}
+	if n := b.Drops(); n != 0 {
+		t.Fatalf("%d were dropped before any was sent", n)
+	}
+	o, sent := NewOutbox(), 0
+	for range 2 * receiveSize / 1000 {
+		for range BatchSize {
+			o.Add(make([]byte, 1000), b.Local())
+			sent++
+		}
+		send(t, a, o)
+		if b.Drops() > 0 {
+			break
+		}
+	}
+	dropped := int(b.Drops()) //nolint:gosec // few
+	if dropped == 0 || dropped > sent {
+		t.Fatalf("%d of %d were dropped", dropped, sent)
+	}
+	receive(t, b, sent-dropped)
+	if again := int(b.Drops()); again != dropped { //nolint:gosec // few
+		t.Errorf("%d were dropped, then %d", dropped, again)
+	}
+	_ = b.Close()
+	if last := int(b.Drops()); last != dropped { //nolint:gosec // few
+		t.Errorf("%d after the socket was closed, %d before", last, dropped)
 	}
 }

@@ -18,6 +18,9 @@ var (
 	ErrClosed = errors.New("stream closed")
 	// ErrTooLarge: a message beyond StreamConfig.MaxMessage.
 	ErrTooLarge = errors.New("message too large")
+	// ErrCrowded: the stream had to go, because all together have too much of what
+	// is bounded: connections that have said nothing yet, or messages half sent.
+	ErrCrowded = errors.New("too many streams at work")
 )
 
 // Framer finds the first message in b: how many bytes before it do not matter
@@ -53,12 +56,17 @@ type Stream struct {
 	set    *Streams
 	ctx    context.Context // ends with the stream; bounds its dial
 	cancel context.CancelFunc
+	// since is when it was accepted. The door counts it while it is inside, and has
+	// it in a list while it is silent. The lock of the set guards all of this.
+	since          time.Time
+	inside, silent bool
+	before, after  *Stream
 
 	mu      sync.Mutex
 	conn    net.Conn
-	pending []byte
-	spare   []byte
-	wake    chan struct{}
+	pending []byte // what waits to be written
+	writing bool   // a goroutine carries it to the connection
+	writer  sync.WaitGroup
 	room    chan struct{} // signalled when the backlog was taken
 	closed  bool
 	err     error
@@ -66,23 +74,39 @@ type Stream struct {
 	served  atomic.Uint64
 }
 
-// Write queues a message; it never blocks. Messages leave in their order.
+// Write queues a message; it never blocks. Messages leave in their order. A
+// goroutine that writes comes with the first message and goes when none waits, so
+// a stream that is idle costs no more than its reader.
 func (s *Stream) Write(b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
-	if len(s.pending)+len(b) > s.set.cfg.MaxBacklog {
+	t := s.set
+	if len(s.pending)+len(b) > min(t.cfg.MaxBacklog, t.queued.share()) {
 		return ErrBacklog
 	}
-	s.pending = append(s.pending, b...)
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	t.queued.add(len(b))
+	if s.pending == nil {
+		s.pending = t.spares.take()
 	}
+	s.pending = append(s.pending, b...)
+	s.wake()
 	return nil
 }
+
+// wake has what waits written, once there is a connection. The caller holds the lock.
+func (s *Stream) wake() {
+	if s.writing || s.conn == nil || len(s.pending) == 0 {
+		return
+	}
+	s.writing = true
+	s.writer.Go(s.write)
+}
+
+// lookAgain is how often room is looked for that others may have left.
+const lookAgain = 50 * time.Millisecond
 
 // WriteWithin is Write for those who can wait: where the backlog is full it gives
 // the peer that long to read. Whoever reads from one stream and writes to another
@@ -92,14 +116,17 @@ func (s *Stream) WriteWithin(b []byte, d time.Duration) error {
 	if d == 0 || !errors.Is(err, ErrBacklog) {
 		return err
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	end := time.NewTimer(d)
+	defer end.Stop()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
 	for errors.Is(err, ErrBacklog) {
 		select {
-		case <-t.C:
+		case <-end.C:
 			return err
 		case <-s.done:
 		case <-s.room:
+		case <-look.C:
 		}
 		err = s.Write(b)
 	}
@@ -147,6 +174,7 @@ func (s *Stream) attach(conn net.Conn) bool {
 	}
 	s.conn = conn
 	s.Local = addrPort(conn.LocalAddr())
+	s.wake()
 	return true
 }
 
@@ -160,118 +188,47 @@ func (s *Stream) Own() netip.AddrPort {
 // Served is the number of messages that came in.
 func (s *Stream) Served() uint64 { return s.served.Load() }
 
-// write carries queued bytes to the connection, all that has gathered at a time.
-func (s *Stream) write(timeout time.Duration) {
+// write carries queued bytes to the connection, all that has gathered at a time,
+// until there are none.
+func (s *Stream) write() {
 	for {
-		select {
-		case <-s.done:
+		s.mu.Lock()
+		b := s.pending
+		if len(b) == 0 || s.closed {
+			s.writing = false
+			s.mu.Unlock()
 			return
-		case <-s.wake:
 		}
-		for {
-			s.mu.Lock()
-			b := s.pending
-			if len(b) == 0 || s.closed {
-				s.mu.Unlock()
-				break
-			}
-			s.pending, s.spare = s.spare[:0], nil
-			s.mu.Unlock()
-			select {
-			case s.room <- struct{}{}:
-			default:
-			}
-			if !s.extend(s.conn.SetWriteDeadline, timeout) {
-				return
-			}
-			if _, err := s.conn.Write(b); err != nil {
-				s.Close(err)
-				return
-			}
-			s.mu.Lock()
-			if cap(b) <= maxKeptOutbox {
-				s.spare = b[:0]
-			}
-			s.mu.Unlock()
+		s.pending = nil
+		s.mu.Unlock()
+		select {
+		case s.room <- struct{}{}:
+		default:
+		}
+		if err := s.carry(b); err != nil {
+			s.Close(err)
 		}
 	}
 }
 
-const (
-	firstBuffer = 4096
-	// maxIdleBuffer bounds the buffer that a stream keeps between messages.
-	maxIdleBuffer = 64 << 10
-)
-
-// read cuts the stream into messages until it ends. A deadline is set when a
-// message begins and not moved by its later bytes, so that a slow sender cannot
-// hold a stream open with one byte at a time.
-func (s *Stream) read() error {
-	cfg := &s.set.cfg
-	buf := make([]byte, 0, firstBuffer)
-	begins := true
-	for {
-		if len(buf) == cap(buf) {
-			if cap(buf) >= cfg.MaxMessage {
-				return ErrTooLarge
-			}
-			buf = append(make([]byte, 0, min(2*cap(buf), cfg.MaxMessage)), buf...)
-		}
-		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(buf))) {
-			return ErrClosed
-		}
-		n, err := s.conn.Read(buf[len(buf):cap(buf)])
-		begins = len(buf) == 0 && n > 0
-		buf = buf[:len(buf)+n]
-		if n > 0 {
-			rest, ferr := s.cut(buf)
-			if ferr != nil {
-				return ferr
-			}
-			begins = begins || len(rest) < len(buf)
-			if len(rest) == 0 && cap(buf) > maxIdleBuffer {
-				buf = make([]byte, 0, firstBuffer) // ten thousand idle streams are not to keep their largest
-			}
-			buf = append(buf[:0], rest...)
-		}
-		if err != nil {
-			return err
-		}
+// carry writes a buffer, which goes back to the set.
+func (s *Stream) carry(b []byte) error {
+	defer s.set.unqueue(b)
+	if !s.extend(s.conn.SetWriteDeadline, s.set.cfg.WriteTimeout) {
+		return ErrClosed
 	}
+	_, err := s.conn.Write(b)
+	return err
 }
 
-// patience is how long to wait for the next bytes with have bytes of a message
-// there: long between messages, short within one and before the first.
-func (s *Stream) patience(have int) time.Duration {
-	if have == 0 && (s.Dialled || s.Served() > 0) {
-		return s.set.cfg.IdleTimeout
+// end waits for the writer of a stream that is closed, and drops what waits still.
+func (s *Stream) end() {
+	s.writer.Wait()
+	s.mu.Lock()
+	b := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	if b != nil {
+		s.set.unqueue(b)
 	}
-	return s.set.cfg.MessageTimeout
-}
-
-// cut hands over the complete messages in buf and gives what remains.
-func (s *Stream) cut(buf []byte) ([]byte, error) {
-	for len(buf) > 0 {
-		skip, n, err := s.set.cfg.Frame(buf)
-		if err != nil {
-			return nil, err
-		}
-		if skip >= 4 && n == 0 {
-			_ = s.Write([]byte("\r\n")) // keep-alive ping and pong, RFC 5626 4.4.1
-		}
-		buf = buf[skip:]
-		if n == 0 {
-			break
-		}
-		if n > s.set.cfg.MaxMessage {
-			return nil, ErrTooLarge
-		}
-		if n > len(buf) {
-			break
-		}
-		s.served.Add(1)
-		s.set.handler.Message(s, buf[:n])
-		buf = buf[n:]
-	}
-	return buf, nil
 }

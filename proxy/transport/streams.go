@@ -26,17 +26,30 @@ type StreamConfig struct {
 	// Deny, if set, makes the answer to the first message of one that was not
 	// admitted; then it is closed.
 	Deny func(peer netip.AddrPort, raw []byte) []byte
-	// Refused, if set, is told why a connection was closed at once ("untrusted", "streams").
-	Refused func(reason string)
-	// MaxStreams bounds the connections; beyond it new ones are closed at once.
-	MaxStreams int
-	// MaxMessage and MaxBacklog bound one message and what waits to be written, in bytes.
+	// Refused, if set, is told of each connection that was closed for what is bounded.
+	Refused func(Refusal)
+	// MaxStreams bounds the connections that were accepted and, for themselves, those
+	// that were dialled: nobody who connects keeps us from connecting. MaxPerPeer
+	// bounds those accepted from one address; 0 leaves it at MaxStreams.
+	MaxStreams, MaxPerPeer int
+	// MaxMessage and MaxBacklog bound one message and what waits to be written on one
+	// stream, in bytes.
 	MaxMessage, MaxBacklog int
+	// MaxQueued bounds what waits to be written on all streams together, MaxPartial
+	// the buffers for messages that are not complete, in bytes. 8 and 16 KiB of them
+	// every stream may have whatever the others do; that comes on top.
+	MaxQueued, MaxPartial int
 	// IdleTimeout closes a silent stream, MessageTimeout one that leaves a
 	// message half sent, DialTimeout bounds a dial (with its TLS handshake),
 	// WriteTimeout one write.
 	IdleTimeout, MessageTimeout, DialTimeout, WriteTimeout time.Duration
 }
+
+// What every stream may have of what they share.
+const (
+	queuedFloor  = 8 << 10
+	partialFloor = 16 << 10
+)
 
 func (c *StreamConfig) defaults() {
 	set := func(d *time.Duration, v time.Duration) {
@@ -57,6 +70,15 @@ func (c *StreamConfig) defaults() {
 	if c.MaxBacklog == 0 {
 		c.MaxBacklog = 4 << 20
 	}
+	if c.MaxQueued == 0 {
+		c.MaxQueued = 64 << 20
+	}
+	if c.MaxPartial == 0 {
+		c.MaxPartial = 64 << 20
+	}
+	if c.MaxPerPeer == 0 || c.MaxPerPeer > c.MaxStreams {
+		c.MaxPerPeer = c.MaxStreams
+	}
 }
 
 // peerKey finds the stream to send a request on.
@@ -73,12 +95,18 @@ type Streams struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	denied  atomic.Int64
+	// queued waits to be written, partial is what was read of messages that are not
+	// complete; both in bytes.
+	queued, partial account
+	spares          spares
 
-	mu     sync.Mutex
-	byPeer map[peerKey]*Stream
-	byID   map[uint64]*Stream
-	listen []net.Listener
-	closed bool
+	mu      sync.Mutex
+	byPeer  map[peerKey]*Stream
+	byID    map[uint64]*Stream
+	door    door
+	dialled int
+	listen  []net.Listener
+	closed  bool
 }
 
 // streamIDs are unique in the process, so that an ID in a branch names one
@@ -92,6 +120,9 @@ func NewStreams(cfg StreamConfig, h Handler) *Streams {
 	return &Streams{
 		cfg: cfg, handler: h, ctx: ctx, cancel: cancel,
 		byPeer: map[peerKey]*Stream{}, byID: map[uint64]*Stream{},
+		door:    door{most: cfg.MaxStreams, mostPerPeer: cfg.MaxPerPeer, perPeer: map[netip.Addr]int{}},
+		queued:  account{limit: int64(cfg.MaxQueued), floor: queuedFloor},
+		partial: account{limit: int64(cfg.MaxPartial), floor: partialFloor},
 	}
 }
 
@@ -116,6 +147,7 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 				return
 			}
 			// Out of descriptors, most likely: others will be closed; try again.
+			t.refused(RefusedDescriptors)
 			select {
 			case <-t.ctx.Done():
 				return
@@ -128,12 +160,14 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			t.deny(conn, peer)
 			continue
 		}
-		s := t.add(peer, secure)
+		s, why := t.add(peer, secure, tag)
+		if why != "" {
+			t.refused(why)
+		}
 		if s == nil {
-			t.refuse(conn, "streams")
+			_ = conn.Close()
 			continue
 		}
-		s.Listener = tag
 		t.run(s, func(context.Context) (net.Conn, error) { return conn, nil })
 	}
 }
@@ -153,7 +187,7 @@ func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
 		if t.cfg.Deny != nil {
 			t.denied.Add(-1)
 		}
-		t.refuse(conn, "untrusted")
+		t.refuse(conn, RefusedUntrusted)
 		return
 	}
 	t.wg.Go(func() {
@@ -174,39 +208,71 @@ func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
 				break
 			}
 		}
-		t.refuse(conn, "untrusted")
+		t.refuse(conn, RefusedUntrusted)
 	})
 }
 
-func (t *Streams) refuse(conn net.Conn, reason string) {
+// refuse closes a connection at once.
+func (t *Streams) refuse(conn net.Conn, why Refusal) {
 	_ = conn.Close()
+	t.refused(why)
+}
+
+func (t *Streams) refused(why Refusal) {
 	if t.cfg.Refused != nil {
-		t.cfg.Refused(reason)
+		t.cfg.Refused(why)
 	}
 }
 
-// add makes a stream for a connection that was accepted.
-func (t *Streams) add(peer netip.AddrPort, secure bool) *Stream {
+// add makes a stream for a connection that was accepted; nil if there is no room.
+// why tells of the one that was closed for that: this one, or another.
+func (t *Streams) add(peer netip.AddrPort, secure bool, tag any) (s *Stream, why Refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.enter(peer, secure, false)
+	if t.closed {
+		return nil, ""
+	}
+	now := time.Now()
+	victim, why := t.door.opens(peer.Addr(), now)
+	if why != "" && victim == nil {
+		return nil, why
+	}
+	if victim != nil {
+		why = RefusedSilent
+		t.door.leaves(victim)
+		victim.Close(ErrCrowded)
+	}
+	s = t.enter(peer, secure)
+	s.since, s.Listener = now, tag
+	t.door.enters(s)
+	return s, why
 }
 
-// enter makes a stream and enters it into the tables; nil: there is no room. The
-// caller holds the lock, and calls run.
-func (t *Streams) enter(peer netip.AddrPort, secure, dialled bool) *Stream {
-	if t.closed || len(t.byID) >= t.cfg.MaxStreams {
-		return nil
-	}
+// enter makes a stream and enters it into the tables. The caller holds the lock,
+// and calls run.
+func (t *Streams) enter(peer netip.AddrPort, secure bool) *Stream {
 	ctx, cancel := context.WithCancel(t.ctx)
 	s := &Stream{
-		ID: streamIDs.Add(1), Secure: secure, Peer: peer, Dialled: dialled, set: t, ctx: ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
+		ID: streamIDs.Add(1), Secure: secure, Peer: peer, set: t, ctx: ctx, cancel: cancel,
+		room: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	t.byID[s.ID] = s
 	t.byPeer[peerKey{peer, secure}] = s
 	t.wg.Add(1) // here, because Shutdown waits from the moment it has closed the set
 	return s
+}
+
+// spoke notes the first message of a stream.
+func (t *Streams) spoke(s *Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.door.spoke(s)
+}
+
+// unqueue takes back a buffer that was written, or never will be.
+func (t *Streams) unqueue(b []byte) {
+	t.queued.add(-len(b))
+	t.spares.give(b)
 }
 
 // Get finds an open stream by its ID.
@@ -231,10 +297,13 @@ func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Strea
 	if s := t.byPeer[peerKey{addr, secure}]; s != nil {
 		return s
 	}
-	s := t.enter(addr, secure, true)
-	if s != nil {
-		t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, addr, secure, serverName) })
+	if t.closed || t.dialled >= t.cfg.MaxStreams {
+		return nil
 	}
+	s := t.enter(addr, secure)
+	s.Dialled = true
+	t.dialled++
+	t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, addr, secure, serverName) })
 	return s
 }
 
@@ -282,6 +351,7 @@ func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
 	go func() {
 		defer t.wg.Done()
 		s.Close(t.serve(s, dial))
+		s.end()
 		t.remove(s)
 		t.handler.Closed(s, s.err)
 	}()
@@ -296,11 +366,9 @@ func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error))
 	if !s.attach(conn) {
 		return ErrClosed
 	}
-	var writer sync.WaitGroup
-	writer.Go(func() { s.write(t.cfg.WriteTimeout) })
 	err = s.read()
 	s.Close(err)
-	writer.Wait()
+	s.writer.Wait()
 	return err
 }
 
@@ -310,6 +378,27 @@ func (t *Streams) remove(s *Stream) {
 	delete(t.byID, s.ID)
 	if key := (peerKey{s.Peer, s.Secure}); t.byPeer[key] == s {
 		delete(t.byPeer, key)
+	}
+	if s.Dialled {
+		t.dialled--
+	} else {
+		t.door.leaves(s)
+	}
+}
+
+// Load is what the streams of a set amount to.
+type Load struct {
+	Accepted, Dialled int
+	// Queued and Partial are the bytes that MaxQueued and MaxPartial bound.
+	Queued, Partial int64
+}
+
+// Load tells what the streams amount to now.
+func (t *Streams) Load() Load {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Load{
+		Accepted: t.door.n, Dialled: t.dialled, Queued: t.queued.used.Load(), Partial: t.partial.used.Load(),
 	}
 }
 

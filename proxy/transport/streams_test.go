@@ -72,7 +72,9 @@ func play(t *testing.T, cfg transport.StreamConfig, f func(*stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{T: t}
-		cfg.Frame = wire.Frame
+		if cfg.Frame == nil {
+			cfg.Frame = wire.Frame
+		}
 		cfg.Dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 			return s.net.Dial(ctx, netip.MustParseAddr("10.0.0.1"), to)
 		}
@@ -210,26 +212,46 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestBound closes connections beyond MaxStreams at once, and those not admitted.
+// refusals counts why connections were closed.
+type refusals struct {
+	mu sync.Mutex
+	n  map[transport.Refusal]int
+}
+
+func (r *refusals) add(why transport.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n == nil {
+		r.n = map[transport.Refusal]int{}
+	}
+	r.n[why]++
+}
+
+func (r *refusals) of(why transport.Refusal) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n[why]
+}
+
+// TestBound closes connections beyond MaxStreams at once, and those not admitted;
+// what is dialled has a bound of its own.
 func TestBound(t *testing.T) {
-	var mu sync.Mutex
-	refused := map[string]int{}
+	var refused refusals
 	cfg := transport.StreamConfig{
 		MaxStreams: 2,
 		Admit:      func(p netip.AddrPort) bool { return p.Addr().String() != "10.0.0.66" },
-		Refused: func(why string) {
-			mu.Lock()
-			defer mu.Unlock()
-			refused[why]++
-		},
+		Refused:    refused.add,
 	}
 	play(t, cfg, func(s *stage) {
 		a, b, c := s.dial(), s.dial(), s.dial()
 		if _, err := c.Read(make([]byte, 1)); err == nil {
 			t.Error("a third one")
 		}
-		if x := s.set.To(netip.MustParseAddrPort(there), false, ""); x != nil {
-			t.Error("dialled beyond the bound")
+		for i, peer := range []string{"10.0.0.3:5060", "10.0.0.4:5060", "10.0.0.5:5060"} {
+			s.net.Blackhole(peer)
+			if x := s.set.To(netip.MustParseAddrPort(peer), false, ""); (x != nil) != (i < 2) {
+				t.Errorf("dial number %d: %v", i, x)
+			}
 		}
 		stranger, err := s.net.Dial(context.Background(), netip.MustParseAddr("10.0.0.66"), netip.MustParseAddrPort(here))
 		if err != nil {
@@ -241,14 +263,12 @@ func TestBound(t *testing.T) {
 		_ = a.Close()
 		synctest.Wait()
 		_ = s.dial()
-		if s.set.Len() != 2 {
-			t.Error(s.set.Len())
+		if l := s.set.Load(); l.Accepted != 2 {
+			t.Errorf("%+v", l)
 		}
 		_ = b.Close()
-		mu.Lock()
-		defer mu.Unlock()
-		if refused["streams"] != 1 || refused["untrusted"] != 1 {
-			t.Error(refused)
+		if refused.of(transport.RefusedStreams) != 1 || refused.of(transport.RefusedUntrusted) != 1 {
+			t.Error(refused.n)
 		}
 	})
 }

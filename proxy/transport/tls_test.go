@@ -1,14 +1,17 @@
 package transport_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,5 +107,40 @@ func TestTLS(t *testing.T) {
 		if <-far.closed == nil {
 			t.Error("closed for no reason")
 		}
+	}
+}
+
+// TestTLSHandshakeWithoutEnd closes a connection whose handshake does not come to
+// an end, however it goes on.
+func TestTLSHandshakeWithoutEnd(t *testing.T) {
+	cert, _ := certificate(t)
+	for name, parts := range map[string][]string{
+		"silent":        nil,
+		"byte by byte":  strings.Split("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"+strings.Repeat("x", 100), ""),
+		"no handshake":  {"MESSAGE sip:a@b SIP/2.0\r\n\r\n"},
+		"a half record": {"\x16\x03\x01\x02\x00\x01\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, transport.StreamConfig{MessageTimeout: 20 * time.Second}, func(s *stage) {
+				const secure = "10.0.0.1:5061"
+				s.set.Serve(tls.NewListener(s.net.Listen(secure), &tls.Config{
+					MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert},
+				}), true, "tls")
+				c, err := s.net.Dial(context.Background(), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddrPort(secure))
+				if err != nil {
+					s.Fatal(err)
+				}
+				start := time.Now()
+				go func() { _, _ = io.Copy(io.Discard, c) }()
+				for _, p := range parts {
+					write(c, p)
+					wait(time.Second)
+				}
+				wait(20*time.Second + time.Millisecond - min(time.Since(start), 20*time.Second))
+				if _, n := s.got(); n != 1 || s.set.Len() != 0 {
+					s.Error("not closed")
+				}
+			})
+		})
 	}
 }

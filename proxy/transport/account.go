@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// account bounds the memory of one kind that all streams of a set use together.
+//
+// A stream may always have the floor. Beyond it, it may have a part of what is
+// left over for all, so that those who hog get less the more of them there are;
+// and when nothing is left the floor still lets those through who do not. What is
+// used is therefore at most the limit, and the floor of every stream on top.
+type account struct {
+	limit, floor int64
+	used         atomic.Int64
+}
+
+// portion is which part of what is left one stream may have.
+const portion = 8
+
+// share is how much one stream may have now.
+func (a *account) share() int { return int(max(a.floor, (a.limit-a.used.Load())/portion)) }
+
+// add notes that so many bytes more are used; fewer, where n is negative.
+func (a *account) add(n int) { a.used.Add(int64(n)) }
+
+// spares keeps the buffers that no stream needs at the moment, so that ten
+// thousand streams do not keep one each after a burst.
+type spares struct {
+	mu    sync.Mutex
+	list  [][]byte
+	bytes int
+}
+
+const (
+	// maxSpares bounds all of them together, in bytes.
+	maxSpares = 16 << 20
+	// firstWrite is what a stream begins with where no buffer is spare.
+	firstWrite = 2048
+)
+
+// take gives an empty buffer.
+func (p *spares) take() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.list) - 1
+	if n < 0 {
+		return make([]byte, 0, firstWrite)
+	}
+	b := p.list[n]
+	p.list[n] = nil
+	p.list = p.list[:n]
+	p.bytes -= cap(b)
+	return b
+}
+
+// give takes a buffer back, unless there are enough.
+func (p *spares) give(b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := cap(b); n > 0 && p.bytes+n <= maxSpares {
+		p.list = append(p.list, b[:0])
+		p.bytes += n
+	}
+}

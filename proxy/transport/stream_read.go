@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"bytes"
+	"time"
+)
+
+const (
+	// firstBuffer is what every stream has to read into.
+	firstBuffer = 4096
+	// maxIdleBuffer bounds the buffer that a stream keeps between messages.
+	maxIdleBuffer = 64 << 10
+)
+
+// inlet is what a stream has read of messages that are not complete.
+type inlet struct {
+	set *Streams
+	buf []byte
+	// length is that of the message that begins in buf, once its header section
+	// is there; seen is how much of buf was looked at in vain before.
+	length, seen int
+}
+
+func (t *Streams) newInlet() inlet { return inlet{set: t, buf: make([]byte, 0, firstBuffer)} }
+
+// room makes room for more bytes in a full buffer. What goes beyond the first
+// buffer is taken from the account of the set, where a stream may have no more
+// than is left over for all others.
+func (in *inlet) room() error {
+	if len(in.buf) < cap(in.buf) {
+		return nil
+	}
+	t := in.set
+	if cap(in.buf) >= t.cfg.MaxMessage {
+		return ErrTooLarge
+	}
+	size := min(2*cap(in.buf), t.cfg.MaxMessage)
+	if size > t.partial.share() {
+		t.refused(RefusedMemory)
+		return ErrCrowded
+	}
+	in.replace(append(make([]byte, 0, size), in.buf...))
+	return nil
+}
+
+func (in *inlet) replace(buf []byte) {
+	in.set.partial.add(cap(buf) - cap(in.buf))
+	in.buf = buf
+}
+
+// rest keeps what remains behind the complete messages. An empty buffer that has
+// grown is given up, unless it is small and there is plenty for all.
+func (in *inlet) rest(b []byte) {
+	grown := cap(in.buf) > firstBuffer
+	roomy := cap(in.buf) <= maxIdleBuffer && in.set.partial.used.Load() <= in.set.partial.limit/2
+	if len(b) == 0 && grown && !roomy {
+		in.replace(make([]byte, 0, firstBuffer))
+		return
+	}
+	in.buf = append(in.buf[:0], b...)
+}
+
+// close gives everything back.
+func (in *inlet) close() { in.set.partial.add(firstBuffer - cap(in.buf)) }
+
+// ripe tells whether it is worth looking for a message. A header section without
+// a new line in what has come, or a body that is not whole, is still not complete:
+// to look at all of it upon every byte would be work without end.
+func (in *inlet) ripe() bool {
+	if in.length > 0 {
+		return len(in.buf) >= in.length
+	}
+	seen := in.seen
+	in.seen = len(in.buf)
+	return seen == 0 || bytes.IndexByte(in.buf[seen:], '\n') >= 0
+}
+
+// read cuts the stream into messages until it ends. A deadline is set when a
+// message begins and not moved by its later bytes, so that a slow sender cannot
+// hold a stream open with one byte at a time.
+func (s *Stream) read() error {
+	in := s.set.newInlet()
+	defer in.close()
+	begins := true
+	for {
+		if err := in.room(); err != nil {
+			return err
+		}
+		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(in.buf))) {
+			return ErrClosed
+		}
+		had := len(in.buf)
+		n, err := s.conn.Read(in.buf[had:cap(in.buf)])
+		begins = had == 0 && n > 0
+		in.buf = in.buf[:had+n]
+		if n > 0 && in.ripe() {
+			rest, ferr := s.cut(&in)
+			if ferr != nil {
+				return ferr
+			}
+			begins = begins || len(rest) < len(in.buf)
+			in.rest(rest)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// patience is how long to wait for the next bytes with have bytes of a message
+// there: long between messages, short within one and before the first.
+func (s *Stream) patience(have int) time.Duration {
+	if have == 0 && (s.Dialled || s.Served() > 0) {
+		return s.set.cfg.IdleTimeout
+	}
+	return s.set.cfg.MessageTimeout
+}
+
+// cut hands over the complete messages and gives what remains.
+func (s *Stream) cut(in *inlet) ([]byte, error) {
+	buf := in.buf
+	in.length = 0
+	for len(buf) > 0 {
+		skip, n, err := s.set.cfg.Frame(buf)
+		if err != nil {
+			return nil, err
+		}
+		if skip >= 4 && n == 0 {
+			_ = s.Write([]byte("\r\n")) // keep-alive ping and pong, RFC 5626 4.4.1
+		}
+		buf = buf[skip:]
+		if n == 0 {
+			break
+		}
+		if n > s.set.cfg.MaxMessage {
+			return nil, ErrTooLarge
+		}
+		if n > len(buf) {
+			in.length = n
+			break
+		}
+		if s.served.Add(1) == 1 {
+			s.set.spoke(s)
+		}
+		s.set.handler.Message(s, buf[:n])
+		buf = buf[n:]
+	}
+	in.seen = len(buf)
+	return buf, nil
+}
