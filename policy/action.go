@@ -22,6 +22,8 @@ const (
 	Recovered
 	GaveUp
 	Abandoned
+	// Transmit: the request that has its turn may be sent, once the state is safe.
+	Transmit
 )
 
 // Names of the alarms that a user can cause.
@@ -31,13 +33,14 @@ const (
 	AlarmDeregisterFailed = "deregister-failed"
 )
 
-// Action is one thing to be done. Doing it again after a crash is harmless:
-// Episode and Attempt are its key.
+// Action is one thing to be done. A process that crashes may have done it or not;
+// what must not be done twice, a request to the user or about him, asks once more
+// when it has its Turn.
 type Action struct {
 	Kind    ActionKind
 	Episode uint64
 	// Attempt and Of are the count of this MESSAGE and the threshold; Try is
-	// the number of the MESSAGE in its episode.
+	// the number of the MESSAGE, or of the de-REGISTER, in its episode.
 	Attempt, Of, Try int
 	// Excused: this MESSAGE is no strike.
 	Excused bool

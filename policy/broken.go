@@ -56,6 +56,9 @@ func (m *machine) join() joined {
 		return nothingNew
 	}
 	j := m.enlist()
+	if j != nothingNew {
+		m.s.Hop = m.e.Hop
+	}
 	switch {
 	case j == nothingNew:
 	case !m.e.Excused:

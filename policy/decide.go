@@ -17,9 +17,12 @@ import "slices"
 //	           Tick               N reached                  Exhausted   give up
 //	           Tick                                          Notifying   MESSAGE
 //	Notifying  NotifyFailed                                  Notifying   joins, named in the next one
-//	           MessageDone, Tick  some told are lost         Waiting
-//	           MessageDone, Tick  all told back, others lost Gathering
-//	           MessageDone, Tick  all back                   Proving     or, if all are proven, Recovered
+//	           Turn               some told are lost         Notifying   transmit, once
+//	           MessageDone        some told are lost         Waiting
+//	           MessageDone        all told back, others lost Gathering
+//	           MessageDone        all back                   Proving     or, if all are proven, Recovered
+//	           Tick, Resumed      it has left                            as MessageDone
+//	           Tick, Resumed      it has not left            Notifying   MESSAGE, the same
 //	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
 //	           NotifyFailed       one that had come back     Gathering   or, if N reached, give up
 //	           comes back         all told, others lost      Gathering
@@ -36,6 +39,11 @@ import "slices"
 //	           NotifyOK           kept, not banned           Idle        clear the alarm
 //	           NotifyOK           all proven, not signed out Idle        clear the alarm
 //	           Registered         not banned                 Idle        count from 0, alarm stays
+//	           Refreshed          signed out, not banned     Idle        count from 0, alarm stays
+//	           Refreshed          not signed out, not left   Exhausted   kept
+//	           Turn               not signed out             Exhausted   transmit, once
+//	           Resumed            it has left                Exhausted   signed out, as it seems
+//	           Resumed            it has not left            Exhausted   again, soon
 //	           Excuse             not signed out yet, excused Gathering  clear the alarms, lift the ban
 //	           Tick               ban is over                Idle        end the ban, count from 0
 //	           Tick               Forget is over             Idle        everything forgotten
@@ -50,6 +58,9 @@ import "slices"
 // do not count, and where another gives up it is Abandoned. A failure of the
 // watcher's own that joins it makes it one like any other. Excuse, in every
 // phase, gives back the strikes since Event.Since.
+//
+// After a restart (Resumed) a wait is over no sooner than somebody who was not
+// heard meanwhile can be heard, and nothing is in flight any more.
 //
 // In every phase Registered sets the count to 0, Deregistered abandons the
 // episode, and Reset forgives everything.
@@ -102,7 +113,9 @@ func (m *machine) idle() {
 		if m.giveBack() {
 			m.rest()
 		}
-	case LateOK, Subscribed, Ended, DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	case Resumed:
+		m.land()
+	case LateOK, Subscribed, Ended, DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
 	}
 }
 
@@ -125,7 +138,9 @@ func (m *machine) gathering() {
 		m.forgive()
 	case Excuse:
 		m.excuse()
-	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	case Resumed:
+		m.release()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
 	}
 }
 
@@ -146,12 +161,16 @@ func (m *machine) notifying() {
 		m.countAnew()
 		m.abandon()
 	case Tick:
-		m.wait()
+		m.conclude()
 	case Reset:
 		m.forgive()
 	case Excuse:
 		m.excuse()
-	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	case Turn:
+		m.transmitMessage()
+	case Resumed:
+		m.conclude()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Refreshed:
 	}
 }
 
@@ -176,7 +195,9 @@ func (m *machine) waiting() {
 		m.forgive()
 	case Excuse:
 		m.excuse()
-	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	case Resumed:
+		m.regained()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
 	}
 }
 
@@ -202,7 +223,9 @@ func (m *machine) proving() {
 		m.forgive()
 	case Excuse:
 		m.excuse()
-	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban:
+	case Resumed:
+		m.regained()
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
 	}
 }
 
@@ -240,6 +263,12 @@ func (m *machine) exhausted() {
 		m.takeBack()
 	case Subscribed:
 		m.returning()
+	case Turn:
+		m.transmitSignOut()
+	case Resumed:
+		m.resumeExhausted()
+	case Refreshed:
+		m.refreshed()
 	case NotifyFailed, LateOK, Ended:
 	}
 }

@@ -15,6 +15,7 @@ func (m *machine) open() {
 		m.abandon()
 		return
 	}
+	m.s.Hop = m.e.Hop
 	m.add(m.e.Sub)
 	m.further()
 }
@@ -62,7 +63,7 @@ func (m *machine) send() {
 	m.s.Phase = Notifying
 	m.charge()
 	m.s.Tries++
-	m.s.InFlight = true
+	m.s.InFlight, m.s.Left = true, false
 	m.s.Deadline = m.in(m.r.MessageTimeout)
 	m.act(Action{Kind: SendMessage, Broken: m.named(), More: m.s.More})
 	for i := range m.s.Broken {
@@ -82,7 +83,7 @@ func (m *machine) release() {
 // wait begins when the MESSAGE is done, whatever its outcome: a MESSAGE that
 // failed was an attempt all the same.
 func (m *machine) wait() {
-	m.s.InFlight = false
+	m.s.InFlight, m.s.Left = false, false
 	m.s.Phase = Waiting
 	m.s.Deadline = m.in(double(m.r.ResubscribeTimeout, m.s.Tries-1))
 	m.settle()

@@ -42,6 +42,14 @@ const (
 	// outage's, as is known only now. The strikes of that time are given back, and
 	// an episode that began in it is excused.
 	Excuse
+	// Turn: the MESSAGE or de-REGISTER that waits is about to be sent. Whether it
+	// still may be is the answer (Transmit), and that it was is remembered first.
+	Turn
+	// Resumed: another process has taken the state up. What an earlier one had in
+	// flight will have no outcome.
+	Resumed
+	// Refreshed: a REGISTER came in a registration period that runs.
+	Refreshed
 )
 
 // Event is one thing that happened to one user.
@@ -59,8 +67,10 @@ type Event struct {
 	Since   time.Time // of Excuse
 	// Alive, of LateOK: the server has the subscription still.
 	Alive bool
-	// Episode and Try name the MESSAGE that MessageDone is the outcome of; an
-	// outcome of an older episode only ends InFlight.
+	// Hop is the next hop of a NotifyFailed, where one is known.
+	Hop string
+	// Episode and Try name the MESSAGE that MessageDone is the outcome of, or the
+	// request whose Turn has come; an outcome of an older episode only ends InFlight.
 	Episode uint64
 	Try     int
 }

@@ -88,7 +88,7 @@ func (m *machine) takeBack() {
 		return
 	}
 	m.lift()
-	m.s.Kept, m.s.DeregisterTried = false, 0
+	m.s.Kept, m.s.Left, m.s.DeregisterTried = false, false, 0
 	m.s.BannedUntil, m.s.ForgetAt = time.Time{}, time.Time{}
 	m.s.Excused, m.s.Free = m.hit(), 0
 	m.postpone()

@@ -35,9 +35,9 @@ func (m *machine) banned() bool {
 	return m.e.At.Before(m.s.BannedUntil)
 }
 
-// signOut tries to de-register the user. Should the outcome be lost in a
-// restart, the try is repeated, which does no harm.
+// signOut tries to de-register the user.
 func (m *machine) signOut() {
+	m.s.Left = false
 	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1})
 	m.s.Deadline = earliest(m.in(m.r.MessageTimeout), m.s.BannedUntil, m.s.ForgetAt)
 }
@@ -50,7 +50,7 @@ func (m *machine) signingOut() bool {
 // signedOut notes that the registration is gone, by our doing or by itself (the
 // core tells of our own de-REGISTER with a third-party one, its echo).
 func (m *machine) signedOut() {
-	m.s.SignedOut, m.s.Kept = true, false
+	m.s.SignedOut, m.s.Kept, m.s.Left = true, false, false
 	m.clear(AlarmDeregisterFailed)
 	m.linger()
 }
@@ -62,6 +62,7 @@ func (m *machine) retrySignOut() {
 		return
 	}
 	m.s.DeregisterTried++
+	m.s.Left = false
 	m.raise(AlarmDeregisterFailed)
 	if m.s.DeregisterTried >= m.r.DeregisterTries {
 		m.keep()
@@ -76,6 +77,7 @@ func (m *machine) keep() {
 	if !m.s.SignedOut {
 		m.s.Kept = true
 	}
+	m.s.Left = false
 	m.linger()
 }
 
@@ -92,6 +94,8 @@ func (m *machine) expire() {
 		m.reinstate()
 	case m.due(m.s.ForgetAt):
 		m.forget()
+	case m.signingOut() && m.s.Left:
+		m.presume()
 	case m.signingOut():
 		m.signOut()
 	default:

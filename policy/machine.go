@@ -40,12 +40,14 @@ func (m *machine) took() time.Duration { return m.e.At.Sub(m.s.Started) }
 func (m *machine) rest() {
 	m.s = State{
 		Sent: m.s.Sent, Strikes: m.s.Strikes, Episode: m.s.Episode, InFlight: m.s.InFlight, Alarm: m.s.Alarm,
-		AlarmAt: m.s.AlarmAt,
+		AlarmAt: m.s.AlarmAt, Hop: m.s.Hop,
 	}
 	if m.s.Sent > 0 || m.s.InFlight || m.s.Alarm {
 		m.s.ForgetAt = m.in(m.r.Forget)
 		m.s.Deadline = m.s.ForgetAt
+		return
 	}
+	m.s.Hop = ""
 }
 
 // forgive clears the slate. A MESSAGE in flight stays in flight.

@@ -54,6 +54,7 @@ func situations() []situation {
 			s.Phase, s.Sent, s.Broken[0].Told = Gathering, 3, false
 		})},
 		{"notifying", with(running, func(s *State) { s.Phase, s.InFlight = Notifying, true })},
+		{"notifying, it has left", with(running, func(s *State) { s.Phase, s.InFlight, s.Left = Notifying, true, true })},
 		{"notifying, all proven meanwhile", with(running, func(s *State) {
 			s.Phase, s.InFlight, s.Broken[0] = Notifying, true, proven
 		})},
@@ -68,6 +69,10 @@ func situations() []situation {
 		{"proving", with(running, func(s *State) { s.Phase, s.Broken[0] = Proving, back })},
 		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
 		{"exhausted, being signed out", exhausted},
+		{"exhausted, being signed out, it has left", with(exhausted, func(s *State) { s.Left = true })},
+		{"exhausted, a de-REGISTER failed", with(exhausted, func(s *State) {
+			s.DeregisterTried, s.DeregisterAlarm, s.Deadline = 1, true, now.Add(5*time.Second)
+		})},
 		{"exhausted, being signed out, strikes of a minute", with(exhausted, func(s *State) {
 			s.Started = now.Add(-time.Hour)
 			s.Strikes = []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute), now.Add(-time.Second)}
@@ -93,14 +98,14 @@ func TestMatrix(t *testing.T) {
 	visited := make(map[[2]uint8]bool)
 	for _, in := range situations() {
 		fmt.Fprintf(&out, "%s\n", in.name)
-		for k := NotifyFailed; k <= Excuse; k++ {
+		for k := NotifyFailed; k <= Refreshed; k++ {
 			visited[[2]uint8{uint8(in.state.Phase), uint8(k)}] = true
 			for _, e := range variants(in.state, k) {
 				fmt.Fprintf(&out, "  %-32s %s\n", e.what, outcome(in.state, e.Event))
 			}
 		}
 	}
-	if want := int(Exhausted+1) * int(Excuse+1); len(visited) != want {
+	if want := int(Exhausted+1) * int(Refreshed+1); len(visited) != want {
 		t.Errorf("visited %d pairs of phase and event, want %d", len(visited), want)
 	}
 	want, err := os.ReadFile(file)
@@ -144,6 +149,13 @@ func variants(s State, k EventKind) []variant {
 	case MessageDone:
 		return []variant{
 			with("", func(*Event) {}),
+			with(", of an older one", func(e *Event) { e.Episode-- }),
+		}
+	case Turn:
+		return []variant{
+			with(" of the MESSAGE", func(*Event) {}),
+			with(" of the first de-REGISTER", func(e *Event) { e.Try = 1 }),
+			with(" of the second de-REGISTER", func(e *Event) { e.Try = 2 }),
 			with(", of an older one", func(e *Event) { e.Episode-- }),
 		}
 	case Tick:

@@ -22,11 +22,22 @@ type witness struct {
 	inFlight *Action
 	free     *Action // the last MESSAGE that was no strike
 	sentAt   time.Time
+	// last is the MESSAGE that was to be sent last, left are the requests that were
+	// allowed to leave.
+	last Action
+	left map[departure]bool
+}
+
+// departure is a request that may leave once.
+type departure struct {
+	signOut bool
+	episode uint64
+	try     int
 }
 
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &witness{t: t, now: dawn, raised: make(map[string]bool), r: drawRules(t)}
+		w := &witness{t: t, now: dawn, raised: make(map[string]bool), left: make(map[departure]bool), r: drawRules(t)}
 		for range rapid.IntRange(1, 120).Draw(t, "events") {
 			w.happen(w.draw())
 		}
@@ -50,7 +61,7 @@ func drawRules(t *rapid.T) Rules {
 func (w *witness) draw() Event {
 	kinds := []EventKind{
 		NotifyFailed, NotifyFailed, NotifyOK, LateOK, Subscribed, Subscribed, Ended,
-		Registered, Deregistered, DeregisterDone, DeregisterFailed, DeregisterSkipped, Reset, Unban, Excuse,
+		Registered, Deregistered, DeregisterDone, DeregisterFailed, DeregisterSkipped, Reset, Unban, Excuse, Refreshed, Resumed, Turn, Turn,
 	}
 	held := w.inFlight != nil &&
 		(w.s.Phase == Notifying || w.s.Phase == Gathering || w.s.Deadline.After(w.sentAt.Add(w.r.MessageTimeout)))
@@ -78,6 +89,14 @@ func (w *witness) draw() Event {
 	case MessageDone:
 		e.Episode, e.Try = w.inFlight.Episode, w.inFlight.Try
 		w.inFlight = nil
+	case Turn:
+		e.Episode, e.Try = w.s.Episode, w.s.Tries
+		if w.s.Phase == Exhausted {
+			e.Try = w.s.DeregisterTried + 1
+		}
+		e.Try -= rapid.IntRange(0, 3).Draw(w.t, "old") / 3
+	case Resumed:
+		w.inFlight = nil // with the process that had it
 	case Tick:
 		if e.At.Before(w.s.Deadline) {
 			e.At = w.s.Deadline
@@ -168,6 +187,11 @@ func (w *witness) judge(e Event, actions []Action) {
 	for _, a := range actions {
 		switch a.Kind {
 		case SendMessage:
+			if w.repeated(a) {
+				w.inFlight, w.sentAt = &a, w.now
+				continue
+			}
+			w.last = a
 			if a.Excused {
 				w.excused(e, a)
 			} else if w.sent++; w.sent > w.r.Threshold {
@@ -202,12 +226,37 @@ func (w *witness) judge(e Event, actions []Action) {
 			if a.Try > w.r.DeregisterTries {
 				w.t.Fatalf("%s: de-REGISTER %d of %d", e.Kind, a.Try, w.r.DeregisterTries)
 			}
+		case Transmit:
+			d := departure{w.s.Phase == Exhausted, a.Episode, a.Try}
+			if w.left[d] {
+				w.t.Fatalf("%s: %+v leaves twice", e.Kind, d)
+			}
+			w.left[d] = true
 		case StartBan, EndBan, Recovered, Abandoned:
 		}
 	}
 	if firstTries > gaveUp || gaveUp > 1 {
 		w.t.Fatalf("%s: gave up %d times with %d de-REGISTERs", e.Kind, gaveUp, firstTries)
 	}
+}
+
+// repeated: a MESSAGE of before a restart is sent, unless it may have been.
+func (w *witness) repeated(a Action) bool {
+	if a.Episode != w.last.Episode || a.Try != w.last.Try {
+		return false
+	}
+	if w.left[departure{false, a.Episode, a.Try}] {
+		w.t.Fatalf("MESSAGE %d of episode %d is to be sent again", a.Try, a.Episode)
+	}
+	if w.inFlight != nil || a.Attempt < 1 || a.Attempt > w.r.Threshold {
+		w.t.Fatalf("MESSAGE %+v is repeated", a)
+	}
+	w.sent = w.s.Sent
+	w.last = a
+	if a.Excused {
+		w.free = &a
+	}
+	return true
 }
 
 // comesToRest lets nothing happen any more but outcomes and the passing of time.

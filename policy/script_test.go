@@ -44,7 +44,8 @@ func standard() Rules {
 // The first word is the time since the beginning, "@" is the deadline of the
 // state. The words after the event are event package, resource, Call-ID and cause,
 // after "excused" where an outage is to blame, or "alive" where the server has the
-// subscription still; for excuse, since when it was.
+// subscription still; for excuse, since when it was; for turn and message-done,
+// episode and try if they are not the present ones.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -170,7 +171,7 @@ func readEvent(t *testing.T, s State, words []string) Event {
 	if len(words) > 0 && words[0] == "alive" {
 		e.Alive, words = true, words[1:]
 	}
-	if e.Kind == MessageDone && len(words) == 2 { // of an older one: episode, try
+	if (e.Kind == MessageDone || e.Kind == Turn) && len(words) == 2 { // of an older one: episode, try
 		e.Episode, _ = strconv.ParseUint(words[0], 10, 64)
 		e.Try, _ = strconv.Atoi(words[1])
 		return e
@@ -214,6 +215,7 @@ func showState(s State) string {
 		what string
 	}{
 		{s.InFlight, "MESSAGE in flight"},
+		{s.Left, "left"},
 		{s.Excused, "excused"},
 		{s.SignedOut, "signed out"},
 		{s.Kept, "kept"},
@@ -243,7 +245,7 @@ func showAction(a Action) string {
 		if a.Excused {
 			b.WriteString(" excused")
 		}
-	case DoDeregister:
+	case DoDeregister, Transmit:
 		fmt.Fprintf(&b, " try %d", a.Try)
 	case StartBan:
 		fmt.Fprintf(&b, " until %s", a.Until.Sub(dawn))

@@ -79,6 +79,12 @@ type State struct {
 	// InFlight says that a MESSAGE awaits its final response; there is never a
 	// second one beside it (RFC 3428 section 8).
 	InFlight bool `json:"in_flight"`
+	// Left: the MESSAGE of the present try (while Notifying) or the de-REGISTER
+	// (while Exhausted) has left, or may have. It is set and safe before the request
+	// leaves, so that no other process sends it again.
+	Left bool `json:"left,omitempty"`
+	// Hop is the next hop that the last failure came over; it decides nothing here.
+	Hop string `json:"hop,omitempty"`
 	// Deadline is when the engine has to deliver a Tick; zero means never.
 	Deadline time.Time `json:"deadline"`
 	// SignedOut: our de-REGISTER succeeded, or the registration ended by itself,

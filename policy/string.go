@@ -15,11 +15,11 @@ var (
 	eventKinds   = []string{
 		"notify-failed", "notify-ok", "late-ok", "subscribed", "ended", "message-done",
 		"registered", "deregistered", "deregister-done", "deregister-failed", "deregister-skipped",
-		"tick", "reset", "unban", "excuse",
+		"tick", "reset", "unban", "excuse", "turn", "resumed", "refreshed",
 	}
 	actionKinds = []string{
 		"send-message", "deregister", "start-ban", "end-ban", "raise-alarm", "clear-alarm",
-		"recovered", "gave-up", "abandoned",
+		"recovered", "gave-up", "abandoned", "transmit",
 	}
 )
 

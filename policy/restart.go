@@ -1,0 +1,102 @@
+package policy
+
+import "time"
+
+// What keeps a crash from doing something twice, or not at all.
+//
+// Whether a request has left when its process was killed nobody can tell
+// afterwards. So Left is saved before it leaves: a MESSAGE or de-REGISTER that may
+// have left is never sent again, one that has not left is sent by the next
+// process. What a crash can cost is the one request between the saving and the
+// sending, some microseconds.
+
+// regain is how long a user has, after rewatch was away, to be heard again before
+// anything is held against him: everything that he sent meanwhile he repeats within
+// T2 (RFC 3261 17.1.2.2).
+const regain = 5 * time.Second
+
+// transmitMessage answers the Turn of a MESSAGE. It is refused if it was sent, or
+// nobody whom it is about needs it any more.
+func (m *machine) transmitMessage() {
+	if m.e.Episode == m.s.Episode && m.e.Try == m.s.Tries && m.tally().toldLost > 0 {
+		m.transmit()
+	}
+}
+
+// transmitSignOut answers the Turn of a de-REGISTER.
+func (m *machine) transmitSignOut() {
+	if m.e.Episode == m.s.Episode && m.e.Try == m.s.DeregisterTried+1 && m.signingOut() {
+		m.transmit()
+	}
+}
+
+func (m *machine) transmit() {
+	if !m.s.Left {
+		m.s.Left = true
+		m.act(Action{Kind: Transmit, Try: m.e.Try})
+	}
+}
+
+// conclude goes on without the outcome of the MESSAGE. One that did not leave is
+// sent yet.
+func (m *machine) conclude() {
+	if m.s.Left || m.tally().toldLost == 0 {
+		m.wait()
+		return
+	}
+	m.s.Deadline = m.in(m.r.MessageTimeout)
+	if m.s.Excused && m.s.Free == 0 || !m.s.Excused && m.s.Sent == 0 {
+		m.charge() // the count it was part of has ended meanwhile
+	}
+	m.act(Action{Kind: SendMessage, Broken: m.named(), More: m.s.More})
+}
+
+// presume goes on without the outcome of a de-REGISTER that may have left. A second
+// one could sign out somebody who has come back since, so the first is taken to have
+// done its work. If it has not, the user's next REGISTER begins a new count.
+func (m *machine) presume() {
+	m.s.SignedOut, m.s.Left = true, false
+	m.linger()
+}
+
+// land ends what was in flight in Idle.
+func (m *machine) land() {
+	if m.s.InFlight {
+		m.s.InFlight = false
+		m.rest()
+	}
+}
+
+// regained gives the user time to be heard before a wait is over.
+func (m *machine) regained() {
+	if soonest := m.in(min(regain, m.r.ResubscribeTimeout)); m.s.Deadline.Before(soonest) {
+		m.s.Deadline = soonest
+	}
+}
+
+// resumeExhausted goes on with signing a user out.
+func (m *machine) resumeExhausted() {
+	m.s.InFlight = false
+	switch {
+	case !m.signingOut():
+	case m.s.Left:
+		m.presume()
+	default:
+		again := m.in(double(m.r.DeregisterRetry, m.s.DeregisterTried-1))
+		m.s.Deadline = earliest(again, m.s.Deadline, m.s.ForgetAt)
+		m.regained()
+	}
+}
+
+// refreshed is a sign of life of a user who was given up: he is not signed out who
+// has registered since. One who was is back.
+func (m *machine) refreshed() {
+	switch {
+	case m.banned():
+	case m.s.SignedOut:
+		m.countAnew()
+		m.reinstate()
+	case m.signingOut() && !m.s.Left:
+		m.keep()
+	}
+}
