@@ -178,9 +178,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 		}
 		e.add(sh, u)
 	}
-	if ev.Kind == policy.NotifyFailed {
-		u.hop = hop
-	}
+	ev.Hop = hop
 	e.decide(sh, u, ev)
 }
 
@@ -257,8 +255,8 @@ func (e *Engine) shard(aor string) *engineShard {
 	return &e.shards[maphash.String(e.seed, aor)%engineShards]
 }
 
-// takeUp loads what the store remembers. Deadlines that passed meanwhile come
-// due at once. A store that others share may be away when one of them starts: the
+// takeUp loads what the store remembers, and has the recoveries go on that an
+// earlier process had begun. A store that others share may be away when one of them starts: the
 // SIP path must not wait for it, and what it knows is taken over when it is back.
 func (e *Engine) takeUp(ctx context.Context) error {
 	if e.dir == nil {
@@ -277,7 +275,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 			continue
 		}
 		e.restoreAlarms(r)
-		if r.State.SignedOut && !shared {
+		if !r.Foreign && e.resume(r.AOR).SignedOut && !shared {
 			// A crash may have left the registration; it must not make the user's
 			// return look like a refresh.
 			e.dir.SignedOut(r.AOR, time.Now())

@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -13,6 +14,9 @@ func (e *Engine) perform(sh *engineShard, u *engineUser, c change) {
 	e.logChange(u.aor, c)
 	for _, a := range c.actions {
 		e.act(sh, u, a, c.event)
+	}
+	if c.turn != nil {
+		c.turn <- slices.ContainsFunc(c.actions, func(a policy.Action) bool { return a.Kind == policy.Transmit })
 	}
 }
 
@@ -42,6 +46,7 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 	case policy.ClearAlarm:
 		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
+	case policy.Transmit: // whoever asked sends it
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
 		e.count(u.aor, a, ev)
 	}

@@ -38,11 +38,32 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 		if e.cfg.SignalNotify {
 			e.dryly(dryNotify)
 		}
-	default:
+	case e.leaves(ctx, aor, a):
 		e.signal(ctx, aor, a, broken)
+		return
+	case e.elsewhere(aor, a):
 		return
 	}
 	e.told(aor, a)
+}
+
+// elsewhere says whether the MESSAGE has left another process, which awaits its
+// outcome. Here nobody does any more.
+func (e *Engine) elsewhere(aor string, a policy.Action) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return true
+	}
+	s := u.state
+	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Left
+	if left {
+		u.messaging = false
+		e.schedule(sh, u, s.Deadline)
+	}
+	return left
 }
 
 // told feeds back that a MESSAGE is done.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -93,6 +95,46 @@ func TestQueuedDeregisterIsCalledOff(t *testing.T) {
 			t.Error("alice is remembered though nothing is left of the matter")
 		}
 	})
+}
+
+// So is one who only refreshes his registration meanwhile: whether he was away in
+// between nobody knows. After a restart that holds as well.
+func TestQueuedDeregisterIsCalledOffByARefresh(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config()
+				cfg.Rules.Threshold, cfg.DeregisterRate = 1, 0.01
+				r := newRig(t, cfg, dialogs.NewMemoryStore())
+				r.change(func() {
+					r.users["sip:first@ims.example"] = dialogs.User{AOR: "sip:first@ims.example", Registered: true}
+				})
+				r.Offer("sip:first@ims.example", policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: broken("bob", "call-1")})
+				r.at(100 * time.Millisecond)
+				r.offer(policy.NotifyFailed, "bob", "call-1")
+				r.at(35 * time.Second) // one is signed out, the other waits for her turn
+				if restart {
+					r.stop()
+					r = newRig(t, cfg, r.store)
+				}
+				r.Offer(alice, policy.Event{Kind: policy.Refreshed, At: time.Now()})
+				r.at(200 * time.Second)
+				if s, _ := r.State(alice); s.Phase != policy.Exhausted || !s.Kept {
+					t.Errorf("state %+v", s)
+				}
+				r.change(func() {
+					if i := slices.IndexFunc(r.diary, func(line string) bool { return strings.Contains(line, "REGISTER "+alice) }); i >= 0 {
+						t.Errorf("%s", r.diary[i])
+					}
+				})
+				r.offer(policy.NotifyOK, "bob", "call-2") // she is well
+				if s, _ := r.State(alice); s.Phase != policy.Idle || s.Sent != 1 || s.Alarm {
+					t.Errorf("state %+v", s)
+				}
+				r.stop()
+			})
+		})
+	}
 }
 
 // The count of a user who stays registered is not forgotten; of another it is.

@@ -28,7 +28,16 @@ func (e *Engine) pushMessage(sh *engineShard, u *engineUser, a policy.Action, ev
 	e.told(aor, a)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: ev.At})
+	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})
+}
+
+// charged is when the MESSAGE that an event led to was counted: one that a restart
+// has interrupted, before that.
+func charged(s policy.State, ev policy.Event) time.Time {
+	if n := len(s.Strikes); n > 0 && s.Strikes[n-1].Before(ev.At) {
+		return s.Strikes[n-1]
+	}
+	return ev.At
 }
 
 // pushSignOut queues a de-REGISTER, at once or after the hold-down. If there is no

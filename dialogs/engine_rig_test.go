@@ -39,6 +39,7 @@ type rig struct {
 	// answer is what the core answers, after the delay.
 	answer func(request string) dialogs.Result
 	delay  time.Duration
+	dead   bool // it was killed: nothing that it does happens
 }
 
 func rules() policy.Rules {
@@ -117,6 +118,9 @@ func broken(resource, callID string) policy.Broken {
 func (r *rig) write(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.dead {
+		return
+	}
 	line := fmt.Sprintf("%8s  ", time.Since(r.began).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
 	r.diary = append(r.diary, line)
 }

@@ -3,6 +3,7 @@ package dialogs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"rewatch/policy"
@@ -162,7 +163,7 @@ func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser,
 	defer sh.mu.Unlock()
 	anew := draft{state: r.State, version: r.Version, join: d.join}
 	if d.join {
-		anew.state, anew.changes = policy.Merge(d.state, r.State), d.changes
+		anew.state, anew.changes = policy.Merge(d.state, r.State), yield(d.changes, r.State)
 	} else {
 		anew.state, anew.changes = e.replay(r.State, d.changes)
 	}
@@ -174,12 +175,27 @@ func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser,
 	return anew, nil
 }
 
+// yield refuses the turns in changes if somebody else has sent, or forgone, what it
+// is the turn of.
+func yield(changes []change, other policy.State) []change {
+	if !other.Left && !other.SignedOut && !other.Kept {
+		return changes
+	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		if changes[i].turn != nil {
+			changes[i].actions = nil
+		}
+	}
+	return changes
+}
+
 // replay lets the events of changes happen to a state.
 func (e *Engine) replay(s policy.State, changes []change) (policy.State, []change) {
 	var anew []change
 	for _, c := range changes {
 		next, actions := policy.Decide(e.cfg.Rules, s, c.event)
-		anew = append(anew, change{c.event, s.Phase, next.Phase, next.Sent, actions})
+		anew = append(anew, change{event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn})
 		s = next
 	}
 	return s, anew

@@ -15,10 +15,18 @@ const serverTries = 3
 
 // signOut carries out one DoDeregister and feeds back its outcome.
 func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
-	u := e.dir.User(aor)
 	if e.cfg.DryRun {
 		e.dryly(dryDeregister)
 		e.leaveIn(aor, a, resultDryRun, "dry run")
+		return
+	}
+	if !e.leaves(ctx, aor, a) {
+		e.calledOff(aor, a)
+		return
+	}
+	u := e.dir.User(aor)
+	if why := e.mustStay(u); why != "" { // it takes a while until it is safe that it leaves
+		e.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
 	if !e.deregister(ctx, a, DeregisterJob{
@@ -40,7 +48,11 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 // mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
 // or there is no need or right to send it any more.
 func (e *Engine) mayGo(aor string, a policy.Action, j job) bool {
-	if !e.stillGivenUp(aor) || e.keepBack(aor, e.signOuts, j) {
+	if !e.stillGivenUp(aor) {
+		e.calledOff(aor, a)
+		return false
+	}
+	if e.keepBack(aor, e.signOuts, j) {
 		return false
 	}
 	if why := e.mustStay(e.dir.User(aor)); why != "" {
@@ -61,19 +73,26 @@ func (e *Engine) leaveIn(aor string, a policy.Action, result, why string) {
 // stillGivenUp says whether a de-REGISTER that has its turn is wanted still. He
 // who has signed in again while it was queued must not be signed out.
 func (e *Engine) stillGivenUp(aor string) bool {
+	s, known := e.look(aor)
+	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept
+}
+
+// calledOff drops a de-REGISTER that is not wanted any more, or that another
+// process has sent.
+func (e *Engine) calledOff(aor string, a policy.Action) {
+	e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
+	e.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
+	e.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
 	if u == nil {
-		return false
-	}
-	if s := u.state; s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept {
-		return true
+		return
 	}
 	u.signingOut = false
+	e.schedule(sh, u, u.state.Deadline)
 	sh.touch(u) // it may have been kept only for this
-	return false
 }
 
 // mustStay says why a user is not de-registered; empty if he is. A watcher may be

@@ -40,9 +40,8 @@ type engineUser struct {
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
-	// hop is the next hop of the last failure. While it is held, parked says that
-	// a Tick is kept back, and jobs are the requests that are.
-	hop    string
+	// While his next hop is held, parked says that a Tick is kept back, and jobs
+	// are the requests that are.
 	parked bool
 	jobs   []keptJob
 	// notBefore keeps a Tick back when the hold is over; signOut is a de-REGISTER
@@ -60,6 +59,9 @@ type change struct {
 	from, to policy.Phase
 	sent     int
 	actions  []policy.Action
+	// turn hears, once the state is saved, whether a request may leave; nil: nobody
+	// asks.
+	turn chan<- bool
 }
 
 // decide lets the policy decide on an event. The shard is locked.
@@ -67,7 +69,7 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 	next, actions := policy.Decide(e.cfg.Rules, u.state, ev)
 	if !next.Equal(u.state) || len(actions) > 0 {
 		e.ladders.follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
-		u.changes = append(u.changes, change{ev, u.state.Phase, next.Phase, next.Sent, actions})
+		u.changes = append(u.changes, change{event: ev, from: u.state.Phase, to: next.Phase, sent: next.Sent, actions: actions})
 		u.borrowed = false
 		e.replace(u, next)
 		sh.touch(u)
@@ -155,6 +157,14 @@ func (e *Engine) restore(r Record) bool {
 	e.ladders.resume(r.AOR, r.State, e.cfg.Rules.Threshold)
 	e.schedule(sh, u, r.State.Deadline)
 	return true
+}
+
+// resume has the recovery of a user go on whom an earlier process left behind, and
+// returns his state.
+func (e *Engine) resume(aor string) policy.State {
+	e.Offer(aor, policy.Event{Kind: policy.Resumed, At: time.Now()})
+	s, _ := e.look(aor)
+	return s
 }
 
 // rememberedAlarm is an alarm as a state remembers it.

@@ -82,7 +82,7 @@ func (sh *engineShard) waiting(e *Engine, lost, kept *[]string) {
 	}
 	for aor, u := range sh.users {
 		switch {
-		case !u.parked && len(u.jobs) == 0 || e.hold.held(u.hop):
+		case !u.parked && len(u.jobs) == 0 || e.hold.held(u.state.Hop):
 		case len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
 			e.goOn(sh, u)
 		case sh.lost[aor] == nil:
@@ -98,7 +98,7 @@ func (e *Engine) takeTurn(aor string) {
 	hop := ""
 	sh := e.shard(aor)
 	sh.mu.Lock()
-	if u := sh.users[aor]; u != nil && !e.hold.held(u.hop) {
+	if u := sh.users[aor]; u != nil && !e.hold.held(u.state.Hop) {
 		e.goOn(sh, u)
 	}
 	if l := sh.lost[aor]; l != nil && !e.hold.held(l.hop) {

@@ -54,7 +54,7 @@ func (e *Engine) evidence(aor string, a policy.Action, sent time.Time, res Resul
 	sh.mu.Lock()
 	hop := ""
 	if u := sh.users[aor]; u != nil {
-		hop = u.hop
+		hop = u.state.Hop
 	}
 	sh.mu.Unlock()
 	silent := res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
@@ -139,7 +139,7 @@ func (sh *engineShard) behind(scope string) []string {
 	defer sh.mu.Unlock()
 	var aors []string
 	for aor, u := range sh.users {
-		if scope == outage.Overall || u.hop == scope {
+		if scope == outage.Overall || u.state.Hop == scope {
 			aors = append(aors, aor)
 		}
 	}
@@ -158,7 +158,7 @@ func (e *Engine) park(u *engineUser, now time.Time) bool {
 	case policy.Idle, policy.Notifying:
 		return false
 	}
-	if !e.hold.held(u.hop) {
+	if !e.hold.held(u.state.Hop) {
 		return false
 	}
 	u.parked = true
@@ -172,7 +172,7 @@ func (e *Engine) keepBack(aor string, q *jobQueue, j job) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
-	if u == nil || !e.hold.held(u.hop) {
+	if u == nil || !e.hold.held(u.state.Hop) {
 		return false
 	}
 	u.jobs = append(u.jobs, keptJob{q, j})

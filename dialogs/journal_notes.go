@@ -82,8 +82,12 @@ func (m *Monitor) askRegistered(aor string, at time.Time) {
 	}
 }
 
-// registeredHere tells of a REGISTER where nobody else could know more.
+// registeredHere tells of a REGISTER where nobody else could know more. Whether or
+// not it begins a period, it is a sign of life.
 func (m *Monitor) registeredHere(aor string, at time.Time, lapsed, began bool) {
+	if (m.doubts != nil || !lapsed && !began) && m.rec.Interested(aor) {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at})
+	}
 	if m.doubts != nil {
 		return
 	}

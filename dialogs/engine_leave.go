@@ -1,0 +1,70 @@
+package dialogs
+
+import (
+	"context"
+	"time"
+
+	"rewatch/policy"
+)
+
+// Behind is a Store that writes behind: what it has saved is safe only when Sync has
+// returned. Nothing leaves for the user before it is safe that it has.
+type Behind interface {
+	// Sync makes safe what has been saved so far.
+	Sync(ctx context.Context) error
+}
+
+// leaves says whether a request that has its turn may be sent. It asks the policy,
+// which lets each leave once, and returns when the answer is safe from a crash: a
+// process that is killed from then on is taken to have sent it.
+//
+// Should the store fail, it may be sent all the same; a de-REGISTER then finds that
+// the store is away.
+func (e *Engine) leaves(ctx context.Context, aor string, a policy.Action) bool {
+	answer := e.takesItsTurn(aor, a)
+	if answer == nil {
+		return false
+	}
+	select {
+	case may := <-answer:
+		if may {
+			e.makeSafe(ctx, aor)
+		}
+		return may
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// takesItsTurn decides on the turn of a request. The answer comes when that is
+// saved; nil is no.
+func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return nil
+	}
+	before := len(u.changes)
+	e.decide(sh, u, policy.Event{Kind: policy.Turn, At: time.Now(), Episode: a.Episode, Try: a.Try})
+	if len(u.changes) == before {
+		return nil
+	}
+	answer := make(chan bool, 1)
+	u.changes[before].turn = answer
+	return answer
+}
+
+// makeSafe waits until what was saved is safe.
+func (e *Engine) makeSafe(ctx context.Context, aor string) {
+	store, ok := e.store.(Behind)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := store.Sync(ctx); err != nil {
+		e.storeFailed(aor, err)
+	}
+}
