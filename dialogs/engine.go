@@ -53,6 +53,9 @@ type Engine struct {
 	clock                     engineClock
 	others                    follower
 	storeAway                 atomic.Bool
+	// nothingWaits: that the store is away was not found out by a Save, which is
+	// tried again.
+	nothingWaits atomic.Bool
 
 	messages, signOuts *jobQueue
 	// clocking, queueing and writing are the goroutines, in the order in which

@@ -100,13 +100,15 @@ func lostOf(a policy.Action) string {
 	return text
 }
 
-// storeFailed raises the alarm when the store begins to fail.
-func (e *Engine) storeFailed(aor string, err error) {
+// storeFailed raises the alarm when the store begins to fail, and says whether that
+// was news.
+func (e *Engine) storeFailed(aor string, err error) bool {
 	if e.storeAway.Swap(true) {
-		return
+		return false
 	}
 	e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
 	e.alarms.Raise(newAlarm(alarmStore, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
+	return true
 }
 
 // storeBack clears it when a save has gone well again.

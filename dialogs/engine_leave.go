@@ -64,7 +64,7 @@ func (e *Engine) makeSafe(ctx context.Context, aor string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := store.Sync(ctx); err != nil {
-		e.storeFailed(aor, err)
+	if err := store.Sync(ctx); err != nil && e.storeFailed(aor, err) {
+		e.nothingWaits.Store(true)
 	}
 }

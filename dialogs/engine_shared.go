@@ -41,16 +41,19 @@ type follower struct {
 	stop    context.CancelFunc
 }
 
-// follow begins to follow the other replicas, if the store is one that has any.
+// follow begins to follow the other replicas, if the store is one that has any, and to
+// ask the store how it is.
 func (e *Engine) follow(ctx context.Context) {
-	e.others.wake, e.others.stop = make(chan struct{}, 1), func() {}
+	e.others.wake = make(chan struct{}, 1)
+	ctx, e.others.stop = context.WithCancel(ctx)
+	if p, ok := e.store.(Pinger); ok {
+		e.others.running.Go(func() { e.keepAsking(ctx, p) })
+	}
 	shared, ok := e.store.(Shared)
 	if !ok {
 		return
 	}
-	ctx, e.others.stop = context.WithCancel(ctx)
 	e.others.running.Go(func() { e.catchUp(ctx) })
-	e.others.running.Go(func() { e.keepAsking(ctx, shared) })
 	e.others.running.Go(func() {
 		if err := shared.Watch(ctx, e.others.told, e.others.missed); err != nil {
 			e.log.Error().Err(err).Msg("the other replicas cannot be followed")
@@ -59,20 +62,21 @@ func (e *Engine) follow(ctx context.Context) {
 }
 
 // keepAsking tells of a store that is away even while nothing has to be saved: the
-// administrator should know before it matters.
-func (e *Engine) keepAsking(ctx context.Context, s Shared) {
-	for ours := false; sleep(ctx, pingEvery); {
+// administrator should know before it matters. That it is there again it tells only
+// if nothing waits to be saved: then whoever saves it does.
+func (e *Engine) keepAsking(ctx context.Context, s Pinger) {
+	for sleep(ctx, pingEvery) {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 		err := s.Ping(bounded)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err != nil && !e.storeAway.Load():
-			ours = true
-			e.storeFailed("", err)
-		case err == nil && ours:
-			ours = false
+		case err != nil:
+			if e.storeFailed("", err) {
+				e.nothingWaits.Store(true)
+			}
+		case e.nothingWaits.Swap(false):
 			e.storeBack()
 		}
 	}

@@ -55,6 +55,60 @@ func TestStoreAway(t *testing.T) {
 	})
 }
 
+// fullDisk cannot keep what it is given while it is full. It notices at the commit.
+type fullDisk struct {
+	*dialogs.MemoryStore
+	full, noticed atomic.Bool
+}
+
+func (d *fullDisk) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+	if d.noticed.Load() && d.Ping(ctx) != nil {
+		return 0, d.Ping(ctx)
+	}
+	return d.MemoryStore.Save(ctx, r)
+}
+
+func (d *fullDisk) Ping(context.Context) error {
+	d.noticed.Store(d.full.Load())
+	if d.full.Load() {
+		return errors.New("no space left on device")
+	}
+	return nil
+}
+
+func (d *fullDisk) Sync(ctx context.Context) error { return d.Ping(ctx) }
+
+// A disk that is full is noticed before anything has to be saved, and by a request
+// that is to leave. MESSAGEs go on, nobody is de-registered.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &fullDisk{MemoryStore: dialogs.NewMemoryStore()}
+		cfg := config()
+		cfg.Rules.Threshold = 1
+		r := newRig(t, cfg, store)
+		store.full.Store(true)
+		r.at(3 * time.Second)
+		store.full.Store(false)
+		r.at(5 * time.Second)
+		r.expect(`
+			2s  raise store-unavailable of state-store, major
+			4s  clear store-unavailable of state-store`)
+
+		r.offer(policy.NotifyFailed, "bob", "call-1")
+		store.full.Store(true)
+		r.at(time.Minute)
+		r.expect(`
+			5.5s    raise store-unavailable of state-store, major
+			5.5s    MESSAGE 1 of 1 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob
+			35.51s  raise watcher-exhausted of sip:alice@ims.example, minor`)
+		r.expectMetric(1, "rewatch_deregistrations_total", "result", "skipped", "target", "core")
+		store.full.Store(false)
+		r.at(63 * time.Second)
+		r.expect(`1m0.51s  clear store-unavailable of state-store`)
+		r.stop()
+	})
+}
+
 // A restart takes up the recovery where it was, with its alarms.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -115,8 +115,12 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 
 // flush writes everything that is noted. Doubts are settled between the collecting
 // and the writing: whoever noted a registration had asked before, and our own entry
-// must not be the answer to our own question.
+// must not be the answer to our own question. While the Journal is away the batch does
+// not grow: the notes wait where they are, each once.
 func (k *Keeper) flush(ctx context.Context) {
+	if k.away && !k.write(ctx) {
+		return
+	}
 	for i := range shards {
 		k.batch = k.m.collectSubscriptions(i, k.batch)
 		k.batch = k.m.collectRegistrations(i, k.batch)

@@ -44,14 +44,18 @@ type Store interface {
 	All(ctx context.Context) iter.Seq2[Record, error]
 }
 
+// Pinger is a Store that can say whether it is there, or will keep what it is given.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
 // Shared is a Store that other processes write to as well.
 type Shared interface {
 	Store
+	Pinger
 	// Watch tells of every record that another process has saved or deleted, by
 	// its address of record, until ctx ends. resync is called first, and again
 	// whenever something may have been missed: then All tells what there is.
 	// Neither may block for long. A store that is away is no error.
 	Watch(ctx context.Context, changed func(aor string), resync func()) error
-	// Ping asks whether the store is there.
-	Ping(ctx context.Context) error
 }

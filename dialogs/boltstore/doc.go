@@ -6,16 +6,18 @@
 // take away is what was saved within that time. bbolt writes pages aside and
 // turns over one page at the end, so the file is whole at every moment.
 //
-// The file has a bucket "rewatch" with the magic and the version of the format,
-// "users" with the state of every user, and a bucket for each kind of entry of the
-// journal. Every value ends in a checksum over its key and itself: bbolt checks
-// only its first two pages.
+// The file has a bucket "rewatch" with the magic, the version of the format and the
+// sum of every other bucket, "users" with the state of every user, and a bucket for
+// each kind of entry of the journal. Every value ends in a checksum over its key and
+// itself: bbolt checks only its first two pages.
 //
 // # Why
 //
-// A file that is no state file, or a damaged one, is never written to: its first
-// pages are read before bbolt may touch it, and then every page of it once. An
-// operator who sees the error can still rescue what he wants. Starting without a
-// memory would be worse: it signs out nobody, but it forgets bans and raises
-// again what was told already.
+// A file that is no state file, or a damaged one, is never written to: every page of
+// it is read, without bbolt, before bbolt may touch it. An operator who sees the
+// error can still rescue what he wants. Starting without a memory would be worse: it
+// signs out nobody, but it forgets bans and raises again what was told already.
+//
+// A disk that is full, or a file that was taken away, costs what is learnt from then
+// on and nothing else: Save says so, and the process goes on with what it knows.
 package boltstore

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
-	"runtime/debug"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -19,7 +22,7 @@ import (
 // What tells a state file of rewatch, and the version of what is in it.
 const (
 	magic  = "rewatch state"
-	format = 1
+	format = 2
 )
 
 var (
@@ -44,31 +47,21 @@ var (
 
 // Check reads the whole of a file that is there, and changes nothing.
 func Check(path string) error {
-	begun, err := inspect(path)
-	if err != nil || !begun {
-		return err
-	}
-	return verify(path, time.Second)
+	_, err := verify(path, time.Second)
+	return err
 }
 
-// openFile opens the file and makes sure that it is ours and whole.
+// openFile opens the file and makes sure that it is ours and whole, before bbolt may
+// touch it.
 func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
-	begun, err := inspect(path)
-	if err == nil && begun {
-		// When bbolt opens a file for writing it looks for the free pages in a
-		// goroutine of its own, where a damaged page would end the process. So
-		// the damage has to be found before.
-		err = verify(path, timeout)
+	begun, err := verify(path, timeout)
+	if err == nil && !begun {
+		err = create(path, timeout)
 	}
 	if err != nil {
 		return nil, err
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: timeout, FreelistType: bbolt.FreelistMapType,
-		// The list of free pages is made anew from the pages themselves, so
-		// there is nothing of it to be damaged, and a commit is smaller.
-		NoFreelistSync: true,
-	})
+	db, err := bbolt.Open(path, 0o600, options(timeout))
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -78,29 +71,153 @@ func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// verify reads every page of a file, and writes none.
-func verify(path string, timeout time.Duration) (err error) {
-	// A page that was overwritten makes bbolt panic, or touch what is not there.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	var db *bbolt.DB
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w (%v)", ErrCorrupt, p)
-		}
-		if db != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: timeout, ReadOnly: true})
+func options(timeout time.Duration) *bbolt.Options {
+	return &bbolt.Options{
+		Timeout: timeout, FreelistType: bbolt.FreelistMapType,
+		// The list of free pages is made anew from the pages themselves, so
+		// there is nothing of it to be damaged, and a commit is smaller.
+		NoFreelistSync: true,
+	}
+}
+
+// create makes a new file. It gets its name when it is whole, so that a process that
+// is killed meanwhile leaves nothing behind that could not be opened.
+func create(path string, timeout time.Duration) error {
+	fresh := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".rewatch-new")
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil // where nothing may be made beside it, the file has to be made in its place
+	}
+	db, err := bbolt.Open(fresh, 0o600, options(timeout))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return classify(err)
 	}
-	return db.View(func(tx *bbolt.Tx) error {
-		if err := checkHeader(tx); err != nil && !errors.Is(err, errFresh) {
+	if err = errors.Join(identify(db), db.Close()); err == nil {
+		if os.Rename(fresh, path) == nil {
+			syncDirectory(filepath.Dir(path))
+			return nil
+		}
+	}
+	return errors.Join(err, os.Remove(fresh))
+}
+
+// syncDirectory makes the new name safe, where the system can.
+func syncDirectory(path string) {
+	if d, err := os.Open(path); err == nil { // #nosec G304 -- the operator's directory
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}
+
+// verify reads every page of a file, and writes none. It says whether there is
+// anything in it.
+func verify(path string, timeout time.Duration) (begun bool, err error) {
+	f, err := os.Open(path) // #nosec G304 -- the operator's file
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, withoutPath(err)
+	}
+	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false, errors.Join(ErrForeign, err)
+	}
+	if err := lock(f, timeout); err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false, withoutPath(err)
+	}
+	switch err := inspect(f, info.Size()); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrForeign), errors.Is(err, ErrFormat):
+		return true, err
+	default:
+		return true, fmt.Errorf("%w (%w)", ErrCorrupt, err)
+	}
+}
+
+// inspect reads the whole of a file and compares it with what its header says.
+func inspect(f *os.File, length int64) error {
+	t, err := openTree(f, length)
+	if err != nil || len(t.buckets) == 0 { // one in which nothing was written yet
+		return err
+	}
+	header, err := readHeader(t)
+	if err != nil {
+		return err
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(t.buckets)) {
+		if bucket == string(headerBucket) {
+			continue
+		}
+		check := checkerOf(bucket)
+		if check == nil {
+			return fmt.Errorf("bucket %q is not known", bucket)
+		}
+		var has sum
+		if err := t.each(bucket, func(key, value []byte) error {
+			has.add(value)
+			return check(key, value)
+		}); err != nil {
 			return err
 		}
-		return readAll(tx, func(dialogs.Record) {})
+		if want, err := decodeSum(bucket, header[string(sumKey(bucket))]); err != nil || has != want {
+			return errors.Join(fmt.Errorf("%s: %w", bucket, errSum), err)
+		}
+	}
+	return nothingMissing(t, header)
+}
+
+// readHeader reads the header, which says whose file it is.
+func readHeader(t *tree) (map[string][]byte, error) {
+	header := make(map[string][]byte)
+	if _, ok := t.buckets[string(headerBucket)]; !ok {
+		return nil, ErrForeign
+	}
+	err := t.each(string(headerBucket), func(key, value []byte) error {
+		header[string(key)] = bytes.Clone(value)
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return header, checkHeader(header)
+}
+
+// checkerOf gives what looks at the items of a bucket; nil for one that is not ours.
+func checkerOf(bucket string) func(key, value []byte) error {
+	if bucket == string(usersBucket) {
+		return func(key, value []byte) error {
+			_, err := decodeRecord(key, value)
+			return err
+		}
+	}
+	for _, kind := range dialogs.Kinds() {
+		if bucket == kind.String() {
+			return func(key, value []byte) error {
+				_, err := decodeEntry(kind, key, value)
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// nothingMissing looks whether there is a bucket for every sum.
+func nothingMissing(t *tree, header map[string][]byte) error {
+	for key := range header {
+		bucket, isSum := strings.CutPrefix(key, sumPrefix)
+		if _, ok := t.buckets[bucket]; isSum && !ok {
+			return fmt.Errorf("%s: %w", bucket, errSum)
+		}
+	}
+	return nil
 }
 
 func classify(err error) error {
@@ -121,116 +238,34 @@ func withoutPath(err error) error {
 	return err
 }
 
-// errFresh says that nothing was written to the file yet.
-var errFresh = errors.New("new file")
-
-// identify reads the header, and writes it into a file that is new.
+// identify writes the header into a file that is new.
 func identify(db *bbolt.DB) error {
-	err := db.View(checkHeader)
-	if errors.Is(err, errFresh) {
-		return db.Update(writeHeader)
-	}
-	return err
+	return db.Update(func(tx *bbolt.Tx) error {
+		if first, _ := tx.Cursor().First(); first != nil {
+			return nil
+		}
+		header, err := tx.CreateBucket(headerBucket)
+		if err != nil {
+			return err
+		}
+		if err := header.Put(magicKey, []byte(magic)); err != nil {
+			return err
+		}
+		return header.Put(formatKey, binary.BigEndian.AppendUint64(nil, format))
+	})
 }
 
-func checkHeader(tx *bbolt.Tx) error {
-	first, _ := tx.Cursor().First()
-	header := tx.Bucket(headerBucket)
-	switch {
-	case first == nil:
-		return errFresh
-	case header == nil || !bytes.Equal(header.Get(magicKey), []byte(magic)):
+// checkHeader says whose file it is.
+func checkHeader(header map[string][]byte) error {
+	if !bytes.Equal(header[string(magicKey)], []byte(magic)) {
 		return ErrForeign
-	default:
-		return sameFormat(header.Get(formatKey))
 	}
-}
-
-func sameFormat(value []byte) error {
+	value := header[string(formatKey)]
 	if len(value) != 8 {
-		return ErrCorrupt
+		return errors.New("the header is not what was written")
 	}
 	if has := binary.BigEndian.Uint64(value); has != format {
 		return fmt.Errorf("%w (format %d, this one writes %d)", ErrFormat, has, format)
-	}
-	return nil
-}
-
-func writeHeader(tx *bbolt.Tx) error {
-	header, err := tx.CreateBucketIfNotExists(headerBucket)
-	if err != nil {
-		return err
-	}
-	if err := header.Put(magicKey, []byte(magic)); err != nil {
-		return err
-	}
-	return header.Put(formatKey, binary.BigEndian.AppendUint64(nil, format))
-}
-
-// The first two pages of a bbolt file are alike: a page header, and then magic,
-// version, page size, flags, root, sequence, free list, number of pages.
-const (
-	boltMagic     = 0xED0CDAED
-	pageHeader    = 16
-	offsetSize    = pageHeader + 8
-	offsetPages   = pageHeader + 40
-	metaLength    = pageHeader + 64
-	smallestPage  = 512
-	greatestPage  = 64 << 10
-	leastMetaSize = metaLength
-)
-
-// inspect looks at a file before bbolt may touch it, and says whether something is
-// in it. One that was cut off would end the process with a SIGBUS.
-func inspect(path string) (begun bool, err error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator's file
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, withoutPath(err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return false, withoutPath(err)
-	case !info.Mode().IsRegular():
-		return false, ErrForeign
-	case info.Size() == 0:
-		return false, nil
-	}
-	head := make([]byte, 2*greatestPage)
-	n, err := f.ReadAt(head, 0)
-	if n == 0 {
-		return false, withoutPath(err)
-	}
-	return true, measure(head[:n], info.Size())
-}
-
-// measure compares the number of pages with the length of the file. Either of the
-// two first pages may be the one that was being written.
-func measure(head []byte, length int64) error {
-	least := int64(-1)
-	for size := int64(0); size <= greatestPage; size = max(smallestPage, 2*size) {
-		at := int(size)
-		if len(head) < at+leastMetaSize || binary.NativeEndian.Uint32(head[at+pageHeader:]) != boltMagic {
-			continue
-		}
-		page := int64(binary.NativeEndian.Uint32(head[at+offsetSize:]))
-		pages := binary.NativeEndian.Uint64(head[at+offsetPages:])
-		if page >= smallestPage && page <= greatestPage && pages < 1<<40 {
-			needs := int64(pages) * page // #nosec G115 -- bounded
-			if least < 0 || needs < least {
-				least = needs
-			}
-		}
-	}
-	switch {
-	case least < 0:
-		return ErrForeign
-	case length < least:
-		return fmt.Errorf("%w (%d of %d bytes)", ErrCorrupt, length, least)
 	}
 	return nil
 }

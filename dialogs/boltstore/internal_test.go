@@ -64,6 +64,48 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
+// Nobody waits for the disk, and nothing waits longer than Sync: a disk that is slow
+// gets many changes at once, a fast one each as it comes.
+func TestGroupCommit(t *testing.T) {
+	for disk, took := range map[string]time.Duration{"slow": time.Second, "fast": 0} {
+		t.Run(disk, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := Open(filepath.Join(t.TempDir(), "state.db"), Options{Sync: 100 * time.Millisecond})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.took = took
+				writes := func() int64 {
+					stats := s.db.Stats()
+					return stats.TxStats.GetWrite()
+				}
+				before := writes()
+				began := time.Now()
+				for i := range 100 {
+					if _, err := s.Save(t.Context(), dialogs.Record{AOR: "alice", Version: uint64(i), State: policy.State{Sent: i + 1}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+				if took := time.Since(began); took > 0 {
+					t.Errorf("100 saves waited %s", took)
+				}
+				if at := writes() != before; at != (took == 0) {
+					t.Errorf("committed at once: %v", at)
+				}
+				time.Sleep(101 * time.Millisecond)
+				synctest.Wait()
+				if writes() == before {
+					t.Error("nothing was committed after 100 ms")
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
 // Whatever is in the file, it is decoded to what is written the same way, or it
 // is an error.
 func FuzzDecode(f *testing.F) {

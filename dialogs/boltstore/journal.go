@@ -118,37 +118,18 @@ func (s *Store) page(kind dialogs.Kind, after []byte) (page []dialogs.Entry, err
 
 func over(e dialogs.Entry) bool { return !e.Until.IsZero() && !time.Now().Before(e.Until) }
 
-// readAll reads every page of the file, and gives every user.
-func readAll(tx *bbolt.Tx, user func(dialogs.Record)) error {
-	err := forEach(tx, usersBucket, func(k, v []byte) error {
-		r, err := decodeRecord(k, v)
-		if err == nil {
-			user(r)
-		}
-		return err
-	})
-	for _, kind := range dialogs.Kinds() {
-		if err != nil {
-			return err
-		}
-		err = forEach(tx, kindBucket(kind), func(k, v []byte) error {
-			_, err := unseal(k, v)
-			return err
-		})
-	}
-	return err
-}
-
-// forEach reads a bucket, if there is one.
-func forEach(tx *bbolt.Tx, name []byte, read func(k, v []byte) error) error {
-	bucket := tx.Bucket(name)
+// readUsers gives every user.
+func readUsers(tx *bbolt.Tx, user func(dialogs.Record)) error {
+	bucket := tx.Bucket(usersBucket)
 	if bucket == nil {
 		return nil
 	}
 	return bucket.ForEach(func(k, v []byte) error {
-		if err := read(k, v); err != nil {
+		r, err := decodeRecord(k, v)
+		if err != nil {
 			return fmt.Errorf("%w (%w)", ErrCorrupt, err)
 		}
+		user(r)
 		return nil
 	})
 }

@@ -16,12 +16,19 @@ import (
 	"rewatch/policy"
 )
 
-// victimFile makes this test binary a process that saves until it is killed.
-const victimFile = "REWATCH_TEST_VICTIM"
+// victimFile makes this test binary a process that saves until it is killed, fullFile
+// one that runs out of room.
+const (
+	victimFile = "REWATCH_TEST_VICTIM"
+	fullFile   = "REWATCH_TEST_FULL"
+)
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(victimFile); path != "" {
 		saveUntilKilled(path)
+	}
+	if path := os.Getenv(fullFile); path != "" {
+		runOutOfRoom(path)
 	}
 	os.Exit(m.Run())
 }

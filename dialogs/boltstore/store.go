@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ import (
 
 // Options are what may be chosen.
 type Options struct {
-	// Sync is how long a change may wait for its commit; 0: Save and Delete return
-	// when it is done.
+	// Sync is how long a change may wait for its commit, at most; 0: Save and Delete
+	// return when it is done.
 	Sync time.Duration
 	// LockTimeout is how long another process may take to let go of the file; 0
 	// is a second.
@@ -29,12 +30,18 @@ type Store struct {
 	path  string
 	every time.Duration
 	db    *bbolt.DB
+	// These are the committing goroutine's: the file as the last commit left it, how
+	// long that took, and what made bbolt unusable.
+	file   os.FileInfo
+	took   time.Duration
+	broken error
 
 	mu      sync.Mutex
 	records map[string]dialogs.Record // what Broken leads to is never changed
 	last    uint64                    // the version given last
 	next    *batch                    // what awaits the next commit; nil: nothing
 	trouble error                     // of the last commit
+	began   time.Time                 // of the commit that runs
 	closed  bool
 
 	wake, hurry chan struct{}
@@ -45,6 +52,8 @@ type Store struct {
 var (
 	_ dialogs.Store   = (*Store)(nil)
 	_ dialogs.Journal = (*Store)(nil)
+	_ dialogs.Behind  = (*Store)(nil)
+	_ dialogs.Pinger  = (*Store)(nil)
 
 	errClosed = errors.New("the state file is closed")
 	errKey    = errors.New("a key that cannot be kept")
@@ -68,11 +77,14 @@ func Open(path string, o Options) (*Store, error) {
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
-		return readAll(tx, func(r dialogs.Record) {
+		return readUsers(tx, func(r dialogs.Record) {
 			s.records[r.AOR] = r
 			s.last = max(s.last, r.Version)
 		})
 	})
+	if err == nil {
+		s.file, err = os.Stat(path)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
@@ -94,7 +106,10 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	err := s.trouble
 	s.mu.Unlock()
-	if err := errors.Join(err, s.db.Close()); err != nil {
+	if s.broken == nil { // else bbolt would wait for its own lock
+		err = errors.Join(err, s.db.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	return nil
@@ -152,9 +167,9 @@ func (s *Store) change(aor string, version uint64, do func() uint64) (*batch, ui
 	switch {
 	case s.closed:
 		return nil, 0, errClosed
-	case s.trouble != nil:
+	case s.inTrouble() != nil:
 		// What cannot be committed must not be promised either.
-		return nil, 0, s.trouble
+		return nil, 0, s.inTrouble()
 	case !storable(aor):
 		return nil, 0, errKey
 	case s.records[aor].Version != version:
