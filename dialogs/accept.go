@@ -69,7 +69,7 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 		return 0
 	}
 	if s.notifierTag() == "" {
-		s.replace(textNotifierTag, tag)
+		m.rewrite(s, textNotifierTag, tag)
 		s.identity = m.identify(s)
 		return slot
 	}

@@ -3,6 +3,8 @@ package dialogs
 import (
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"rewatch/policy"
 )
 
@@ -36,6 +38,8 @@ type EngineConfig struct {
 	Concurrency int
 	// MaxUsers bounds the users whose state is remembered.
 	MaxUsers int
+	// Forgotten counts what was not remembered, by the label what; nil: not counted.
+	Forgotten *prometheus.CounterVec
 }
 
 const (

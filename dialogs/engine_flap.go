@@ -33,6 +33,7 @@ func (e *Engine) flapped(aor string, now time.Time) {
 	defer sh.mu.Unlock()
 	f, known := sh.flaps[aor]
 	if !known && len(sh.flaps) >= maxFlaps && !sh.forgetFlaps(now) {
+		e.metrics.forgotten[forgottenFlap].Inc()
 		return
 	}
 	if now.Sub(f.last) > flapWindow+e.doubled(f.times) {

@@ -15,6 +15,17 @@ import (
 // Actor that wraps it lets the metrics tell a silent peer from a broken network.
 var ErrNoResponse = errors.New("no response")
 
+// What a Result.Err of an Actor may say of a request that did not get as far as
+// the user, and so is no attempt.
+var (
+	// ErrReturned: the core has sent the request back to us.
+	ErrReturned = errors.New("the core sends rewatch's own request back to rewatch")
+	// ErrCrowded: there was no room here to send it.
+	ErrCrowded = errors.New("too much is being sent already")
+)
+
+func short(res Result) bool { return errors.Is(res.Err, ErrReturned) || errors.Is(res.Err, ErrCrowded) }
+
 // The parties of a ladder.
 const (
 	atCore    = "core"
@@ -44,7 +55,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	case e.elsewhere(aor, a):
 		return
 	}
-	e.told(aor, a)
+	e.told(aor, a, Result{})
 }
 
 // elsewhere says whether the MESSAGE has left another process, which awaits its
@@ -67,8 +78,8 @@ func (e *Engine) elsewhere(aor string, a policy.Action) bool {
 }
 
 // told feeds back that a MESSAGE is done.
-func (e *Engine) told(aor string, a policy.Action) {
-	e.settle(aor, policy.Event{Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try})
+func (e *Engine) told(aor string, a policy.Action, res Result) {
+	e.settle(aor, policy.Event{Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res)})
 }
 
 // signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
@@ -80,13 +91,12 @@ func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken
 		ending.Go(func() { e.terminate(ctx, aor, a, broken) })
 	}
 	if e.cfg.SignalMessage {
-		e.message(ctx, aor, a, broken)
-		e.told(aor, a)
+		e.told(aor, a, e.message(ctx, aor, a, broken))
 		ending.Wait()
 		return
 	}
 	ending.Wait()
-	e.told(aor, a)
+	e.told(aor, a, Result{})
 }
 
 // stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
@@ -105,7 +115,7 @@ func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
 	return lost
 }
 
-func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) Result {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
 	defer cancel()
 	e.note(aor, atRewatch, atCore, messageStep(a))
@@ -120,6 +130,7 @@ func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broke
 	e.metrics.messages.WithLabelValues(result).Inc()
 	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
+	return res
 }
 
 // terminate ends the broken subscriptions with NOTIFYs, one after the other. A
@@ -190,6 +201,8 @@ func messageResult(res Result) string {
 	switch {
 	case res.OK():
 		return resultOK
+	case errors.Is(res.Err, ErrReturned):
+		return resultReturned
 	case res.Status == 405 || res.Status == 415:
 		return resultUnsupported
 	case res.Status == 408 || res.Status == 0 && isSilence(res.Err):

@@ -12,6 +12,7 @@ const (
 	resultFailed      = "failed"
 	resultSkipped     = "skipped"
 	resultDryRun      = "dry_run"
+	resultReturned    = "returned"
 
 	resultRecovered = "recovered"
 	resultExhausted = "exhausted"
@@ -26,6 +27,7 @@ type engineMetrics struct {
 	dropped         prometheus.Counter
 	queueFull       *prometheus.CounterVec
 	flaps           prometheus.Counter
+	forgotten       [forgottenKinds]prometheus.Counter
 	dryRun          dryRun
 }
 
@@ -55,12 +57,13 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 		flaps: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rewatch_flapping_total", Help: "De-REGISTERs put off because the user had been signed out shortly before.",
 		}),
-		dryRun: newDryRun(reg),
+		dryRun:    newDryRun(reg),
+		forgotten: newForgotten(e.cfg.Forgotten),
 	}
 	for _, r := range []string{queueMessage, queueDeregister} {
 		m.queueFull.WithLabelValues(r)
 	}
-	for _, r := range []string{resultOK, resultUnsupported, resultRejected, resultTimeout, resultError, resultDryRun} {
+	for _, r := range []string{resultOK, resultUnsupported, resultRejected, resultTimeout, resultError, resultDryRun, resultReturned} {
 		m.messages.WithLabelValues(r)
 	}
 	for _, target := range []string{atCore, atServer} {

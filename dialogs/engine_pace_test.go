@@ -257,3 +257,29 @@ func TestRecoveriesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A MESSAGE that the core sends back to us says nothing about the user: he is not
+// given up for it, however often that happens, and the pauses grow.
+func TestReturnedMessageIsNoStrike(t *testing.T) {
+	cfg := config()
+	cfg.Rules.Threshold = 1
+	inBubble(t, cfg, func(r *rig) {
+		r.change(func() {
+			r.answer = func(string) dialogs.Result {
+				return dialogs.Result{Status: 482, Reason: "Loop Detected", Err: dialogs.ErrReturned}
+			}
+		})
+		r.offer(policy.NotifyFailed, "bob", "call-1")
+		r.at(30 * time.Minute)
+		s, _ := r.State(alice)
+		if s.Phase != policy.Waiting || s.Sent != 0 || s.Tries < 3 || s.Tries > 8 {
+			t.Errorf("state %+v", s)
+		}
+		r.expectMetric(float64(s.Tries), "rewatch_messages_total", "result", "returned")
+		r.change(func() { r.answer = func(string) dialogs.Result { return dialogs.Result{Status: 200} } })
+		r.at(3 * time.Hour)
+		if s, _ := r.State(alice); s.Phase != policy.Exhausted {
+			t.Errorf("one that arrives does not count: %+v", s)
+		}
+	})
+}

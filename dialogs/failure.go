@@ -39,8 +39,12 @@ func (m *Monitor) wait(sh *subShard, slot uint32, o *Outcome) {
 	}
 	w.outcome.Head = nil
 	w.outcome.Reason = []byte(printable(o.Reason, maxCause))
-	if m.cfg.SignalNotify && len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards {
+	switch {
+	case !m.cfg.SignalNotify || len(o.Head) == 0:
+	case len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards:
 		w.head = bytes.Clone(o.Head)
+	default:
+		m.metrics.forgotten[forgottenHead].Inc()
 	}
 	sh.waiting[slot] = w
 }
@@ -93,7 +97,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *Outcome) {
 	s := sh.subs.at(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
 	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || o.killsDialog()) {
-		m.leave(s)
+		m.leaves(s)
 		s.phase = dead
 	}
 	if m.cfg.SignalNotify && !o.killsDialog() {
@@ -187,7 +191,6 @@ func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 	}
 	alive := !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
 	if s.phase == dead && !told && !s.taken {
-		s.phase = requested
 		m.confirm(s)
 	}
 	m.note(sh, slot)
@@ -216,7 +219,7 @@ func (m *Monitor) Termination(aor, callID, event string) (TerminateJob, bool) {
 	job := TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
 	m.dropHead(sh, slot, s)
 	if !m.cfg.DryRun {
-		m.leave(s)
+		m.leaves(s)
 		s.phase, s.taken = dead, true
 		m.note(sh, slot)
 	}
@@ -231,6 +234,7 @@ func (m *Monitor) keepHead(sh *subShard, slot uint32, head []byte) {
 	if !s.headKept {
 		if m.heads.Add(1) > maxHeads {
 			m.heads.Add(-1)
+			m.metrics.forgotten[forgottenHead].Inc()
 			return
 		}
 		s.headKept = true

@@ -48,8 +48,9 @@ func FuzzJournalEntry(f *testing.F) {
 				}
 			}
 		}
-		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 {
-			t.Fatalf("%d records, %d live, %d registered are left", m.records.Load(), m.live.Load(), m.registered.Load())
+		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.texts.Load() != 0 {
+			t.Fatalf("%d records, %d live, %d registered, %d bytes of text are left",
+				m.records.Load(), m.live.Load(), m.registered.Load(), m.texts.Load())
 		}
 	})
 }

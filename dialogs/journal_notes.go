@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"slices"
 	"time"
 
 	"rewatch/policy"
@@ -29,13 +30,32 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 		return
 	}
 	s.noted = true
+	if len(sh.notes.changed) > roomyNotes+2*sh.subs.count() {
+		sh.forgetNotes()
+	}
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
+}
+
+// roomyNotes is how many notes of a shard are never too many.
+const roomyNotes = 1024
+
+// forgetNotes drops the notes of subscriptions that are gone. They gather where many
+// come and go while the Journal is away.
+func (sh *subShard) forgetNotes() {
+	sh.notes.changed = slices.DeleteFunc(sh.notes.changed, func(r Ref) bool {
+		s, _ := sh.lookup(r)
+		return s == nil
+	})
 }
 
 // noteGone has it removed, if it was ever written.
 func (m *Monitor) noteGone(sh *subShard, s *subscription) {
-	if s.kept && len(sh.notes.gone) < maxGone {
+	switch {
+	case !s.kept:
+	case len(sh.notes.gone) < maxGone:
 		sh.notes.gone = append(sh.notes.gone, s.key())
+	default:
+		m.metrics.forgotten[forgottenGone].Inc()
 	}
 }
 
@@ -47,9 +67,11 @@ func (m *Monitor) noteRegistration(us *userShard, aor string) {
 	if us.notes == nil {
 		us.notes = make(map[string]struct{})
 	}
-	if _, noted := us.notes[aor]; noted || len(us.notes) < maxGone+us.users.count() {
-		us.notes[aor] = struct{}{}
+	if _, noted := us.notes[aor]; !noted && len(us.notes) >= maxGone+us.users.count() {
+		m.metrics.forgotten[forgottenGone].Inc()
+		return
 	}
+	us.notes[aor] = struct{}{}
 }
 
 // doubt is a REGISTER, or the lapse of a registration, as one process sees it.

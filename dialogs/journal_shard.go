@@ -120,11 +120,10 @@ func (m *Monitor) restoreRegistration(e Entry, now int64) bool {
 	if slot := us.find(hash, aor); slot != 0 && us.users.at(slot).registration.known() {
 		return false
 	}
-	if m.registered.Add(1) > int64(m.cfg.MaxSubscriptions) {
-		m.registered.Add(-1)
-		m.metrics.untracked[untrackedFull].Inc()
+	if !m.admit(aor) {
 		return false
 	}
+	m.texts.Add(int64(len(r.scscf)))
 	us.users.at(us.need(hash, aor)).registration = r
 	return true
 }

@@ -33,11 +33,12 @@ const (
 	untrackedOversize
 	untrackedMalformed
 	untrackedForks
+	untrackedUnconfirmed
 	untrackedReasons
 )
 
 func (u untracked) String() string {
-	return [...]string{"", "full", "oversize", "malformed", "forks"}[u]
+	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed"}[u]
 }
 
 // ignored says why the outcome of a NOTIFY was no failure.
@@ -63,6 +64,30 @@ func (i ignored) String() string {
 	}[i]
 }
 
+// forgotten says what was not remembered because its table was full.
+type forgotten uint8
+
+const (
+	forgottenHead forgotten = iota // of a failed NOTIFY, for REWATCH_SIGNAL=notify
+	forgottenGone                  // that the Journal has something to remove
+	forgottenFlap                  // that a user was signed out lately
+	forgottenKinds
+)
+
+func (f forgotten) String() string { return [...]string{"head", "journal-removal", "flap"}[f] }
+
+// newForgotten resolves the counters of rewatch_forgotten_total, which is nil where
+// nobody looks at it.
+func newForgotten(v *prometheus.CounterVec) (counters [forgottenKinds]prometheus.Counter) {
+	if v == nil {
+		v = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rewatch_forgotten_total"}, []string{"what"})
+	}
+	for i := range forgottenKinds {
+		counters[i] = v.WithLabelValues(i.String())
+	}
+	return counters
+}
+
 // monitorMetrics are resolved before the first NOTIFY: counting is one atomic
 // addition.
 type monitorMetrics struct {
@@ -72,12 +97,14 @@ type monitorMetrics struct {
 	late                prometheus.Counter
 	seconds             prometheus.Histogram
 	untracked           [untrackedReasons]prometheus.Counter
+	forgotten           [forgottenKinds]prometheus.Counter
 	dryRun              dryRun
 }
 
 func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
 	mm := &monitorMetrics{
-		dryRun: newDryRun(reg),
+		dryRun:    newDryRun(reg),
+		forgotten: newForgotten(m.cfg.Forgotten),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_notify_failures_total",
 			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",

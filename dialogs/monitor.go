@@ -59,6 +59,8 @@ type MonitorConfig struct {
 	NotifyTimeout time.Duration
 	// DryRun changes no answer: everything is forwarded and relayed.
 	DryRun bool
+	// Forgotten counts what was not remembered, by the label what; nil: not counted.
+	Forgotten *prometheus.CounterVec
 	// RoutingFault, if not nil, is told that a response says that the path is
 	// broken (482, 483, 502). It must not block.
 	RoutingFault func(hop netip.AddrPort, status int)
@@ -90,6 +92,8 @@ type Monitor struct {
 	births     atomic.Uint64
 	records    atomic.Int64 // subscriptions in the slabs, of any phase
 	live       atomic.Int64 // those that are active
+	pending    atomic.Int64 // those that are requested
+	texts      atomic.Int64 // bytes of the texts that are kept
 	registered atomic.Int64
 	heads      atomic.Int64
 

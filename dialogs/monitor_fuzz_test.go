@@ -65,9 +65,10 @@ func FuzzMonitor(f *testing.F) {
 			now = now.Add(100 * 365 * 24 * time.Hour / 20)
 			m.sweep(now)
 		}
-		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 {
-			t.Fatalf("left: %d records, %d live, %d registered, %d heads",
-				m.records.Load(), m.live.Load(), m.registered.Load(), m.heads.Load())
+		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 ||
+			m.pending.Load() != 0 || m.texts.Load() != 0 {
+			t.Fatalf("left: %d records, %d live, %d registered, %d heads, %d pending, %d bytes of text",
+				m.records.Load(), m.live.Load(), m.registered.Load(), m.heads.Load(), m.pending.Load(), m.texts.Load())
 		}
 	})
 }

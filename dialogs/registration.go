@@ -91,9 +91,7 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	slot := us.find(hash, aor)
 	known := slot != 0 && us.users.at(slot).registration.known()
 	if !known {
-		if m.registered.Add(1) > int64(m.cfg.MaxSubscriptions) {
-			m.registered.Add(-1)
-			m.metrics.untracked[untrackedFull].Inc()
+		if !m.admit(aor) {
 			return false, false
 		}
 		slot = us.need(hash, aor)
@@ -102,7 +100,8 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if contact := servingContact(msg, aor); r.scscf != string(contact) {
+	if contact := servingContact(msg, aor); r.scscf != string(contact) && !m.wordy(len(contact)-len(r.scscf)) {
+		m.texts.Add(int64(len(contact) - len(r.scscf)))
 		r.scscf = string(contact)
 	}
 	r.emergency = hasFlag(msg.Contact, "sos")
@@ -110,6 +109,17 @@ func (m *Monitor) beginRegistration(aor string, msg *Message, at time.Time, expi
 	r.request = m.requestHash(msg)
 	m.noteRegistration(us, aor)
 	return lapsed, !known || lapsed
+}
+
+// admit counts one more user who is registered; false: there is no room for him.
+func (m *Monitor) admit(aor string) bool {
+	if m.registered.Add(1) > int64(m.cfg.MaxSubscriptions) || m.wordy(len(aor)) {
+		m.registered.Add(-1)
+		m.metrics.untracked[untrackedFull].Inc()
+		return false
+	}
+	m.texts.Add(int64(len(aor)))
+	return true
 }
 
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
@@ -144,6 +154,7 @@ func (m *Monitor) clearRegistration(us *userShard, slot uint32) {
 	if !u.registration.known() {
 		return
 	}
+	m.texts.Add(-int64(len(u.aor) + len(u.registration.scscf)))
 	u.registration = registration{}
 	m.registered.Add(-1)
 	us.forget(slot)

@@ -58,6 +58,10 @@ func (m *Monitor) subscribe(msg *Message, id *ID, watcher string, at time.Time) 
 	if again != 0 {
 		return
 	}
+	if m.unconfirmed() {
+		m.metrics.untracked[untrackedUnconfirmed].Inc()
+		return
+	}
 	s, ok := m.describe(id, hash, watcher, msg.ToURI, addrSpec(msg.Contact))
 	if !ok {
 		return
@@ -169,7 +173,7 @@ func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contac
 // add gives a subscription its place in the shard, whose lock is held, and in
 // the list of its user. It is 0 if there is no room.
 func (m *Monitor) add(sh *subShard, s subscription, msg *Message) uint32 {
-	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) {
+	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) || m.wordy(len(s.text)) {
 		m.records.Add(-1)
 		m.metrics.untracked[untrackedFull].Inc()
 		return 0
@@ -187,21 +191,21 @@ func (m *Monitor) add(sh *subShard, s subscription, msg *Message) uint32 {
 	aor := m.hashAOR(s.watcher())
 	us := m.userShard(aor)
 	us.mu.Lock()
-	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
+	place.node = us.link(aor, s.own(s.watcher()), ref, triple, s.emergency)
 	if msg.Side == Core {
 		us.users.at(us.nodes.at(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
 	us.mu.Unlock()
-	if s.phase == active {
-		m.live.Add(1)
-	}
+	m.texts.Add(int64(len(s.text)))
+	m.begins(&s)
 	return slot
 }
 
 // remove takes a subscription out everywhere; the lock of its shard is held.
 func (m *Monitor) remove(sh *subShard, slot uint32) {
 	s := sh.subs.at(slot)
-	m.leave(s)
+	m.leaves(s)
+	m.texts.Add(-int64(len(s.text)))
 	if s.waiting {
 		delete(sh.waiting, slot)
 	}
@@ -222,25 +226,19 @@ func (m *Monitor) confirm(s *subscription) {
 	if s.phase == active {
 		return
 	}
+	m.leaves(s)
 	s.phase = active
-	m.live.Add(1)
+	m.begins(s)
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.confirm(s.node, s.birth)
 	us.mu.Unlock()
 }
 
-// leave is the end of being active, whatever comes then.
-func (m *Monitor) leave(s *subscription) {
-	if s.phase == active {
-		m.live.Add(-1)
-	}
-}
-
 // end marks a subscription of which nothing is expected any more but what is
 // under way.
 func (m *Monitor) end(s *subscription, at time.Time) {
-	m.leave(s)
+	m.leaves(s)
 	s.phase = ending
 	s.until = at.Add(m.linger).UnixNano()
 }
@@ -260,7 +258,9 @@ func (m *Monitor) moved(s *subscription, msg *Message) {
 	us.mu.Lock()
 	us.users.at(us.nodes.at(s.node).user).hop = makeHop(msg.Source, msg.Transport)
 	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
-		s.replace(textContact, uri)
+		if !m.wordy(len(uri) - len(s.contact())) {
+			m.rewrite(s, textContact, uri)
+		}
 		s.emergency = hasFlag(msg.Contact, "sos")
 		us.setEmergency(s.node, s.emergency)
 	}

@@ -152,7 +152,7 @@ func (s *subscription) over(at int64) bool {
 
 // broken names the subscription as policy does.
 func (s *subscription) broken() policy.Broken {
-	return policy.Broken{Event: s.event(), Resource: s.resource(), CallID: s.callID()}
+	return policy.Broken{Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID())}
 }
 
 // lasts sets the expiry to some seconds after at. The record outlives it by 64*T1,

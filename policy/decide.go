@@ -57,7 +57,8 @@ import "slices"
 // An excused episode, which an outage caused, sends up to Threshold MESSAGEs that
 // do not count, and where another gives up it is Abandoned. A failure of the
 // watcher's own that joins it makes it one like any other. Excuse, in every
-// phase, gives back the strikes since Event.Since.
+// phase, gives back the strikes since Event.Since. A MessageDone that is excused
+// takes its MESSAGE off the count.
 //
 // After a restart (Resumed) a wait is over no sooner than somebody who was not
 // heard meanwhile can be heard, and nothing is in flight any more.

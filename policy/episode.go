@@ -81,8 +81,11 @@ func (m *machine) release() {
 }
 
 // wait begins when the MESSAGE is done, whatever its outcome: a MESSAGE that
-// failed was an attempt all the same.
+// failed was an attempt all the same, unless it did not get as far as the user.
 func (m *machine) wait() {
+	if m.e.Excused {
+		m.refund()
+	}
 	m.s.InFlight, m.s.Left = false, false
 	m.s.Phase = Waiting
 	m.s.Deadline = m.in(double(m.r.ResubscribeTimeout, m.s.Tries-1))

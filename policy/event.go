@@ -62,7 +62,8 @@ type Event struct {
 	Sub       Broken
 	Pointless bool
 	// Excused: an outage caused this NotifyFailed. The episode that it opens is
-	// never held against the user.
+	// never held against the user. Of MessageDone: the MESSAGE did not get as far as
+	// the user, and is not counted.
 	Excused bool
 	Since   time.Time // of Excuse
 	// Alive, of LateOK: the server has the subscription still.

@@ -52,6 +52,16 @@ func (m *machine) giveBack() bool {
 	return true
 }
 
+// refund takes the MESSAGE that is done off the count. The next one follows when it
+// would have followed anyway, later each time. The free ones of an excused episode
+// count nothing, and there are only so many of them.
+func (m *machine) refund() {
+	if n := len(m.s.Strikes); n > 0 && !m.s.Excused {
+		m.s.Strikes = m.s.Strikes[:n-1]
+		m.s.Sent = max(0, m.s.Sent-1)
+	}
+}
+
 // hit says whether the episode began in the outage.
 func (m *machine) hit() bool { return !m.s.Started.Before(m.e.Since) }
 

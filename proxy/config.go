@@ -70,6 +70,10 @@ type Config struct {
 	// OwnResponse takes their responses; it must not keep raw.
 	OwnBranch   string
 	OwnResponse func(raw []byte) bool
+	// OwnReturned is asked about a MESSAGE that came from a neighbour in the core: is
+	// it one of our own, by the tag of its From? via: by its Via it is. It must
+	// neither block nor keep the tag. Nil: none is.
+	OwnReturned func(tag []byte, via bool, neighbour netip.AddrPort) bool
 	// OwnUnreachable is told the branch of a request of our own that the network
 	// refused. It must not block.
 	OwnUnreachable func(branch []byte)
@@ -88,6 +92,8 @@ type Config struct {
 	// reason, which others count in as well; nil: made and registered here.
 	Reg     prometheus.Registerer
 	Dropped *prometheus.CounterVec
+	// Forgotten is rewatch_forgotten_total, with the label what; nil as above.
+	Forgotten *prometheus.CounterVec
 }
 
 func (c *Config) defaults() {
@@ -105,5 +111,11 @@ func (c *Config) defaults() {
 	}
 	if c.Reg == nil {
 		c.Reg = prometheus.NewRegistry()
+	}
+	if c.Dropped == nil {
+		c.Dropped = NewDropped(c.Reg)
+	}
+	if c.Forgotten == nil {
+		c.Forgotten = NewForgotten(c.Reg)
 	}
 }

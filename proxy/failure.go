@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"rewatch/dialogs"
-	"rewatch/proxy/transport"
 )
 
 // What ends a request before any response does.
@@ -45,8 +44,8 @@ func (w *worker) failed(key uint64, f failure) {
 		s.mu.Unlock()
 		return
 	}
-	if r.notify && errors.Is(f.err, transport.ErrBacklog) {
-		w.postponed(s, r) // unlocks
+	if crowded(f.err) && (r.notify || !r.hop.upgraded) {
+		w.crowdedOut(s, r) // unlocks
 		return
 	}
 	if r.retried && errors.Is(f.err, io.EOF) {
@@ -74,9 +73,21 @@ func (w *worker) failed(key uint64, f failure) {
 	again.do(w)
 }
 
-// postponed leaves a NOTIFY that found no room on its stream to the server's
-// retransmission, or else to its deadline: a crowded path is no fault of the
-// watcher's. It gives the lock free.
+// crowdedOut ends a request that found no room to leave. It gives the lock free.
+func (w *worker) crowdedOut(s *shard, r *record) {
+	if r.notify {
+		w.postponed(s, r)
+		return
+	}
+	e := w.outlived(s, r, dialogs.Unreachable)
+	e.crowded = true
+	s.mu.Unlock()
+	w.conclude(e)
+}
+
+// postponed leaves a NOTIFY that found no room to the server's retransmission, or
+// else to its deadline: a crowded path is no fault of the watcher's. It gives the
+// lock free.
 func (w *worker) postponed(s *shard, r *record) {
 	if !r.from.local.network.reliable() {
 		w.s.table.remove(s, r)
@@ -94,7 +105,7 @@ func (w *worker) another(r *record, err error) bool {
 	busy := errors.Is(err, errBusy)
 	switch {
 	case h.upgraded && !busy:
-		if !errors.Is(err, errStaleStream) {
+		if !errors.Is(err, errStaleStream) && !crowded(err) {
 			w.s.noTCP.add(h.addr, w.now)
 		}
 		r.hop.network, r.hop.upgraded = udp, false

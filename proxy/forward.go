@@ -83,7 +83,12 @@ func (w *worker) unavailable(from flow, reason string) {
 // stuck ends a request that no next hop could be found for. A NOTIFY of the server
 // has failed then as one whose hops are all dead (RFC 3263 4.3).
 func (w *worker) stuck(from flow, t ticket, err error) {
-	if !w.notify(from) || w.s.table.full() {
+	switch {
+	case w.notify(from) && !w.s.table.full():
+	case crowded(err):
+		w.overloaded(from, tooManyParked)
+		return
+	default:
 		w.unavailable(from, "No Next Hop")
 		return
 	}
@@ -111,11 +116,15 @@ func (w *worker) notify(from flow) bool {
 // first of w.hops.
 func (w *worker) launch(from flow, t ticket) {
 	notify := w.notify(from)
+	h := w.hops[0]
+	stateful := from.local.network.reliable() || h.network.reliable()
+	if stateful && w.sheds(from) {
+		w.overloaded(from, tooManyOpen)
+		return
+	}
 	if !notify && !w.ruled(from) {
 		return
 	}
-	h := w.hops[0]
-	stateful := from.local.network.reliable() || h.network.reliable()
 	var ref dialogs.Ref
 	if notify {
 		var ruling dialogs.Ruling
@@ -183,7 +192,12 @@ func (w *worker) trying(from flow) {
 
 // stateless sends a request of which nothing is remembered.
 func (w *worker) stateless(from flow, t ticket, h hop) {
-	if err := w.emit(from, t, h); err != nil {
+	err := w.emit(from, t, h)
+	switch {
+	case err == nil:
+	case crowded(err):
+		w.overloaded(from, tooMuchWaiting)
+	default:
 		w.s.log.Debug().Err(err).Stringer("hop", h.addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
 	}

@@ -118,6 +118,9 @@ func (h *health) change(up, silent bool, detail string) {
 // one, by the transport that leads there: that a server takes no TCP says nothing
 // of one that is spoken to by UDP.
 func (h *health) lost(at hop, err error) {
+	if crowded(err) {
+		return
+	}
 	if only, ok := h.only(); ok && only.addr == at.addr && only.network == at.network {
 		h.losses.Add(1)
 		h.change(false, false, at.addr.String()+": "+err.Error())

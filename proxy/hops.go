@@ -61,8 +61,12 @@ func (w *worker) lookup(uri []byte, side dialogs.Side) (pending resolve.Target, 
 	return pending, nil
 }
 
-// maxTargets bounds the URIs that a worker remembers in parsed form.
-const maxTargets = 1024
+const (
+	// maxTargets bounds the URIs that a worker remembers in parsed form, maxTarget
+	// the length of each.
+	maxTargets = 1024
+	maxTarget  = 512
+)
 
 // target parses a URI with a name in it. The same few come again and again, so
 // they are remembered, and looking one up allocates nothing.
@@ -71,7 +75,7 @@ func (w *worker) target(uri []byte) (resolve.Target, error) {
 		return t, nil
 	}
 	t, err := resolve.ParseURI(uri)
-	if err != nil {
+	if err != nil || len(uri) > maxTarget {
 		return t, err
 	}
 	if w.targets == nil || len(w.targets) >= maxTargets {

@@ -24,6 +24,7 @@ type ending struct {
 	status, retryAfter int
 	reason             []byte
 	late               bool
+	crowded            bool // it ended because there was too much at a time
 }
 
 // ending copies what is needed; the caller holds the shard's lock.
@@ -94,7 +95,11 @@ func (w *worker) answerEnded(e *ending, status int, reason string) {
 	if !own.load(e.raw) {
 		return
 	}
-	if b, ok := own.answer(e.from, status, reason); ok {
+	var extra []string
+	if e.crowded {
+		extra = []string{own.retryAfter()}
+	}
+	if b, ok := own.answer(e.from, status, reason, extra...); ok {
 		w.s.table.keepAnswer(e.key, b)
 		own.sendBack(e.from, b)
 	}
@@ -116,6 +121,10 @@ func (w *worker) conclude(e ending) {
 	switch {
 	case e.notify:
 		w.judge(e)
+	case e.crowded:
+		w.s.metrics.refused(refusedOverload)
+		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")
+		w.answerEnded(&e, 503, tooMuchWaiting)
 	case e.kind == dialogs.Unreachable:
 		w.s.metrics.refused(refusedUnavailable)
 		w.answerEnded(&e, 503, "Next Hop Unreachable")

@@ -17,7 +17,9 @@ const (
 	refusedLoop        refusal = "loop"
 	refusedExtension   refusal = "extension"
 	refusedUnavailable refusal = "unavailable"
-	refusedRuled       refusal = "ruled" // banned, or a dialog that is declared dead
+	refusedRuled       refusal = "ruled"    // banned, or a dialog that is declared dead
+	refusedOverload    refusal = "overload" // 503 with Retry-After
+	refusedOwn         refusal = "own"      // a MESSAGE of rewatch's own, come back
 )
 
 // drop is why a message went no further; the set is closed.
@@ -73,6 +75,7 @@ func newMetrics(s *Server) *metrics {
 	refused := vec("refused_total", "Requests and connections that rewatch refused itself, by reason.", "reason")
 	reasons := []refusal{
 		refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled,
+		refusedOverload, refusedOwn,
 	}
 	for _, r := range transport.Refusals() {
 		reasons = append(reasons, refusal(r))
@@ -80,12 +83,8 @@ func newMetrics(s *Server) *metrics {
 	for _, r := range reasons {
 		m.refusals[r] = refused.WithLabelValues(string(r))
 	}
-	dropped := s.cfg.Dropped
-	if dropped == nil {
-		dropped = NewDropped(reg)
-	}
 	for _, d := range []drop{dropMalformed, dropUntrusted, dropNotOurs, dropUnaddressed, dropStream, dropBacklog, dropSend, dropUnreachable, dropRuled, dropTimeout} {
-		m.drops[d] = dropped.WithLabelValues(string(d))
+		m.drops[d] = s.cfg.Dropped.WithLabelValues(string(d))
 	}
 	stateless := vec("stateless_total", "Requests that were forwarded without a record because REWATCH_MAX_TRANSACTIONS was reached.", "kind")
 	m.missed[true] = stateless.WithLabelValues("notify")
@@ -102,6 +101,15 @@ func NewDropped(reg prometheus.Registerer) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_dropped_total", Help: "Messages that went no further, by reason.",
 	}, []string{"reason"})
+	reg.MustRegister(v)
+	return v
+}
+
+// NewForgotten makes and registers the counter of what was not remembered.
+func NewForgotten(reg prometheus.Registerer) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_forgotten_total", Help: "Small things that were not remembered because their table was full, by what they were.",
+	}, []string{"what"})
 	reg.MustRegister(v)
 	return v
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -10,42 +11,46 @@ import (
 // parking holds the requests that wait for DNS, each once: its retransmissions
 // need not wait as well.
 type parking struct {
-	mu   sync.Mutex
-	keys map[uint64]struct{}
+	mu    sync.Mutex
+	sizes map[uint64]int // by key, in bytes
+	bytes int
 }
 
 const (
-	// maxParked bounds the requests that wait.
-	maxParked = 10000
+	// maxParked bounds the requests that wait, maxParkedBytes all of them together.
+	maxParked      = 10000
+	maxParkedBytes = 32 << 20
 	// maxParkings bounds how often one request waits: once for each name that may
 	// be the way, and for no more.
 	maxParkings = 8
 )
 
-// enter tells whether a request may wait; known: it does already.
-func (p *parking) enter(key uint64) (ok, known bool) {
+// enter tells whether a request of that size may wait; known: it does already.
+func (p *parking) enter(key uint64, size int) (ok, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.keys[key]; known {
+	if _, known := p.sizes[key]; known {
 		return false, true
 	}
-	if len(p.keys) >= maxParked {
+	if len(p.sizes) >= maxParked || p.bytes+size > maxParkedBytes {
 		return false, false
 	}
-	p.keys[key] = struct{}{}
+	p.sizes[key] = size
+	p.bytes += size
 	return true, false
 }
 
 func (p *parking) leave(key uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.keys, key)
+	p.bytes -= p.sizes[key]
+	delete(p.sizes, key)
 }
 
 func (p *parking) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.keys)
+	return len(p.sizes)
 }
 
 // park keeps a copy of the request until its next hop is known. true: it waits,
@@ -54,10 +59,10 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	s := w.s
 	key := recordKey(t.key, w.msg.Method)
 	if w.parked == 0 {
-		ok, known := s.parking.enter(key)
+		ok, known := s.parking.enter(key, len(w.msg.Raw))
 		if !ok {
 			if !known {
-				w.unavailable(from, "Too Many Requests Waiting For DNS")
+				w.stuck(from, t, resolve.ErrBusy)
 			}
 			return false
 		}
@@ -90,7 +95,7 @@ func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 		waits = w.forward(from, t)
 	} else {
 		w.route(from)
-		w.stuck(from, t, errNoHop)
+		w.stuck(from, t, cmp.Or(err, errNoHop))
 	}
 	if !waits {
 		s.parking.leave(recordKey(t.key, w.msg.Method))

@@ -14,6 +14,7 @@ var (
 	mACK       = []byte("ACK")
 	mCANCEL    = []byte("CANCEL")
 	mINVITE    = []byte("INVITE")
+	mMESSAGE   = []byte("MESSAGE")
 	mNOTIFY    = []byte("NOTIFY")
 	mREFER     = []byte("REFER")
 	mREGISTER  = []byte("REGISTER")
@@ -64,6 +65,11 @@ func (w *worker) request(from flow) {
 		}
 	}
 	if w.ownACK() || w.badExtension(from) {
+		return
+	}
+	if w.returned(from) {
+		w.s.metrics.refused(refusedOwn)
+		w.refuse(from, 482, "Loop Detected")
 		return
 	}
 	t := ticket{key: w.transactionKey(from), loop: w.loopHash(from)}

@@ -55,8 +55,10 @@ func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), ownPrefix: []byte(cfg.OwnBranch), seed: maphash.MakeSeed(),
-		table: newTable(cfg.MaxTransactions), badHops: newMemo(remembered), noTCP: newMemo(remembered),
-		parking: parking{keys: map[uint64]struct{}{}}, born: time.Now(),
+		table:   newTable(cfg.MaxTransactions),
+		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
+		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
+		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
 	}
 	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
 	for _, uri := range cfg.Core {

@@ -12,6 +12,10 @@ type table struct {
 	shards [shardCount]shard
 	limit  int64
 	n      atomic.Int64
+	// bytes is what the records have of their messages. It has a limit too, for
+	// large messages would make the other one mean little.
+	bytes    atomic.Int64
+	maxBytes int64
 	// filled is signalled when the table is empty no more.
 	filled chan struct{}
 }
@@ -26,18 +30,29 @@ type shard struct {
 	// sync.Pool, which a garbage collection would empty at the worst time.
 	free []*record
 	bufs [][]byte
+	room int // of bufs, in bytes
+
+	bytes *atomic.Int64 // of the table
 }
 
 const (
-	// maxFree bounds what a shard keeps for later, maxKeptRaw each buffer of it.
+	// maxFree bounds the records that a shard keeps for later, maxRoom the buffers,
+	// in bytes, and maxKeptRaw each of them.
 	maxFree    = 4096
+	maxRoom    = 2 << 20
 	maxKeptRaw = 4096
+	// bytesEach is what a record may have of its message, on average of all, and
+	// leastBytes what all of them may have in any case.
+	bytesEach  = 2 << 10
+	leastBytes = 1 << 20
 )
 
 func newTable(limit int) *table {
 	t := &table{limit: int64(limit), filled: make(chan struct{}, 1)}
+	t.maxBytes = max(leastBytes, t.limit*bytesEach)
 	for i := range t.shards {
 		t.shards[i].byKey = make(map[uint64]*record)
+		t.shards[i].bytes = &t.bytes
 	}
 	return t
 }
@@ -54,8 +69,14 @@ func (t *table) lock(key uint64) (*shard, *record) {
 // len is the number of records.
 func (t *table) len() int { return int(t.n.Load()) }
 
-// full tells whether a further record would pass the limit.
-func (t *table) full() bool { return t.n.Load() >= t.limit }
+// full tells whether a further record would pass a limit.
+func (t *table) full() bool { return t.n.Load() >= t.limit || t.bytes.Load() >= t.maxBytes }
+
+// reserved tells whether the room that is left, the last quarter, is for those who
+// have to have it: NOTIFYs above all, whose failures would not be seen.
+func (t *table) reserved() bool {
+	return t.n.Load() >= t.limit-t.limit/4 || t.bytes.Load() >= t.maxBytes-t.maxBytes/4
+}
 
 // crowded tells whether it is time to forget what is only nice to remember.
 func (t *table) crowded() bool { return t.n.Load() >= t.limit/2 }
@@ -94,17 +115,23 @@ func (t *table) remove(s *shard, r *record) {
 
 // keep copies b into a buffer of the shard's.
 func (s *shard) keep(buf *[]byte, b []byte) {
+	before := cap(*buf)
 	if n := len(s.bufs); *buf == nil && n > 0 {
 		*buf, s.bufs = s.bufs[n-1], s.bufs[:n-1]
+		s.room -= cap(*buf)
 	}
 	*buf = append((*buf)[:0], b...)
+	s.bytes.Add(int64(cap(*buf) - before))
 }
 
 // release takes a buffer back.
 func (s *shard) release(buf *[]byte) {
-	if cap(*buf) > 0 && cap(*buf) <= maxKeptRaw && len(s.bufs) < maxFree {
+	size := cap(*buf)
+	if size > 0 && size <= maxKeptRaw && s.room+size <= maxRoom {
 		s.bufs = append(s.bufs, (*buf)[:0])
+		s.room += size
 	}
+	s.bytes.Add(-int64(size))
 	*buf = nil
 }
 

@@ -56,8 +56,14 @@ func (w *worker) clock() {
 	w.at = w.s.moment(w.now)
 }
 
+// maxKept bounds each of the buffers that a worker keeps when it is not at work.
+const maxKept = 64 << 10
+
 func (s *Server) giveBack(w *worker) {
 	w.flush()
+	if max(cap(w.build), cap(w.text), cap(w.hash)) > maxKept {
+		w.build, w.text, w.hash = nil, nil, nil
+	}
 	s.workers.Put(w)
 }
 

@@ -26,8 +26,8 @@ type Backend interface {
 	Watcher(aor string) (any, bool)
 	// Recoveries returns the running ones and then the ended ones, newest first.
 	Recoveries(limit int) any
-	// Alarms returns the active ones.
-	Alarms() any
+	// Alarms returns the active ones, the latest if there are more than limit.
+	Alarms(limit int) any
 	// Reset forgives a user everything, Unban ends the ban only; false if
 	// nothing is known of the user.
 	Reset(aor string) bool
@@ -53,6 +53,7 @@ type Page struct {
 type Admin struct {
 	backend  Backend
 	gatherer prometheus.Gatherer
+	guard    *guard
 	token    Secret
 	log      zerolog.Logger
 	started  time.Time
@@ -61,8 +62,11 @@ type Admin struct {
 }
 
 // NewAdmin makes the server without listening.
-func NewAdmin(cfg AdminConfig, backend Backend, gatherer prometheus.Gatherer, log zerolog.Logger) *Admin {
-	a := &Admin{backend: backend, gatherer: gatherer, token: cfg.Token, log: log, started: time.Now()}
+func NewAdmin(cfg AdminConfig, backend Backend, registry *prometheus.Registry, log zerolog.Logger) *Admin {
+	a := &Admin{
+		backend: backend, gatherer: registry, guard: newGuard(registry),
+		token: cfg.Token, log: log, started: time.Now(),
+	}
 	a.server = &http.Server{
 		Addr:              cfg.Listen,
 		Handler:           a.Handler(),
@@ -72,6 +76,7 @@ func NewAdmin(cfg AdminConfig, backend Backend, gatherer prometheus.Gatherer, lo
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 	}
+	a.guard.watch(a.server)
 	return a
 }
 
@@ -110,17 +115,16 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", readOnly(a.healthz))
 	mux.HandleFunc("/readyz", readOnly(a.readyz))
-	mux.HandleFunc("/metrics", readOnly(a.metrics().ServeHTTP))
+	mux.HandleFunc("/metrics", readOnly(a.guard.bounded(a.metrics().ServeHTTP)))
 	a.routeAPI(mux)
 	mux.HandleFunc("/", readOnly(a.console()))
 	const bodyLimit = 4 << 10 // no request of ours has a body to speak of
-	return secured(http.MaxBytesHandler(mux, bodyLimit))
+	return a.guard.noted(secured(http.MaxBytesHandler(mux, bodyLimit)))
 }
 
 func (a *Admin) metrics() http.Handler {
 	return promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{
-		ErrorHandling:       promhttp.ContinueOnError,
-		MaxRequestsInFlight: 4,
+		ErrorHandling: promhttp.ContinueOnError,
 	})
 }
 

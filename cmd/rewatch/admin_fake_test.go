@@ -60,7 +60,7 @@ func (f *fakeBackend) Recoveries(limit int) any {
 	return f.recoveries[:min(limit, len(f.recoveries))]
 }
 
-func (f *fakeBackend) Alarms() any { return f.alarms }
+func (f *fakeBackend) Alarms(int) any { return f.alarms }
 
 func (f *fakeBackend) Reset(aor string) bool { return f.change("reset", aor) }
 

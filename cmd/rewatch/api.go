@@ -17,12 +17,13 @@ const (
 // routeAPI adds the API. An address of record stands in the path as one escaped
 // segment: /api/v1/watchers/sip:alice@ims.example or, with a slash in it, %2F.
 func (a *Admin) routeAPI(mux *http.ServeMux) {
-	mux.HandleFunc("/api/v1/summary", readOnly(a.summary))
-	mux.HandleFunc("/api/v1/watchers", readOnly(paged(a.backend.Watchers)))
-	mux.HandleFunc("/api/v1/subscriptions", readOnly(paged(a.backend.Subscriptions)))
-	mux.HandleFunc("/api/v1/recoveries", readOnly(a.recoveries))
-	mux.HandleFunc("/api/v1/alarms", readOnly(a.alarms))
-	mux.HandleFunc("/api/v1/watchers/{aor}", readOnly(a.watcher))
+	read := func(path string, answer http.HandlerFunc) { mux.HandleFunc(path, readOnly(a.guard.bounded(answer))) }
+	read("/api/v1/summary", a.summary)
+	read("/api/v1/watchers", paged(a.backend.Watchers))
+	read("/api/v1/subscriptions", paged(a.backend.Subscriptions))
+	read("/api/v1/recoveries", a.recoveries)
+	read("/api/v1/alarms", a.alarms)
+	read("/api/v1/watchers/{aor}", a.watcher)
 	mux.HandleFunc("/api/v1/watchers/{aor}/reset", a.change("reset", a.backend.Reset))
 	mux.HandleFunc("/api/v1/watchers/{aor}/unban", a.change("unban", a.backend.Unban))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
@@ -44,8 +45,9 @@ func (a *Admin) recoveries(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// alarms shows all of them, but for more than anybody reads.
 func (a *Admin) alarms(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, Page{Items: a.backend.Alarms()})
+	writeJSON(w, http.StatusOK, Page{Items: a.backend.Alarms(maxLimit)})
 }
 
 func (a *Admin) watcher(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type sidecarProcess struct {
 	keeper   *dialogs.Keeper // nil if nothing outlives the process
 	settling *time.Timer
 	draining atomic.Bool
+	// forgotten counts what small tables had no room for, of all packages.
+	forgotten *prometheus.CounterVec
 }
 
 // runServer builds everything, runs it until ctx ends, and stops it in order.
@@ -71,8 +74,9 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	p.alarms = alarm.New(alarm.Config{
 		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
 	})
-	p.faults = newRoutingFaults(p.alarms)
-	p.resolver = resolve.New(resolve.Config{})
+	p.forgotten = proxy.NewForgotten(reg)
+	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
+	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}
 	p.client = uac.New(p.uacConfig(sender))
 	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
@@ -140,7 +144,7 @@ func (p *sidecarProcess) engineConfig() dialogs.EngineConfig {
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == DeregisterAll,
 		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
-		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(),
+		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
 	}
 }
 
@@ -150,6 +154,7 @@ func (p *sidecarProcess) monitorConfig() dialogs.MonitorConfig {
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == FailureRFC, Answer: answerOf(c.Dialogs.Answer),
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, RoutingFault: p.faults.saw,
+		Forgotten: p.forgotten,
 	}
 }
 
@@ -176,13 +181,24 @@ func (p *sidecarProcess) proxyConfig(ls []proxy.Listener, reg prometheus.Registe
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer,
 		Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
-		Probe: p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
-		Log: p.log, Reg: reg, Dropped: dropped,
+		OwnReturned: p.returned,
+		Probe:       p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
 	}
 	if p.mirror != nil { // an interface that holds a nil pointer is not nil
 		cfg.Tap = p.mirror
 	}
 	return cfg
+}
+
+// returned says whether a MESSAGE from the core is one of our own, and raises the
+// alarm if it is.
+func (p *sidecarProcess) returned(tag []byte, via bool, neighbour netip.AddrPort) bool {
+	ours := p.client.Returned(tag) || via
+	if ours {
+		p.faults.cameBack(neighbour)
+	}
+	return ours
 }
 
 // probe asks the presence server whether it is there.

@@ -56,7 +56,10 @@ func (b backend) Recoveries(limit int) any {
 	return all
 }
 
-func (b backend) Alarms() any { return b.p.alarms.Active() }
+func (b backend) Alarms(limit int) any {
+	all := b.p.alarms.Active()
+	return all[max(0, len(all)-limit):]
+}
 
 func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
 func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }

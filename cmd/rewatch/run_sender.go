@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rewatch/dialogs"
+	"rewatch/proxy"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
 )
@@ -17,7 +18,16 @@ type sender struct{ side *sidecarProcess }
 var _ uac.Sender = (*sender)(nil)
 
 func (s *sender) Send(hop uac.Hop, raw []byte) error {
-	return s.side.proxy.Send(hop.Side, hop.Transport, hop.Addr, hop.ServerName, raw)
+	return shortage(s.side.proxy.Send(hop.Side, hop.Transport, hop.Addr, hop.ServerName, raw))
+}
+
+// shortage tells package dialogs that an error is about too much at a time, and
+// nobody's fault.
+func shortage(err error) error {
+	if proxy.Crowded(err) {
+		return fmt.Errorf("%w: %w", dialogs.ErrCrowded, err)
+	}
+	return err
 }
 
 func (s *sender) Via(hop uac.Hop) (transport, sentBy string) {
@@ -35,7 +45,7 @@ func (s *sender) Resolve(ctx context.Context, side dialogs.Side, uri string) ([]
 	}
 	found, _, err := s.side.resolver.Resolve(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, shortage(err)
 	}
 	hops := make([]uac.Hop, 0, len(found))
 	for _, h := range found {

@@ -94,6 +94,7 @@ func (r *Resolver) room() bool {
 		return false
 	}
 	delete(r.cache, victim)
+	r.cfg.Evicted()
 	return true
 }
 

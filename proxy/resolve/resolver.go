@@ -32,6 +32,9 @@ type Config struct {
 	MaxEntries, MaxFills int
 	// Timeout bounds the whole search for one target (15 s).
 	Timeout time.Duration
+	// Evicted, if not nil, is told of each name that made room for another one. It
+	// must not block.
+	Evicted func()
 	// IntN is the random choice among SRV records of equal priority; nil means
 	// that of math/rand/v2.
 	IntN func(n int) int
@@ -63,6 +66,9 @@ func New(cfg Config) *Resolver {
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Evicted == nil {
+		cfg.Evicted = func() {}
 	}
 	if cfg.IntN == nil {
 		cfg.IntN = rand.IntN

@@ -296,7 +296,8 @@ func TestStaleWhileRefreshed(t *testing.T) {
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &zone{delay: time.Second}
-		r := New(Config{Exchange: z, MaxEntries: 10, MaxFills: 4})
+		evicted := 0
+		r := New(Config{Exchange: z, MaxEntries: 10, MaxFills: 4, Evicted: func() { evicted++ }})
 		for i := range 20 {
 			r.Lookup(Target{Host: fmt.Sprint("h", i), Port: 1})
 		}
@@ -312,6 +313,9 @@ func TestBounds(t *testing.T) {
 		synctest.Wait()
 		if len(r.cache) != 10 || r.cache[Target{Host: "i49", Port: 1}] == nil {
 			t.Errorf("%d entries", len(r.cache))
+		}
+		if evicted != 4+49-10 { // the first of the 50 found all searches busy
+			t.Errorf("%d made room", evicted)
 		}
 	})
 }

@@ -69,6 +69,8 @@ type Client struct {
 
 	mu   sync.Mutex
 	open map[string]*transaction // by branch
+	// messages are those under way by their From tag, and whether one has come back.
+	messages map[string]bool
 }
 
 var _ dialogs.Actor = (*Client)(nil)
@@ -86,6 +88,6 @@ func New(cfg Config) *Client {
 		cfg:  cfg,
 		ids:  &idSource{r: cfg.Rand},
 		slog: slog.New(zerolog.NewSlogHandler(cfg.Log)),
-		open: make(map[string]*transaction),
+		open: make(map[string]*transaction), messages: make(map[string]bool),
 	}
 }

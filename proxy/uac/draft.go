@@ -14,6 +14,7 @@ import (
 type draft struct {
 	method sip.RequestMethod
 	uri    string // Request-URI, sent in this spelling
+	tag    string // of From, if it is ours
 	cseq   uint32
 	// headers are in the order in which they are sent, between Via and CSeq.
 	headers []field
@@ -108,9 +109,9 @@ func splitSentBy(sentBy string) (host string, port int) {
 
 // start begins a draft with what every out-of-dialog request of ours carries.
 func (c *Client) start(method sip.RequestMethod, uri, to string) *draft {
-	d := &draft{method: method, uri: uri, cseq: 1}
+	d := &draft{method: method, uri: uri, tag: c.ids.tag(), cseq: 1}
 	d.add("Max-Forwards", "70")
-	d.add("From", "<"+c.cfg.Identity+">;tag="+c.ids.tag())
+	d.add("From", "<"+c.cfg.Identity+">;tag="+d.tag)
 	d.add("To", "<"+to+">")
 	d.add("Call-ID", c.ids.callID())
 	d.add("User-Agent", c.userAgent())

@@ -40,7 +40,12 @@ func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Resu
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	return result(c.exchange(ctx, d, targets))
+	c.leaves(d.tag)
+	res := result(c.exchange(ctx, d, targets))
+	if c.ends(d.tag) {
+		res.Err = dialogs.ErrReturned
+	}
+	return res
 }
 
 // message drafts the MESSAGE. There is no Contact and no Record-Route, since it

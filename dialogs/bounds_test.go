@@ -1,0 +1,123 @@
+package dialogs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// Long names fill the room for texts before the number of subscriptions does, and
+// give it back.
+func TestTextsAreBounded(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	const most = 10_000
+	m := NewMonitor(MonitorConfig{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	long := strings.Repeat("x", 900)
+	now := time.Now()
+	register := func(i int) {
+		m.Register(&Message{
+			At: now, ToURI: fmt.Appendf(nil, "sip:r%d%s@ims.example", i, long), CallID: []byte("r"), CSeq: 1,
+			Contact: []byte("<sip:" + long + ">"), Expires: 60,
+		})
+	}
+	for i := range most / 2 {
+		msg := subscribeMessage(fmt.Sprint("call", i), 1, 60)
+		msg.FromURI = fmt.Appendf(nil, "sip:w%d%s@ims.example", i, long)
+		msg.ToURI = []byte("sip:" + long + "@ims.example")
+		m.Subscribe(msg)
+		n := notifyMessage(fmt.Sprint("call", i), 1)
+		n.SubscriptionState = []byte("active;expires=60")
+		m.Notify(n)
+		register(i)
+	}
+	if n := m.texts.Load(); n > textsEach*most || n < textsEach*most*9/10 {
+		t.Errorf("%d bytes of text are kept, of %d", n, textsEach*most)
+	}
+	if n := m.records.Load() + m.registered.Load(); n == 0 || n >= most/2 {
+		t.Errorf("%d are kept", n)
+	}
+	if gather(reg)["rewatch_untracked_total{full}"] == 0 {
+		t.Error("what was not kept is not counted")
+	}
+	for range sweepParts {
+		now = now.Add(time.Hour)
+		m.sweep(now)
+	}
+	if m.texts.Load() != 0 || m.records.Load() != 0 || m.registered.Load() != 0 {
+		t.Errorf("left: %d bytes, %d subscriptions, %d registrations", m.texts.Load(), m.records.Load(), m.registered.Load())
+	}
+}
+
+// SUBSCRIBEs that nobody answers have a part of the room. What exists has the rest:
+// it is known by its NOTIFY.
+func TestUnansweredSubscribesAreBounded(t *testing.T) {
+	const most, part = 8000, 2000
+	reg := prometheus.NewRegistry()
+	m := NewMonitor(MonitorConfig{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	for i := range most {
+		m.Subscribe(subscribeMessage(fmt.Sprint("call", i), 1, 60))
+	}
+	if m.records.Load() != part || gather(reg)["rewatch_untracked_total{unconfirmed}"] != most-part {
+		t.Errorf("%d are kept", m.records.Load())
+	}
+	for i := range most - part {
+		if ref, _ := m.Notify(notifyMessage(fmt.Sprint("call", part+i), 1)); ref == 0 {
+			t.Fatalf("NOTIFY %d is not tracked", i)
+		}
+	}
+	m.Notify(notifyMessage("call0", 1)) // confirms one
+	m.Subscribe(subscribeMessage("more", 1, 60))
+	if m.pending.Load() != part-1 || m.records.Load() != most {
+		t.Errorf("%d unanswered of %d; all the room is taken", m.pending.Load(), m.records.Load())
+	}
+	m.sweep(time.Now().Add(time.Minute))
+	if m.pending.Load() != 0 {
+		t.Errorf("%d unanswered are left", m.pending.Load())
+	}
+}
+
+// awayJournal takes nothing.
+type awayJournal struct{ Journal }
+
+func (awayJournal) Write(context.Context, []Entry) error { return errors.New("away") }
+
+func (awayJournal) Entries(context.Context, Kind) iter.Seq2[Entry, error] {
+	return func(func(Entry, error) bool) {}
+}
+
+// While the Journal is away, what waits for it does not grow with time.
+func TestKeeperIsBounded(t *testing.T) {
+	m := NewMonitor(MonitorConfig{}, newRecorder(), zerolog.Nop(), nil)
+	k := NewKeeper(KeeperConfig{}, m, awayJournal{}, zerolog.New(io.Discard))
+	now := time.Now()
+	one := func(call string) {
+		n := notifyMessage(call, 1)
+		n.At, n.SubscriptionState = now, []byte("active;expires=1")
+		m.Notify(n)
+	}
+	for round := range 200 {
+		for i := range 100 {
+			one("stays") // again and again
+			one(fmt.Sprintf("call%d-%d", round, i))
+		}
+		k.flush(t.Context())
+		now = now.Add(time.Minute) // 64*T1 and more
+		m.sweep(now)
+	}
+	if len(k.batch) > batchSize+200 {
+		t.Errorf("%d entries wait in the batch", len(k.batch))
+	}
+	for i := range m.subs {
+		if n := len(m.subs[i].notes.changed); n > roomyNotes+2*m.subs[i].subs.count()+1 {
+			t.Errorf("%d notes wait in a shard of %d", n, m.subs[i].subs.count())
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"strconv"
+	"syscall"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// What there is too much of is told apart from what is broken. A next hop that
+// does not read, or names, connections and descriptors that are all in use, say
+// nothing about the neighbour, let alone about the watcher of a NOTIFY. So nobody
+// is marked as bad or down for it and no NOTIFY has failed by it. A request of the
+// core gets 503 with Retry-After, upon which it keeps its requests to itself for a
+// while (RFC 3261 21.5.4); other 503s have none, because they are about one next
+// hop and not about rewatch. Nothing is kept of a request that is refused.
+
+// Crowded tells whether an error is about too much at a time.
+func Crowded(err error) bool { return crowded(err) }
+
+func crowded(err error) bool {
+	for _, e := range []error{
+		transport.ErrBacklog, errStreams, resolve.ErrBusy,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// leastRetry and spreadRetry are the seconds of Retry-After, of which each call
+	// gets another number, so that not all come back at once.
+	leastRetry, spreadRetry = 2, 4
+)
+
+// retryAfter is the field of a refusal for overload. It is the same for every
+// retransmission.
+func (w *worker) retryAfter() string {
+	id, _ := w.msg.Value(wire.CallID)
+	n := leastRetry + maphash.Bytes(w.s.seed, id)%spreadRetry
+	return "Retry-After: " + strconv.FormatUint(n, 10)
+}
+
+// overloaded refuses the request at hand for a while.
+func (w *worker) overloaded(from flow, reason string) {
+	if bytes.Equal(w.msg.Method, mACK) {
+		w.s.metrics.dropped(dropUnreachable, 1)
+		return
+	}
+	w.s.metrics.refused(refusedOverload)
+	w.s.crowd.Warn().Str("reason", reason).Msg("requests are refused: overload")
+	w.refuse(from, 503, reason, w.retryAfter())
+}
+
+// Reasons of overload, as they stand in the 503.
+const (
+	tooManyOpen    = "Too Many Transactions"
+	tooManyParked  = "Too Many Requests Waiting For DNS"
+	tooMuchWaiting = "Next Hop Overloaded"
+)
+
+// sheds tells whether the request at hand needs a record, for which there is no
+// room, and can be asked to come later. New work of the core can. What belongs to
+// a dialog or an open transaction goes on without a record, and so does a REGISTER:
+// a core that is refused one may sign out the user (TS 24.229 5.4.1.7).
+func (w *worker) sheds(from flow) bool {
+	m := &w.msg
+	if !w.s.table.reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
+		bytes.Equal(m.Method, mREGISTER) || bytes.Equal(m.Method, mCANCEL) {
+		return false
+	}
+	_, tag := address(m, wire.To)
+	return len(tag) == 0
+}
