@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -16,8 +17,11 @@ type Detector struct {
 	open []*scope
 	// latest is the latest release, before which alone something is excused.
 	latest time.Time
-	swept  int64     // the epoch in which hops were last forgotten
-	base   time.Time // of the epochs
+	// again is when failures that are many, but few among what passed, have to be
+	// judged again: what passed leaves the window before them. Zero: never.
+	again time.Time
+	swept int64     // the epoch in which hops were last forgotten
+	base  time.Time // of the epochs
 }
 
 // New makes a Detector.
@@ -62,9 +66,9 @@ func (d *Detector) Passed(at time.Time, hop string, n int) []Change {
 	}
 	if !held {
 		now := d.epoch(at)
-		d.all.window.pass(now, n)
+		d.all.pass(now, n)
 		if h != nil {
-			h.window.pass(now, n)
+			h.pass(now, n)
 		}
 	}
 	return changes
@@ -73,26 +77,60 @@ func (d *Detector) Passed(at time.Time, hop string, n int) []Change {
 // judge counts a failure that nothing excuses, and holds the hop, or else all of
 // them, if there are too many.
 func (d *Detector) judge(h *scope, o Outcome) []Change {
-	now := d.epoch(o.At)
-	d.all.window.fail(now, o.Watcher)
-	d.all.failing = o.Hop
-	if h != nil {
-		h.window.fail(now, o.Watcher)
-		if d.broken(h, now) {
-			return []Change{d.hold(h, o.At, ReasonRatio)}
-		}
+	broken := h != nil && d.fail(h, o)
+	if overall := d.fail(&d.all, o); overall && !broken {
+		h, broken = &d.all, true
 	}
-	if d.broken(&d.all, now) {
-		return []Change{d.hold(&d.all, o.At, ReasonRatio)}
+	if broken {
+		return []Change{d.hold(h, o.At, ReasonRatio)}
 	}
 	return nil
 }
 
-func (d *Detector) broken(s *scope, now int64) bool {
+// fail counts a failure in a scope, and says whether there are too many.
+func (d *Detector) fail(s *scope, o Outcome) bool {
+	now := d.epoch(o.At)
+	s.failing = o.Hop
+	s.window.fail(now, o)
+	s.streak.add(o.Watcher)
 	all := s.window.sum(now)
-	return all.failed >= d.rules.MinFailures &&
-		over(all.failed, all.failed+all.passed, d.rules.Ratio) &&
-		all.distinct() >= d.rules.MinWatchers
+	s.worry(d.rules, o.At, &all)
+	return d.broken(&all, o.At)
+}
+
+// broken says whether too many have failed. If they are many, but not too many yet,
+// they are looked at again.
+func (d *Detector) broken(all *bucket, at time.Time) bool {
+	if all.failed < d.rules.MinFailures || all.distinct() < d.rules.MinWatchers {
+		return false
+	}
+	if over(all.failed, all.failed+all.passed, d.rules.Ratio) {
+		return true
+	}
+	if d.again.IsZero() {
+		d.again = at.Add(d.rules.Window / buckets)
+	}
+	return false
+}
+
+// judgeAgain judges what was counted before.
+func (d *Detector) judgeAgain(at time.Time) []Change {
+	if d.again.IsZero() || at.Before(d.again) {
+		return nil
+	}
+	d.again = time.Time{}
+	var changes []Change
+	now := d.epoch(at)
+	for _, name := range slices.Sorted(maps.Keys(d.hops)) {
+		h := d.hops[name]
+		if sum := h.window.sum(now); h.state == Closed && d.broken(&sum, at) {
+			changes = append(changes, d.hold(h, at, ReasonRatio))
+		}
+	}
+	if sum := d.all.window.sum(now); d.all.state == Closed && d.broken(&sum, at) {
+		changes = append(changes, d.hold(&d.all, at, ReasonRatio))
+	}
+	return changes
 }
 
 func (d *Detector) hold(s *scope, at time.Time, why Reason) Change {
@@ -106,7 +144,7 @@ func (d *Detector) hold(s *scope, at time.Time, why Reason) Change {
 
 // recount makes Overall forget the outcomes of hops that are held by themselves.
 func (d *Detector) recount() {
-	d.all.window = window{}
+	d.all.window, d.all.streak = window{}, streak{}
 	for _, h := range d.hops {
 		if h.state == Closed {
 			d.all.window.merge(&h.window)
@@ -143,7 +181,7 @@ func (d *Detector) Probed(at time.Time, name string, ok bool) []Change {
 
 // Next is when Tick has to be called; the zero time is never.
 func (d *Detector) Next() time.Time {
-	var next time.Time
+	next := d.again
 	for _, s := range d.open {
 		if at := s.due(); next.IsZero() || at.Before(next) {
 			next = at
@@ -152,9 +190,10 @@ func (d *Detector) Next() time.Time {
 	return next
 }
 
-// Tick returns the probes that are due, and ends the trials whose time is over.
+// Tick returns the probes that are due, ends the trials whose time is over, and
+// judges again what has to be.
 func (d *Detector) Tick(at time.Time) ([]Probe, []Change) {
-	changes := d.settle(at)
+	changes := append(d.settle(at), d.judgeAgain(at)...)
 	var probes []Probe
 	for _, s := range d.open {
 		if s.state != Held || at.Before(s.probeAt) {
@@ -197,7 +236,7 @@ func (d *Detector) release(s *scope, at time.Time) {
 	}
 	for _, h := range d.hops {
 		if h.state == Closed {
-			h.window = window{}
+			h.forget()
 		}
 	}
 }

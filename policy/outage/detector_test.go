@@ -78,7 +78,7 @@ func TestAnOutageFromBeginToEnd(t *testing.T) {
 	s.expect(t, "")
 	s.fail("a", 20, timeout)
 	s.expect(t, "[a closed->held ratio]")
-	if h := s.Holds(); len(h) != 1 || !h[0].Since.Equal(s.now.Add(-10*time.Second)) || h[0].Failed != 20 || h[0].Total != 20 {
+	if h := s.Holds(); len(h) != 1 || !h[0].Since.Equal(s.now.Add(-timeout)) || h[0].Failed != 20 || h[0].Total != 20 {
 		t.Errorf("holds %+v", h)
 	}
 	if !s.Held("a") || s.Held("b") {
@@ -231,4 +231,117 @@ func TestStatesHaveNames(t *testing.T) {
 	if got := fmt.Sprint(outage.Closed, outage.Held, outage.Probing, outage.State(9)); got != "closed held probing unknown(9)" {
 		t.Error(got)
 	}
+}
+
+// A core that has just come back stumbles for a while. That is no relapse unless
+// it happens to many, and no fault of those to whom it happens.
+func TestAftermath(t *testing.T) {
+	s := newScene(outage.Rules{})
+	s.fail("a", 20, timeout)
+	s.ok("a", 1)
+	s.tick(time.Second)
+	s.told()
+	s.ok("a", 1000)
+	s.pass(9 * time.Second)
+	s.fail("a", 30, time.Second)
+	s.expect(t, "")
+	if !s.Aftermath("a", s.now) || s.Excused("a", s.now) || s.Aftermath("b", s.now) || s.Aftermath("a", s.now.Add(time.Second)) {
+		t.Error("what was sent within ten seconds of the release, over that hop, is of the aftermath, and nothing else")
+	}
+	s.pass(10 * time.Second)
+	s.fail("a", 20, 12*time.Second) // sent in the aftermath, and too many
+	s.expect(t, "[a closed->held ratio]")
+}
+
+// An outage may begin slowly. When it is noticed, it began when things got worse.
+func TestAnOutageThatBeginsSlowly(t *testing.T) {
+	s := newScene(outage.Rules{})
+	step := func(failed, passed int) {
+		s.pass(time.Second)
+		s.ok("a", passed)
+		s.fail("a", failed, timeout/1000)
+	}
+	for range 30 {
+		step(1, 99)
+	}
+	worse := s.now
+	for i := 20; s.told() == ""; i++ {
+		step(i, 100-i)
+	}
+	h := s.Holds()
+	if len(h) != 1 || h[0].Since.Before(worse.Add(-10*time.Second)) || h[0].Since.After(worse.Add(2*time.Second)) {
+		t.Errorf("since %s, but it got worse at %s", h[0].Since.Sub(dawn), worse.Sub(dawn))
+	}
+	if s.now.Sub(worse) < 20*time.Second {
+		t.Errorf("held after %s already", s.now.Sub(worse))
+	}
+}
+
+// Things that got worse and then better again are not of the outage that follows.
+func TestABadTimeLongAgo(t *testing.T) {
+	for _, quiet := range []bool{true, false} {
+		s := newScene(outage.Rules{})
+		s.ok("a", 30)
+		s.fail("a", 19, timeout)
+		s.pass(time.Minute)
+		if !quiet {
+			s.ok("a", 1000)
+			s.fail("a", 1, timeout)
+			s.pass(time.Minute)
+		}
+		s.fail("a", 20, timeout)
+		if h := s.Holds(); len(h) != 1 || !h[0].Since.Equal(s.now.Add(-timeout)) {
+			t.Errorf("holds %+v", h)
+		}
+	}
+}
+
+func TestSuspicion(t *testing.T) {
+	s := newScene(outage.Rules{})
+	suspect := func(want bool) {
+		t.Helper()
+		if got := s.Suspect(s.now, "a"); got != want {
+			t.Errorf("at %s: suspect %t, want %t", s.now.Sub(dawn), got, want)
+		}
+	}
+	suspect(false)
+	s.ok("a", 1000)
+	s.fail("a", 2, 0)
+	s.fail("a", 2, 0) // the same two
+	suspect(false)
+	s.fail("a", 3, 0)
+	suspect(true)
+	s.ok("a", 1)
+	suspect(false)
+	s.pass(5 * time.Second)
+	s.fail("a", 4, 0)
+	s.ok("a", 1)
+	suspect(true) // most of the last two seconds
+	s.pass(5 * time.Second)
+	suspect(false)
+	s.fail("b", 3, 0)
+	suspect(true) // of all hops
+	s.pass(11 * time.Second)
+	suspect(false)
+}
+
+// Everything fails from a moment on, at once, until nobody is left: too few among
+// what passed before, and enough when that has left the window.
+func TestJudgedAgain(t *testing.T) {
+	s := newScene(outage.Rules{})
+	for range 10 {
+		s.pass(time.Second)
+		s.ok("a", 500)
+		s.ok("b", 10_000)
+	}
+	for range 4 {
+		s.pass(time.Second)
+		s.ok("b", 1000)
+		s.fail("a", 500, 0)
+	}
+	s.expect(t, "")
+	s.tick(time.Second)
+	s.expect(t, "")
+	s.tick(2 * time.Second)
+	s.expect(t, "[a closed->held ratio]")
 }

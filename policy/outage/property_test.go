@@ -114,7 +114,7 @@ func TestChangesAreAStory(t *testing.T) {
 					}
 				}
 			}
-			if held != len(h.Holds()) || (held > 0) == h.Next().IsZero() {
+			if held != len(h.Holds()) || (held > 0) != h.Any() || held > 0 && h.Next().IsZero() {
 				t.Fatalf("%d scopes held, listed %+v, next tick %s", held, h.Holds(), h.Next())
 			}
 		}
@@ -132,6 +132,20 @@ func TestAnOutageIsNoticedSoon(t *testing.T) {
 		}
 		if !h.Held("hop-0") {
 			t.Fatal("not held")
+		}
+	})
+}
+
+// Whatever has happened, without a hold there is nothing to be done after a while.
+func TestComesToRest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			h.step(t)
+		}
+		h.tick(2 * h.rules.Window)
+		if !h.Any() && !h.Next().IsZero() {
+			t.Fatalf("next tick %s", h.Next())
 		}
 	})
 }

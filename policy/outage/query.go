@@ -2,6 +2,9 @@ package outage
 
 import "time"
 
+// Any says whether anything is held.
+func (d *Detector) Any() bool { return len(d.open) > 0 }
+
 // Held says whether an outage goes on for those behind a hop: no strike, no
 // MESSAGE, no de-REGISTER.
 func (d *Detector) Held(hop string) bool {
@@ -27,6 +30,38 @@ func (d *Detector) Excused(hop string, sent time.Time) bool {
 	h := d.hops[hop]
 	return sent.Before(d.all.released) || h != nil && sent.Before(h.released)
 }
+
+// Aftermath says whether a NOTIFY was sent so shortly after an outage that a
+// failure which tells of the core, not of the phone, is still the outage's. It
+// counts as a failure of the hop all the same.
+func (d *Detector) Aftermath(hop string, sent time.Time) bool {
+	until := sent.Add(-d.rules.Aftermath)
+	if !until.Before(d.latest) {
+		return false
+	}
+	h := d.hops[hop]
+	return until.Before(d.all.released) || h != nil && until.Before(h.released)
+}
+
+// Suspect says whether what passes over a hop fails as in an outage that has just
+// begun: nothing gets through, or most of the latest does not, of several
+// watchers. It is a reason to wait with what cannot be undone.
+func (d *Detector) Suspect(at time.Time, hop string) bool {
+	h := d.hops[hop]
+	return d.suspect(&d.all, at) || h != nil && d.suspect(h, at)
+}
+
+func (d *Detector) suspect(s *scope, at time.Time) bool {
+	if at.Sub(s.failedAt) > d.rules.Window {
+		return false
+	}
+	latest := s.window.latest(d.epoch(at), suspectTenths)
+	return s.streak.several() ||
+		over(latest.failed, latest.failed+latest.passed, d.rules.Ratio) && latest.distinct() >= several
+}
+
+// suspectTenths is how much of the window a suspicion looks at.
+const suspectTenths = 2
 
 // Hold is one scope that is held, as the API and the log show it.
 type Hold struct {

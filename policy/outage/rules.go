@@ -27,6 +27,8 @@ type Rules struct {
 	// (40s). It is longer than a NOTIFY takes to fail, so that the next trial
 	// shows whether NOTIFYs pass as well.
 	Silence time.Duration
+	// Aftermath is how long after a release the core may still stumble (10s).
+	Aftermath time.Duration
 }
 
 // maxWatchers is what the bitmaps of a window can tell apart with certainty.
@@ -46,6 +48,7 @@ func (r Rules) withDefaults() Rules {
 	r.TrialMax = max(orElse(r.TrialMax, 2*time.Minute), r.Trial)
 	r.Relapse = orElse(r.Relapse, 5*time.Minute)
 	r.Silence = orElse(r.Silence, 40*time.Second)
+	r.Aftermath = orElse(r.Aftermath, 10*time.Second)
 	return r
 }
 

@@ -7,6 +7,10 @@ type scope struct {
 	name   string
 	state  State
 	window window
+	streak streak
+	// failedAt is the last failure that was judged; uneasy since when more fail
+	// than on any other day, zero if they do not.
+	failedAt, uneasy time.Time
 
 	since    time.Time // from when on failures are the outage's
 	released time.Time // the last release; NOTIFYs sent before it are excused
@@ -29,12 +33,43 @@ func (s *scope) hold(r Rules, at time.Time, counted bucket, why Reason) Change {
 		s.relapses++
 	} else {
 		s.relapses = 0
-		s.since = at.Add(-r.Window)
+		s.since = s.began(r, at, counted.sent)
 	}
 	s.judgedFailed, s.judgedOf = counted.failed, counted.failed+counted.passed
 	s.probes = 0
 	s.nextProbe(r, at)
 	return s.become(Held, at, why)
+}
+
+// began is since when failures are the outage's that is noticed now: since the
+// first NOTIFY was sent that is to blame for it, or since things got worse.
+func (s *scope) began(r Rules, at time.Time, sent int64) time.Time {
+	since := at.Add(-r.Window)
+	if first := time.Unix(0, sent); sent != 0 && first.Before(since) {
+		since = first
+	}
+	if !s.uneasy.IsZero() && s.uneasy.Before(since) {
+		since = s.uneasy
+	}
+	if most := at.Add(-r.Relapse); since.Before(most) {
+		return most
+	}
+	return since
+}
+
+// uneasyShare is the part of Rules.Ratio above which more fail than on other days.
+const uneasyShare = 0.2
+
+// worry takes note of a failure, after which the window holds this. An outage may
+// begin slowly; those who failed before it passed the ratio are innocent as well.
+func (s *scope) worry(r Rules, at time.Time, sum *bucket) {
+	switch {
+	case !over(sum.failed, sum.failed+sum.passed, r.Ratio*uneasyShare):
+		s.uneasy = time.Time{}
+	case s.uneasy.IsZero() || at.Sub(s.failedAt) > r.Window:
+		s.uneasy = at.Add(-r.Window)
+	}
+	s.failedAt = at
 }
 
 func (s *scope) become(to State, at time.Time, why Reason) Change {
@@ -87,6 +122,12 @@ func (s *scope) alive(r Rules, at time.Time, why Reason) (Change, bool) {
 	return s.become(Probing, at, why), true
 }
 
+// pass counts NOTIFYs that got through.
+func (s *scope) pass(epoch int64, n int) {
+	s.window.pass(epoch, n)
+	s.streak = streak{}
+}
+
 // passed takes NOTIFYs that got through while the scope is held.
 func (s *scope) passed(r Rules, at time.Time, n int) (Change, bool) {
 	c, ok := s.alive(r, at, ReasonNotify)
@@ -114,9 +155,14 @@ func (s *scope) settle(r Rules, at time.Time) (Change, bool) {
 		return s.become(Held, at, ReasonTrialFailed), true
 	}
 	// What the window holds is the outage's.
-	s.window = window{}
+	s.forget()
 	s.released = at
 	return s.become(Closed, at, ReasonTrialPassed), true
+}
+
+// forget starts to count anew.
+func (s *scope) forget() {
+	s.window, s.streak, s.uneasy = window{}, streak{}, time.Time{}
 }
 
 // due is when a scope that is held needs a Tick.

@@ -17,14 +17,24 @@ const (
 type bucket struct {
 	epoch          int64
 	passed, failed int
-	watchers       [watcherWords]uint64
+	// sent is when the first of those that failed was sent, in Unix nanoseconds.
+	sent     int64
+	watchers [watcherWords]uint64
 }
 
 func (b *bucket) add(o *bucket) {
 	b.passed += o.passed
 	b.failed += o.failed
+	b.sentBy(o.sent)
 	for i, w := range o.watchers {
 		b.watchers[i] |= w
+	}
+}
+
+// sentBy notes that one which failed was sent then; 0: there was none.
+func (b *bucket) sentBy(sent int64) {
+	if sent != 0 && (b.sent == 0 || sent < b.sent) {
+		b.sent = sent
 	}
 }
 
@@ -63,19 +73,23 @@ func (w *window) pass(epoch int64, n int) {
 	}
 }
 
-func (w *window) fail(epoch int64, watcher uint64) {
+func (w *window) fail(epoch int64, o Outcome) {
 	if b := w.at(epoch); b != nil {
 		b.failed++
-		bit := mix(watcher) % watcherBits
+		b.sentBy(o.Sent.UnixNano())
+		bit := mix(o.Watcher) % watcherBits
 		b.watchers[bit/64] |= 1 << (bit % 64)
 	}
 }
 
 // sum adds up what the window covers at an epoch.
-func (w *window) sum(epoch int64) bucket {
+func (w *window) sum(epoch int64) bucket { return w.latest(epoch, buckets) }
+
+// latest adds up the last n tenths.
+func (w *window) latest(epoch, n int64) bucket {
 	var all bucket
 	for i := range w.ring {
-		if b := &w.ring[i]; b.epoch > epoch-buckets && b.epoch <= epoch {
+		if b := &w.ring[i]; b.epoch > epoch-n && b.epoch <= epoch {
 			all.add(b)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // holding says whether anything is held.
-func (s *sidecar) holding() bool { return !s.detector.Next().IsZero() }
+func (s *sidecar) holding() bool { return s.detector.Any() }
 
 // gotThrough tells of NOTIFYs that passed.
 func (s *sidecar) gotThrough(hop, n int) {
