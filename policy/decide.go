@@ -8,7 +8,6 @@ import "slices"
 //	phase      event              condition                  next        what is done
 //	---------  -----------------  -------------------------  ----------  -----------------------------
 //	Idle       NotifyFailed       pointless (489)            Idle        Abandoned
-//	           NotifyFailed       N reached                  Exhausted   give up
 //	           NotifyFailed                                  Gathering
 //	           NotifyOK           alarm raised               Idle        clear the alarm
 //	           Tick               Forget of quiet            Idle        everything forgotten
@@ -24,14 +23,15 @@ import "slices"
 //	           Tick, Resumed      it has left                            as MessageDone
 //	           Tick, Resumed      it has not left            Notifying   MESSAGE, the same
 //	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
-//	           NotifyFailed       one that had come back     Gathering   or, if N reached, give up
+//	           NotifyFailed       one that had come back     Gathering
 //	           comes back         all told, others lost      Gathering
 //	           Tick               N reached                  Exhausted   give up
 //	           Tick                                          Notifying   MESSAGE
-//	Proving    NotifyFailed                                  Gathering   or, if N reached, give up
+//	Proving    NotifyFailed                                  Gathering
 //	           NotifyOK           all are proven             Idle        Recovered, clear the alarm
 //	           Tick                                          Idle        Abandoned
 //	Waiting    Excuse             the episode is excused     Gathering   the MESSAGE went into the outage
+//	           Refreshed          excused, not heard         Gathering   as does Registered: the MESSAGE is repeated
 //	Exhausted  DeregisterDone, Deregistered                  Exhausted   signed out
 //	           DeregisterFailed   tries are left             Exhausted   alarm; again at the Tick
 //	           DeregisterFailed   none is left               Exhausted   alarm; kept
@@ -55,7 +55,8 @@ import "slices"
 // conclusion when its MESSAGE is done.
 //
 // An excused episode, which an outage caused, sends up to Threshold MESSAGEs that
-// do not count, and where another gives up it is Abandoned. A failure of the
+// do not count, and where another gives up it is Abandoned. Those that did not
+// arrive are repeated soon. A failure of the
 // watcher's own that joins it makes it one like any other. Excuse, in every
 // phase, gives back the strikes since Event.Since. A MessageDone that is excused
 // takes its MESSAGE off the count.
@@ -179,7 +180,7 @@ func (m *machine) waiting() {
 	switch m.e.Kind {
 	case NotifyFailed:
 		if m.join() == failedAgain {
-			m.further()
+			m.gather()
 		}
 	case NotifyOK, LateOK, Subscribed, Ended:
 		m.progress()
@@ -187,6 +188,9 @@ func (m *machine) waiting() {
 		m.s.InFlight = false
 	case Registered:
 		m.countAnew()
+		m.reachable()
+	case Refreshed:
+		m.reachable()
 	case Deregistered:
 		m.countAnew()
 		m.abandon()
@@ -198,7 +202,7 @@ func (m *machine) waiting() {
 		m.excuse()
 	case Resumed:
 		m.regained()
-	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
+	case DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn:
 	}
 }
 
@@ -207,7 +211,7 @@ func (m *machine) proving() {
 	case NotifyFailed:
 		// Whoever fails now has had his say: the phone is alive.
 		if m.join() != nothingNew {
-			m.further()
+			m.gather()
 		}
 	case NotifyOK, LateOK, Subscribed, Ended:
 		m.progress()

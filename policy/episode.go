@@ -17,20 +17,12 @@ func (m *machine) open() {
 	}
 	m.s.Hop = m.e.Hop
 	m.add(m.e.Sub)
-	m.further()
-}
-
-// further is a failure that asks for one MESSAGE more than were sent: give up if
-// that is one too many, else gather what fails together with it.
-func (m *machine) further() {
-	if m.spent() {
-		m.inVain()
-		return
-	}
 	m.gather()
 }
 
-// gather waits for the failures that come close together.
+// gather waits for the failures that come close together. Where the next MESSAGE
+// would be one too many it waits all the same: if others fail as well, it is an
+// outage, and nobody is to be given up.
 func (m *machine) gather() {
 	m.s.Phase = Gathering
 	m.s.Deadline = m.in(m.r.Coalesce)
@@ -86,13 +78,24 @@ func (m *machine) wait() {
 	if m.e.Excused {
 		m.refund()
 	}
+	inOutage := m.s.Excused && m.s.Free == 0 // where that MESSAGE went
 	m.s.InFlight, m.s.Left = false, false
 	m.s.Phase = Waiting
-	m.s.Deadline = m.in(double(m.r.ResubscribeTimeout, m.s.Tries-1))
+	m.s.Deadline = m.in(m.patience())
 	m.settle()
-	if m.s.Phase == Waiting && m.s.Excused && m.s.Free == 0 {
-		m.postpone() // that MESSAGE went into the outage
+	if m.s.Phase == Waiting && inOutage {
+		m.postpone()
 	}
+}
+
+// patience is how long the new SUBSCRIBE is awaited.
+func (m *machine) patience() time.Duration {
+	pause := double(m.r.ResubscribeTimeout, m.s.Tries-1)
+	if m.unheard() {
+		m.s.Free--
+		pause = min(pause, double(unheardPause, m.s.Tries-1))
+	}
+	return pause
 }
 
 // progress notes what the event says of a broken subscription, and settles.

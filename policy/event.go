@@ -66,6 +66,8 @@ type Event struct {
 	// the user, and is not counted.
 	Excused bool
 	Since   time.Time // of Excuse
+	// Undelivered, of MessageDone: it did not reach the watcher.
+	Undelivered bool
 	// Alive, of LateOK: the server has the subscription still.
 	Alive bool
 	// Hop is the next hop of a NotifyFailed, where one is known.

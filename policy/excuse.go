@@ -23,6 +23,27 @@ func (m *machine) inVain() {
 	m.giveUp()
 }
 
+// After an outage the core may know its users only when they have registered again,
+// and take nothing for them before. A free MESSAGE that did not arrive is sent again
+// after unheardPause, which doubles; the first few of an episode do not count.
+const (
+	unheardPause = 5 * time.Second
+	maxUnheard   = 8
+)
+
+// unheard says whether the MESSAGE at hand was free and did not arrive.
+func (m *machine) unheard() bool {
+	return m.s.Excused && m.s.Free > 0 && m.e.Undelivered && m.s.Tries <= maxUnheard
+}
+
+// reachable lets a free MESSAGE that did not arrive be repeated at once, because the
+// user has registered since.
+func (m *machine) reachable() {
+	if m.s.Excused && m.s.Free == 0 {
+		m.postpone()
+	}
+}
+
 // charge counts one MESSAGE.
 func (m *machine) charge() {
 	if m.s.Excused {

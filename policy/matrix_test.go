@@ -63,6 +63,9 @@ func situations() []situation {
 		{"waiting, excused, free ones are left", with(running, func(s *State) {
 			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 3, true, 1
 		})},
+		{"waiting, excused, the MESSAGE did not arrive", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 0
+		})},
 		{"waiting, excused, none is left", with(running, func(s *State) {
 			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 3
 		})},

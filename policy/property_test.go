@@ -88,6 +88,7 @@ func (w *witness) draw() Event {
 		e.Since = e.At.Add(-time.Duration(rapid.IntRange(0, 60).Draw(w.t, "since")) * time.Second)
 	case MessageDone:
 		e.Episode, e.Try = w.inFlight.Episode, w.inFlight.Try
+		e.Undelivered = rapid.Bool().Draw(w.t, "undelivered")
 		w.inFlight = nil
 	case Turn:
 		e.Episode, e.Try = w.s.Episode, w.s.Tries
@@ -142,8 +143,11 @@ func (w *witness) excused(e Event, a Action) {
 	}
 	if w.free == nil || w.free.Episode != a.Episode || a.Attempt == 1 {
 		w.free = &a
-	} else if a.Attempt != w.free.Attempt+1 {
+	} else if a.Attempt != w.free.Attempt && a.Attempt != w.free.Attempt+1 {
 		w.t.Fatalf("%s: free MESSAGE %d after %d", e.Kind, a.Attempt, w.free.Attempt)
+	}
+	if a.Try > maxUnheard+2*w.r.Threshold {
+		w.t.Fatalf("%s: try %d of an episode", e.Kind, a.Try)
 	}
 	w.free = &a
 	if a.Attempt > w.r.Threshold {
