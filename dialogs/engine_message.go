@@ -55,7 +55,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	case e.elsewhere(aor, a):
 		return
 	}
-	e.told(aor, a, Result{})
+	e.told(aor, a, settled)
 }
 
 // elsewhere says whether the MESSAGE has left another process, which awaits its
@@ -77,9 +77,17 @@ func (e *Engine) elsewhere(aor string, a policy.Action) bool {
 	return left
 }
 
-// told feeds back that a MESSAGE is done.
+// settled stands for the outcome of a MESSAGE that was not sent or not needed.
+var settled = Result{Status: 200}
+
+// told feeds back that a MESSAGE is done. One that the client cannot take has
+// arrived all the same.
 func (e *Engine) told(aor string, a policy.Action, res Result) {
-	e.settle(aor, policy.Event{Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res)})
+	result := messageResult(res)
+	e.settle(aor, policy.Event{
+		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res),
+		Undelivered: result != resultOK && result != resultUnsupported,
+	})
 }
 
 // signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
@@ -96,7 +104,7 @@ func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken
 		return
 	}
 	ending.Wait()
-	e.told(aor, a, Result{})
+	e.told(aor, a, settled)
 }
 
 // stillBroken returns what a MESSAGE that has its turn has to name. It is nothing

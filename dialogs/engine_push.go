@@ -25,7 +25,7 @@ func (e *Engine) pushMessage(sh *engineShard, u *engineUser, a policy.Action, ev
 	}
 	e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
 	e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
-	e.told(aor, a, Result{})
+	e.told(aor, a, settled)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})

@@ -4,17 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // jobQueue lets requests of one kind begin at a limited rate, the oldest first,
 // and bounds how many wait and how many await their outcome.
 type jobQueue struct {
-	limiter *rate.Limiter
-	slots   chan struct{}
-	most    int
-	hourly  *hourlyCap // nil: none
+	pace   *pace
+	slots  chan struct{}
+	most   int
+	hourly *hourlyCap // nil: none
 
 	mu    sync.Mutex
 	jobs  []job
@@ -30,18 +28,13 @@ type job struct {
 	run func(ctx context.Context)
 }
 
-// newJobQueue makes a queue; perSecond 0 is no limit. Requests are spaced evenly
-// rather than let go in bursts, for what they are the answer to comes in bursts.
+// newJobQueue makes a queue; perSecond 0 is no limit.
 func newJobQueue(perSecond float64, concurrency, most int) *jobQueue {
-	limit := rate.Inf
-	if perSecond > 0 {
-		limit = rate.Limit(perSecond)
-	}
 	return &jobQueue{
-		limiter: rate.NewLimiter(limit, 1),
-		slots:   make(chan struct{}, concurrency),
-		most:    most,
-		added:   make(chan struct{}, 1),
+		pace:  newPace(perSecond),
+		slots: make(chan struct{}, concurrency),
+		most:  most,
+		added: make(chan struct{}, 1),
 	}
 }
 
@@ -130,6 +123,7 @@ func (q *jobQueue) wait(turns context.Context) (job, bool) {
 		}
 		select {
 		case <-q.added:
+			q.pace.idle()
 		case <-room:
 			q.hourly.ease()
 		case <-turns.Done():
@@ -140,7 +134,7 @@ func (q *jobQueue) wait(turns context.Context) (job, bool) {
 
 // turn waits until one more may begin.
 func (q *jobQueue) turn(turns context.Context) bool {
-	if !q.hourly.await(turns) || q.limiter.Wait(turns) != nil {
+	if !q.hourly.await(turns) || !q.pace.wait(turns) {
 		return false
 	}
 	select {

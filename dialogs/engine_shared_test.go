@@ -180,12 +180,12 @@ func TestReplicasCountTogether(t *testing.T) {
 		rigs[1].offer(policy.NotifyFailed, "bob", "call-4")
 		rigs[1].at(32 * time.Second)
 		for _, r := range []*rig{rigs[0], rigs[2]} {
-			r.expect(`30s  adopt watcher-exhausted of sip:alice@ims.example`)
+			r.expect(`30.5s  adopt watcher-exhausted of sip:alice@ims.example`)
 		}
 		rigs[1].expect(`
-			30s     raise watcher-exhausted of sip:alice@ims.example, minor
-			30s     REGISTER sip:alice@ims.example at core` + byScscf + `: "sip:alice@192.0.2.7:5066"
-			30.01s  signed out sip:alice@ims.example`)
+			30.5s   raise watcher-exhausted of sip:alice@ims.example, minor
+			30.5s   REGISTER sip:alice@ims.example at core` + byScscf + `: "sip:alice@192.0.2.7:5066"
+			30.51s  signed out sip:alice@ims.example`)
 
 		rigs[2].offer(policy.Registered, "", "")
 		rigs[2].at(33 * time.Second)

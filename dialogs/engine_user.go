@@ -71,6 +71,9 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 		e.ladders.follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
 		u.changes = append(u.changes, change{event: ev, from: u.state.Phase, to: next.Phase, sent: next.Sent, actions: actions})
 		u.borrowed = false
+		if !next.Deadline.Equal(u.state.Deadline) {
+			u.notBefore = time.Time{} // it was about the one that is overtaken
+		}
 		e.replace(u, next)
 		sh.touch(u)
 	}

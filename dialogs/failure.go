@@ -138,7 +138,7 @@ func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
 	m.collectFor(at)
 	m.rec.Failed(Failure{
 		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == Unreachable,
-		Superseded: m.superseded(&s),
+		Silent: o.Kind != Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
 		Event: policy.Event{
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,
 		},

@@ -36,9 +36,13 @@ type hold struct {
 	e   *Engine
 	cfg HoldConfig
 
+	// window is that of the detector.
+	window time.Duration
+
 	mu       sync.Mutex
 	detector *outage.Detector
 	changes  []outage.Change // not acted upon yet
+	next     time.Time       // what watch sleeps for; zero: nothing
 	since    map[string]time.Time
 	silent   strangers
 	open     atomic.Bool // something is held
@@ -52,8 +56,9 @@ type hold struct {
 const probeTimeout = 4 * time.Second
 
 func newHold(e *Engine, cfg HoldConfig) *hold {
+	detector := outage.New(cfg.Rules)
 	return &hold{
-		e: e, cfg: cfg, detector: outage.New(cfg.Rules),
+		e: e, cfg: cfg, detector: detector, window: detector.Rules().Window,
 		since: make(map[string]time.Time),
 		wake:  make(chan struct{}, 1), released: make(chan struct{}, 1),
 		cancel: func() {},
@@ -104,20 +109,35 @@ func (h *hold) failed(f *Failure, hop string) bool {
 	defer h.mu.Unlock()
 	at := f.Event.At
 	who := maphash.String(h.e.seed, f.AOR)
-	h.take(h.detector.Observe(outage.Outcome{At: at, Sent: f.Sent, Hop: hop, Watcher: who}))
+	h.observe(outage.Outcome{At: at, Sent: f.Sent, Hop: hop, Watcher: who})
 	if f.Unreachable && h.shared(f.Hop, hop, who, at) {
 		h.take(h.detector.Unreachable(at, hop))
 	}
-	return h.detector.Excused(hop, f.Sent)
+	return h.detector.Excused(hop, f.Sent) || f.Silent && h.detector.Aftermath(hop, f.Sent)
+}
+
+// suspect says whether an outage may have begun that is not noticed yet.
+func (h *hold) suspect(at time.Time, hop string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.detector.Suspect(at, hop)
 }
 
 // told takes the outcome of a MESSAGE to one whom an outage broke.
 func (h *hold) told(aor, hop string, sent time.Time, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.take(h.detector.Observe(outage.Outcome{
+	h.observe(outage.Outcome{
 		At: time.Now(), Sent: sent, Hop: hop, Watcher: maphash.String(h.e.seed, aor), OK: ok,
-	}))
+	})
+}
+
+// observe lets the detector judge; h is locked.
+func (h *hold) observe(o outage.Outcome) {
+	h.take(h.detector.Observe(o))
+	if next := h.detector.Next(); !next.IsZero() && (h.next.IsZero() || next.Before(h.next)) {
+		signal(h.wake)
+	}
 }
 
 // shared says whether more than one phone is behind a hop: it is one of the

@@ -27,28 +27,41 @@ func (h *hold) workOff(ctx context.Context) {
 	}
 }
 
+// planEvery is how often it is planned anew who comes next, planShare what part of
+// the time that may cost at most.
+const (
+	planEvery = time.Second
+	planShare = 10
+)
+
 // workOff gives everybody his turn whose hop is not held. A core that has just
 // come back must not be overrun, so the turns are spread evenly, with some jitter
-// so that replicas do not beat in time; he who has registered last comes first,
-// for he is the most likely to be there. It returns false when ctx ends.
+// so that replicas do not beat in time. He who has registered last comes first, for
+// he is the most likely to be there: where the core has forgotten its users, they
+// get their turn when they have registered again. It returns false when ctx ends.
 func (e *Engine) workOff(ctx context.Context) bool {
-	start := time.Now()
-	plan := e.plan()
-	for i, aor := range plan {
-		if e.cfg.MessageRate > 0 {
-			turn := (float64(i) + rand.Float64()) / e.cfg.MessageRate //nolint:gosec // jitter
-			wait := time.Until(start.Add(time.Duration(turn * float64(time.Second))))
-			if wait > 0 && !sleep(ctx, wait) {
+	start, turns := time.Now(), 0
+	for {
+		began := time.Now()
+		plan := e.plan()
+		if len(plan) == 0 {
+			break
+		}
+		until := time.Now().Add(max(planEvery, planShare*time.Since(began)))
+		for _, aor := range plan {
+			turn := float64(turns) + rand.Float64() //nolint:gosec // jitter
+			if e.cfg.MessageRate > 0 && !sleepUntil(ctx, start.Add(time.Duration(turn/e.cfg.MessageRate*float64(time.Second)))) {
 				return false
 			}
+			e.takeTurn(aor)
+			turns++
+			if !time.Now().Before(until) {
+				break
+			}
 		}
-		if ctx.Err() != nil {
-			return false
-		}
-		e.takeTurn(aor)
 	}
-	if len(plan) > 0 {
-		e.log.Info().Int("watchers", len(plan)).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
+	if turns > 0 {
+		e.log.Info().Int("watchers", turns).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
 	}
 	return true
 }

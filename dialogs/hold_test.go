@@ -49,8 +49,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// With a full count the failures before the hold give people up; that is taken back.
-func TestOutageForgivesThoseGivenUpBeforeItWasNoticed(t *testing.T) {
+// A user with a full count is not given up as long as an outage may have begun.
+func TestOutageOfThoseWithAFullCount(t *testing.T) {
 	cfg := townConfig()
 	cfg.DeregisterRate = 0.5
 	inTown(t, cfg, 100, 1, func(w *town) {
@@ -69,12 +69,14 @@ func TestOutageForgivesThoseGivenUpBeforeItWasNoticed(t *testing.T) {
 		w.at(start + 2*time.Minute)
 		w.silence(0, false)
 		w.at(start + 3*time.Minute)
-		// A rate of de-REGISTERs lets the first ones go before it can be noticed.
-		if n := len(w.signOuts); n > 2 || w.broken() != n {
-			t.Errorf("%d users were signed out, %d are broken", n, w.broken())
+		if len(w.signOuts) != 0 || w.broken() != 0 {
+			t.Errorf("%d users were signed out, %d are broken", len(w.signOuts), w.broken())
+		}
+		if got := w.said(); got != "[raise core-outage 10.0.0.1:5060 critical][clear core-outage 10.0.0.1:5060]" {
+			t.Errorf("alarms %s", got)
 		}
 		for _, s := range w.States() {
-			if s.Sent != 3 && s.Sent != 0 || s.Phase == policy.Exhausted && !s.SignedOut {
+			if s.Sent != 3 || s.Phase != policy.Idle {
 				t.Fatalf("%s is left with %+v", s.AOR, s.State)
 			}
 		}

@@ -39,7 +39,8 @@ func (h *hold) tick(ctx context.Context) time.Time {
 	for _, p := range probes {
 		h.running.Go(func() { h.probe(ctx, p) })
 	}
-	return h.detector.Next()
+	h.next = h.detector.Next()
+	return h.next
 }
 
 func (h *hold) probe(ctx context.Context, p outage.Probe) {

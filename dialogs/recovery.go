@@ -37,6 +37,9 @@ type Failure struct {
 	Sent time.Time
 	// Unreachable: the hop takes nothing.
 	Unreachable bool
+	// Silent: there was no answer, or one that tells of the core rather than of the
+	// phone (408, 5xx).
+	Silent bool
 	// Superseded: the watcher has a newer subscription of the same kind.
 	Superseded bool
 }

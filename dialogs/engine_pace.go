@@ -1,0 +1,51 @@
+package dialogs
+
+import (
+	"context"
+	"time"
+)
+
+// pace spaces requests evenly rather than to let them go in bursts, for what they
+// are the answer to comes in bursts. It is used by one goroutine.
+type pace struct {
+	every time.Duration // 0: no limit
+	next  time.Time
+}
+
+// catchUp is how late a turn may be without being lost. Timers are never exact and
+// a processor is shared, so without it there would be fewer than the limit allows.
+const catchUp = 100 * time.Millisecond
+
+func newPace(perSecond float64) *pace {
+	p := new(pace)
+	if perSecond > 0 {
+		p.every = time.Duration(float64(time.Second) / perSecond)
+	}
+	return p
+}
+
+// wait waits until the next may begin; false if ctx ends before.
+func (p *pace) wait(ctx context.Context) bool {
+	if p.every == 0 {
+		return ctx.Err() == nil
+	}
+	if soonest := time.Now().Add(-catchUp); p.next.Before(soonest) {
+		p.next = soonest
+	}
+	ok := sleepUntil(ctx, p.next)
+	p.next = p.next.Add(p.every)
+	return ok
+}
+
+// idle notes that nobody waited: turns that were not taken are no credit.
+func (p *pace) idle() {
+	if now := time.Now(); p.next.Before(now) {
+		p.next = now
+	}
+}
+
+// sleepUntil waits for a moment; false if ctx ends before.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	wait := time.Until(at)
+	return wait <= 0 && ctx.Err() == nil || wait > 0 && sleep(ctx, wait)
+}
