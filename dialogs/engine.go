@@ -42,6 +42,8 @@ type Engine struct {
 
 	metrics *engineMetrics
 	hold    *hold
+	// keeper keeps what has to outlive the process besides the states; nil: nothing.
+	keeper  *Keeper
 	ladders *ladders
 	seed    maphash.Seed
 	shards  [engineShards]engineShard
@@ -97,6 +99,8 @@ func NewEngine(
 		e.shards[i].users = make(map[string]*engineUser)
 		e.shards[i].lost = make(map[string]*lostWatcher)
 		e.shards[i].flaps = make(map[string]flap)
+		e.shards[i].lostNotes = make(map[string]struct{})
+		e.shards[i].flapNotes = make(map[string]struct{})
 		e.shards[i].changed = make(chan struct{}, 1)
 	}
 	e.metrics = newEngineMetrics(e, reg)

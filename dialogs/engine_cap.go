@@ -18,6 +18,7 @@ type hourlyCap struct {
 	mu    sync.Mutex
 	begun []time.Time // of the last hour, the oldest first
 	bit   bool
+	noted bool // what has begun waits for the Journal
 }
 
 // newHourlyCap makes a cap; most 0 is none.
@@ -36,6 +37,7 @@ func (c *hourlyCap) take(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begun = append(c.begun, now)
+	c.noted = true
 }
 
 // room is how long it takes until one more may begin.

@@ -22,49 +22,82 @@ const (
 
 // flap is a user who was signed out lately.
 type flap struct {
-	last  time.Time
-	times int // in a row
+	Last  time.Time `json:"last"`
+	Times int       `json:"times"` // in a row
+	// Until is when he may be signed out who was given up since, in this episode.
+	Until   time.Time `json:"until,omitzero"`
+	Episode uint64    `json:"episode,omitempty"`
 }
+
+// over is when it means nothing any more.
+func (f flap) over() time.Time { return f.Last.Add(flapWindow + longestHoldDown) }
 
 // flapped notes that a user was signed out.
 func (e *Engine) flapped(aor string, now time.Time) {
+	f := e.flapOf(aor)
+	if now.Sub(f.Last) > flapWindow+e.doubled(f.Times) {
+		f.Times = 0
+	}
+	e.setFlap(aor, flap{Last: now, Times: f.Times + 1}, now)
+}
+
+// flapOf tells when a user was signed out, here or at another replica.
+func (e *Engine) flapOf(aor string) flap {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	f := sh.flaps[aor]
+	sh.mu.Unlock()
+	if e.keeper != nil && e.keeper.cfg.Shared {
+		if other := e.keeper.lookUpFlap(aor); other.Last.After(f.Last) {
+			return other
+		}
+	}
+	return f
+}
+
+func (e *Engine) setFlap(aor string, f flap, now time.Time) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	f, known := sh.flaps[aor]
-	if !known && len(sh.flaps) >= maxFlaps && !sh.forgetFlaps(now) {
+	if _, known := sh.flaps[aor]; !known && len(sh.flaps) >= maxFlaps && !sh.forgetFlaps(now) {
 		e.metrics.forgotten[forgottenFlap].Inc()
 		return
 	}
-	if now.Sub(f.last) > flapWindow+e.doubled(f.times) {
-		f.times = 0
+	sh.flaps[aor] = f
+	if e.keeper != nil {
+		sh.flapNotes[aor] = struct{}{}
 	}
-	sh.flaps[aor] = flap{last: now, times: f.times + 1}
 }
 
 // forgetFlaps makes room, and says whether it did.
 func (sh *engineShard) forgetFlaps(now time.Time) bool {
 	for aor, f := range sh.flaps {
-		if now.Sub(f.last) > flapWindow+longestHoldDown {
+		if now.After(f.over()) {
 			delete(sh.flaps, aor)
 		}
 	}
 	return len(sh.flaps) < maxFlaps
 }
 
-// heldDown is how long a user is spared because he flaps.
-func (e *Engine) heldDown(sh *engineShard, u *engineUser, a policy.Action) time.Duration {
-	sh.mu.Lock()
-	f, known := sh.flaps[u.aor]
-	sh.mu.Unlock()
-	if !known || a.Try > 1 || time.Since(f.last) > flapWindow {
+// heldDown is how long a user is spared because he flaps. A restart meanwhile makes it
+// no longer.
+func (e *Engine) heldDown(aor string, a policy.Action) time.Duration {
+	f, now := e.flapOf(aor), time.Now()
+	switch {
+	case a.Try > 1:
+		return 0
+	case !f.Until.IsZero() && f.Episode == a.Episode:
+		return f.Until.Sub(now)
+	case now.Sub(f.Last) > flapWindow:
 		return 0
 	}
-	wait := e.doubled(f.times)
+	wait := e.doubled(f.Times)
+	f.Until, f.Episode = now.Add(wait), a.Episode
+	e.setFlap(aor, f, now)
 	e.metrics.flaps.Inc()
-	e.about(u.aor, a).Warn().Int("times", f.times).Dur("hold_down_ms", wait).
+	e.about(aor, a).Warn().Int("times", f.Times).Dur("hold_down_ms", wait).
 		Msg("user flaps between registration and giving up; not signed out for a while")
-	e.note(u.aor, atRewatch, atRewatch, "flapping: not de-registered for "+wait.String())
+	e.note(aor, atRewatch, atRewatch, "flapping: not de-registered for "+wait.String())
 	return wait
 }
 

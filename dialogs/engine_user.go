@@ -19,9 +19,10 @@ type engineShard struct {
 	dirty   []*engineUser
 	changed chan struct{}
 	// lost are those whom an outage broke, until it is over; flaps those who were
-	// signed out lately.
-	lost  map[string]*lostWatcher
-	flaps map[string]flap
+	// signed out lately. Of both, those in the notes wait for the Journal.
+	lost                 map[string]*lostWatcher
+	flaps                map[string]flap
+	lostNotes, flapNotes map[string]struct{}
 }
 
 // engineUser is one user. The lock of the shard guards all of it.

@@ -43,6 +43,11 @@ type hold struct {
 	detector *outage.Detector
 	changes  []outage.Change // not acted upon yet
 	next     time.Time       // what watch sleeps for; zero: nothing
+	// notes are the scopes that wait for the Journal, told what was told of each when
+	// it began, restored those that an earlier process has left.
+	notes    map[string]struct{}
+	told     map[string]outage.Change
+	restored []outage.Change
 	since    map[string]time.Time
 	silent   strangers
 	open     atomic.Bool // something is held
@@ -59,14 +64,19 @@ func newHold(e *Engine, cfg HoldConfig) *hold {
 	detector := outage.New(cfg.Rules)
 	return &hold{
 		e: e, cfg: cfg, detector: detector, window: detector.Rules().Window,
-		since: make(map[string]time.Time),
-		wake:  make(chan struct{}, 1), released: make(chan struct{}, 1),
+		since: make(map[string]time.Time), notes: make(map[string]struct{}), told: make(map[string]outage.Change),
+		wake: make(chan struct{}, 1), released: make(chan struct{}, 1),
 		cancel: func() {},
 	}
 }
 
 func (h *hold) start(ctx context.Context) {
 	ctx, h.cancel = context.WithCancel(ctx)
+	for _, c := range h.restored {
+		h.e.alarms.Raise(newAlarm(alarmOutage, objectOf(c.Scope), outageText(c), c.At))
+	}
+	h.restored = nil
+	signal(h.released) // an earlier process may not have worked off all
 	h.running.Go(func() { h.watch(ctx) })
 	h.running.Go(func() { h.workOff(ctx) })
 }
@@ -123,8 +133,8 @@ func (h *hold) suspect(at time.Time, hop string) bool {
 	return h.detector.Suspect(at, hop)
 }
 
-// told takes the outcome of a MESSAGE to one whom an outage broke.
-func (h *hold) told(aor, hop string, sent time.Time, ok bool) {
+// answered takes the outcome of a MESSAGE to one whom an outage broke.
+func (h *hold) answered(aor, hop string, sent time.Time, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.observe(outage.Outcome{
@@ -161,10 +171,14 @@ func (h *hold) take(changes []outage.Change) {
 	for _, c := range changes {
 		switch {
 		case c.From == outage.Closed:
-			h.since[c.Scope] = c.Since
+			h.since[c.Scope], h.told[c.Scope] = c.Since, c
 		case c.To == outage.Closed:
 			delete(h.since, c.Scope)
+			delete(h.told, c.Scope)
+		default:
+			continue
 		}
+		h.notes[c.Scope] = struct{}{}
 	}
 	if len(changes) == 0 {
 		return

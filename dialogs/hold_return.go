@@ -119,9 +119,15 @@ func (e *Engine) takeTurn(aor string) {
 		e.found(sh, aor)
 	}
 	sh.mu.Unlock()
+	if len(subs) == 0 {
+		return
+	}
 	for _, b := range subs {
 		e.offer(aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: true}, hop)
 	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e.noteLost(sh, aor) // not before: who is forgotten there has to be known to the policy
 }
 
 // goOn lets a recovery that was kept back go on. The shard is locked.

@@ -2,6 +2,7 @@ package dialogs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -27,8 +28,12 @@ type town struct {
 	metrics *prometheus.Registry
 	began   time.Time
 	hops    []netip.AddrPort
+	cfg     dialogs.EngineConfig
+	store   *dialogs.MemoryStore
+	keeper  *dialogs.Keeper
 
 	mu     sync.Mutex
+	away   bool // rewatch does not run
 	down   map[netip.AddrPort]bool
 	deaf   map[netip.AddrPort]bool // answers no OPTIONS
 	queued []func()                // what a core that hangs will work off when it goes on
@@ -74,12 +79,7 @@ func inTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int, test func(
 		w := newTown(t, cfg, phones, hops)
 		test(w)
 		close(w.stop)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := w.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		_ = w.monitor.Shutdown(ctx)
+		w.shut()
 		time.Sleep(2 * deadline) // timers of the phones
 	})
 }
@@ -87,7 +87,7 @@ func inTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int, test func(
 func newTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int) *town {
 	t.Helper()
 	w := &town{
-		t: t, began: time.Now(), metrics: prometheus.NewRegistry(),
+		t: t, began: time.Now(), cfg: cfg, store: dialogs.NewMemoryStore(),
 		down: make(map[netip.AddrPort]bool), deaf: make(map[netip.AddrPort]bool),
 		refuse: make(map[netip.AddrPort]int), lossy: make(map[netip.AddrPort]float64),
 		byAOR: make(map[string]*phone), told: make(map[string]int), stop: make(chan struct{}),
@@ -95,15 +95,9 @@ func newTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int) *town {
 	for i := range hops {
 		w.hops = append(w.hops, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 5060))
 	}
-	cfg.Hold.Probe = w.probe
-	cfg.Hold.Shared = func(hop netip.AddrPort) bool { return hop == w.hops[0] }
-	w.Engine = dialogs.NewEngine(cfg, nil, w, w, dialogs.NewMemoryStore(), zerolog.New(io.Discard), w.metrics)
-	w.monitor = dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: cfg.DryRun}, w.Engine, zerolog.New(io.Discard), w.metrics)
-	w.SetDirectory(w.monitor)
-	if err := w.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.monitor.Start(t.Context())
+	w.cfg.Hold.Probe = w.probe
+	w.cfg.Hold.Shared = func(hop netip.AddrPort) bool { return hop == w.hops[0] }
+	w.open()
 	for i := range phones {
 		p := &phone{aor: fmt.Sprintf("sip:user-%d@ims.example", i), hop: w.hops[i%hops]}
 		w.phones, w.byAOR[p.aor] = append(w.phones, p), p
@@ -112,6 +106,38 @@ func newTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int) *town {
 	}
 	synctest.Wait()
 	return w
+}
+
+// open starts rewatch, with what the store has of an earlier one.
+func (w *town) open() {
+	w.t.Helper()
+	log := zerolog.New(io.Discard)
+	metrics := prometheus.NewRegistry()
+	engine := dialogs.NewEngine(w.cfg, nil, w, w, w.store, log, metrics)
+	monitor := dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: w.cfg.DryRun}, engine, log, metrics)
+	keeper := dialogs.NewKeeper(dialogs.KeeperConfig{}, monitor, w.store, log)
+	keeper.KeepEngine(engine)
+	engine.SetDirectory(keeper)
+	if err := keeper.Restore(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	keeper.Start(context.Background())
+	if err := engine.Start(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	monitor.Start(w.t.Context())
+	w.change(func() { w.away, w.Engine, w.monitor, w.keeper, w.metrics = false, engine, monitor, keeper, metrics })
+}
+
+// shut ends rewatch in good order.
+func (w *town) shut() {
+	w.t.Helper()
+	w.change(func() { w.away = true })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := errors.Join(w.Shutdown(ctx), w.monitor.Shutdown(ctx), w.keeper.Shutdown(ctx)); err != nil {
+		w.t.Errorf("shutdown: %v", err)
+	}
 }
 
 func (w *town) message(p *phone) *dialogs.Message {
@@ -138,6 +164,11 @@ func (w *town) subscribe(p *phone) {
 		w.mu.Unlock()
 		return
 	}
+	if w.away {
+		w.mu.Unlock()
+		w.again(func() { w.subscribe(p) })
+		return
+	}
 	p.dialog++
 	p.subscribed, p.works, p.cseq = true, false, 0
 	m := w.message(p)
@@ -153,6 +184,10 @@ func (w *town) notify(p *phone) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !p.subscribed {
+		return
+	}
+	if w.away {
+		w.again(func() { w.notify(p) })
 		return
 	}
 	w.server++
@@ -173,8 +208,14 @@ func (w *town) notify(p *phone) {
 			o.Status = status
 		}
 	}
-	dialog := p.dialog
-	time.AfterFunc(after, func() { w.done(p, dialog, ref, o) })
+	dialog, monitor := p.dialog, w.monitor
+	time.AfterFunc(after, func() {
+		if w.ended(monitor) {
+			w.notify(p) // rewatch was started anew: the server repeats itself
+			return
+		}
+		w.done(p, dialog, ref, o)
+	})
 	if sent := time.Now(); o.Kind == dialogs.TimedOut && !p.dead {
 		w.queued = append(w.queued, func() {
 			if time.Since(sent) > deadline {
@@ -189,6 +230,22 @@ func (w *town) notify(p *phone) {
 func (w *town) loses(hop netip.AddrPort) bool {
 	w.drawn = w.drawn*6364136223846793005 + 1442695040888963407
 	return float64(w.drawn>>11)/(1<<53) < w.lossy[hop]
+}
+
+// again repeats what nobody answered, unless the test ends.
+func (w *town) again(request func()) {
+	select {
+	case <-w.stop:
+	default:
+		time.AfterFunc(500*time.Millisecond, request)
+	}
+}
+
+// ended says whether a rewatch is no more.
+func (w *town) ended(monitor *dialogs.Monitor) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.monitor != monitor
 }
 
 // workOffQueue lets a core that hung go on with what lay in its queues.

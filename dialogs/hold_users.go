@@ -58,7 +58,7 @@ func (e *Engine) evidence(aor string, a policy.Action, sent time.Time, res Resul
 	}
 	sh.mu.Unlock()
 	silent := res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
-	e.hold.told(aor, hop, sent, !silent)
+	e.hold.answered(aor, hop, sent, !silent)
 }
 
 // lose remembers what an outage broke. It is nothing where subscribing again is
@@ -83,6 +83,7 @@ func (e *Engine) lose(f *Failure, hop string) {
 	}
 	l.hop = hop
 	l.subs = append(l.subs, f.Event.Sub)
+	e.noteLost(sh, f.AOR)
 	if !e.hold.held(hop) {
 		signal(e.hold.released) // it came late
 	}
@@ -109,6 +110,7 @@ func (e *Engine) backByHimself(sh *engineShard, aor string, ev policy.Event) {
 	default:
 		return
 	}
+	e.noteLost(sh, aor)
 	if len(l.subs) == 0 {
 		e.found(sh, aor)
 	}

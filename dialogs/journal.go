@@ -17,14 +17,24 @@ const (
 	KindRegistration
 	// KindAlarm is an alarm that this process has raised.
 	KindAlarm
+	// KindOutage is a next hop that this process holds, or all of them.
+	KindOutage
+	// KindLost is a watcher whom an outage broke and who waits for its end.
+	KindLost
+	// KindFlap is a user who was signed out lately.
+	KindFlap
+	// KindSignOuts counts the de-REGISTERs of the last hour.
+	KindSignOuts
 )
 
 // Kinds are all of them.
-func Kinds() []Kind { return []Kind{KindSubscription, KindRegistration, KindAlarm} }
+func Kinds() []Kind {
+	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts}
+}
 
 // Shared says whether all the processes on one store know the entries of this kind
 // together, or each its own.
-func (k Kind) Shared() bool { return k == KindRegistration }
+func (k Kind) Shared() bool { return k == KindRegistration || k == KindFlap }
 
 // String is the word by which stores keep the kinds apart.
 func (k Kind) String() string {
@@ -35,6 +45,14 @@ func (k Kind) String() string {
 		return "registration"
 	case KindAlarm:
 		return "alarm"
+	case KindOutage:
+		return "outage"
+	case KindLost:
+		return "lost"
+	case KindFlap:
+		return "flap"
+	case KindSignOuts:
+		return "sign-outs"
 	}
 	return "unknown"
 }
@@ -50,8 +68,8 @@ type Entry struct {
 }
 
 // Journal keeps what was learnt besides the states of a Store: who is subscribed,
-// who is registered, which alarms are raised. It is written behind, in batches,
-// away from the SIP path, and read when a process starts.
+// who is registered, which alarms are raised, what an outage broke. It is written
+// behind, in batches, away from the SIP path, and read when a process starts.
 //
 // # Why
 //

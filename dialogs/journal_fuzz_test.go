@@ -29,7 +29,7 @@ func FuzzJournalEntry(f *testing.F) {
 				t.Fatalf("%+v %+v became %+v %+v, %v", s, h, s2, h2, err)
 			}
 			for range 2 {
-				m.restoreSubscription(Entry{Key: s.key(), Value: value}, 0)
+				m.restoreSubscription(Entry{Key: s.key(), Value: value}, time.Time{})
 			}
 		}
 		if r, err := readRegistration(value); err == nil {
@@ -37,7 +37,7 @@ func FuzzJournalEntry(f *testing.F) {
 				t.Fatalf("%+v became %+v, %v", r, r2, err)
 			}
 		}
-		if m.restoreRegistration(Entry{Key: key, Value: bytes.Clone(value)}, 0) {
+		if m.restoreRegistration(Entry{Key: key, Value: bytes.Clone(value)}, time.Time{}) {
 			m.SignedOut(key, time.Now())
 		}
 		for i := range m.subs {

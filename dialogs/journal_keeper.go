@@ -17,9 +17,9 @@ type KeeperConfig struct {
 	Shared bool
 }
 
-// Keeper keeps a Monitor's subscriptions and registrations in a Journal. It writes
-// them behind, so that the SIP path waits for nothing, and reads them when the
-// process starts.
+// Keeper keeps a Monitor's subscriptions and registrations in a Journal, and what an
+// Engine has to remember besides its states. It writes them behind, so that the SIP
+// path waits for nothing, and reads them when the process starts.
 //
 // Where the Journal is shared, registrations are not read at the start but looked
 // up when one is needed: a user may register by way of another replica each time,
@@ -28,6 +28,7 @@ type KeeperConfig struct {
 type Keeper struct {
 	cfg     KeeperConfig
 	m       *Monitor
+	engine  *Engine // nil: there is none, or it remembers nothing else
 	journal Journal
 	log     zerolog.Logger
 
@@ -62,13 +63,9 @@ func NewKeeper(cfg KeeperConfig, m *Monitor, j Journal, log zerolog.Logger) *Kee
 // Restore reads what an earlier process has kept. What it cannot make sense of it
 // leaves out; an error is the Journal's.
 func (k *Keeper) Restore(ctx context.Context) error {
-	now := time.Now().UnixNano()
+	now := time.Now()
 	restored, refused := 0, 0
-	kinds := map[Kind]func(Entry, int64) bool{KindSubscription: k.m.restoreSubscription}
-	if !k.cfg.Shared {
-		kinds[KindRegistration] = k.m.restoreRegistration
-	}
-	for kind, restore := range kinds {
+	for kind, restore := range k.restorers() {
 		for e, err := range k.journal.Entries(ctx, kind) {
 			switch {
 			case err != nil && k.cfg.Shared:
@@ -84,8 +81,25 @@ func (k *Keeper) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("subscriptions and registrations of before")
+	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("what was learnt before")
 	return nil
+}
+
+// restorers say who takes up the entries of a kind.
+func (k *Keeper) restorers() map[Kind]func(Entry, time.Time) bool {
+	kinds := map[Kind]func(Entry, time.Time) bool{KindSubscription: k.m.restoreSubscription}
+	if !k.cfg.Shared {
+		kinds[KindRegistration] = k.m.restoreRegistration
+	}
+	if k.engine == nil {
+		return kinds
+	}
+	for _, kind := range []Kind{KindOutage, KindLost, KindFlap, KindSignOuts} {
+		if !k.cfg.Shared || !kind.Shared() { // else it is looked up when it is needed
+			kinds[kind] = k.engine.restoreEntry
+		}
+	}
+	return kinds
 }
 
 // Start begins to write.
@@ -121,9 +135,15 @@ func (k *Keeper) flush(ctx context.Context) {
 	if k.away && !k.write(ctx) {
 		return
 	}
+	if k.engine != nil {
+		k.batch = k.engine.collectHeld(k.batch)
+	}
 	for i := range shards {
 		k.batch = k.m.collectSubscriptions(i, k.batch)
 		k.batch = k.m.collectRegistrations(i, k.batch)
+		if k.engine != nil && i < engineShards {
+			k.batch = k.engine.collect(i, k.batch)
+		}
 		if len(k.batch) >= batchSize && !k.write(ctx) {
 			return
 		}

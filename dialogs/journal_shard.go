@@ -54,9 +54,9 @@ func (m *Monitor) collectRegistrations(shard int, batch []Entry) []Entry {
 
 // restoreSubscription takes up a subscription of before; false if it is over, or
 // nothing that could be one.
-func (m *Monitor) restoreSubscription(e Entry, now int64) bool {
+func (m *Monitor) restoreSubscription(e Entry, now time.Time) bool {
 	s, h, err := readSubscription(e.Value)
-	if err != nil || s.until <= now {
+	if err != nil || s.until <= now.UnixNano() {
 		return false
 	}
 	id := s.id()
@@ -107,10 +107,10 @@ func (m *Monitor) restoreUser(s *subscription, h hop) {
 }
 
 // restoreRegistration takes up a registration of before.
-func (m *Monitor) restoreRegistration(e Entry, now int64) bool {
+func (m *Monitor) restoreRegistration(e Entry, now time.Time) bool {
 	r, err := readRegistration(e.Value)
 	aor, ok := CanonicalAOR(e.Key)
-	if err != nil || r.until <= now || !ok || aor != e.Key {
+	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key {
 		return false
 	}
 	hash := m.hashAOR(aor)

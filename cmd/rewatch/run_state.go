@@ -67,6 +67,7 @@ func (p *sidecarProcess) keepMemory() {
 	_, shared := p.memory.store.(dialogs.Shared)
 	p.keeper = dialogs.NewKeeper(
 		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.monitor, p.memory.journal, p.log)
+	p.keeper.KeepEngine(p.engine)
 	p.engine.SetDirectory(p.keeper)
 }
 

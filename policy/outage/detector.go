@@ -152,6 +152,24 @@ func (d *Detector) recount() {
 	}
 }
 
+// Restore holds a scope again that an earlier process held, as the Change says by
+// which it began. It is probed anew. false: there are too many hops.
+func (d *Detector) Restore(c Change, at time.Time) bool {
+	s := &d.all
+	if c.Scope != Overall {
+		s = d.hop(c.Scope, at)
+	}
+	if s == nil || s.state != Closed {
+		return false
+	}
+	s.failing, s.since, s.relapses = c.Hop, c.Since, c.Relapses
+	s.judgedFailed, s.judgedOf = c.Failed, c.Total
+	s.state = Held
+	s.nextProbe(d.rules, at)
+	d.open = append(d.open, s)
+	return true
+}
+
 // Unreachable takes the news that a hop cannot be reached at all: a transport
 // error, after every other way was tried. It is held at once.
 func (d *Detector) Unreachable(at time.Time, hop string) []Change {
@@ -201,11 +219,7 @@ func (d *Detector) Tick(at time.Time) ([]Probe, []Change) {
 		}
 		s.probes++
 		s.nextProbe(d.rules, at)
-		hop := s.name
-		if s == &d.all {
-			hop = s.failing
-		}
-		probes = append(probes, Probe{Scope: s.name, Hop: hop})
+		probes = append(probes, Probe{Scope: s.name, Hop: s.probed()})
 	}
 	return probes, changes
 }

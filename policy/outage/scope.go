@@ -75,10 +75,18 @@ func (s *scope) worry(r Rules, at time.Time, sum *bucket) {
 func (s *scope) become(to State, at time.Time, why Reason) Change {
 	c := Change{
 		Scope: s.name, From: s.state, To: to, Reason: why, At: at, Since: s.since,
-		Failed: s.judgedFailed, Total: s.judgedOf, Relapses: s.relapses,
+		Failed: s.judgedFailed, Total: s.judgedOf, Relapses: s.relapses, Hop: s.probed(),
 	}
 	s.state = to
 	return c
+}
+
+// probed is the hop that is probed.
+func (s *scope) probed() string {
+	if s.name == Overall {
+		return s.failing
+	}
+	return s.name
 }
 
 // nextProbe sets when the next probe is due. The pause is shortened by up to a

@@ -70,6 +70,8 @@ type Change struct {
 	Failed, Total int
 	// Relapses counts the releases of this outage that were wrong.
 	Relapses int
+	// Hop is the one that is probed: of Overall, that of the last failure.
+	Hop string
 }
 
 // Probe is an OPTIONS to be sent. Hop is the scope itself, or for Overall the

@@ -1,0 +1,209 @@
+package dialogs
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"rewatch/policy"
+	"rewatch/policy/outage"
+)
+
+// What an Engine has to remember besides the states of its users: what is held, whom
+// an outage broke, who was signed out lately, and how many in the last hour. It is
+// little, and an operator may have to read it one night, so it is JSON.
+
+// lostAge is how long it is remembered what an outage broke. A subscription that was
+// lost for longer has ended by itself.
+const lostAge = 24 * time.Hour
+
+// outageKey is the Journal's key of a scope, which must not be empty.
+func outageKey(scope string) string { return objectOf(scope) }
+
+// KeepEngine has a Keeper keep what an Engine has to remember, too; before Restore.
+func (k *Keeper) KeepEngine(e *Engine) { k.engine, e.keeper = e, k }
+
+// noteLost has it journalled what an outage broke of a user. The shard is locked.
+func (e *Engine) noteLost(sh *engineShard, aor string) {
+	if e.keeper != nil {
+		sh.lostNotes[aor] = struct{}{}
+	}
+}
+
+// collect makes the entries of a shard that are noted.
+func (e *Engine) collect(shard int, batch []Entry) []Entry {
+	sh := &e.shards[shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := time.Now()
+	for aor := range sh.lostNotes {
+		if u := sh.users[aor]; u != nil && (u.dirty || u.saving || u.unsaved) {
+			continue // what was lost has to be kept until it is part of his state
+		}
+		delete(sh.lostNotes, aor)
+		entry := Entry{Kind: KindLost, Key: aor}
+		if l := sh.lost[aor]; l != nil {
+			entry = keep(entry, lostEntry{l.hop, l.subs}, now.Add(lostAge))
+		}
+		batch = append(batch, entry)
+	}
+	for aor := range sh.flapNotes {
+		f := sh.flaps[aor]
+		batch = append(batch, keep(Entry{Kind: KindFlap, Key: aor}, f, f.over()))
+	}
+	clear(sh.flapNotes)
+	return batch
+}
+
+// lostEntry is the value of a KindLost.
+type lostEntry struct {
+	Hop  string          `json:"hop"`
+	Subs []policy.Broken `json:"subs"`
+}
+
+// collectHeld makes the entries of what is noted once for all users.
+func (e *Engine) collectHeld(batch []Entry) []Entry {
+	h := e.hold
+	h.mu.Lock()
+	for scope := range h.notes {
+		entry := Entry{Kind: KindOutage, Key: outageKey(scope)}
+		if c, held := h.told[scope]; held {
+			entry = keep(entry, c, time.Time{})
+		}
+		batch = append(batch, entry)
+	}
+	clear(h.notes)
+	h.mu.Unlock()
+	return e.signOuts.hourly.collect(batch)
+}
+
+// keep gives an entry its value.
+func keep(e Entry, value any, until time.Time) Entry {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return e // which cannot be, for these types
+	}
+	e.Value, e.Until = b, until
+	return e
+}
+
+// restore takes up what an earlier process has kept; false if it is nothing that could
+// be that.
+func (e *Engine) restoreEntry(entry Entry, now time.Time) bool {
+	switch entry.Kind {
+	case KindOutage:
+		return e.hold.restore(entry, now)
+	case KindLost:
+		return e.restoreLost(entry)
+	case KindFlap:
+		return e.restoreFlap(entry, now)
+	case KindSignOuts:
+		return e.signOuts.hourly.restore(entry, now)
+	case KindSubscription, KindRegistration, KindAlarm:
+	}
+	return false
+}
+
+func (h *hold) restore(entry Entry, now time.Time) bool {
+	var c outage.Change
+	if json.Unmarshal(entry.Value, &c) != nil || outageKey(c.Scope) != entry.Key {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.detector.Restore(c, now) {
+		return false
+	}
+	h.since[c.Scope], h.told[c.Scope] = c.Since, c
+	h.restored = append(h.restored, c)
+	h.open.Store(true)
+	return true
+}
+
+func (e *Engine) restoreLost(entry Entry) bool {
+	var l lostEntry
+	if json.Unmarshal(entry.Value, &l) != nil || len(l.Subs) == 0 || len(l.Subs) > policy.MaxBroken {
+		return false
+	}
+	sh := e.shard(entry.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.lost[entry.Key] != nil || e.lost.Load() >= int64(e.cfg.MaxUsers) {
+		return false
+	}
+	sh.lost[entry.Key] = &lostWatcher{hop: l.Hop, subs: l.Subs}
+	e.lost.Add(1)
+	return true
+}
+
+func (e *Engine) restoreFlap(entry Entry, now time.Time) bool {
+	f, ok := readFlap(entry)
+	if !ok || now.After(f.over()) {
+		return false
+	}
+	sh := e.shard(entry.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if len(sh.flaps) < maxFlaps {
+		sh.flaps[entry.Key] = f
+	}
+	return true
+}
+
+func readFlap(entry Entry) (f flap, ok bool) {
+	return f, json.Unmarshal(entry.Value, &f) == nil && f.Times > 0
+}
+
+// lookUpFlap reads what all replicas together know; nothing if that cannot be told.
+func (k *Keeper) lookUpFlap(aor string) flap {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	entry, ok, err := k.journal.Read(ctx, KindFlap, aor)
+	if err != nil || !ok {
+		return flap{}
+	}
+	f, _ := readFlap(entry)
+	return f
+}
+
+// signOutsKey is the only key of KindSignOuts.
+const signOutsKey = "hour"
+
+// collect counts what began in the last hour, minute by minute.
+func (c *hourlyCap) collect(batch []Entry) []Entry {
+	if c == nil {
+		return batch
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.noted || len(c.begun) == 0 {
+		return batch
+	}
+	c.noted = false
+	minutes := make(map[int64]int)
+	for _, at := range c.begun {
+		minutes[at.Unix()/60]++
+	}
+	last := c.begun[len(c.begun)-1]
+	return append(batch, keep(Entry{Kind: KindSignOuts, Key: signOutsKey}, minutes, last.Add(time.Hour+time.Minute)))
+}
+
+// restore takes each as late as it may have been.
+func (c *hourlyCap) restore(entry Entry, now time.Time) bool {
+	var minutes map[int64]int
+	if c == nil || entry.Key != signOutsKey || json.Unmarshal(entry.Value, &minutes) != nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for minute := now.Add(-time.Hour).Unix() / 60; minute <= now.Unix()/60; minute++ {
+		at := time.Unix(minute*60+59, 0)
+		if at.After(now) {
+			at = now
+		}
+		for n := min(minutes[minute], c.most); n > 0 && len(c.begun) < c.most; n-- {
+			c.begun = append(c.begun, at)
+		}
+	}
+	return true
+}
