@@ -71,7 +71,10 @@ func (m *Message) fields() error {
 		}
 		m.Lines = m.Lines[:i+1]
 		l := &m.Lines[i]
-		n := l.scan(raw, at, MaxLines-physical)
+		n := 1
+		if !l.plain(raw, at, l.Name) {
+			n = l.scan(raw, at, MaxLines-physical)
+		}
 		if n == 0 {
 			m.Lines = m.Lines[:i]
 			return ErrIncomplete
@@ -102,6 +105,41 @@ func lineEnd(raw []byte, from int) (end, next int) {
 		end--
 	}
 	return end, next
+}
+
+// plain reads the header field that begins at start if it is as nearly all are:
+// on one line, with its colon right behind the name, and with one space or none
+// in front of the value.
+func (l *Line) plain(raw []byte, start int, guess Name) bool {
+	length := bytes.IndexByte(raw[start:], '\n') + 1
+	next := start + length
+	if length < 3 || next < len(raw) && isBlank(raw[next]) {
+		return false
+	}
+	line := raw[start:next]
+	name := guess
+	colon := len(spelled[guess])
+	if guess == Other || colon >= len(line) || line[colon] != ':' || string(line[:colon]) != spelled[guess] {
+		for colon = 0; tokens[line[colon]]; {
+			colon++
+		}
+		if colon == 0 || line[colon] != ':' {
+			return false
+		}
+		name = nameOf(line[:colon])
+	}
+	from, to := colon+1, length-1
+	if line[from] == ' ' {
+		from++
+	}
+	if line[to-1] == '\r' && to > from {
+		to--
+	}
+	if to > from && (isSpace(line[from]) || isSpace(line[to-1])) {
+		from, to = trim(line, from, to)
+	}
+	*l = Line{Name: name, Start: start, End: next, Value: start + from, ValueEnd: start + to}
+	return true
 }
 
 // scan reads the header field that begins at start, with its folded lines, and

@@ -130,6 +130,9 @@ func Param(params []byte, name string) (value []byte, ok bool) {
 	}
 }
 
+// delimiters are what nextParam stops for within a parameter.
+var delimiters = set{'=': true, '"': true}
+
 // nextParam finds the parameter at or behind offset at in a list: b[from:to]
 // without the white space around it, the equals sign at eq (to, if it has none).
 // At the end of the list from and to are the same.
@@ -139,15 +142,15 @@ func nextParam(b []byte, at int) (from, eq, to int) {
 	}
 	from, eq = at, -1
 	for ; at < len(b) && b[at] != ';'; at++ {
-		switch b[at] {
-		case '=':
-			if eq < 0 {
-				eq = at
-			}
-		case '"':
+		if !delimiters[b[at]] {
+			continue
+		}
+		if b[at] == '"' {
 			if at = unquote(b, at); at == len(b) {
 				at--
 			}
+		} else if eq < 0 {
+			eq = at
 		}
 	}
 	_, to = trim(b, from, at)
