@@ -83,3 +83,23 @@ func (x *index) drop(tag uint32) {
 
 // len is the number of tags.
 func (x *index) len() int { return x.n }
+
+// unchain takes a slot out of the chain of its tag, in which link leads from one
+// slot to the next.
+func unchain[T any](x *index, slots *slab[T], tag, slot uint32, link func(*T) *uint32) {
+	next := *link(slots.at(slot))
+	at := x.get(tag)
+	switch {
+	case at != slot:
+		for before := link(slots.at(at)); ; before = link(slots.at(*before)) {
+			if *before == slot {
+				*before = next
+				return
+			}
+		}
+	case next != 0:
+		x.set(tag, next)
+	default:
+		x.drop(tag)
+	}
+}

@@ -2,6 +2,7 @@ package dialogs
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -42,6 +43,38 @@ func BenchmarkIndex(b *testing.B) {
 	for i := uint32(0); b.Loop(); i++ {
 		if x.get(i%n*0x9e3779b1) == 0 {
 			b.Fatal("lost")
+		}
+	}
+}
+
+// TestUnchain takes slots of a few tags out of their chains in any order.
+func TestUnchain(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 3))
+	var x index
+	var slots slab[thread]
+	held := map[uint32][]uint32{}
+	for range 5000 {
+		tag := random.Uint32N(3)
+		if n := len(held[tag]); n > 0 && random.IntN(2) == 0 {
+			i := random.IntN(n)
+			slot := held[tag][i]
+			unchain(&x, &slots, tag, slot, (*thread).link)
+			*slots.at(slot) = thread{}
+			slots.give(slot)
+			held[tag] = slices.Delete(held[tag], i, i+1)
+		} else {
+			slot := slots.take()
+			*slots.at(slot) = thread{next: x.get(tag)}
+			x.set(tag, slot)
+			held[tag] = append(held[tag], slot)
+		}
+		var chain []uint32
+		for slot := x.get(tag); slot != 0; slot = slots.at(slot).next {
+			chain = append(chain, slot)
+		}
+		slices.Reverse(chain)
+		if !slices.Equal(chain, held[tag]) {
+			t.Fatal(tag, chain, held[tag])
 		}
 	}
 }

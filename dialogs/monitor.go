@@ -133,7 +133,6 @@ func NewMonitor(cfg MonitorConfig, rec Recovery, log zerolog.Logger, reg prometh
 		m.subs[i].number = uint32(i) // #nosec G115 -- below shards
 		m.subs[i].waiting = make(map[uint32]waiting)
 		m.subs[i].heads = make(map[uint32][]byte)
-		m.users[i].newest = make(map[uint64]newest)
 	}
 	m.metrics = newMonitorMetrics(m, reg)
 	return m

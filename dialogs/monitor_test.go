@@ -157,9 +157,9 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("shard %d: %d chains, %d waiting, %d heads, %d records",
 					i, sh.chains.len(), len(sh.waiting), len(sh.heads), sh.subs.count())
 			}
-			if us.byHash.len()+len(us.newest)+us.users.count()+us.nodes.count() > 0 {
-				t.Errorf("users %d: %d, %d newest, %d records, %d nodes",
-					i, us.byHash.len(), len(us.newest), us.users.count(), us.nodes.count())
+			if us.byHash.len()+us.byTriple.len()+us.users.count()+us.nodes.count()+us.threads.count() > 0 {
+				t.Errorf("users %d: %d, %d threads, %d records, %d nodes",
+					i, us.byHash.len(), us.threads.count(), us.users.count(), us.nodes.count())
 			}
 		}
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 {

@@ -94,22 +94,7 @@ func (sh *subShard) put(s subscription) (uint32, untracked) {
 // drop unlinks a subscription and gives its slot free.
 func (sh *subShard) drop(slot uint32) {
 	s := sh.subs.at(slot)
-	if first := sh.chains.get(s.tag); first == slot {
-		if s.next == 0 {
-			sh.chains.drop(s.tag)
-		} else {
-			sh.chains.set(s.tag, s.next)
-		}
-	} else {
-		for first != 0 {
-			before := sh.subs.at(first)
-			if before.next == slot {
-				before.next = s.next
-				break
-			}
-			first = before.next
-		}
-	}
+	unchain(&sh.chains, &sh.subs, s.tag, slot, (*subscription).link)
 	*s = subscription{generation: s.generation}
 	sh.subs.give(slot)
 }

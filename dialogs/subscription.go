@@ -94,6 +94,8 @@ type subscription struct {
 	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
 }
 
+func (s *subscription) link() *uint32 { return &s.next }
+
 func (s *subscription) part(i int) string {
 	if i == 0 {
 		return s.text[:s.ends[0]]

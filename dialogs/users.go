@@ -13,13 +13,13 @@ type userShard struct {
 	byHash index
 	users  slab[userRecord]
 	nodes  slab[userNode]
-	// newest has, per watcher, resource and event, the birth of the newest
-	// subscription that was confirmed.
-	newest map[uint64]newest
+	// threads are by watcher, resource and event.
+	byTriple index
+	threads  slab[thread]
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
 
-	_ [24]byte
+	_ [8]byte
 }
 
 // userRecord is one user. It lives as long as he has a subscription or a
@@ -37,18 +37,26 @@ type userRecord struct {
 	registration  registration
 }
 
+func (u *userRecord) link() *uint32 { return &u.next }
+
 // userNode is one subscription in the list of its user.
 type userNode struct {
 	user, before, after uint32
+	thread              uint32
 	ref                 Ref
-	triple              uint64
 	emergency           bool
 }
 
-type newest struct {
-	birth uint64
-	count int32 // subscriptions of this triple, whatever their age
+// thread is what a watcher's subscriptions to one resource and event have in
+// common, each of which takes the place of the one before.
+type thread struct {
+	triple uint64 // hash of the three
+	birth  uint64 // of the newest subscription that was confirmed
+	next   uint32 // threads of the same tag
+	count  int32  // subscriptions, whatever their age
 }
+
+func (t *thread) link() *uint32 { return &t.next }
 
 // hop is a neighbour without the pointer in netip.Addr.
 type hop struct {
@@ -118,21 +126,7 @@ func (us *userShard) forget(slot uint32) {
 	if u.subscriptions > 0 || u.registration.known() {
 		return
 	}
-	if tag := tagOf(u.hash); us.byHash.get(tag) == slot {
-		if u.next == 0 {
-			us.byHash.drop(tag)
-		} else {
-			us.byHash.set(tag, u.next)
-		}
-	} else {
-		before := us.byHash.get(tag)
-		for before != 0 && us.users.at(before).next != slot {
-			before = us.users.at(before).next
-		}
-		if before != 0 {
-			us.users.at(before).next = u.next
-		}
-	}
+	unchain(&us.byHash, &us.users, tagOf(u.hash), slot, (*userRecord).link)
 	*u = userRecord{}
 	us.users.give(slot)
 }
@@ -141,7 +135,7 @@ func (us *userShard) forget(slot uint32) {
 func (us *userShard) link(hash uint64, aor string, ref Ref, triple uint64, emergency bool) uint32 {
 	slot, node := us.need(hash, aor), us.nodes.take()
 	u := us.users.at(slot)
-	*us.nodes.at(node) = userNode{user: slot, before: u.tail, ref: ref, triple: triple}
+	*us.nodes.at(node) = userNode{user: slot, before: u.tail, ref: ref, thread: us.join(triple)}
 	if u.tail != 0 {
 		us.nodes.at(u.tail).after = node
 	} else {
@@ -150,10 +144,35 @@ func (us *userShard) link(hash uint64, aor string, ref Ref, triple uint64, emerg
 	u.tail = node
 	u.subscriptions++
 	us.setEmergency(node, emergency)
-	n := us.newest[triple]
-	n.count++
-	us.newest[triple] = n
 	return node
+}
+
+// join adds a subscription to the thread of a triple, and gives that.
+func (us *userShard) join(triple uint64) uint32 {
+	first := us.byTriple.get(tagOf(triple))
+	for slot := first; slot != 0; {
+		t := us.threads.at(slot)
+		if t.triple == triple {
+			t.count++
+			return slot
+		}
+		slot = t.next
+	}
+	slot := us.threads.take()
+	*us.threads.at(slot) = thread{triple: triple, next: first, count: 1}
+	us.byTriple.set(tagOf(triple), slot)
+	return slot
+}
+
+// part takes a subscription out of its thread, which ends with the last one.
+func (us *userShard) part(slot uint32) {
+	t := us.threads.at(slot)
+	if t.count--; t.count > 0 {
+		return
+	}
+	unchain(&us.byTriple, &us.threads, tagOf(t.triple), slot, (*thread).link)
+	*t = thread{}
+	us.threads.give(slot)
 }
 
 // unlink takes it out, and the user with his last one.
@@ -161,12 +180,7 @@ func (us *userShard) unlink(node uint32) {
 	us.setEmergency(node, false)
 	us.cut(node)
 	n := us.nodes.at(node)
-	triple := us.newest[n.triple]
-	if triple.count--; triple.count <= 0 {
-		delete(us.newest, n.triple)
-	} else {
-		us.newest[n.triple] = triple
-	}
+	us.part(n.thread)
 	u := us.users.at(n.user)
 	u.subscriptions--
 	user := n.user
@@ -221,15 +235,12 @@ func (us *userShard) setEmergency(node uint32, emergency bool) {
 
 // confirm notes the birth of a subscription that was accepted.
 func (us *userShard) confirm(node uint32, birth uint64) {
-	triple := us.nodes.at(node).triple
-	if n := us.newest[triple]; birth > n.birth {
-		n.birth = birth
-		us.newest[triple] = n
-	}
+	t := us.threads.at(us.nodes.at(node).thread)
+	t.birth = max(t.birth, birth)
 }
 
 // superseded says whether a newer one of the same triple has been accepted.
 // One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
 func (us *userShard) superseded(node uint32, birth uint64) bool {
-	return us.newest[us.nodes.at(node).triple].birth > birth
+	return us.threads.at(us.nodes.at(node).thread).birth > birth
 }
