@@ -9,7 +9,7 @@ LINT_VER := v2.15.0
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint integration install fuzz bench bench-quick bench-micro image lab lab-break lab-heal lab-status lab-watch lab-down env clean
+.PHONY: help build demo test unit race lint integration install fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-quick: build install ## the same, short and rough
 bench-micro: ## micro-benchmarks of scan, edit, lookup, wheel, Decide
 	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./proxy/... ./dialogs/... ./policy/... | tee bin/bench-micro.txt
 	$(GO) run golang.org/x/perf/cmd/benchstat@latest bin/bench-micro.txt
+
+pgo: ## record the profile that builds are optimised by (cmd/rewatch/default.pgo)
+	$(GO) run ./integration/bench -scenario profile
 
 image: ## build the container image with Docker
 	docker build --build-arg VERSION=$(VERSION) -t rewatch:$(VERSION) .

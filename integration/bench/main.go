@@ -71,9 +71,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	for name := range strings.SplitSeq(o.scenario, ",") {
-		if name == "compare" {
+		switch name {
+		case "compare":
 			err = compare(ctx, l, o)
-		} else {
+		case "profile":
+			err = recordProfile(ctx, l, os.Stdout)
+		default:
 			err = runScenario(ctx, l, name, o.quick, os.Stdout)
 		}
 		if err != nil {

@@ -50,7 +50,7 @@ var scenarios = []scenario{
 }
 
 func scenarioNames() []string {
-	list := []string{"compare"}
+	list := []string{"compare", "profile"}
 	for _, s := range scenarios {
 		list = append(list, s.name)
 	}

@@ -41,8 +41,9 @@ func (l *lab) build(ctx context.Context) error {
 	return l.compile(ctx, "rewatch", "rewatch/cmd/rewatch")
 }
 
-func (l *lab) compile(ctx context.Context, name, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(l.dir, name), pkg) //nolint:gosec // fixed names
+func (l *lab) compile(ctx context.Context, name, pkg string, flags ...string) error {
+	args := append([]string{"build", "-o", filepath.Join(l.dir, name)}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...) //nolint:gosec // fixed names
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}
