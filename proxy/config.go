@@ -64,8 +64,10 @@ type Config struct {
 	// MaxStreams bounds the connections that are accepted on each side, MaxPerPeer
 	// those from one address; 0 leaves them to package transport.
 	MaxStreams, MaxPerPeer int
-	Monitor                Monitor
-	Resolver               Resolver
+	// KeepHeads keeps the head of every open NOTIFY, for Outcome.Head.
+	KeepHeads bool
+	Monitor   Monitor
+	Resolver  Resolver
 	// OwnBranch is the prefix of the Via branches of requests of our own, and
 	// OwnResponse takes their responses; it must not keep raw.
 	OwnBranch   string

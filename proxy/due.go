@@ -30,7 +30,7 @@ func (w *worker) due(s *shard, d *dues) {
 			w.s.metrics.dropped(dropTimeout, 1)
 		case r.phase == open:
 			d.ended = append(d.ended, w.outlived(s, r, dialogs.TimedOut))
-		case r.resendAt != 0 && w.at < r.giveUp:
+		case r.more.resendAt != 0 && w.at < r.giveUp:
 			w.answerAgain(s, r, d)
 		default:
 			w.s.table.remove(s, r)
@@ -50,20 +50,21 @@ func (w *worker) due(s *shard, d *dues) {
 
 // answerAgain retransmits the final response to an INVITE until its ACK (Timer G).
 func (w *worker) answerAgain(s *shard, r *record, d *dues) {
-	r.interval = min(2*r.interval, w.s.cfg.T2)
-	r.resendAt = max(r.resendAt.add(r.interval), w.at)
-	d.again = append(d.again, resending{raw: slices.Clone(r.answer), from: r.from, what: sendAnswer})
-	s.wheel.set(r, sooner(r.resendAt, r.giveUp))
+	own := r.own()
+	own.interval = min(2*own.interval, w.s.cfg.T2)
+	own.resendAt = max(own.resendAt.add(own.interval), w.at)
+	d.again = append(d.again, resending{raw: slices.Clone(r.text), from: r.from, what: sendAnswer})
+	s.wheel.set(r, sooner(own.resendAt, r.giveUp))
 }
 
 // overdue does what is due for an open record before its end: retransmit, go on
 // to the next hop, or say 100.
 func (w *worker) overdue(s *shard, r *record, d *dues) {
 	send := w.retransmission(r)
-	if r.nextHop != 0 && w.at >= r.nextHop {
-		r.nextHop = 0
-		if len(r.rest) > 0 && !r.proceeding {
-			w.markBad(r.hop)
+	if r.more.nextHop != 0 && w.at >= r.more.nextHop {
+		r.own().nextHop = 0
+		if len(r.more.rest) > 0 && !r.proceeding {
+			w.markBad(r.hop())
 			w.turn(r)
 			send = true
 		}
@@ -73,7 +74,7 @@ func (w *worker) overdue(s *shard, r *record, d *dues) {
 	}
 	if !r.hundred && !r.invite && w.at >= r.created.add(timerE2(w.s.cfg.T1)) {
 		r.hundred = true
-		d.again = append(d.again, resending{raw: slices.Clone(r.raw), from: r.from, what: sendTrying})
+		d.again = append(d.again, resending{raw: slices.Clone(r.text), from: r.from, what: sendTrying})
 	}
 	s.wheel.set(r, r.due(w.s.cfg.T1))
 }
@@ -81,16 +82,17 @@ func (w *worker) overdue(s *shard, r *record, d *dues) {
 // retransmission tells whether the request has to be sent again now (Timers A
 // and E, RFC 3261 17.1.1.2 and 17.1.2.2), and sets the timer anew.
 func (w *worker) retransmission(r *record) bool {
-	if r.resendAt == 0 || w.at < r.resendAt {
+	if r.more.resendAt == 0 || w.at < r.more.resendAt {
 		return false
 	}
-	r.interval *= 2
+	own := r.own()
+	own.interval *= 2
 	if !r.invite {
-		r.interval = min(r.interval, w.s.cfg.T2)
+		own.interval = min(own.interval, w.s.cfg.T2)
 		if r.proceeding {
-			r.interval = w.s.cfg.T2
+			own.interval = w.s.cfg.T2
 		}
 	}
-	r.resendAt = max(r.resendAt.add(r.interval), w.at) // a late tick delays no later one
+	own.resendAt = max(own.resendAt.add(own.interval), w.at) // a late tick delays no later one
 	return true
 }

@@ -55,7 +55,7 @@ func (w *worker) failed(key uint64, f failure) {
 		s.mu.Unlock()
 		return
 	}
-	h := r.hop
+	h := r.hop()
 	w.s.log.Debug().Err(f.err).Stringer("hop", h.addr).Msg("next hop failed")
 	if !w.another(r, f.err) {
 		e := w.outlived(s, r, dialogs.Unreachable)
@@ -101,21 +101,21 @@ func (w *worker) postponed(s *shard, r *record) {
 // (the peer may have closed it while idle); the next hop. The caller holds the
 // lock of the shard.
 func (w *worker) another(r *record, err error) bool {
-	h := r.hop
+	h := r.hop()
 	busy := errors.Is(err, errBusy)
 	switch {
 	case h.upgraded && !busy:
 		if !errors.Is(err, errStaleStream) && !crowded(err) {
 			w.s.noTCP.add(h.addr, w.now)
 		}
-		r.hop.network, r.hop.upgraded = udp, false
+		r.network, r.upgraded = udp, false
 		r.leaves(w.at, w.s.cfg.T1)
 		return true
 	case h.network.reliable() && !r.retried && errors.Is(err, errStaleStream):
 		r.retried = true
 		r.stream = 0
 		return true
-	case len(r.rest) > 0:
+	case len(r.more.rest) > 0:
 		w.markBad(h)
 		w.turn(r)
 		return true
@@ -127,8 +127,8 @@ func (w *worker) another(r *record, err error) bool {
 // size of the request as well.
 func (w *worker) turn(r *record) {
 	r.advance(w.at, w.s.cfg.T1)
-	if h := w.upgraded(r.hop, len(r.raw)+overhead); h != r.hop {
-		r.hop = h
+	if h := w.upgraded(r.hop(), len(r.text)+overhead); h != r.hop() {
+		r.goTo(h)
 		r.leaves(w.at, w.s.cfg.T1)
 	}
 }
@@ -158,7 +158,7 @@ func (w *worker) resending(r *record) resending {
 		key ^= cancelTwist
 	}
 	return resending{
-		raw: slices.Clone(r.raw), from: r.from, hop: r.hop,
+		raw: slices.Clone(r.text), from: r.from, hop: r.hop(),
 		ticket: ticket{key: key, loop: r.loop, attempt: r.attempt, record: r.key},
 	}
 }

@@ -65,9 +65,9 @@ func (w *worker) leader(t ticket) (h hop, attempt uint8, ok bool) {
 		return h, 0, false
 	}
 	if ack {
-		r.resendAt = 0
+		r.quiet()
 	}
-	return r.hop, r.attempt, true
+	return r.hop(), r.attempt, true
 }
 
 // unavailable answers 503: the next hop cannot be reached.

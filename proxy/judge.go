@@ -30,8 +30,8 @@ type ending struct {
 // ending copies what is needed; the caller holds the shard's lock.
 func (w *worker) ending(r *record, kind dialogs.OutcomeKind) ending {
 	e := ending{
-		key: r.key, kind: kind, from: r.from, raw: slices.Clone(r.raw), ref: r.ref, cseq: r.cseq,
-		notify: r.notify, invite: r.invite, hop: r.hop, retryAfter: -1,
+		key: r.key, kind: kind, from: r.from, raw: slices.Clone(r.text), ref: r.ref, cseq: r.cseq,
+		notify: r.notify, invite: r.invite, hop: r.hop(), retryAfter: -1,
 	}
 	if kind == dialogs.Responded {
 		e.status, e.reason, e.retryAfter = w.msg.Status, w.msg.Reason, w.msg.Number(wire.RetryAfter)
@@ -105,8 +105,12 @@ func (w *worker) answerEnded(e *ending, status int, reason string) {
 	}
 }
 
-// headOf is the request as it was forwarded, start line and headers without our Via.
+// headOf is the request as it was forwarded, start line and headers without our
+// Via; nil if that is not kept.
 func (s *Server) headOf(e *ending) []byte {
+	if !s.cfg.KeepHeads {
+		return nil
+	}
 	w := s.borrow()
 	defer s.giveBack(w)
 	if !w.load(e.raw) {

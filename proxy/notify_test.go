@@ -90,12 +90,25 @@ func TestVerdicts(t *testing.T) {
 				if o.RetryAfter != 7 || o.CSeq != 1 || o.Hop.String() != coreAddr {
 					t.Error(o)
 				}
-				head := string(o.Head)
+				if o.Head != nil {
+					t.Errorf("%s", o.Head)
+				}
+			})
+		})
+		t.Run(c.name+" with its head", func(t *testing.T) {
+			play(t, func(r *rig) {
+				r.monitor.verdict = c.verdict
+				r.server.send(serverSide, notify())
+				r.core.send(coreSide, reply(r.core.want("NOTIFY"), c.status))
+				if first := r.server.poll(); !strings.HasPrefix(first, c.want) {
+					t.Error(first)
+				}
+				head := string(r.monitor.outcomes[0].Head)
 				if !strings.HasPrefix(head, "NOTIFY sip:watcher@10.0.0.9 SIP/2.0\r\nVia: "+viaServer+"\r\nRoute: <sip:"+coreAddr+";lr>\r\n") ||
 					!strings.HasSuffix(head, "\r\n\r\n") {
 					t.Error(head)
 				}
-			})
+			}, func(c *Config) { c.KeepHeads = true })
 		})
 	}
 }

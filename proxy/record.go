@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"rewatch/dialogs"
@@ -20,18 +21,37 @@ const (
 
 // record is one transaction of which something has to be remembered. Its fields
 // are guarded by the lock of its shard, and it may be another transaction's as
-// soon as that lock is given free: what is needed later is copied.
+// soon as that lock is given free: what is needed later is copied. A hundred
+// thousand may be open at a time, so it is kept small.
 type record struct {
-	key   uint64
-	loop  uint32
-	cseq  uint32
+	key    uint64
+	ref    dialogs.Ref
+	from   flow
+	stream uint64         // the stream it left by, 0 for UDP
+	to     netip.AddrPort // where it went last
+	more   *more          // never nil
+
+	created, giveUp, deadline moment
+
+	// text is, while the record is open, what is kept of the request: all of it
+	// where it may have to be sent again, else what an answer needs. After that it
+	// is the answer to its retransmissions.
+	text []byte
+
+	next, prev *record
+	slot       int32
+	loop, cseq uint32
+
 	phase phase
 	// attempt counts the hops that were tried; it is in our branch, so that the
 	// answer of a hop that was given up is not taken for that of the next.
-	attempt uint8
-	notify  bool // a NOTIFY of the server: judged by the Monitor
-	invite  bool
-	cancel  bool
+	attempt  uint8
+	side     dialogs.Side // of the hop
+	network  network      // of the hop
+	upgraded bool         // the hop is
+	notify   bool         // a NOTIFY of the server: judged by the Monitor
+	invite   bool
+	cancel   bool
 	// absorb: retransmissions of the request end here, because it left by a stream.
 	absorb bool
 	// resend: retransmitting the request is ours (Timer A or E), because it came
@@ -46,42 +66,77 @@ type record struct {
 	late       bool // a response after the verdict was told
 	lateRelay  bool // and such responses are passed on
 	retried    bool // sent once more on a fresh stream
+}
 
-	ref    dialogs.Ref
-	from   flow
-	stream uint64 // the stream it left by, 0 for UDP
-	hop    hop    // where it went last
-	rest   []hop  // where it can go after that, the last one first
+// more is what few records need.
+type more struct {
+	// name is the hop's server name of TLS.
+	name string
+	// rest is where the request can go after the present hop, the last one first.
+	rest []hop
+	// nextHop is when the next candidate is tried, resendAt the next
+	// retransmission, interval the pause behind it.
+	nextHop, resendAt moment
+	interval          time.Duration
+}
 
-	created moment
-	// giveUp is the end of the transaction, nextHop when the next candidate is
-	// tried, resendAt the next retransmission, interval the pause behind it.
-	giveUp, nextHop, resendAt moment
-	interval                  time.Duration
+// nothing is the more of those that need none. It is never written.
+var nothing more
 
-	// raw is the request as it came: all of it where it may have to be sent
-	// again, else start line and headers. It goes when the record is no longer open.
-	raw []byte
-	// answer is what retransmissions of the request get.
-	answer []byte
+// own gives the record's own more, to be written.
+func (r *record) own() *more {
+	if r.more == &nothing {
+		r.more = new(more)
+	}
+	return r.more
+}
 
-	deadline   moment
-	slot       int32
-	next, prev *record
+// empty makes a record ready for another transaction.
+func (r *record) empty() {
+	kept := r.more
+	if kept == nil || kept == &nothing {
+		kept = &nothing
+	} else {
+		*kept = more{rest: kept.rest[:0]}
+	}
+	*r = record{more: kept}
+}
+
+// hop is where the request went last.
+func (r *record) hop() hop {
+	return hop{addr: r.to, name: r.more.name, side: r.side, network: r.network, upgraded: r.upgraded}
+}
+
+// goTo sets where it goes.
+func (r *record) goTo(h hop) {
+	r.to, r.side, r.network, r.upgraded = h.addr, h.side, h.network, h.upgraded
+	if r.more.name != h.name {
+		r.own().name = h.name
+	}
+}
+
+// quiet ends all retransmissions and further attempts.
+func (r *record) quiet() {
+	if r.more != &nothing {
+		r.more.resendAt, r.more.nextHop = 0, 0
+	}
 }
 
 // retransmit arms the timer of retransmissions of our own, if they are ours.
 func (r *record) retransmit(now moment, t1 time.Duration) {
-	r.resendAt = 0
+	if r.more.resendAt != 0 {
+		r.more.resendAt = 0
+	}
 	if r.resend {
-		r.interval = t1
-		r.resendAt = now.add(t1)
+		own := r.own()
+		own.interval = t1
+		own.resendAt = now.add(t1)
 	}
 }
 
 // leaves sets what depends on the transport by which the request leaves.
 func (r *record) leaves(now moment, t1 time.Duration) {
-	r.absorb = r.hop.network.reliable()
+	r.absorb = r.network.reliable()
 	r.resend = !r.absorb && r.from.local.network.reliable()
 	r.stream = 0
 	r.retransmit(now, t1)
@@ -89,8 +144,10 @@ func (r *record) leaves(now moment, t1 time.Duration) {
 
 // advance turns to the next candidate.
 func (r *record) advance(now moment, t1 time.Duration) {
-	n := len(r.rest) - 1
-	r.hop, r.rest = r.rest[n], r.rest[:n]
+	own := r.own()
+	n := len(own.rest) - 1
+	r.goTo(own.rest[n])
+	own.rest = own.rest[:n]
 	r.attempt++
 	r.retried = false
 	r.leaves(now, t1)
@@ -99,15 +156,16 @@ func (r *record) advance(now moment, t1 time.Duration) {
 
 // share gives the present hop its part of the time that is left.
 func (r *record) share(now moment) {
-	r.nextHop = 0
-	if n := len(r.rest); n > 0 {
-		r.nextHop = now.add(now.until(r.giveUp) / time.Duration(n+1))
+	if n := len(r.more.rest); n > 0 {
+		r.own().nextHop = now.add(now.until(r.giveUp) / time.Duration(n+1))
+	} else if r.more.nextHop != 0 {
+		r.more.nextHop = 0
 	}
 }
 
 // due is when the record has to be looked at.
 func (r *record) due(t1 time.Duration) moment {
-	at := sooner(sooner(r.giveUp, r.resendAt), r.nextHop)
+	at := sooner(sooner(r.giveUp, r.more.resendAt), r.more.nextHop)
 	if !r.hundred && !r.invite {
 		at = sooner(at, r.created.add(timerE2(t1)))
 	}

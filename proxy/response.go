@@ -83,7 +83,7 @@ func (w *worker) settle(from flow, b branch, method []byte) bool {
 	case r.phase == answered:
 		s.mu.Unlock()
 		return true
-	case m.Status == 503 && (b.attempt != r.attempt%letters || len(r.rest) > 0):
+	case m.Status == 503 && (b.attempt != r.attempt%letters || len(r.more.rest) > 0):
 		attempt := b.attempt
 		s.mu.Unlock()
 		w.failed(key, failure{err: errBusy, told: true, attempt: attempt})
@@ -95,7 +95,7 @@ func (w *worker) settle(from flow, b branch, method []byte) bool {
 		return true
 	}
 	// The hop is named by where the NOTIFY went: its answers may come from elsewhere.
-	ref, cseq, hop := r.ref, r.cseq, r.hop.addr
+	ref, cseq, hop := r.ref, r.cseq, r.to
 	if m.Status < 300 {
 		w.finish(s, r)
 		s.mu.Unlock()
@@ -140,7 +140,8 @@ func (w *worker) provisional(s *shard, r *record) bool {
 	}
 	r.proceeding = true
 	if r.invite {
-		r.resend, r.resendAt, r.nextHop = false, 0, 0
+		r.resend = false
+		r.quiet()
 		r.giveUp = w.at.add(timerC)
 		s.wheel.set(r, r.due(w.s.cfg.T1))
 	}

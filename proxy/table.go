@@ -87,7 +87,7 @@ func (t *table) add(s *shard, key uint64) *record {
 	if n := len(s.free); n > 0 {
 		r, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		r = new(record)
+		r = &record{more: &nothing}
 	}
 	r.key = key
 	s.byKey[key] = r
@@ -105,9 +105,8 @@ func (t *table) remove(s *shard, r *record) {
 	s.wheel.clear(r)
 	delete(s.byKey, r.key)
 	t.n.Add(-1)
-	s.release(&r.raw)
-	s.release(&r.answer)
-	*r = record{rest: r.rest[:0]}
+	s.release(&r.text)
+	r.empty()
 	if len(s.free) < maxFree {
 		s.free = append(s.free, r)
 	}
@@ -169,8 +168,8 @@ func (t *table) opened(before moment) (n int) {
 func (t *table) keepAnswer(key uint64, b []byte) {
 	s, r := t.lock(key)
 	defer s.mu.Unlock()
-	if r != nil {
-		s.keep(&r.answer, b)
+	if r != nil && r.phase != open {
+		s.keep(&r.text, b)
 	}
 }
 

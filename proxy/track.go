@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/wire"
 )
 
 // track makes the record of the request at hand, which goes to w.hops; false: it
@@ -18,10 +19,13 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref) bool {
 	r = table.add(s, t.record)
 	w.describe(r, from, t)
 	r.ref = ref
-	if r.absorb || r.resend || len(r.rest) > 0 {
-		s.keep(&r.raw, w.msg.Raw)
-	} else {
-		s.keep(&r.raw, w.msg.Raw[:w.msg.Body])
+	switch {
+	case r.absorb || r.resend || len(r.more.rest) > 0:
+		s.keep(&r.text, w.msg.Raw)
+	case r.notify && w.s.cfg.KeepHeads:
+		s.keep(&r.text, w.msg.Raw[:w.msg.Body])
+	default:
+		s.keep(&r.text, w.skeleton())
 	}
 	s.wheel.set(r, r.due(w.s.cfg.T1))
 	return true
@@ -35,9 +39,13 @@ func (w *worker) describe(r *record, from flow, t ticket) {
 	r.cancel = bytes.Equal(m.Method, mCANCEL)
 	r.notify = w.notify(from)
 	r.cseq, _, _ = m.CSeqValue()
-	r.from, r.hop = from, w.hops[0]
-	for i := len(w.hops) - 1; i > 0; i-- {
-		r.rest = append(r.rest, w.hops[i])
+	r.from = from
+	r.goTo(w.hops[0])
+	if len(w.hops) > 1 {
+		own := r.own()
+		for i := len(w.hops) - 1; i > 0; i-- {
+			own.rest = append(own.rest, w.hops[i])
+		}
 	}
 	r.created = w.at
 	r.giveUp = w.at.add(64 * cfg.T1)
@@ -46,6 +54,22 @@ func (w *worker) describe(r *record, from flow, t ticket) {
 	}
 	r.leaves(w.at, cfg.T1)
 	r.share(w.at)
+}
+
+// skeleton is what answering the request at hand needs of it (RFC 3261 8.2.6.2): a
+// start line, the Vias, From, To, Call-ID and CSeq. It is valid until the next
+// message is built.
+func (w *worker) skeleton() []byte {
+	m := &w.msg
+	b := append(append(w.build[:0], m.Method...), " sip:- SIP/2.0\r\n"...)
+	for i := range m.Lines {
+		switch l := &m.Lines[i]; l.Name { //nolint:exhaustive // the others are not needed
+		case wire.Via, wire.From, wire.To, wire.CallID, wire.CSeq:
+			b = append(b, m.Raw[l.Start:l.End]...)
+		}
+	}
+	w.build = append(b, "\r\n"...)
+	return w.build
 }
 
 // closeRecord marks a record as one that was answered here.
@@ -63,8 +87,8 @@ func (w *worker) closeRecord(key uint64) {
 // lock of the shard.
 func (w *worker) judged(s *shard, r *record) {
 	r.phase = judged
-	r.resendAt, r.nextHop = 0, 0
-	s.release(&r.raw)
+	r.quiet()
+	s.release(&r.text)
 	linger := 64 * w.s.cfg.T1
 	if w.s.table.crowded() {
 		linger = lingerT4
@@ -85,18 +109,19 @@ func (w *worker) finish(s *shard, r *record) {
 		return
 	}
 	r.phase = answered
-	r.resendAt, r.nextHop = 0, 0
-	s.release(&r.raw)
+	r.quiet()
+	s.release(&r.text)
 	due := w.at.add(64 * cfg.T1)
 	r.giveUp = due
 	if r.absorb && overUDP {
-		s.keep(&r.answer, w.stripped())
+		s.keep(&r.text, w.stripped())
 		if r.invite && w.msg.Status >= 300 {
 			// The answer came by a stream, once; down to the client its
 			// retransmission is ours (Timer G, RFC 3261 17.2.1).
-			r.interval = cfg.T1
-			r.resendAt = w.at.add(cfg.T1)
-			due = r.resendAt
+			own := r.own()
+			own.interval = cfg.T1
+			own.resendAt = w.at.add(cfg.T1)
+			due = own.resendAt
 		}
 	}
 	s.wheel.set(r, due)
@@ -114,9 +139,12 @@ func (w *worker) again(from flow, t ticket) bool {
 		s.mu.Unlock()
 		return false
 	}
-	h, absorb := r.hop, r.absorb || r.resend || r.phase == judged
+	h, absorb := r.hop(), r.absorb || r.resend || r.phase == judged
 	t.attempt = r.attempt
-	w.build = append(w.build[:0], r.answer...)
+	w.build = w.build[:0]
+	if r.phase != open {
+		w.build = append(w.build, r.text...)
+	}
 	s.mu.Unlock()
 	switch {
 	case len(w.build) > 0:

@@ -59,17 +59,17 @@ func TestRecordReuse(t *testing.T) {
 	table := newTable(10)
 	s, _ := table.lock(16)
 	r := table.add(s, 16)
-	s.keep(&r.raw, []byte("secret"))
-	s.keep(&r.answer, []byte("answer"))
-	r.notify, r.phase, r.rest = true, judged, append(r.rest, hop{}, hop{})
+	s.keep(&r.text, []byte("secret"))
+	r.notify, r.phase = true, judged
+	r.own().rest = append(r.more.rest, hop{}, hop{})
 	s.wheel.set(r, 5)
 	table.remove(s, r)
 	again := table.add(s, 32)
 	s.mu.Unlock()
-	if again != r || again.notify || again.phase != open || len(again.rest) != 0 || again.raw != nil || again.answer != nil || again.slot != 0 {
+	if again != r || again.notify || again.phase != open || len(again.more.rest) != 0 || again.text != nil || again.slot != 0 {
 		t.Errorf("%+v", again)
 	}
-	if len(s.bufs) != 2 || table.len() != 1 {
+	if len(s.bufs) != 1 || table.len() != 1 {
 		t.Error(len(s.bufs), table.len())
 	}
 }
