@@ -149,9 +149,9 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	h = r.hop()
 	var t textBuilder
 	for range texts {
-		addText(&t, r.text())
+		t.add(r.text())
 	}
-	s.text, s.ends = string(t.buf), t.ends
+	s.text, s.ends = t.String(), t.ends
 	if r.bad || len(r.b) > 0 || s.callID() == "" || s.event() == "" || s.watcher() == "" {
 		return subscription{}, hop{}, errEntry
 	}

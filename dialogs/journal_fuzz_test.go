@@ -14,9 +14,9 @@ func FuzzJournalEntry(f *testing.F) {
 	s := subscription{phase: dead, birth: 7, expires: 1 << 60, until: 1<<60 + 5, asked: -1, notifyCSeq: 4}
 	var t textBuilder
 	for _, text := range []string{"call", "w", "n", "presence;id=7", "sip:alice@ims.example", "sip:bob@ims.example", "sip:alice@192.0.2.7"} {
-		addText(&t, text)
+		t.addString(text)
 	}
-	s.text, s.ends = string(t.buf), t.ends
+	s.text, s.ends = t.String(), t.ends
 	f.Add(appendSubscription(nil, &s, hop{known: true, port: 5060}), s.key())
 	f.Add(appendSubscription(nil, &s, hop{}), "")
 	f.Add(appendRegistration(nil, &registration{until: 1 << 60, scscf: "sip:scscf"}), "sip:alice@ims.example")

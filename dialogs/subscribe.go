@@ -150,20 +150,25 @@ func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contac
 	if !fit(contact) {
 		contact = nil
 	}
-	var text [512]byte
-	b := textBuilder{buf: text[:0]}
-	addText(&b, id.CallID)
-	addText(&b, id.WatcherTag)
-	addText(&b, id.NotifierTag)
+	var b textBuilder
+	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(aor) + len(contact)
 	if len(id.Param) > 0 {
-		addText(&b, id.Package, []byte(idParam), id.Param)
-	} else {
-		addText(&b, id.Package)
+		length += len(idParam) + len(id.Param)
 	}
-	addText(&b, watcher)
-	addText(&b, aor)
-	addText(&b, contact)
-	s.text, s.ends = string(b.buf), b.ends
+	b.Grow(length)
+	b.add(id.CallID)
+	b.add(id.WatcherTag)
+	b.add(id.NotifierTag)
+	_, _ = b.Write(id.Package)
+	if len(id.Param) > 0 {
+		_, _ = b.WriteString(idParam)
+		_, _ = b.Write(id.Param)
+	}
+	b.end()
+	b.addString(watcher)
+	b.add(aor)
+	b.add(contact)
+	s.text, s.ends = b.String(), b.ends
 	s.label = labelOf(id.Package)
 	s.tag = tagOf(hash)
 	s.asked = -1
@@ -243,12 +248,14 @@ func (m *Monitor) end(s *subscription, at time.Time) {
 	s.until = at.Add(m.linger).UnixNano()
 }
 
-// superseded says whether a newer subscription has taken the place of s.
+// superseded says whether a newer subscription has taken the place of s, which may
+// be a copy of one that is gone.
 func (m *Monitor) superseded(s *subscription) bool {
+	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	return us.superseded(s.node, s.birth)
+	return us.superseded(triple, s.birth)
 }
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.

@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"strings"
 	"time"
 
 	"rewatch/policy"
@@ -111,33 +112,42 @@ func (s *subscription) watcher() string     { return s.part(textWatcher) }
 func (s *subscription) resource() string    { return s.part(textResource) }
 func (s *subscription) contact() string     { return s.part(textContact) }
 
-// textBuilder puts the texts of a subscription together.
+// textBuilder puts the texts of a subscription together. Grow it before, and they
+// cost one allocation.
 type textBuilder struct {
-	buf  []byte
+	strings.Builder
 	ends [texts]uint16
 	n    int
 }
 
-func addText[T string | []byte](b *textBuilder, parts ...T) {
-	for _, p := range parts {
-		b.buf = append(b.buf, p...)
-	}
-	b.ends[b.n] = uint16(len(b.buf)) // #nosec G115 -- the parts are bounded, maxTexts in all
+// end closes a text.
+func (b *textBuilder) end() {
+	b.ends[b.n] = uint16(b.Len()) // #nosec G115 -- the parts are bounded, maxTexts in all
 	b.n++
+}
+
+func (b *textBuilder) add(text []byte) {
+	_, _ = b.Write(text)
+	b.end()
+}
+
+func (b *textBuilder) addString(text string) {
+	_, _ = b.WriteString(text)
+	b.end()
 }
 
 // replace gives the texts with one of them changed.
 func (s *subscription) replace(i int, with []byte) {
-	var scratch [512]byte
-	b := textBuilder{buf: scratch[:0]}
+	var b textBuilder
+	b.Grow(len(s.text) - len(s.part(i)) + len(with))
 	for j := range texts {
 		if j == i {
-			addText(&b, with)
+			b.add(with)
 		} else {
-			addText(&b, s.part(j))
+			b.addString(s.part(j))
 		}
 	}
-	s.text, s.ends = string(b.buf), b.ends
+	s.text, s.ends = b.String(), b.ends
 }
 
 // sameDialogs says whether this is a dialog of that SUBSCRIBE: all but the

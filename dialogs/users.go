@@ -2,6 +2,7 @@ package dialogs
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 )
 
@@ -115,7 +116,8 @@ func (us *userShard) need(hash uint64, aor string) uint32 {
 		return slot
 	}
 	slot := us.users.take()
-	*us.users.at(slot) = userRecord{aor: aor, hash: hash, next: us.byHash.get(tagOf(hash))}
+	// aor may be a part of a longer text, which shall not live as long as he does.
+	*us.users.at(slot) = userRecord{aor: strings.Clone(aor), hash: hash, next: us.byHash.get(tagOf(hash))}
 	us.byHash.set(tagOf(hash), slot)
 	return slot
 }
@@ -149,18 +151,22 @@ func (us *userShard) link(hash uint64, aor string, ref Ref, triple uint64, emerg
 
 // join adds a subscription to the thread of a triple, and gives that.
 func (us *userShard) join(triple uint64) uint32 {
-	first := us.byTriple.get(tagOf(triple))
-	for slot := first; slot != 0; {
-		t := us.threads.at(slot)
-		if t.triple == triple {
-			t.count++
-			return slot
-		}
-		slot = t.next
+	slot := us.threadOf(triple)
+	if slot == 0 {
+		slot = us.threads.take()
+		*us.threads.at(slot) = thread{triple: triple, next: us.byTriple.get(tagOf(triple))}
+		us.byTriple.set(tagOf(triple), slot)
 	}
-	slot := us.threads.take()
-	*us.threads.at(slot) = thread{triple: triple, next: first, count: 1}
-	us.byTriple.set(tagOf(triple), slot)
+	us.threads.at(slot).count++
+	return slot
+}
+
+// threadOf gives the slot of a triple's thread, or 0.
+func (us *userShard) threadOf(triple uint64) uint32 {
+	slot := us.byTriple.get(tagOf(triple))
+	for slot != 0 && us.threads.at(slot).triple != triple {
+		slot = us.threads.at(slot).next
+	}
 	return slot
 }
 
@@ -241,6 +247,7 @@ func (us *userShard) confirm(node uint32, birth uint64) {
 
 // superseded says whether a newer one of the same triple has been accepted.
 // One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
-func (us *userShard) superseded(node uint32, birth uint64) bool {
-	return us.threads.at(us.nodes.at(node).thread).birth > birth
+func (us *userShard) superseded(triple, birth uint64) bool {
+	slot := us.threadOf(triple)
+	return slot != 0 && us.threads.at(slot).birth > birth
 }
