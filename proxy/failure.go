@@ -44,7 +44,7 @@ func (w *worker) failed(key uint64, f failure) {
 		s.mu.Unlock()
 		return
 	}
-	if crowded(f.err) && (r.notify || !r.hop.upgraded) {
+	if crowded(f.err) && (r.notify || !r.upgraded) {
 		w.crowdedOut(s, r) // unlocks
 		return
 	}
