@@ -57,19 +57,35 @@ func (e *Engine) raise(aor string, a policy.Action, at time.Time) {
 	e.alarms.Raise(raised)
 }
 
-// freshAlarm is how old an alarm may be that nobody may have been told of: its
-// receivers know it by its id if they have heard of it after all.
-const freshAlarm = 10 * time.Second
-
-// restoreAlarms takes up the alarms of a user that an earlier process has raised.
+// restoreAlarms takes up the alarms of a user that an earlier process has raised. Those
+// of which it told nobody are in the Journal as well.
 func (e *Engine) restoreAlarms(r Record) {
 	for _, a := range remembered(r.State) {
-		if !r.Foreign && time.Since(a.At) < freshAlarm {
-			e.raise(r.AOR, a.Action, a.At)
-		} else {
-			e.alarms.Adopt(e.alarmOf(r.AOR, a.Action, a.At))
+		e.alarms.Adopt(e.alarmOf(r.AOR, a.Action, a.At))
+	}
+}
+
+// alarmEntries remember, together with a decision, the alarms that it raises and
+// clears, until everybody has been told.
+func (e *Engine) alarmEntries(aor string, d draft) []Entry {
+	if e.keeper == nil {
+		return nil
+	}
+	var entries []Entry
+	for _, c := range d.changes {
+		for _, a := range c.actions {
+			switch a.Kind {
+			case policy.RaiseAlarm:
+				entries = append(entries, alarmEntry(e.alarmOf(aor, a, c.event.At), false))
+			case policy.ClearAlarm:
+				cleared := e.alarmOf(aor, a, a.RaisedAt)
+				cleared.ClearedAt = &c.event.At
+				entries = append(entries, alarmEntry(cleared, false))
+			default:
+			}
 		}
 	}
+	return entries
 }
 
 func (e *Engine) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {

@@ -43,14 +43,14 @@ func newDisk(every time.Duration, written map[string]dialogs.Record) *disk {
 	return d
 }
 
-func (d *disk) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+func (d *disk) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
 	defer d.later()
-	return d.MemoryStore.Save(ctx, r)
+	return d.MemoryStore.Save(ctx, r, with...)
 }
 
-func (d *disk) Delete(ctx context.Context, aor string, version uint64) error {
+func (d *disk) Delete(ctx context.Context, aor string, version uint64, with ...dialogs.Entry) error {
 	defer d.later()
-	return d.MemoryStore.Delete(ctx, aor, version)
+	return d.MemoryStore.Delete(ctx, aor, version, with...)
 }
 
 func (d *disk) later() {

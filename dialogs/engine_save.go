@@ -140,9 +140,9 @@ func (e *Engine) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	defer cancel()
 	switch {
 	case !d.state.Forgettable():
-		return e.store.Save(ctx, Record{AOR: aor, Version: d.version, State: d.state})
+		return e.store.Save(ctx, Record{AOR: aor, Version: d.version, State: d.state}, e.alarmEntries(aor, d)...)
 	case d.version != 0:
-		return 0, e.store.Delete(ctx, aor, d.version)
+		return 0, e.store.Delete(ctx, aor, d.version, e.alarmEntries(aor, d)...)
 	default:
 		return 0, nil
 	}

@@ -79,25 +79,25 @@ func (s *seat) Load(ctx context.Context, aor string) (dialogs.Record, error) {
 	return s.own(r), err
 }
 
-func (s *seat) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+func (s *seat) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
 	if err := s.reach(); err != nil {
 		return 0, err
 	}
 	if has, _ := s.MemoryStore.Load(ctx, r.AOR); s.lost && has.Version == 0 && r.Version != 0 {
 		return 0, dialogs.ErrLost
 	}
-	v, err := s.MemoryStore.Save(ctx, r)
+	v, err := s.MemoryStore.Save(ctx, r, with...)
 	if err == nil {
 		s.publish(r.AOR)
 	}
 	return v, err
 }
 
-func (s *seat) Delete(ctx context.Context, aor string, version uint64) error {
+func (s *seat) Delete(ctx context.Context, aor string, version uint64, with ...dialogs.Entry) error {
 	if err := s.reach(); err != nil {
 		return err
 	}
-	err := s.MemoryStore.Delete(ctx, aor, version)
+	err := s.MemoryStore.Delete(ctx, aor, version, with...)
 	if err == nil {
 		s.publish(aor)
 	}

@@ -18,11 +18,11 @@ type moody struct {
 	away atomic.Bool
 }
 
-func (m *moody) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+func (m *moody) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
 	if m.away.Load() {
 		return 0, errors.New("connection refused")
 	}
-	return m.MemoryStore.Save(ctx, r)
+	return m.MemoryStore.Save(ctx, r, with...)
 }
 
 // Without its store the recovery goes on, but nobody is de-registered.
@@ -61,11 +61,11 @@ type fullDisk struct {
 	full, noticed atomic.Bool
 }
 
-func (d *fullDisk) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+func (d *fullDisk) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
 	if d.noticed.Load() && d.Ping(ctx) != nil {
 		return 0, d.Ping(ctx)
 	}
-	return d.MemoryStore.Save(ctx, r)
+	return d.MemoryStore.Save(ctx, r, with...)
 }
 
 func (d *fullDisk) Ping(context.Context) error {

@@ -32,6 +32,9 @@ type Keeper struct {
 	journal Journal
 	log     zerolog.Logger
 
+	mu    sync.Mutex
+	given map[entryKey]Entry // by Keep
+
 	batch   []Entry // that could not be written yet
 	away    bool
 	end     chan struct{}
@@ -121,6 +124,16 @@ func (k *Keeper) Start(ctx context.Context) {
 	})
 }
 
+// Keep keeps an entry, the last of its key, with the others.
+func (k *Keeper) Keep(e Entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.given == nil {
+		k.given = make(map[entryKey]Entry)
+	}
+	k.given[entryKey{e.Kind, e.Key}] = e
+}
+
 // Shutdown writes what is left and ends; once, after the Monitor's.
 func (k *Keeper) Shutdown(ctx context.Context) error {
 	close(k.end)
@@ -135,6 +148,12 @@ func (k *Keeper) flush(ctx context.Context) {
 	if k.away && !k.write(ctx) {
 		return
 	}
+	k.mu.Lock()
+	for _, e := range k.given {
+		k.batch = append(k.batch, e)
+	}
+	k.given = nil
+	k.mu.Unlock()
 	if k.engine != nil {
 		k.batch = k.engine.collectHeld(k.batch)
 	}

@@ -39,7 +39,7 @@ func (s *MemoryStore) Load(_ context.Context, aor string) (Record, error) {
 }
 
 // Save writes a record if nobody did since its version.
-func (s *MemoryStore) Save(_ context.Context, r Record) (uint64, error) {
+func (s *MemoryStore) Save(_ context.Context, r Record, with ...Entry) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.records[r.AOR].Version != r.Version {
@@ -49,11 +49,12 @@ func (s *MemoryStore) Save(_ context.Context, r Record) (uint64, error) {
 	r = r.clone()
 	r.Version = s.last
 	s.records[r.AOR] = r
+	s.keep(with)
 	return r.Version, nil
 }
 
 // Delete removes a record if nobody changed it since version.
-func (s *MemoryStore) Delete(_ context.Context, aor string, version uint64) error {
+func (s *MemoryStore) Delete(_ context.Context, aor string, version uint64, with ...Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.records[aor]
@@ -61,6 +62,7 @@ func (s *MemoryStore) Delete(_ context.Context, aor string, version uint64) erro
 		return ErrConflict
 	}
 	delete(s.records, aor)
+	s.keep(with)
 	return nil
 }
 
@@ -89,6 +91,12 @@ func (s *MemoryStore) snapshot() []Record {
 func (s *MemoryStore) Write(_ context.Context, batch []Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.keep(batch)
+	return nil
+}
+
+// keep keeps entries; s.mu is held.
+func (s *MemoryStore) keep(batch []Entry) {
 	for _, e := range batch {
 		k := entryKey{e.Kind, e.Key}
 		if len(e.Value) == 0 {
@@ -98,7 +106,6 @@ func (s *MemoryStore) Write(_ context.Context, batch []Entry) error {
 		e.Value = bytes.Clone(e.Value)
 		s.entries[k] = e
 	}
-	return nil
 }
 
 // Read returns one entry.

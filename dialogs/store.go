@@ -35,11 +35,13 @@ type Store interface {
 	// with Version 0.
 	Load(ctx context.Context, aor string) (Record, error)
 	// Save writes r if the version that the Store has is r.Version (0: it has
-	// none), and returns the new version; else it returns ErrConflict.
-	Save(ctx context.Context, r Record) (version uint64, err error)
-	// Delete removes the record under the same condition. To delete what is not
-	// there is no conflict.
-	Delete(ctx context.Context, aor string, version uint64) error
+	// none), and returns the new version; else it returns ErrConflict. With it go
+	// entries of the Journal that the Store is, too: after a crash there is either
+	// both or nothing, as far as the Store can see to that.
+	Save(ctx context.Context, r Record, with ...Entry) (version uint64, err error)
+	// Delete removes the record under the same condition, and takes entries in the
+	// same way. To delete what is not there is no conflict.
+	Delete(ctx context.Context, aor string, version uint64, with ...Entry) error
 	// All walks over every record, in no order. After an error it ends.
 	All(ctx context.Context) iter.Seq2[Record, error]
 }

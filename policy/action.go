@@ -48,6 +48,8 @@ type Action struct {
 	Broken []Broken
 	More   int
 	Alarm  string
-	Until  time.Time
-	Took   time.Duration
+	// RaisedAt, of ClearAlarm, is when it was raised.
+	RaisedAt time.Time
+	Until    time.Time
+	Took     time.Duration
 }

@@ -84,8 +84,8 @@ func (m *machine) raise(name string) {
 // clear clears an alarm if it is raised.
 func (m *machine) clear(name string) {
 	if raised, at := m.alarm(name); *raised {
+		m.act(Action{Kind: ClearAlarm, Alarm: name, RaisedAt: *at})
 		*raised, *at = false, time.Time{}
-		m.act(Action{Kind: ClearAlarm, Alarm: name})
 	}
 }
 

@@ -73,6 +73,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	dropped := proxy.NewDropped(reg)
 	p.alarms = alarm.New(alarm.Config{
 		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
+		Memory: p.alarmMemory(),
 	})
 	p.forgotten = proxy.NewForgotten(reg)
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
@@ -114,15 +115,11 @@ func buildInfo() prometheus.Collector {
 
 func (p *sidecarProcess) sinks() []alarm.Sink {
 	cfg := p.cfg
-	all := slices.Concat(
+	return slices.Concat(
 		alarm.NewWebhooks(cfg.Alarm.Webhook, nil),
 		alarm.NewAlertmanagers(cfg.Alarm.Alertmanager, nil),
 		cfg.SNMP.Sinks(time.Now()),
 	)
-	if p.memory.journal != nil {
-		all = append(all, alarmKeeper{p.memory.journal})
-	}
-	return all
 }
 
 func (p *sidecarProcess) uacConfig(s uac.Sender) uac.Config {
@@ -280,15 +277,15 @@ func (p *sidecarProcess) stop(ctx context.Context) {
 	last, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
 	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
-	if p.keeper != nil {
-		p.settling.Stop()
-		errs = errors.Join(errs, p.keeper.Shutdown(last))
-	}
 	p.proxy.Shutdown()
 	if p.mirror != nil {
 		errs = errors.Join(errs, p.mirror.Shutdown(last))
 	}
 	errs = errors.Join(errs, p.resolver.Shutdown(last), p.alarms.Shutdown(last))
+	if p.keeper != nil { // it notes who was told of which alarm
+		p.settling.Stop()
+		errs = errors.Join(errs, p.keeper.Shutdown(last))
+	}
 	p.faults.stop()
 	if p.admin != nil {
 		errs = errors.Join(errs, p.admin.Shutdown(last))

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,14 @@ func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
+	}
+}
+
+// add adds entries, the last of a key to hold. s.mu is held.
+func (b *batch) add(entries []dialogs.Entry) {
+	for _, e := range entries {
+		e.Value = bytes.Clone(e.Value)
+		b.entries[entryKey{e.Kind, e.Key}] = e
 	}
 }
 

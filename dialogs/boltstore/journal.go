@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -22,7 +21,7 @@ func (s *Store) Write(ctx context.Context, entries []dialogs.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if slices.ContainsFunc(entries, func(e dialogs.Entry) bool { return !storable(e.Key) }) {
+	if !allStorable(entries) {
 		return errKey
 	}
 	s.mu.Lock()
@@ -31,10 +30,7 @@ func (s *Store) Write(ctx context.Context, entries []dialogs.Entry) error {
 		return errClosed
 	}
 	b := s.gather()
-	for _, e := range entries {
-		e.Value = bytes.Clone(e.Value)
-		b.entries[entryKey{e.Kind, e.Key}] = e
-	}
+	b.add(entries)
 	s.mu.Unlock()
 	nudge(s.hurry)
 	return b.wait(ctx)

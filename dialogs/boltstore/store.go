@@ -63,6 +63,10 @@ var (
 // batch of all the others.
 func storable(key string) bool { return key != "" && len(key) <= bbolt.MaxKeySize }
 
+func allStorable(entries []dialogs.Entry) bool {
+	return !slices.ContainsFunc(entries, func(e dialogs.Entry) bool { return !storable(e.Key) })
+}
+
 // Open opens the file, or makes it. The directory has to be there.
 func Open(path string, o Options) (*Store, error) {
 	if o.LockTimeout <= 0 {
@@ -127,8 +131,8 @@ func (s *Store) Load(_ context.Context, aor string) (dialogs.Record, error) {
 }
 
 // Save writes a record if nobody did since its version.
-func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
-	b, version, err := s.change(r.AOR, r.Version, func() uint64 {
+func (s *Store) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
+	b, version, err := s.change(r.AOR, r.Version, with, func() uint64 {
 		s.last++
 		r = own(r)
 		r.Version = s.last
@@ -142,14 +146,14 @@ func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
 }
 
 // Delete removes a record if nobody changed it since version.
-func (s *Store) Delete(ctx context.Context, aor string, version uint64) error {
+func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...dialogs.Entry) error {
 	s.mu.Lock()
 	_, known := s.records[aor]
 	s.mu.Unlock()
 	if !known {
-		return nil
+		return s.Write(ctx, with)
 	}
-	b, _, err := s.change(aor, version, func() uint64 {
+	b, _, err := s.change(aor, version, with, func() uint64 {
 		delete(s.records, aor)
 		return 0
 	})
@@ -159,9 +163,9 @@ func (s *Store) Delete(ctx context.Context, aor string, version uint64) error {
 	return s.await(ctx, b)
 }
 
-// change lets do change the record of a user, if that may be now, and puts him
-// into the next batch.
-func (s *Store) change(aor string, version uint64, do func() uint64) (*batch, uint64, error) {
+// change lets do change the record of a user, if that may be now, and puts him and the
+// entries into the next batch.
+func (s *Store) change(aor string, version uint64, with []dialogs.Entry, do func() uint64) (*batch, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -170,7 +174,7 @@ func (s *Store) change(aor string, version uint64, do func() uint64) (*batch, ui
 	case s.inTrouble() != nil:
 		// What cannot be committed must not be promised either.
 		return nil, 0, s.inTrouble()
-	case !storable(aor):
+	case !storable(aor) || !allStorable(with):
 		return nil, 0, errKey
 	case s.records[aor].Version != version:
 		return nil, 0, dialogs.ErrConflict
@@ -178,6 +182,7 @@ func (s *Store) change(aor string, version uint64, do func() uint64) (*batch, ui
 	version = do()
 	b := s.gather()
 	b.users[aor] = struct{}{}
+	b.add(with)
 	return b, version, nil
 }
 

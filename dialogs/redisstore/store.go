@@ -110,7 +110,7 @@ return version
 )
 
 // Save writes a record if nobody did since its version.
-func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
+func (s *Store) Save(ctx context.Context, r dialogs.Record, with ...dialogs.Entry) (uint64, error) {
 	state, err := dialogs.EncodeState(r.State)
 	if err != nil {
 		return 0, err
@@ -120,13 +120,25 @@ func (s *Store) Save(ctx context.Context, r dialogs.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.follow(ctx, with)
 	return strconv.ParseUint(answer, 10, 64)
 }
 
+// follow keeps what goes with a record that is saved. The two may be on two nodes, so
+// nothing can make them one; what is lost here is what a crash could have lost.
+func (s *Store) follow(ctx context.Context, with []dialogs.Entry) {
+	if len(with) > 0 {
+		_ = s.Write(ctx, with)
+	}
+}
+
 // Delete removes a record if nobody changed it since version.
-func (s *Store) Delete(ctx context.Context, aor string, version uint64) error {
+func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...dialogs.Entry) error {
 	_, err := s.run(ctx, deleteScript, aor,
 		strconv.FormatUint(version, 10), tombstone.Milliseconds(), s.channel, s.note(aor))
+	if err == nil {
+		s.follow(ctx, with)
+	}
 	return err
 }
 

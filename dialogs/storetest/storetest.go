@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) dialogs.Store) {
 		{"only the last version may be overwritten", versions},
 		{"a deleted record starts anew", deleted},
 		{"all records are walked over", walked},
+		{"what goes with a record is kept with it", accompanied},
 		{"of many writers at a time one wins", contended},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
@@ -193,4 +194,33 @@ func add(ctx context.Context, t *testing.T, s dialogs.Store) int32 {
 		t.Error(err)
 	}
 	return 0
+}
+
+// accompanied: entries go with a record, and not where it may not be written.
+func accompanied(t *testing.T, s dialogs.Store) {
+	j, ok := s.(dialogs.Journal)
+	if !ok {
+		t.Skip("it is no journal")
+	}
+	with := func(key string) dialogs.Entry {
+		return dialogs.Entry{Kind: dialogs.KindAlarm, Key: key, Value: []byte("raised")}
+	}
+	v, err := s.Save(t.Context(), dialogs.Record{AOR: alice, State: full()}, with("first"), with("second"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Save(t.Context(), dialogs.Record{AOR: alice, State: full()}, with("third")); !errors.Is(err, dialogs.ErrConflict) {
+		t.Errorf("saved over a version that is not known: %v", err)
+	}
+	if err := s.Delete(t.Context(), alice, v, dialogs.Entry{Kind: dialogs.KindAlarm, Key: "first"}, with("fourth")); err != nil {
+		t.Error(err)
+	}
+	if b, ok := s.(dialogs.Behind); ok {
+		if err := b.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for key, value := range map[string]string{"first": "", "second": "raised", "third": "", "fourth": "raised"} {
+		expect(t, j, dialogs.KindAlarm, key, value)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,9 +31,20 @@ type Config struct {
 	// reason="alarm-queue"; nil: not counted.
 	Dropped prometheus.Counter
 	Log     zerolog.Logger
+	// Memory remembers what the sinks have not been told of; nil: nobody does.
+	Memory Memory
 	// QueueSize bounds what waits for one sink, MaxActive the active alarms;
 	// zero means 1024 and 65536.
 	QueueSize, MaxActive int
+}
+
+// Memory remembers of which changes the sinks were not told when a process ended, so
+// that the next one can do it (Remind). It must not block, nor call the Manager.
+type Memory interface {
+	// Changed: an alarm was raised or cleared, and nobody has been told of it yet.
+	Changed(a Alarm)
+	// Told: every sink was told of it, or will never take it.
+	Told(a Alarm)
 }
 
 // key identifies an alarm among the active ones.
@@ -43,6 +55,7 @@ type Manager struct {
 	max     int
 	gauge   *prometheus.GaugeVec
 	dropped func()
+	memory  Memory
 	workers []*worker
 	wg      sync.WaitGroup
 	stop    context.CancelFunc
@@ -66,6 +79,7 @@ func New(cfg Config) *Manager {
 		max:     cfg.MaxActive,
 		gauge:   newGauge(cfg.Registerer),
 		dropped: func() {},
+		memory:  cfg.Memory,
 		active:  make(map[key]Alarm),
 		stop:    func() {},
 	}
@@ -102,7 +116,7 @@ func (m *Manager) Raise(a Alarm) {
 		a.RaisedAt = time.Now()
 	}
 	if a.ID == "" {
-		a.ID = id(a)
+		a.ID = ID(a)
 	}
 	a.ClearedAt = nil
 	k := key{a.Name, a.Object}
@@ -147,7 +161,7 @@ func (m *Manager) Clear(name, object string, at time.Time) {
 // earlier process, or by another replica.
 func (m *Manager) Adopt(a Alarm) {
 	a = fill(a)
-	a.ID, a.ClearedAt = id(a), nil
+	a.ID, a.ClearedAt = ID(a), nil
 	k := key{a.Name, a.Object}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,10 +186,24 @@ func (m *Manager) Release(name, object string) {
 // tell queues a change for every sink. The caller holds m.mu, so that all sinks
 // see the changes of one alarm in the order in which they happened.
 func (m *Manager) tell(a Alarm) {
+	c := change{Alarm: a}
+	if m.memory != nil {
+		m.memory.Changed(a)
+		c.untold = new(atomic.Int32)
+		c.untold.Store(int32(len(m.workers))) // #nosec G115 -- a few
+	}
 	for _, w := range m.workers {
-		if w.push(a) {
+		if lost, ok := w.push(c); ok {
+			m.told(lost)
 			m.dropped()
 		}
+	}
+}
+
+// told notes that one more sink was told of a change, or never will be.
+func (m *Manager) told(c change) {
+	if c.untold != nil && c.untold.Add(-1) == 0 {
+		m.memory.Told(c.Alarm)
 	}
 }
 
@@ -233,9 +261,9 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	}
 }
 
-// id is made of what identifies one raise, so that an alarm that is raised again
+// ID is made of what identifies one raise, so that an alarm that is raised again
 // from saved state after a restart keeps the id that its receivers know.
-func id(a Alarm) string {
+func ID(a Alarm) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", a.Name, a.Object, a.RaisedAt.UnixNano()))
 	return hex.EncodeToString(sum[:8])
 }

@@ -139,8 +139,8 @@ func TestID(t *testing.T) {
 	a := Alarm{Name: ServerDown, Object: "s", RaisedAt: at}
 	b := a
 	b.RaisedAt = at.Add(time.Nanosecond)
-	if again := a; id(a) != id(again) || id(a) == id(b) || len(id(a)) != 16 {
-		t.Errorf("ids %s %s", id(a), id(b))
+	if again := a; ID(a) != ID(again) || ID(a) == ID(b) || len(ID(a)) != 16 {
+		t.Errorf("ids %s %s", ID(a), ID(b))
 	}
 }
 
@@ -272,7 +272,7 @@ func TestQueueLosesHistoryFirst(t *testing.T) {
 			q := newQueue(3)
 			lost := 0
 			for _, a := range tt.in {
-				if q.push(a) {
+				if _, ok := q.push(change{Alarm: a}); ok {
 					lost++
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 func compare(a, b Alarm) int {
@@ -13,11 +14,18 @@ func compare(a, b Alarm) int {
 	return strings.Compare(a.Object, b.Object)
 }
 
+// change is a raise or a clear. untold counts the sinks that were not told of it yet;
+// nil: nobody wants to know.
+type change struct {
+	Alarm
+	untold *atomic.Int32
+}
+
 // queue holds the changes that one sink has not been told of yet.
 type queue struct {
 	mu    sync.Mutex
 	max   int
-	items []Alarm
+	items []change
 	// signal has a token while there may be something to do.
 	signal chan struct{}
 }
@@ -26,40 +34,41 @@ func newQueue(size int) *queue {
 	return &queue{max: size, signal: make(chan struct{}, 1)}
 }
 
-// push appends a change and reports whether another one was lost for it.
-func (q *queue) push(a Alarm) (lost bool) {
+// push appends a change, and gives the one that was lost for it, if any.
+func (q *queue) push(c change) (lost change, ok bool) {
 	q.mu.Lock()
 	if len(q.items) >= q.max {
-		q.items = slices.Delete(q.items, q.victim(a), q.victim(a)+1)
-		lost = true
+		i := q.victim(c.Alarm)
+		lost, ok = q.items[i], true
+		q.items = slices.Delete(q.items, i, i+1)
 	}
-	q.items = append(q.items, a)
+	q.items = append(q.items, c)
 	q.mu.Unlock()
 	q.wake()
-	return lost
+	return lost, ok
 }
 
 // victim chooses what a full queue loses: an earlier change of the same alarm,
 // else the oldest raise, else the oldest change.
 func (q *queue) victim(a Alarm) int {
-	if i := slices.IndexFunc(q.items, func(b Alarm) bool { return compare(a, b) == 0 }); i >= 0 {
+	if i := slices.IndexFunc(q.items, func(b change) bool { return compare(a, b.Alarm) == 0 }); i >= 0 {
 		return i
 	}
-	if i := slices.IndexFunc(q.items, func(b Alarm) bool { return b.ClearedAt == nil }); i >= 0 {
+	if i := slices.IndexFunc(q.items, func(b change) bool { return b.ClearedAt == nil }); i >= 0 {
 		return i
 	}
 	return 0
 }
 
-func (q *queue) pop() (Alarm, bool) {
+func (q *queue) pop() (change, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) == 0 {
-		return Alarm{}, false
+		return change{}, false
 	}
-	a := q.items[0]
+	c := q.items[0]
 	q.items = slices.Delete(q.items, 0, 1)
-	return a, true
+	return c, true
 }
 
 func (q *queue) wake() {

@@ -15,6 +15,17 @@ func (m *Manager) Recall(a Alarm) {
 	m.recalled[key{a.Name, a.Object}] = struct{}{}
 }
 
+// Remind tells the sinks of a change that an earlier process has not told all of them.
+// Those that know of it know it by its id. What was raised is active.
+func (m *Manager) Remind(a Alarm) {
+	if a.ClearedAt == nil {
+		m.Adopt(a)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(a)
+}
+
 // Settle clears what was recalled and not raised again.
 func (m *Manager) Settle() {
 	m.mu.Lock()

@@ -41,10 +41,11 @@ func (w *worker) run(ctx context.Context) {
 	refresh, stop := w.ticks()
 	defer stop()
 	for {
-		for a, ok := w.pop(); ok; a, ok = w.pop() {
-			if !w.deliver(ctx, a) {
+		for c, ok := w.pop(); ok; c, ok = w.pop() {
+			if !w.deliver(ctx, c.Alarm) {
 				return
 			}
+			w.manager.told(c)
 			select {
 			case <-refresh:
 				w.refresh(ctx)

@@ -1,0 +1,91 @@
+package dialogs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"rewatch/policy/alarm"
+)
+
+// alarmAge is how long an alarm is remembered that nobody clears.
+const alarmAge = 30 * 24 * time.Hour
+
+// alarmValue is the value of a KindAlarm.
+type alarmValue struct {
+	alarm.Alarm
+	// Told: every receiver has been told.
+	Told bool `json:"told,omitempty"`
+}
+
+// perUser are the alarms that a user's state remembers while they are raised. What is
+// in the Journal is only what nobody was told of yet.
+var perUser = []string{alarm.WatcherExhausted, alarm.WatcherBanned, alarm.DeregisterFailed}
+
+// ofUser says whether an alarm is about a user, whose state remembers it.
+func ofUser(a alarm.Alarm) bool { return slices.Contains(perUser, a.Name) }
+
+// alarmEntry remembers an alarm that was raised or cleared, for the next process. If
+// every receiver has been told (told), nothing is left to be remembered of one that is
+// cleared, or that a user's state remembers.
+func alarmEntry(a alarm.Alarm, told bool) Entry {
+	if a.ID == "" {
+		a.ID = alarm.ID(a)
+	}
+	e := Entry{Kind: KindAlarm, Key: a.Name + " " + a.Object + " " + a.ID}
+	if told && (a.ClearedAt != nil || ofUser(a)) {
+		return e
+	}
+	return keep(e, alarmValue{a, told}, a.RaisedAt.Add(alarmAge))
+}
+
+// Recaller takes up the alarms of an earlier process. Package policy/alarm implements it.
+type Recaller interface {
+	// Recall makes one active that has to be raised again to stay.
+	Recall(a alarm.Alarm)
+	// Remind tells everybody of one, raised or cleared.
+	Remind(a alarm.Alarm)
+}
+
+// RecallAlarms takes up the alarms that an earlier process has kept, and tells of what it
+// could not tell everybody. Of an alarm that is in nobody's state it has to turn out
+// whether it goes on.
+func RecallAlarms(ctx context.Context, j Journal, r Recaller) error {
+	for e, err := range j.Entries(ctx, KindAlarm) {
+		if err != nil {
+			return fmt.Errorf("read every alarm: %w", err)
+		}
+		var v alarmValue
+		if json.Unmarshal(e.Value, &v) != nil || !slices.Contains(alarm.Names(), v.Name) || v.RaisedAt.IsZero() {
+			continue
+		}
+		if v.ClearedAt == nil && !ofUser(v.Alarm) {
+			r.Recall(v.Alarm)
+		}
+		if !v.Told {
+			r.Remind(v.Alarm)
+		}
+	}
+	return nil
+}
+
+// AlarmMemory is an alarm.Memory that keeps what a Keeper writes.
+type AlarmMemory struct{ Keeper func() *Keeper }
+
+// Changed remembers an alarm that nobody has been told of. One of a user was remembered
+// together with the decision that led to it, and one about the store cannot be kept in
+// the store.
+func (m AlarmMemory) Changed(a alarm.Alarm) {
+	if a.Name != alarm.StoreUnavailable && !ofUser(a) {
+		m.Keeper().Keep(alarmEntry(a, false))
+	}
+}
+
+// Told remembers that everybody has been told.
+func (m AlarmMemory) Told(a alarm.Alarm) {
+	if a.Name != alarm.StoreUnavailable {
+		m.Keeper().Keep(alarmEntry(a, true))
+	}
+}
