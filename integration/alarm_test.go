@@ -66,6 +66,19 @@ func (w *webhook) of(name, user string, cleared bool) []alarmPost {
 	return list
 }
 
+// about is how many posts there were about an alarm of an object, or of any.
+func (w *webhook) about(name, object string, cleared bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, p := range w.posts {
+		if p.Name == name && (object == "" || p.Object == object) && (p.ClearedAt != nil) == cleared {
+			n++
+		}
+	}
+	return n
+}
+
 // startAlertmanager starts a real Alertmanager and returns its URL.
 func (s *site) startAlertmanager() string {
 	s.t.Helper()

@@ -4,6 +4,7 @@ package integration
 
 import (
 	endian "encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -50,13 +51,16 @@ func (h *homer) read() {
 		if err != nil {
 			return
 		}
-		line, err := hep3(b[:n])
+		m, err := hep3(b[:n])
+		if err == nil && m.tcp {
+			err = errors.New("not UDP")
+		}
 		if err != nil {
 			h.t.Errorf("%v in %q", err, b[:n])
 			continue
 		}
 		h.mu.Lock()
-		h.seen = append(h.seen, line)
+		h.seen = append(h.seen, m.from+">"+m.to+" "+m.line)
 		h.mu.Unlock()
 	}
 }
@@ -68,32 +72,40 @@ func (h *homer) saw(from, to, start string) bool {
 	return slices.ContainsFunc(h.seen, func(s string) bool { return strings.HasPrefix(s, from+">"+to+" "+start) })
 }
 
-// hep3 reads a packet of UDP over IPv4 from capture ID 7.
-func hep3(b []byte) (string, error) {
+// mirrored is what a packet tells of a message: between whom it passed, and its
+// first line.
+type mirrored struct {
+	from, to, line string
+	tcp            bool
+}
+
+// hep3 reads a packet of IPv4 from capture ID 7.
+func hep3(b []byte) (mirrored, error) {
 	if len(b) < 6 || string(b[:4]) != "HEP3" || int(bigEndian.Uint16(b[4:])) != len(b) {
-		return "", fmt.Errorf("no HEP3 packet")
+		return mirrored{}, fmt.Errorf("no HEP3 packet")
 	}
 	chunks := map[uint16][]byte{}
 	for rest := b[6:]; len(rest) > 0; {
 		if len(rest) < 6 {
-			return "", fmt.Errorf("half a chunk")
+			return mirrored{}, fmt.Errorf("half a chunk")
 		}
 		n := int(bigEndian.Uint16(rest[4:]))
 		if n < 6 || n > len(rest) || rest[0] != 0 || rest[1] != 0 {
-			return "", fmt.Errorf("a chunk of %d octets", n)
+			return mirrored{}, fmt.Errorf("a chunk of %d octets", n)
 		}
 		chunks[bigEndian.Uint16(rest[2:])] = rest[6:n]
 		rest = rest[n:]
 	}
-	if string(chunks[1]) != "\x02" || string(chunks[2]) != "\x11" || string(chunks[11]) != "\x01" || string(chunks[12]) != "\x00\x00\x00\x07" {
-		return "", fmt.Errorf("family % x, protocol % x, type % x, capture ID % x", chunks[1], chunks[2], chunks[11], chunks[12])
+	tcp := string(chunks[2]) == "\x06"
+	if string(chunks[1]) != "\x02" || !tcp && string(chunks[2]) != "\x11" || string(chunks[11]) != "\x01" || string(chunks[12]) != "\x00\x00\x00\x07" {
+		return mirrored{}, fmt.Errorf("family % x, protocol % x, type % x, capture ID % x", chunks[1], chunks[2], chunks[11], chunks[12])
 	}
 	end := func(ip, port uint16) string {
 		a, _ := netip.AddrFromSlice(chunks[ip])
 		return netip.AddrPortFrom(a, bigEndian.Uint16(chunks[port])).String()
 	}
 	line, _, _ := strings.Cut(string(chunks[15]), "\r\n")
-	return end(3, 7) + ">" + end(4, 8) + " " + line, nil
+	return mirrored{end(3, 7), end(4, 8), line, tcp}, nil
 }
 
 // TestHEP: a subscription, as the collector sees it, on both sides of rewatch.

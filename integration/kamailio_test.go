@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -33,8 +34,15 @@ func (s *site) startCore() *core {
 	return s.startCoreWith(s.ip(30), 5060)
 }
 
-// startCoreWith starts the core with another application server.
-func (s *site) startCoreWith(as string, port int) *core {
+// startBigCore starts one with memory for thousands of transactions.
+func (s *site) startBigCore() *core {
+	s.t.Helper()
+	return s.startCoreWith(s.ip(30), 5060, "-m", "512", "-M", "16")
+}
+
+// startCoreWith starts the core with another application server, and further
+// arguments.
+func (s *site) startCoreWith(as string, port int, args ...string) *core {
 	s.t.Helper()
 	c := &core{s: s}
 	cfg := s.write("core.cfg", fmt.Sprintf(`#!KAMAILIO
@@ -44,7 +52,9 @@ func (s *site) startCoreWith(as string, port int) *core {
 #!substdef "!RUN_DIR!%s!g"
 include_file "%s"
 `, s.ip(20), as, port, s.dir, lab(s.t, "kamailio-core.cfg")))
-	c.process = s.start("core", nil, "kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", cfg, "-w", s.dir, "-Y", s.dir)
+	c.process = s.start("core", nil, append([]string{
+		"kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", cfg, "-w", s.dir, "-Y", s.dir,
+	}, args...)...)
 	eventually(s.t, patience, "the core answers", func() bool {
 		c.running()
 		_, err := c.ctl("core.uptime")
@@ -86,6 +96,23 @@ func (c *core) heal(user string) {
 func (c *core) habit(name string) {
 	c.s.t.Helper()
 	c.must("htable.sets", "switch", name, "s:1")
+}
+
+// freeze stops every process of the core, as if the machine hung.
+func (c *core) freeze() {
+	c.s.t.Cleanup(c.thaw)
+	c.signal(syscall.SIGSTOP)
+}
+
+// thaw lets it go on.
+func (c *core) thaw() { c.signal(syscall.SIGCONT) }
+
+// killAll kills every process of the core.
+func (c *core) killAll() {
+	c.once.Do(func() {
+		c.signal(syscall.SIGKILL)
+		<-c.done
+	})
 }
 
 // bound says whether the user has a binding (or this one, if a contact is given).

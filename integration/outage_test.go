@@ -39,17 +39,7 @@ func TestOutage(t *testing.T) {
 	}
 	answers.Wait()
 	eventually(t, patience, "the outage is noticed", func() bool { return r.metric("rewatch_outage") == 1 })
-	raised := func(clear bool) int {
-		hook.mu.Lock()
-		defer hook.mu.Unlock()
-		all := 0
-		for _, p := range hook.posts {
-			if p.Name == "core-outage" && p.Object == c.addr && (p.ClearedAt != nil) == clear {
-				all++
-			}
-		}
-		return all
-	}
+	raised := func(cleared bool) int { return hook.about("core-outage", c.addr, cleared) }
 	messages := func() int { return c.count(func(m *message) bool { return m.method == "MESSAGE" }) }
 	holds(t, 5*time.Second, "one alarm, and nobody is told", func() bool {
 		return messages() == 0 && raised(true) == 0 && raised(false) < 2

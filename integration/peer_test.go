@@ -29,6 +29,10 @@ type peer struct {
 	tcp     net.Listener
 	trace   *os.File
 	handler func(*message)
+	// lean: for many thousands of messages. Nothing is traced or kept, what cannot
+	// be sent is lost, and responses go to their handler.
+	lean       bool
+	onResponse func(*message)
 
 	mu       sync.Mutex
 	seen     []*message
@@ -64,6 +68,23 @@ func (s *site) peer(name string, last, port int, handler func(*peer, *message)) 
 	if handler != nil {
 		p.handler = func(m *message) { handler(p, m) }
 	}
+	return s.open(p)
+}
+
+// leanPeer starts a peer for thousands, with its handlers of requests and responses.
+func (s *site) leanPeer(name string, last, port int, request, response func(*message)) *peer {
+	s.t.Helper()
+	return s.open(&peer{
+		t: s.t, name: name, addr: net.JoinHostPort(s.ip(last), strconv.Itoa(port)),
+		taken: map[*message]bool{}, answers: map[string][]byte{},
+		received: map[string]bool{}, streams: map[string]*stream{},
+		lean: true, handler: request, onResponse: response,
+	})
+}
+
+// open binds the addresses of a peer and starts to read.
+func (s *site) open(p *peer) *peer {
+	s.t.Helper()
 	a, err := net.ResolveUDPAddr("udp4", p.addr)
 	if err != nil {
 		s.t.Fatal(err)
@@ -75,7 +96,7 @@ func (s *site) peer(name string, last, port int, handler func(*peer, *message)) 
 	if p.tcp, err = net.Listen("tcp4", p.addr); err != nil {
 		s.t.Fatal(err)
 	}
-	if p.trace, err = os.Create(s.file(name + ".sip")); err != nil {
+	if p.trace, err = os.Create(s.file(p.name + ".sip")); err != nil {
 		s.t.Fatal(err)
 	}
 	p.work.Add(2)
@@ -202,8 +223,14 @@ func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
 		p.received[key] = true
 	}
 	answer := p.answers[key]
-	p.seen = append(p.seen, m)
+	if !p.lean {
+		p.seen = append(p.seen, m)
+	}
 	p.mu.Unlock()
+	if m.method == "" && p.onResponse != nil {
+		p.onResponse(m)
+		return
+	}
 	if m.again {
 		if answer != nil {
 			p.respond(m, answer)
@@ -217,6 +244,9 @@ func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
 
 // note writes to the trace of the peer.
 func (p *peer) note(arrow, transport, other string, raw []byte) {
+	if p.lean {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, _ = fmt.Fprintf(p.trace, "%s %s %s %s\n%s\n\n", time.Now().Format("15:04:05.000000"), arrow, transport, other, raw)
@@ -231,17 +261,19 @@ func (p *peer) send(transport, to string, raw []byte) {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if _, err := p.udp.WriteToUDP(raw, a); err != nil && !p.isClosed() {
+		if _, err := p.udp.WriteToUDP(raw, a); err != nil && !p.lean && !p.isClosed() {
 			p.t.Errorf("%s: %v", p.name, err)
 		}
 		return
 	}
 	c, err := p.connect(to)
 	if err != nil {
-		p.t.Errorf("%s: %v", p.name, err)
+		if !p.lean {
+			p.t.Errorf("%s: %v", p.name, err)
+		}
 		return
 	}
-	if err := c.send(raw); err != nil && !p.isClosed() {
+	if err := c.send(raw); err != nil && !p.lean && !p.isClosed() {
 		p.t.Errorf("%s: %v", p.name, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,6 +146,31 @@ func (p *process) stop() {
 			}
 		}
 	})
+}
+
+// signal signals the process and its children.
+func (p *process) signal(sig syscall.Signal) {
+	for _, pid := range append(children(p.cmd.Process.Pid), p.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// children are the processes that a process has started, and theirs.
+func children(parent int) []int {
+	entries, _ := os.ReadDir("/proc")
+	var all []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(parent) {
+			all = append(append(all, pid), children(pid)...)
+		}
+	}
+	return all
 }
 
 // running fails the test if the process has ended.

@@ -39,7 +39,9 @@ func parse(raw []byte) *message {
 	m := &message{raw: raw, at: time.Now()}
 	head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
 	m.body = body
-	head = strings.NewReplacer("\r\n ", " ", "\r\n\t", " ").Replace(head)
+	if strings.Contains(head, "\r\n ") || strings.Contains(head, "\r\n\t") {
+		head = strings.NewReplacer("\r\n ", " ", "\r\n\t", " ").Replace(head)
+	}
 	lines := strings.Split(head, "\r\n")
 	start := strings.SplitN(lines[0], " ", 3)
 	if len(start) == 3 && start[0] == "SIP/2.0" {
