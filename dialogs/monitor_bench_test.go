@@ -2,6 +2,7 @@ package dialogs
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func BenchmarkSweep(b *testing.B) {
 	now := time.Now()
 	for b.Loop() {
 		for i := range shards {
-			m.sweepSubs(&m.subs[i], now, true, nil)
+			m.sweepSubs(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
 		}
 	}
 }

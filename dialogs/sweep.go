@@ -52,16 +52,34 @@ const sweepParts = 16
 // sweepAlways is the number of records below which every tick takes all.
 const sweepAlways = 1 << 15
 
+// What a sweep has looked at is not in the caches, and messages wait meanwhile: it
+// takes a breath of sweepPause after every sweepStretch slots, some 60 us of work.
+const (
+	sweepStretch = 2048
+	sweepPause   = time.Millisecond
+)
+
+// breath counts the slots of a sweep.
+type breath struct{ slots int }
+
+func (b *breath) take(slots int) {
+	if b.slots += slots; b.slots >= sweepStretch {
+		b.slots = 0
+		time.Sleep(sweepPause)
+	}
+}
+
 // sweep ends what has expired by now.
 func (m *Monitor) sweep(now time.Time) {
 	var then []func()
+	var b breath
 	part := int(now.Unix() % sweepParts)
 	all := m.records.Load()+m.registered.Load() < sweepAlways
 	for i := range shards {
 		mine := all || i%sweepParts == part
-		then = m.sweepSubs(&m.subs[i], now, mine, then)
+		then = m.sweepSubs(&m.subs[i], now, mine, &b, then)
 		if mine {
-			then = m.sweepUsers(&m.users[i], now, then)
+			then = m.sweepUsers(&m.users[i], now, &b, then)
 		}
 	}
 	for _, f := range then {
@@ -71,7 +89,7 @@ func (m *Monitor) sweep(now time.Time) {
 
 // sweepSubs looks for temporary failures that were not made good, and for
 // subscriptions whose time is over.
-func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, then []func()) []func() {
+func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	sh.mu.Lock()
 	for slot, w := range sh.waiting {
@@ -99,6 +117,7 @@ func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, then []func()
 			}
 		}
 		sh.mu.Unlock()
+		b.take(min(1<<chunkBits, int(used)))
 	}
 	return then
 }
@@ -117,7 +136,7 @@ func (m *Monitor) expired(s *subscription, now time.Time) func() {
 }
 
 // sweepUsers ends the registrations that have lapsed.
-func (m *Monitor) sweepUsers(us *userShard, now time.Time, then []func()) []func() {
+func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	us.mu.Lock()
 	used := us.users.used
@@ -137,6 +156,7 @@ func (m *Monitor) sweepUsers(us *userShard, now time.Time, then []func()) []func
 			then = append(then, func() { m.lapsed(aor, now) })
 		}
 		us.mu.Unlock()
+		b.take(min(1<<chunkBits, int(used)))
 	}
 	return then
 }
