@@ -172,7 +172,7 @@ func (s *Stream) attach(conn net.Conn) bool {
 	if s.closed {
 		return false
 	}
-	s.conn = conn
+	s.conn = straight(conn)
 	s.Local = addrPort(conn.LocalAddr())
 	s.wake()
 	return true
