@@ -69,6 +69,7 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 		return 0
 	}
 	if s.notifierTag() == "" {
+		m.dropTwin(sh, s, tag)
 		m.rewrite(s, textNotifierTag, tag)
 		s.identity = m.identify(s)
 		return slot
@@ -83,6 +84,19 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 	}
 	fork.replace(textNotifierTag, tag)
 	return m.add(sh, fork, &Message{Side: Server})
+}
+
+// dropTwin removes what a NOTIFY made of the dialog that a SUBSCRIBE is about to get:
+// after a restart the NOTIFY may be repeated before the SUBSCRIBE is.
+func (m *Monitor) dropTwin(sh *subShard, s *subscription, tag []byte) {
+	hash := m.hashBytes([]byte(s.callID()))
+	twin := sh.first(hash, func(o *subscription) bool {
+		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
+			o.watcherTag() == s.watcherTag() && o.event() == s.event()
+	})
+	if twin != 0 {
+		m.remove(sh, twin)
+	}
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.

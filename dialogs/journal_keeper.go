@@ -84,6 +84,9 @@ func (k *Keeper) Restore(ctx context.Context) error {
 			}
 		}
 	}
+	if !k.cfg.Shared {
+		k.m.lapse = now.Add(k.m.linger).UnixNano()
+	}
 	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("what was learnt before")
 	return nil
 }

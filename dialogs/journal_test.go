@@ -154,6 +154,35 @@ func TestKeeperRestores(t *testing.T) {
 	})
 }
 
+// A SUBSCRIBE that a crash took away: its NOTIFY tells of it, or it comes again.
+func TestKeeperLapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemoryStore()
+		startKept(t, store, false).stop()
+		k := startKept(t, store, false)
+		k.offers.Recovery.(*recorder).interested["*"] = true
+		n := notifyOf("forgotten")
+		ref, _ := k.Notify(n)
+		k.NotifyDone(ref, Outcome{Status: 200, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
+		if got := k.take(); !slices.Equal(got, []string{"subscribed " + keptUser, "notify-ok " + keptUser}) {
+			t.Errorf("offered %v", got)
+		}
+		k.subscribe("forgotten")
+		if w, _ := k.Watcher(keptUser); len(w.List) != 1 {
+			t.Errorf("subscriptions %+v", w.List)
+		}
+		k.take()
+		time.Sleep(time.Minute) // what is not known by now is older than rewatch
+		n = notifyOf("older")
+		ref, _ = k.Notify(n)
+		k.NotifyDone(ref, Outcome{Status: 200, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
+		if got := k.take(); !slices.Equal(got, []string{"notify-ok " + keptUser}) {
+			t.Errorf("offered %v", got)
+		}
+		k.stop()
+	})
+}
+
 // The way of a NOTIFY to a known subscription neither allocates nor writes.
 func TestKeeperHotPath(t *testing.T) {
 	j := &away{MemoryStore: NewMemoryStore()}

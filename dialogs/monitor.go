@@ -88,6 +88,9 @@ type Monitor struct {
 	noting bool
 	doubts chan doubt
 	asked  chan struct{}
+	// lapse is until when a dialog that is not known may have begun in the moments
+	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
+	lapse int64
 
 	births     atomic.Uint64
 	records    atomic.Int64 // subscriptions in the slabs, of any phase

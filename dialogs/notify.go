@@ -140,6 +140,9 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 	}
 	s.emergency = hasFlag(msg.RequestURI, "sos")
 	s.announced = true
+	if instant(msg.At).UnixNano() < m.lapse {
+		s.announced, s.initial, s.birth = false, true, m.births.Add(1)
+	}
 	return m.add(sh, s, msg)
 }
 
