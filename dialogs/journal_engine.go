@@ -55,6 +55,20 @@ func (e *Engine) collect(shard int, batch []Entry) []Entry {
 	return batch
 }
 
+// unwritten is how many notes wait, and users who are not saved.
+func (e *Engine) unwritten() int {
+	n := 0
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		n += len(sh.lostNotes) + len(sh.flapNotes) + len(sh.dirty)
+		sh.mu.Unlock()
+	}
+	e.hold.mu.Lock()
+	defer e.hold.mu.Unlock()
+	return n + len(e.hold.notes)
+}
+
 // lostEntry is the value of a KindLost.
 type lostEntry struct {
 	Hop  string          `json:"hop"`

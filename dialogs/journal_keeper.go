@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -36,6 +37,7 @@ type Keeper struct {
 	given map[entryKey]Entry // by Keep
 
 	batch   []Entry // that could not be written yet
+	busy    atomic.Bool
 	away    bool
 	end     chan struct{}
 	writing sync.WaitGroup
@@ -137,6 +139,23 @@ func (k *Keeper) Keep(e Entry) {
 	k.given[entryKey{e.Kind, e.Key}] = e
 }
 
+// Pending says how much was learnt and is not kept yet, roughly; 0: nothing.
+func (k *Keeper) Pending() int {
+	k.mu.Lock()
+	n := len(k.given)
+	k.mu.Unlock()
+	for i := range shards {
+		n += k.m.unwritten(i)
+	}
+	if k.engine != nil {
+		n += k.engine.unwritten()
+	}
+	if k.busy.Load() { // last: what was collected meanwhile is in the batch
+		n++
+	}
+	return n
+}
+
 // Shutdown writes what is left and ends; once, after the Monitor's.
 func (k *Keeper) Shutdown(ctx context.Context) error {
 	close(k.end)
@@ -148,6 +167,8 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 // must not be the answer to our own question. While the Journal is away the batch does
 // not grow: the notes wait where they are, each once.
 func (k *Keeper) flush(ctx context.Context) {
+	k.busy.Store(true)
+	defer func() { k.busy.Store(len(k.batch) > 0) }()
 	if k.away && !k.write(ctx) {
 		return
 	}

@@ -74,6 +74,17 @@ func (m *Monitor) noteRegistration(us *userShard, aor string) {
 	us.notes[aor] = struct{}{}
 }
 
+// unwritten is how many notes wait in a shard.
+func (m *Monitor) unwritten(shard int) int {
+	sh, us := &m.subs[shard], &m.users[shard]
+	sh.mu.Lock()
+	n := len(sh.notes.changed) + len(sh.notes.gone)
+	sh.mu.Unlock()
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return n + len(us.notes)
+}
+
 // doubt is a REGISTER, or the lapse of a registration, as one process sees it.
 // Where several share the users, another may have seen more.
 type doubt struct {

@@ -185,21 +185,31 @@ func TestKeeperLapse(t *testing.T) {
 
 // The way of a NOTIFY to a known subscription neither allocates nor writes.
 func TestKeeperHotPath(t *testing.T) {
-	j := &away{MemoryStore: NewMemoryStore()}
-	k := startKept(t, j, false)
-	defer k.stop()
-	n := k.subscribe("call")
-	time.Sleep(250 * time.Millisecond)
-	before := j.writes.Load()
-	done := Outcome{Status: 200, At: time.Now(), CSeq: 7, RetryAfter: -1}
-	allocs := testing.AllocsPerRun(1000, func() {
-		ref, _ := k.Notify(n)
-		k.NotifyDone(ref, done)
+	synctest.Test(t, func(t *testing.T) {
+		j := &away{MemoryStore: NewMemoryStore()}
+		k := startKept(t, j, false)
+		defer k.stop()
+		n := k.subscribe("call")
+		if k.keeper.Pending() == 0 {
+			t.Error("the subscription does not wait to be kept")
+		}
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		before := j.writes.Load()
+		done := Outcome{Status: 200, At: time.Now(), CSeq: 7, RetryAfter: -1}
+		allocs := testing.AllocsPerRun(1000, func() {
+			ref, _ := k.Notify(n)
+			k.NotifyDone(ref, done)
+		})
+		if allocs != 0 || before == 0 || k.keeper.Pending() != 0 {
+			t.Errorf("%v allocations, %d wait to be kept", allocs, k.keeper.Pending())
+		}
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		if n := j.writes.Load(); n != before {
+			t.Errorf("%d writes", n-before)
+		}
 	})
-	time.Sleep(250 * time.Millisecond)
-	if allocs != 0 || j.writes.Load() != before {
-		t.Errorf("%v allocations, %d writes", allocs, j.writes.Load()-before)
-	}
 }
 
 // away is a Journal that counts, and fails while it is told to.

@@ -21,6 +21,15 @@ func (p *process) kill() {
 	})
 }
 
+// kept waits until nothing is left that a crash could take away.
+func (r *rewatch) kept() {
+	r.t.Helper()
+	eventually(r.t, patience, "all is kept", func() bool {
+		_, text := r.get("/metrics")
+		return strings.Contains(text, "\nrewatch_state_pending 0\n")
+	})
+}
+
 var attemptLine = regexp.MustCompile(`Attempt: (\d+) of`)
 
 // attempts are the numbers that the MESSAGEs to a phone say, in their order.
@@ -117,7 +126,7 @@ func TestDeadDialogOutlivesRestart(t *testing.T) {
 	_, hop := d.hop()
 	n.send("udp", hop, n.build(d, d.next(), "active;expires=3599"))
 	eventually(t, patience, "the failure is counted", func() bool { return r.metric("rewatch_notify_total", `result="failed"`) == 1 })
-	time.Sleep(500 * time.Millisecond) // the journal is written behind: a kill may take what is younger than its window
+	r.kept()
 	r.kill()
 	r = s.startRewatch(settings)
 	_ = phone

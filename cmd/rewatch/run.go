@@ -83,7 +83,7 @@ func (p *sidecarProcess) build(ctx context.Context) error {
 	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
 	p.engine.SetDirectory(p.monitor)
-	p.keepMemory()
+	p.keepMemory(reg)
 	if p.cfg.Admin.Listen != "" {
 		p.admin = NewAdmin(p.cfg.Admin, backend{p}, reg, p.log)
 		if err := p.admin.Listen(ctx); err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"rewatch/dialogs"
 	"rewatch/dialogs/boltstore"
 	"rewatch/dialogs/redisstore"
@@ -60,7 +62,7 @@ func openMemory(cfg Config) (memory, error) {
 const shortestSync = 10 * time.Millisecond
 
 // keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
-func (p *sidecarProcess) keepMemory() {
+func (p *sidecarProcess) keepMemory(reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
 	}
@@ -69,6 +71,19 @@ func (p *sidecarProcess) keepMemory() {
 		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.monitor, p.memory.journal, p.log)
 	p.keeper.KeepEngine(p.engine)
 	p.engine.SetDirectory(p.keeper)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
+	}, func() float64 { return float64(p.pending()) }))
+}
+
+// pending is how much is known and not kept for good yet. What is collected here waits
+// for its commit there, so that comes last.
+func (p *sidecarProcess) pending() int {
+	n := p.keeper.Pending()
+	if s, ok := p.memory.store.(interface{ Pending() int }); ok {
+		n += s.Pending()
+	}
+	return n
 }
 
 // recall takes up what an earlier process has left, before the first message comes.

@@ -217,6 +217,20 @@ func (s *Store) present() error {
 	return nil
 }
 
+// Pending says how much waits for its commit.
+func (s *Store) Pending() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	if s.next != nil {
+		n += len(s.next.users) + len(s.next.entries)
+	}
+	if !s.began.IsZero() {
+		n++
+	}
+	return n
+}
+
 // inTrouble says why nothing can be promised now. s.mu is held.
 func (s *Store) inTrouble() error {
 	if !s.began.IsZero() && time.Since(s.began) > stall {
