@@ -160,15 +160,41 @@ func TestByteByByte(t *testing.T) {
 		looks++
 		return wire.Frame(b)
 	}
-	play(t, transport.StreamConfig{Frame: frame}, func(s *stage) {
+	play(t, transport.StreamConfig{Frame: frame, MessageTimeout: 24 * time.Hour}, func(s *stage) {
 		text := "MESSAGE sip:a@b SIP/2.0\r\nSubject: " + strings.Repeat("x", 2000) +
 			"\r\nContent-Length: 2000\r\n\r\n" + strings.Repeat("y", 2000)
 		write(s.dial(), strings.Split(text, "")...)
+		wait(2 * time.Second)
 		if n, _ := s.got(); n != 1 || s.messages[0] != text {
 			t.Fatal(n, "messages, or not what was sent")
 		}
 		if most := strings.Count(text, "\n") + 2; looks > most {
 			t.Errorf("looked %d times, more than %d", looks, most)
+		}
+	})
+}
+
+// TestDribble reads a sender of single bytes less and less often, and one who sends
+// messages at once again. Each byte waits here until the one before it was read.
+func TestDribble(t *testing.T) {
+	play(t, transport.StreamConfig{MessageTimeout: time.Hour}, func(s *stage) {
+		c := s.dial()
+		start := time.Now()
+		write(c, strings.Split(message(200), "")...)
+		if took := time.Since(start); took < 100*time.Second || took > 200*time.Second {
+			t.Errorf("200 bytes were read in %v", took)
+		}
+		wait(2 * time.Second)
+		start = time.Now()
+		for want := 1; want < 5; want++ {
+			if n, _ := s.got(); n != want {
+				t.Fatalf("%d messages, want %d", n, want)
+			}
+			write(c, message(1000))
+		}
+		_ = c.Close()
+		if _, n := s.got(); n != 1 || time.Since(start) != 0 {
+			t.Errorf("what comes after it is not read at once, but after %v", time.Since(start))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"time"
 )
 
@@ -16,6 +17,9 @@ const (
 type inlet struct {
 	set *Streams
 	buf []byte
+	// pause is how long the next read is put off, because the last ones brought so
+	// little.
+	pause time.Duration
 	// length is that of the message that begins in buf, once its header section
 	// is there; seen is how much of buf was looked at in vain before.
 	length, seen int
@@ -75,6 +79,42 @@ func (in *inlet) ripe() bool {
 	return seen == 0 || bytes.IndexByte(in.buf[seen:], '\n') >= 0
 }
 
+const (
+	// dribble is so little that a read was hardly worth it.
+	dribble = 64
+	// firstPause and longestPause are what follows such reads, doubling.
+	firstPause   = time.Millisecond
+	longestPause = time.Second
+)
+
+// dribbles notes that a read has brought n bytes and no message. A sender of some
+// bytes at a time is read less and less often: what he sends meanwhile is read
+// together, and thousands of his kind do not crowd out those who send messages,
+// be it that all of them move at the same moment.
+func (in *inlet) dribbles(n int, message bool) {
+	switch {
+	case message:
+		in.pause = 0
+	case n < dribble:
+		in.pause = min(max(firstPause, 2*in.pause), longestPause)
+	}
+}
+
+// rests puts the next read off; false: the stream was closed meanwhile.
+func (s *Stream) rests(d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	t := time.NewTimer(d/2 + rand.N(d)) //nolint:gosec // not a secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
 // read cuts the stream into messages until it ends. A deadline is set when a
 // message begins and not moved by its later bytes, so that a slow sender cannot
 // hold a stream open with one byte at a time.
@@ -89,10 +129,14 @@ func (s *Stream) read() error {
 		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(in.buf))) {
 			return ErrClosed
 		}
+		if !s.rests(in.pause) {
+			return ErrClosed
+		}
 		had := len(in.buf)
 		n, err := s.conn.Read(in.buf[had:cap(in.buf)])
 		begins = had == 0 && n > 0
 		in.buf = in.buf[:had+n]
+		served := s.Served()
 		if n > 0 && in.ripe() {
 			rest, ferr := s.cut(&in)
 			if ferr != nil {
@@ -101,6 +145,7 @@ func (s *Stream) read() error {
 			begins = begins || len(rest) < len(in.buf)
 			in.rest(rest)
 		}
+		in.dribbles(n, s.Served() > served)
 		if err != nil {
 			return err
 		}

@@ -139,8 +139,23 @@ func (t *Streams) Serve(l net.Listener, secure bool, tag any) {
 	t.wg.Go(func() { t.accept(l, secure, tag) })
 }
 
+const (
+	// acceptBatch connections are accepted in a row; then everybody else has a turn
+	// of acceptPause. A storm of connections so waits in the kernel, and costs those
+	// who have theirs little.
+	acceptBatch = 32
+	acceptPause = 5 * time.Millisecond
+)
+
 func (t *Streams) accept(l net.Listener, secure bool, tag any) {
-	for {
+	began := time.Now()
+	for n := 1; ; n++ {
+		if n%acceptBatch == 0 {
+			if !t.rest(acceptPause - time.Since(began)) {
+				return
+			}
+			began = time.Now()
+		}
 		conn, err := l.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) || t.ctx.Err() != nil {
@@ -148,10 +163,8 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			}
 			// Out of descriptors, most likely: others will be closed; try again.
 			t.refused(RefusedDescriptors)
-			select {
-			case <-t.ctx.Done():
+			if !t.rest(50 * time.Millisecond) {
 				return
-			case <-time.After(50 * time.Millisecond):
 			}
 			continue
 		}
@@ -169,6 +182,21 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			continue
 		}
 		t.run(s, func(context.Context) (net.Conn, error) { return conn, nil })
+	}
+}
+
+// rest lets some time pass; false: the set was closed.
+func (t *Streams) rest(d time.Duration) bool {
+	if d <= 0 {
+		return t.ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-t.ctx.Done():
+		return false
 	}
 }
 

@@ -113,7 +113,7 @@ func wait(d time.Duration) {
 // TestCut finds messages however they arrive: together, byte by byte, with empty
 // lines between.
 func TestCut(t *testing.T) {
-	play(t, transport.StreamConfig{}, func(s *stage) {
+	play(t, transport.StreamConfig{MessageTimeout: time.Hour}, func(s *stage) {
 		c := s.dial()
 		one, two := message(100), message(20000)
 		write(c, one+two+"\r\n"+one[:10], one[10:])
