@@ -415,6 +415,13 @@ func (w *town) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result
 	return r
 }
 
+// sent is the number of MESSAGEs so far.
+func (w *town) sent() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.messages)
+}
+
 func (w *town) Terminate(context.Context, dialogs.TerminateJob) dialogs.Result {
 	return dialogs.Result{Status: 200}
 }

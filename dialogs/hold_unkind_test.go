@@ -71,7 +71,7 @@ func TestOutageInWhichTheServerFallsSilent(t *testing.T) {
 		w.at(5*time.Minute + 1000/200*time.Second + 10*time.Second)
 		w.expectOutages(1)
 		w.expectInnocent()
-		if n := len(w.messages); n != 1000 {
+		if n := w.sent(); n != 1000 {
 			t.Errorf("%d MESSAGEs", n)
 		}
 	})
@@ -122,7 +122,7 @@ func TestOutageThatSeemsOver(t *testing.T) {
 		w.silence(0, true)
 		w.at(70 * time.Second)
 		w.silence(0, false)
-		for len(w.messages) == 0 { // it takes OPTIONS to be noticed
+		for w.sent() == 0 { // it takes OPTIONS to be noticed
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
@@ -145,9 +145,9 @@ func TestCoreThatAnswers503(t *testing.T) {
 		if got := w.said(); got != "[raise core-outage 10.0.0.1:5060 critical]" {
 			t.Errorf("alarms %s", got)
 		}
-		held := len(w.messages)
+		held := w.sent()
 		w.at(80 * time.Second)
-		if n := len(w.messages); n != held {
+		if n := w.sent(); n != held {
 			t.Errorf("%d MESSAGEs in the hold", n-held)
 		}
 		w.change(func() { clear(w.refuse) })
@@ -225,7 +225,7 @@ func TestCoreThatHasForgottenItsUsers(t *testing.T) {
 		w.at(70*time.Second + 2000/200*time.Second + 10*time.Second)
 		w.expectOutages(1)
 		w.expectInnocent()
-		if n := len(w.messages); n > 2100 {
+		if n := w.sent(); n > 2100 {
 			t.Errorf("%d MESSAGEs", n)
 		}
 	})
@@ -271,7 +271,7 @@ func TestFewDeadPhonesWithManySubscriptions(t *testing.T) {
 			}
 		}
 		w.at(10 * time.Minute)
-		if got := len(w.messages); got != 27 || len(w.signOuts) != 9 {
+		if got := w.sent(); got != 27 || len(w.signOuts) != 9 {
 			t.Errorf("%d MESSAGEs, %d de-REGISTERs", got, len(w.signOuts))
 		}
 	})
