@@ -9,7 +9,7 @@ LINT_VER := v2.15.0
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint integration install fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env clean
+.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ install: ## install the Debian packages that tests and lab need
 
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
 	$(GO) test -tags integration -count=1 -timeout 15m ./integration/... ./cmd/rewatch/...
+
+outage: build ## a core that is out for a minute, at full size; takes the whole machine
+	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 10m -v -run TestOutageAtFullSize ./integration/
 
 fuzz: ## every fuzz target, $(FUZZTIME) each
 	@for p in $$($(GO) list ./...); do \

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -31,8 +32,13 @@ func defaults(extra env) env {
 // TestOutageAtFullSize: the core is out for a minute under 500 NOTIFYs a second to
 // 5,000 watchers, with the defaults: no MESSAGE and no de-REGISTER meanwhile, and one
 // alarm; everybody is recovered in time after it, and nobody has a strike.
+//
+// It wants the machine for itself: beside the other tests the last watchers come some
+// seconds late.
 func TestOutageAtFullSize(t *testing.T) {
-	t.Parallel()
+	if os.Getenv("OUTAGE") == "" {
+		t.Skip("it takes three minutes and the whole machine: make outage")
+	}
 	var cases []*outageCase
 	for _, transport := range []string{"udp", "tcp"} {
 		cases = append(cases,
