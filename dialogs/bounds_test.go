@@ -121,3 +121,30 @@ func TestKeeperIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A NOTIFY whose dialog is not known tells its watcher by To, unless the SUBSCRIBE
+// had claimed to be of another user than it was.
+func TestVeiledNotify(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := NewMonitor(MonitorConfig{}, newRecorder(), zerolog.Nop(), reg)
+	veiled := func(call string) *Message {
+		n := notifyMessage(call, 1)
+		n.Veiled = true
+		return n
+	}
+	if ref, ruling := m.Notify(veiled("before")); ref != 0 || ruling != (Ruling{}) || m.records.Load() != 0 {
+		t.Errorf("it is tracked: %d, %+v", ref, ruling)
+	}
+	if gather(reg)["rewatch_untracked_total{veiled}"] != 1 {
+		t.Error("it is not counted")
+	}
+	msg := subscribeMessage("seen", 1, 60)
+	msg.AssertedIdentity = []byte("<sip:mallory@ims.example>")
+	m.Subscribe(msg)
+	if ref, _ := m.Notify(veiled("seen")); ref == 0 {
+		t.Error("one whose SUBSCRIBE was seen is not tracked")
+	}
+	if list, _ := m.Watchers("", 0); len(list) != 1 || list[0].AOR != "sip:mallory@ims.example" {
+		t.Errorf("watchers: %+v", list)
+	}
+}

@@ -46,6 +46,9 @@ type Message struct {
 	Contact           []byte // first Contact value, as it stands: name-addr or addr-spec, with parameters
 	AssertedIdentity  []byte // all P-Asserted-Identity values, comma-separated
 	Expires           int    // seconds; -1: absent or unreadable
+	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
+	// than its From, which is the NOTIFY's To.
+	Veiled bool
 }
 
 // Ref names the subscription of an open NOTIFY between Notify and NotifyDone.

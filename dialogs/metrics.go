@@ -34,11 +34,12 @@ const (
 	untrackedMalformed
 	untrackedForks
 	untrackedUnconfirmed
+	untrackedVeiled
 	untrackedReasons
 )
 
 func (u untracked) String() string {
-	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed"}[u]
+	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled"}[u]
 }
 
 // ignored says why the outcome of a NOTIFY was no failure.

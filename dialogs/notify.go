@@ -128,6 +128,10 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 	if fork != 0 {
 		return m.adopt(sh, fork, id.NotifierTag)
 	}
+	if msg.Veiled { // what is claimed there is not to be held against its user
+		m.metrics.untracked[untrackedVeiled].Inc()
+		return 0
+	}
 	watcher, ok := CanonicalAOR(msg.ToURI)
 	if !ok {
 		m.metrics.untracked[untrackedMalformed].Inc()

@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"bytes"
 	"time"
 
 	"rewatch/policy"
@@ -280,6 +281,25 @@ func fit(uri []byte) bool { return len(uri) <= maxURI && isPlain(uri) }
 // asked is the Expires of a SUBSCRIBE; -1: the package's default.
 func asked(msg *Message) int32 {
 	return int32(min(msg.Expires, maxSeconds-1)) // #nosec G115 -- bounded
+}
+
+// Contradicts says whether the asserted identities of a SUBSCRIBE, a list of values,
+// have another user than its From, a URI. A NOTIFY of its dialog then does not tell
+// by its To who watches.
+func Contradicts(asserted, from []byte) bool {
+	var scratch [2][128]byte
+	claimed, ok := appendAOR(scratch[0][:0], from)
+	readable := false
+	for len(asserted) > 0 {
+		var value []byte
+		value, asserted = nextValue(asserted)
+		aor, sound := appendAOR(scratch[1][:0], addrSpec(value))
+		if ok && sound && bytes.Equal(aor, claimed) {
+			return false
+		}
+		readable = readable || sound
+	}
+	return readable
 }
 
 // watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a

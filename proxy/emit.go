@@ -110,7 +110,25 @@ func (w *worker) recordRoutes(from flow, h hop) {
 	} else {
 		pos = w.lastVia()
 	}
-	w.edits.Insert(pos, w.scratch("Record-Route: <", out.record, ">\r\nRecord-Route: <", from.local.record, ">\r\n"))
+	w.edits.Insert(pos, w.scratch("Record-Route: <", out.record, w.veil(from), ">\r\nRecord-Route: <", from.local.record, ">\r\n"))
+}
+
+// veiledMark is the value of our mark in the Record-Route of a SUBSCRIBE whose asserted
+// identity is not that of its From. It comes back in the Route of the dialog's
+// NOTIFYs, which know nothing but From: even after a restart nobody is taken for
+// the watcher whose name another has used.
+const veiledMark = "pai"
+
+// veil is that value, behind the mark, if the request at hand needs it.
+func (w *worker) veil(from flow) string {
+	m := &w.msg
+	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
+		return ""
+	}
+	if uri, _ := address(m, wire.From); dialogs.Contradicts(identities(m), uri) {
+		return "=" + veiledMark
+	}
+	return ""
 }
 
 // maxForwards counts down (RFC 3261 16.6 step 3).

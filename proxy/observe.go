@@ -30,6 +30,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 		d.Contact, _ = wire.Split(v)
 	}
 	d.AssertedIdentity = identities(m)
+	d.Veiled = m.Request && w.veiled
 	return d
 }
 

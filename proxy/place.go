@@ -5,9 +5,10 @@ import "rewatch/proxy/wire"
 // place is what the URI of a Route says, as far as routing asks.
 type place struct {
 	uri []byte // a copy
-	// own: it names us; marked: it is from a Record-Route of ours.
-	own, marked bool
-	strict      bool // it names a strict router
+	// own: it names us; marked: it is from a Record-Route of ours; veiled: from one
+	// that says that From is not the watcher.
+	own, marked, veiled bool
+	strict              bool // it names a strict router
 	// hop is where it leads if literal: its host is an address.
 	hop     hop // without its side
 	literal bool
@@ -62,7 +63,8 @@ func (p *place) read(ns names) {
 		return
 	}
 	_, p.own = ns.uri(&u)
-	_, p.marked = wire.Param(u.Params, "rw")
+	mark, marked := wire.Param(u.Params, "rw")
+	p.marked, p.veiled = marked, string(mark) == veiledMark
 	_, loose := wire.Param(u.Params, "lr")
 	p.strict = !loose
 	p.hop, p.literal = literal(p.uri, 0)

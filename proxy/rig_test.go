@@ -248,6 +248,9 @@ func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if again {
 		return 0, dialogs.Ruling{Again: true}
 	}
+	if msg.Veiled {
+		m.note("veiled")
+	}
 	m.note("NOTIFY %s", msg.CallID)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -22,6 +22,9 @@ type popped struct {
 	// marked: one of them came from a Record-Route of ours, so the request
 	// follows the route set of a dialog that passed here.
 	marked bool
+	// veiled: one of them says that the watcher of the dialog is not who its From
+	// claimed.
+	veiled bool
 	// next is the first Route URI that remains, line the field it stands in, from
 	// where its value begins, end where the value behind it does (-1: it is the
 	// last one of its field).
@@ -47,6 +50,7 @@ func (w *worker) route(from flow) destination {
 		uri = p.moved
 	}
 	w.popRoutes(&p)
+	w.veiled = p.veiled
 	d := w.choose(from, uri, &p)
 	if p.next != nil && p.strict && bytes.Equal(d.uri, p.next) {
 		w.strictSuccessor(uri, &p)
@@ -128,8 +132,8 @@ func (w *worker) unmove(p *popped) {
 // note notes an own entry.
 func (p *popped) note(u *wire.URI) {
 	p.any = true
-	if _, ok := wire.Param(u.Params, "rw"); ok {
-		p.marked = true
+	if mark, ok := wire.Param(u.Params, "rw"); ok {
+		p.marked, p.veiled = true, p.veiled || string(mark) == veiledMark
 	}
 }
 
@@ -179,7 +183,7 @@ func (w *worker) ownRoute(uri []byte, p *popped) bool {
 		return false
 	}
 	p.any = true
-	p.marked = p.marked || here.marked
+	p.marked, p.veiled = p.marked || here.marked, p.veiled || here.veiled
 	return true
 }
 

@@ -29,6 +29,7 @@ type worker struct {
 	hash     []byte // what is to be hashed
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
+	veiled  bool                // the Route of the request at hand says so, see popped
 	parked  int                 // how often the request at hand has waited for DNS
 	out     []*transport.Outbox // by index of local; nil where it is no UDP socket
 }
