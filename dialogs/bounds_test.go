@@ -78,7 +78,10 @@ func TestUnansweredSubscribesAreBounded(t *testing.T) {
 	if m.pending.Load() != part-1 || m.records.Load() != most {
 		t.Errorf("%d unanswered of %d; all the room is taken", m.pending.Load(), m.records.Load())
 	}
-	m.sweep(time.Now().Add(time.Minute))
+	later := time.Now().Add(time.Minute)
+	for i := range sweepParts {
+		m.sweep(later.Add(time.Duration(i) * time.Second))
+	}
 	if m.pending.Load() != 0 {
 		t.Errorf("%d unanswered are left", m.pending.Load())
 	}

@@ -49,8 +49,9 @@ func (s *sweeper) stop(ctx context.Context) error {
 // order of them by time would cost at every NOTIFY.
 const sweepParts = 16
 
-// sweepAlways is the number of records below which every tick takes all.
-const sweepAlways = 1 << 15
+// sweepAtOnce is how many records a tick takes of a table that has less than that for
+// each of sweepParts: what is read drives other things out of the caches.
+const sweepAtOnce = 1 << 12
 
 // What a sweep has looked at is not in the caches, and messages wait meanwhile: it
 // takes a breath of sweepPause after every sweepStretch slots, some 60 us of work.
@@ -73,10 +74,10 @@ func (b *breath) take(slots int) {
 func (m *Monitor) sweep(now time.Time) {
 	var then []func()
 	var b breath
-	part := int(now.Unix() % sweepParts)
-	all := m.records.Load()+m.registered.Load() < sweepAlways
+	parts := min(sweepParts, 1+(m.records.Load()+m.registered.Load())/sweepAtOnce)
+	part := now.Unix() % parts
 	for i := range shards {
-		mine := all || i%sweepParts == part
+		mine := int64(i)%parts == part
 		then = m.sweepSubs(&m.subs[i], now, mine, &b, then)
 		if mine {
 			then = m.sweepUsers(&m.users[i], now, &b, then)
