@@ -4,8 +4,8 @@ import "time"
 
 const (
 	// tick is the resolution of deadlines; SIP's shortest timer is 500 ms.
-	tick = 20 * time.Millisecond
-	// slots spans 82 s; a deadline beyond it is looked at again when it comes by.
+	tick = 50 * time.Millisecond
+	// slots spans 205 s; a deadline beyond it is looked at again when it comes by.
 	slots = 4096
 )
 
