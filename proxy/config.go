@@ -64,6 +64,9 @@ type Config struct {
 	// MaxStreams bounds the connections that are accepted on each side, MaxPerPeer
 	// those from one address; 0 leaves them to package transport.
 	MaxStreams, MaxPerPeer int
+	// SingleDatagrams has every datagram go to the kernel by itself, instead of several
+	// for one address in one piece.
+	SingleDatagrams bool
 	// KeepHeads keeps the head of every open NOTIFY, for Outcome.Head.
 	KeepHeads bool
 	Monitor   Monitor

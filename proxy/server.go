@@ -87,7 +87,7 @@ func (s *Server) open() error {
 			if me.packet, err = transport.NewPacket(l.Packet); err != nil {
 				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
 			}
-			me.packet.OnUnreachable = s.icmp
+			me.packet.OnUnreachable, me.packet.Single = s.icmp, s.cfg.SingleDatagrams
 			s.checkBuffers(me)
 		}
 		s.locals = append(s.locals, me)
@@ -160,24 +160,24 @@ func (s *Server) Start() {
 func (s *Server) read(ctx context.Context, l *local) {
 	w := s.newWorker()
 	in := transport.NewInbox()
-	for {
-		err := l.packet.Receive(in)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			s.log.Warn().Err(err).Str("listener", l.sentBy).Msg("reading from the socket")
-			if !s.pause(ctx) {
-				return
-			}
-			continue
-		}
+	batch := func() (more bool) {
 		w.clock()
 		for i := range in.Len() {
 			raw, from := in.Datagram(i)
 			w.message(flow{local: l, addr: from}, raw)
 		}
 		w.flush()
+		return true
+	}
+	for {
+		err := l.packet.Serve(in, batch)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		s.log.Warn().Err(err).Str("listener", l.sentBy).Msg("reading from the socket")
+		if !s.pause(ctx) {
+			return
+		}
 	}
 }
 

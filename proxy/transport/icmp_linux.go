@@ -27,7 +27,11 @@ type undelivered struct {
 // and tells OnUnreachable of each. The callback runs outside the lock, because it
 // may send on this very socket.
 func (p *Packet) drainErrors() {
-	for _, u := range p.readErrors() {
+	list := p.readErrors()
+	if len(list) > 0 {
+		p.uncouple()
+	}
+	for _, u := range list {
 		if p.OnUnreachable != nil {
 			p.OnUnreachable(u.to, u.payload)
 		}

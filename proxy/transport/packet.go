@@ -25,9 +25,12 @@ var ErrUnreachable = errors.New("destination unreachable")
 type Packet struct {
 	conn  net.PacketConn
 	local netip.AddrPort
-	// OnUnreachable, if set before the first Receive, is told of datagrams that
+	// OnUnreachable, if set before the first Serve, is told of datagrams that
 	// came back as undeliverable, with as much of each as the kernel kept.
 	OnUnreachable func(to netip.AddrPort, payload []byte)
+	// Single, if set before the first Send, has every datagram leave by itself, never
+	// in a train.
+	Single bool
 	batcher
 
 	mu       sync.Mutex
@@ -70,10 +73,10 @@ func (p *Packet) Drops() uint64 {
 // Local is the address that the socket is bound to.
 func (p *Packet) Local() netip.AddrPort { return p.local }
 
-// Close ends the socket; a blocked Receive returns net.ErrClosed.
+// Close ends the socket; a blocked Serve returns net.ErrClosed.
 func (p *Packet) Close() error { return p.conn.Close() }
 
-// Inbox holds the datagrams of one Receive. It belongs to one reader.
+// Inbox holds the datagrams of one batch. It belongs to one reader.
 type Inbox struct {
 	n    int
 	bufs [][]byte
@@ -101,7 +104,7 @@ func NewInbox() *Inbox {
 // Len is the number of datagrams.
 func (in *Inbox) Len() int { return in.n }
 
-// Datagram gives datagram i and its sender; the bytes are valid until the next Receive.
+// Datagram gives datagram i and its sender; the bytes are valid until the next batch.
 func (in *Inbox) Datagram(i int) ([]byte, netip.AddrPort) { return in.bufs[i][:in.lens[i]], in.from[i] }
 
 // Outbox gathers datagrams for one Send. Datagrams are built in place: take the
@@ -168,6 +171,17 @@ type quick interface {
 }
 
 // receiveOne and sendEach are the portable way, one datagram a call.
+func serveOneByOne(conn net.PacketConn, in *Inbox, handle func() (more bool)) error {
+	for {
+		if err := receiveOne(conn, in); err != nil {
+			return err
+		}
+		if !handle() {
+			return nil
+		}
+	}
+}
+
 func receiveOne(conn net.PacketConn, in *Inbox) error {
 	var n int
 	var from netip.AddrPort

@@ -3,8 +3,8 @@
 package transport
 
 import (
+	"cmp"
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -30,23 +30,13 @@ type batcher struct {
 	six  bool            // the socket is AF_INET6
 	rd   reader
 	errs errQueue
+	trains
 }
 
 type inboxSys struct {
 	hdrs  [BatchSize]mmsghdr
 	iovs  [BatchSize]unix.Iovec
 	names [BatchSize]sockaddr
-}
-
-type outboxSys struct {
-	hdrs  [BatchSize]mmsghdr
-	iovs  [BatchSize]unix.Iovec
-	names [BatchSize]sockaddr
-	// The state of one Send, and the function that carries it out, made once so
-	// that sending allocates nothing.
-	n, sent int
-	errno   syscall.Errno
-	write   func(fd uintptr) bool
 }
 
 func (s *inboxSys) init(in *Inbox) {
@@ -56,25 +46,18 @@ func (s *inboxSys) init(in *Inbox) {
 		s.hdrs[i].hdr.Iov = &s.iovs[i]
 		s.hdrs[i].hdr.SetIovlen(1)
 		s.hdrs[i].hdr.Name = &s.names[i][0]
+		s.hdrs[i].hdr.Namelen = uint32(len(s.names[i]))
 	}
 }
 
-func (s *outboxSys) init() {
-	for i := range s.hdrs {
-		s.hdrs[i].hdr.Iov = &s.iovs[i]
-		s.hdrs[i].hdr.SetIovlen(1)
-		s.hdrs[i].hdr.Name = &s.names[i][0]
-	}
-	s.write = s.sendmmsg
-}
-
-// reader is the state of one Receive, with its function made once.
+// reader is the state of one Serve, with its function made once.
 type reader struct {
-	in    *Inbox
-	n     int
-	errno syscall.Errno
-	woken bool // the socket was readable, or so it was said
-	read  func(fd uintptr) bool
+	p      *Packet
+	in     *Inbox
+	handle func() (more bool)
+	err    error
+	woken  bool // the socket was readable, or so it was said
+	read   func(fd uintptr) bool
 }
 
 func (b *batcher) init(conn net.PacketConn) error {
@@ -87,8 +70,9 @@ func (b *batcher) init(conn net.PacketConn) error {
 		return err
 	}
 	b.raw = raw
-	b.rd.read = b.rd.recvmmsg
+	b.rd.read = b.rd.serve
 	return raw.Control(func(fd uintptr) {
+		b.probe(int(fd))
 		domain, e := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		b.six = e == nil && domain == unix.AF_INET6
 		// Ask for ICMP errors: a next hop that is not there is then known at
@@ -100,49 +84,69 @@ func (b *batcher) init(conn net.PacketConn) error {
 	})
 }
 
-// recvmmsg reads what is there without blocking; false parks the goroutine until
-// the socket is readable.
-func (r *reader) recvmmsg(fd uintptr) bool {
-	s := &r.in.sys
-	for i := range s.hdrs {
+// recvmmsg reads what is there without blocking.
+func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
+	s := &in.sys
+	for i := range in.n { // what the batch before has changed
 		s.hdrs[i].hdr.Namelen = uint32(len(s.names[i]))
 	}
+	in.n = 0
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[0])), //nolint:gosec // recvmmsg(2)
 		BatchSize, unix.MSG_DONTWAIT, 0, 0)
-	r.n, r.errno = int(n), errno //nolint:gosec // at most BatchSize
-	// Woken for nothing: there is an ICMP error, of which a writer has had the word.
-	done := errno != syscall.EAGAIN || r.woken
-	r.woken = true
-	return done
+	if errno != 0 {
+		return errno
+	}
+	in.n = int(n) //nolint:gosec // at most BatchSize
+	for i := range in.n {
+		in.lens[i] = int(s.hdrs[i].len)
+		in.from[i] = s.names[i].addrPort()
+	}
+	return 0
 }
 
-// Receive waits for datagrams and reads what is there, up to BatchSize.
-func (p *Packet) Receive(in *Inbox) error {
-	in.n = 0
-	if p.raw == nil {
-		return receiveOne(p.conn, in)
-	}
-	p.rd.in = in
+// serve reads and handles batches until the socket is empty; false parks the
+// goroutine until there is something new. After a batch that was not full nothing
+// more was there, and to ask again would cost as much as to be woken: what has come
+// since then is remembered by the runtime's poller, as long as this function does
+// not return true.
+func (r *reader) serve(fd uintptr) (done bool) {
 	for {
-		p.rd.woken = false
-		if err := p.raw.Read(p.rd.read); err != nil {
-			return err
-		}
-		switch errno := p.rd.errno; {
+		switch errno := r.in.recvmmsg(fd); {
 		case errno == 0:
-			in.n = p.rd.n
-			for i := range in.n {
-				in.lens[i] = int(in.sys.hdrs[i].len)
-				in.from[i] = in.sys.names[i].addrPort()
+			r.woken = false
+			if !r.handle() {
+				return true
 			}
-			return nil
+			if r.in.n < BatchSize {
+				r.woken = true
+				return false
+			}
 		case errno == syscall.EINTR:
-		case errno == syscall.EAGAIN, transient(errno):
-			p.drainErrors()
+		case transient(errno):
+			r.p.drainErrors()
+		case errno == syscall.EAGAIN:
+			if r.woken {
+				// Woken for nothing: there is an ICMP error, perhaps, of which a
+				// writer has had the word.
+				r.p.drainErrors()
+			}
+			r.woken = true
+			return false
 		default:
-			return errno
+			r.err = errno
+			return true
 		}
 	}
+}
+
+// Serve waits for datagrams, reads what is there, up to BatchSize, and calls handle,
+// again and again until that returns false. One goroutine at a time may serve.
+func (p *Packet) Serve(in *Inbox, handle func() (more bool)) error {
+	if p.raw == nil {
+		return serveOneByOne(p.conn, in, handle)
+	}
+	p.rd.p, p.rd.in, p.rd.handle, p.rd.err, p.rd.woken = p, in, handle, nil, false
+	return cmp.Or(p.raw.Read(p.rd.read), p.rd.err)
 }
 
 // transient tells the errors of an earlier datagram, reported by the next call
@@ -154,81 +158,6 @@ func transient(errno syscall.Errno) bool {
 		return true
 	}
 	return false
-}
-
-// sendmmsg writes as many of the prepared datagrams as the socket takes.
-func (s *outboxSys) sendmmsg(fd uintptr) bool {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.sent])), //nolint:gosec // sendmmsg(2)
-		uintptr(s.n-s.sent), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // not negative
-	if errno == 0 {
-		s.sent += int(n) //nolint:gosec // at most BatchSize
-	}
-	s.errno = errno
-	return errno != syscall.EAGAIN
-}
-
-// Send writes all datagrams of o and empties it. failed counts those that the
-// socket did not take; err is the last reason.
-func (p *Packet) Send(o *Outbox) (failed int, err error) {
-	if len(o.ends) == 0 {
-		return 0, nil
-	}
-	if p.raw == nil {
-		return sendEach(p.conn, o)
-	}
-	s := &o.sys
-	for base := 0; base < len(o.ends); base += BatchSize {
-		s.prepare(o, base, p.six)
-		f, e := p.sendBatch(s)
-		failed += f
-		if e != nil {
-			err = e
-			if errors.Is(e, net.ErrClosed) {
-				break
-			}
-		}
-	}
-	o.reset()
-	return failed, err
-}
-
-func (s *outboxSys) prepare(o *Outbox, base int, six bool) {
-	s.n = min(BatchSize, len(o.ends)-base)
-	s.sent = 0
-	for i := range s.n {
-		d := o.datagram(base + i)
-		s.iovs[i].Base = unsafe.SliceData(d) //nolint:gosec // sendmmsg(2)
-		s.iovs[i].SetLen(len(d))
-		s.hdrs[i].hdr.Namelen = s.names[i].set(o.to[base+i], six)
-	}
-}
-
-// sendBatch writes the prepared datagrams. An error belongs either to an earlier
-// datagram (then the one at hand is tried once more) or to the one at hand (then
-// it is passed over).
-func (p *Packet) sendBatch(s *outboxSys) (failed int, err error) {
-	again := true
-	for s.sent < s.n {
-		if e := p.raw.Write(s.write); e != nil {
-			return failed + s.n - s.sent, e
-		}
-		switch {
-		case s.errno == 0 && s.sent < s.n:
-			// The kernel stopped at an error, whose code is lost (sendmmsg(2)).
-			p.drainErrors()
-			again = true
-		case s.errno == 0 || s.errno == syscall.EINTR:
-		case transient(s.errno) && again:
-			p.drainErrors()
-			again = false
-		default:
-			failed++
-			err = s.errno
-			s.sent++
-			again = true
-		}
-	}
-	return failed, err
 }
 
 // set writes a socket address of the socket's family; IPv4 goes through an

@@ -24,8 +24,11 @@ func (*batcher) resize(int)                            {}
 func (*batcher) dropped() (n uint32, ok bool)          { return 0, false }
 func (*batcher) buffers() (receive, send int, ok bool) { return 0, 0, false }
 
-// Receive waits for datagrams and reads what is there.
-func (p *Packet) Receive(in *Inbox) error { return receiveOne(p.conn, in) }
+// Serve waits for datagrams, reads what is there, and calls handle, again and again
+// until that returns false. One goroutine at a time may serve.
+func (p *Packet) Serve(in *Inbox, handle func() (more bool)) error {
+	return serveOneByOne(p.conn, in, handle)
+}
 
 // Send writes all datagrams of o and empties it. failed counts those that the
 // socket did not take; err is the last reason.

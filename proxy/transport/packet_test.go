@@ -40,14 +40,15 @@ func open(t *testing.T, network, addr string, portable bool) *Packet {
 func receive(t *testing.T, p *Packet, n int) (got [][]byte, from []netip.AddrPort) {
 	t.Helper()
 	in := NewInbox()
-	for len(got) < n {
-		if err := p.Receive(in); err != nil {
-			t.Fatal(err)
-		}
+	err := p.Serve(in, func() bool {
 		for i := range in.Len() {
 			b, a := in.Datagram(i)
 			got, from = append(got, bytes.Clone(b)), append(from, a)
 		}
+		return len(got) < n
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return got, from
 }
@@ -143,7 +144,7 @@ func TestClose(t *testing.T) {
 	for _, portable := range []bool{false, true} {
 		p := open(t, "udp4", "127.0.0.1:0", portable)
 		done := make(chan error)
-		go func() { done <- p.Receive(NewInbox()) }()
+		go func() { done <- p.Serve(NewInbox(), func() bool { return true }) }()
 		_ = p.Close()
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
@@ -175,11 +176,7 @@ func TestUnreachable(t *testing.T) {
 				all <- struct{}{}
 			}
 			var reader sync.WaitGroup
-			reader.Go(func() {
-				for in := NewInbox(); a.Receive(in) == nil; {
-					continue
-				}
-			})
+			reader.Go(func() { _ = a.Serve(NewInbox(), func() bool { return true }) })
 			o := NewOutbox()
 			o.Add([]byte("one"), nobody)
 			o.Add([]byte("to b"), b.Local())
@@ -215,14 +212,15 @@ func TestNoAllocation(t *testing.T) {
 	a, b := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	o, in := NewOutbox(), NewInbox()
 	msg, to := make([]byte, 1000), b.Local()
+	missing := 0
+	read := func() bool { missing -= in.Len(); return missing > 0 }
 	n := testing.AllocsPerRun(100, func() {
 		for range 5 {
 			o.Add(msg, to)
 		}
 		_, _ = a.Send(o)
-		for got := 0; got < 5; got += in.Len() {
-			_ = b.Receive(in)
-		}
+		missing = 5
+		_ = b.Serve(in, read)
 	})
 	if n != 0 {
 		t.Error(n, "allocations")
@@ -247,15 +245,16 @@ func BenchmarkBatch(b *testing.B) {
 				b.Fatal(err)
 			}
 			o, in, msg := NewOutbox(), NewInbox(), make([]byte, 1000)
+			missing := 0
+			read := func() bool { missing -= in.Len(); return missing > 0 }
 			b.ReportAllocs()
 			for b.Loop() {
 				for range BatchSize {
 					o.Add(msg, p.Local())
 				}
 				_, _ = p.Send(o)
-				for got := 0; got < BatchSize; got += in.Len() {
-					_ = p.Receive(in)
-				}
+				missing = BatchSize
+				_ = p.Serve(in, read)
 			}
 		})
 	}

@@ -35,16 +35,21 @@ func open(local netip.AddrPort) (*transport.Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return transport.NewPacket(conn)
+	p, err := transport.NewPacket(conn)
+	if err == nil {
+		p.Single = true // plain recvmmsg(2) and sendmmsg(2)
+	}
+	return p, err
 }
 
 func pump(from, by *transport.Packet, to netip.AddrPort) {
 	in, out := transport.NewInbox(), transport.NewOutbox()
-	for from.Receive(in) == nil {
+	_ = from.Serve(in, func() bool {
 		for i := range in.Len() {
 			b, _ := in.Datagram(i)
 			out.Add(b, to)
 		}
 		_, _ = by.Send(out)
-	}
+		return true
+	})
 }

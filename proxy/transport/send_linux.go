@@ -1,0 +1,136 @@
+//go:build linux
+
+package transport
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// outboxSys is what sendmmsg(2) is told of a batch: a header for each datagram, or
+// for each train of them.
+type outboxSys struct {
+	hdrs  [BatchSize]mmsghdr
+	iovs  [BatchSize]unix.Iovec
+	names [BatchSize]sockaddr
+	cuts  [BatchSize]cut
+	cars  [BatchSize]int // how many datagrams each header is for
+	// The state of one Send, and the function that carries it out, made once so
+	// that sending allocates nothing.
+	n, sent int
+	errno   syscall.Errno
+	write   func(fd uintptr) bool
+}
+
+func (s *outboxSys) init() {
+	for i := range s.hdrs {
+		s.iovs[i].Base = nil
+		s.hdrs[i].hdr.Iov = &s.iovs[i]
+		s.hdrs[i].hdr.SetIovlen(1)
+		s.hdrs[i].hdr.Name = &s.names[i][0]
+		s.cuts[i].init()
+	}
+	s.write = s.sendmmsg
+}
+
+// sendmmsg writes as much of what is prepared as the socket takes.
+func (s *outboxSys) sendmmsg(fd uintptr) bool {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.sent])), //nolint:gosec // sendmmsg(2)
+		uintptr(s.n-s.sent), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // not negative
+	if errno == 0 {
+		s.sent += int(n) //nolint:gosec // at most BatchSize
+	}
+	s.errno = errno
+	return errno != syscall.EAGAIN
+}
+
+// Send writes all datagrams of o and empties it. failed counts those that the
+// socket did not take; err is the last reason.
+func (p *Packet) Send(o *Outbox) (failed int, err error) {
+	if len(o.ends) == 0 {
+		return 0, nil
+	}
+	if p.raw == nil {
+		return sendEach(p.conn, o)
+	}
+	s := &o.sys
+	for next := 0; next < len(o.ends); {
+		s.prepare(o, next, p.six, !p.Single && p.coupled())
+		done, f, e := p.sendBatch(s)
+		next += done
+		failed += f
+		if e != nil {
+			err = e
+			if errors.Is(e, net.ErrClosed) {
+				failed += len(o.ends) - next
+				break
+			}
+		}
+	}
+	o.reset()
+	return failed, err
+}
+
+// prepare fills in headers for the datagrams from one of them on, for trains of
+// them if that is allowed.
+func (s *outboxSys) prepare(o *Outbox, next int, six, coupled bool) {
+	s.n, s.sent = 0, 0
+	for ; next < len(o.ends) && s.n < BatchSize; s.n++ {
+		i, h, cars, size := s.n, &s.hdrs[s.n].hdr, 1, o.size(next)
+		length := size
+		if coupled {
+			cars, length = o.train(next)
+		}
+		s.cars[i] = cars
+		s.iovs[i].Base = unsafe.SliceData(o.datagram(next)) //nolint:gosec // sendmmsg(2)
+		s.iovs[i].SetLen(length)
+		h.Namelen = s.names[i].set(o.to[next], six)
+		h.Control, h.Controllen = nil, 0
+		if cars > 1 {
+			h.Control = s.cuts[i].at(size)
+			h.SetControllen(cutSize)
+		}
+		next += cars
+	}
+}
+
+// sendBatch writes what is prepared and tells how many datagrams that dealt with.
+// An error belongs either to an earlier datagram (then the one at hand is tried once
+// more) or to the one at hand (then it is passed over). A train that is not taken
+// ends the batch, and goes in single datagrams.
+func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
+	again := true
+	for counted := 0; s.sent < s.n; {
+		if e := p.raw.Write(s.write); e != nil {
+			return done, failed, e
+		}
+		for ; counted < s.sent; counted++ {
+			done += s.cars[counted]
+		}
+		switch {
+		case s.errno == 0 && s.sent < s.n:
+			// The kernel stopped at an error, whose code is lost (sendmmsg(2)).
+			p.drainErrors()
+			again = true
+		case s.errno == 0 || s.errno == syscall.EINTR:
+		case transient(s.errno) && again:
+			p.drainErrors()
+			again = false
+		case s.cars[s.sent] > 1:
+			p.uncouple()
+			return done, failed, nil
+		default:
+			failed++
+			done++
+			err = s.errno
+			s.sent++
+			counted++
+			again = true
+		}
+	}
+	return done, failed, err
+}
