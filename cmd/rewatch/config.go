@@ -46,6 +46,7 @@ type ProxyConfig struct {
 	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
 	MaxConnections  int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
 	MaxPerPeer      int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
+	UDPGSO          bool           `env:"UDP_GSO" envDefault:"true" doc:"datagrams for one address that wait together pass the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot cope"`
 }
 
 // TLSConfig names the files of the tls:// listeners. They are read again when
