@@ -285,7 +285,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 		if !r.Foreign && e.resume(r.AOR).SignedOut && !shared {
 			// A crash may have left the registration; it must not make the user's
 			// return look like a refresh.
-			e.dir.SignedOut(r.AOR, time.Now())
+			e.dir.SignedOut(e.dir.User(r.AOR))
 		}
 	}
 	return nil

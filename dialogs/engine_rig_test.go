@@ -66,6 +66,14 @@ func inBubble(t *testing.T, cfg dialogs.EngineConfig, test func(*rig)) {
 
 func newRig(t *testing.T, cfg dialogs.EngineConfig, store dialogs.Store) *rig {
 	t.Helper()
+	r := makeRig(t, cfg, store)
+	r.SetDirectory(r)
+	r.start()
+	return r
+}
+
+// makeRig makes a rig that has no directory and does not run yet.
+func makeRig(t *testing.T, cfg dialogs.EngineConfig, store dialogs.Store) *rig {
 	r := &rig{
 		t: t, began: time.Now(), store: store, metrics: prometheus.NewRegistry(),
 		users: map[string]dialogs.User{alice: {
@@ -78,11 +86,14 @@ func newRig(t *testing.T, cfg dialogs.EngineConfig, store dialogs.Store) *rig {
 		delay:    10 * time.Millisecond,
 	}
 	r.Engine = dialogs.NewEngine(cfg, nil, r, (*alarmDiary)(r), store, zerolog.New(io.Discard), r.metrics)
-	r.SetDirectory(r)
-	if err := r.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return r
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	if err := r.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *rig) stop() {
@@ -228,7 +239,10 @@ func (r *rig) User(aor string) dialogs.User {
 	return u
 }
 
-func (r *rig) SignedOut(aor string, _ time.Time) { r.write("signed out %s", aor) }
+func (r *rig) SignedOut(u dialogs.User) bool {
+	r.write("signed out %s", u.AOR)
+	return true
+}
 
 func (r *rig) Termination(aor, callID, _ string) (dialogs.TerminateJob, bool) {
 	r.mu.Lock()

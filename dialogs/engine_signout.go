@@ -38,9 +38,9 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		return
 	}
 	e.flapped(aor, time.Now())
-	e.dir.SignedOut(aor, time.Now())
+	gone := e.dir.SignedOut(u)
 	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
-	if u.AtServer {
+	if gone && u.AtServer {
 		e.tellServer(ctx, a, u)
 	}
 }

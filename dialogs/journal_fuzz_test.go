@@ -38,7 +38,7 @@ func FuzzJournalEntry(f *testing.F) {
 			}
 		}
 		if m.restoreRegistration(Entry{Key: key, Value: bytes.Clone(value)}, time.Time{}) {
-			m.SignedOut(key, time.Now())
+			m.SignedOut(m.User(key))
 		}
 		for i := range m.subs {
 			sh := &m.subs[i]

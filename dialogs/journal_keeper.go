@@ -256,7 +256,7 @@ func (k *Keeper) User(aor string) User {
 }
 
 // SignedOut implements Directory.
-func (k *Keeper) SignedOut(aor string, at time.Time) { k.m.SignedOut(aor, at) }
+func (k *Keeper) SignedOut(u User) bool { return k.m.SignedOut(u) }
 
 // Termination implements Directory.
 func (k *Keeper) Termination(aor, callID, event string) (TerminateJob, bool) {

@@ -48,7 +48,7 @@ func FuzzMonitor(f *testing.F) {
 				m.RegisterDone(msg)
 			case 'T':
 				m.Termination("sip:a@h", "c", "reg")
-				m.SignedOut("sip:a@h", now)
+				m.SignedOut(m.User("sip:a@h"))
 			case 'U':
 				m.User("sip:a@h")
 				m.Subscriptions("", 0)

@@ -150,12 +150,12 @@ func (s *stage) command(t *testing.T, words []string) []string {
 		s.rec.banned[words[1]] = true
 		return nil
 	case "signed-out":
-		s.m.SignedOut(words[1], time.Now())
+		s.m.SignedOut(s.m.User(words[1]))
 		return nil
 	case "user":
 		u := s.m.User(words[1])
-		until := fmt.Sprintf(" Until:%s", u.Until) // which no script is about
-		return []string{strings.Replace(fmt.Sprintf("%+v", u), until, "", 1)}
+		which := fmt.Sprintf(" Until:%s request:%d", u.Until, u.request) // which no script is about
+		return []string{strings.Replace(fmt.Sprintf("%+v", u), which, "", 1)}
 	case "list":
 		return s.list()
 	case "metric":

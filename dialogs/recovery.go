@@ -48,9 +48,10 @@ type Failure struct {
 type Directory interface {
 	// User tells what is known of a user; never nil fields, zero values if nothing is.
 	User(aor string) User
-	// SignedOut ends the user's registration period after our own de-REGISTER
-	// succeeded; the next third-party REGISTER starts a new one.
-	SignedOut(aor string, at time.Time)
+	// SignedOut ends the registration that User gave before our own de-REGISTER
+	// succeeded; the next third-party REGISTER starts a new one. It is false if there
+	// was one since: that one stays.
+	SignedOut(u User) bool
 	// Termination gives what is needed for the terminating NOTIFY of a broken
 	// subscription; false where none may be sent (the response killed the
 	// dialog, or the dialog is not known).
@@ -62,8 +63,9 @@ type User struct {
 	AOR        string
 	Registered bool // a third-party REGISTER was seen and has not lapsed
 	AtServer   bool // and the server accepted it
-	// Until is when the registration lapses.
-	Until time.Time
+	// Until is when the registration lapses, request the REGISTER that it is from.
+	Until   time.Time
+	request uint64
 	// SCSCF is the Contact URI of the third-party REGISTER; LastHop the URI of
 	// the neighbour that the last SUBSCRIBE came from ("sip:10.0.0.7:5060;transport=tcp").
 	SCSCF, LastHop string

@@ -78,8 +78,11 @@ func (m *Monitor) RegisterDone(msg *Message) {
 	}
 }
 
-// SignedOut implements Directory.
-func (m *Monitor) SignedOut(aor string, _ time.Time) { m.endRegistration(aor) }
+// SignedOut implements Directory. Who registers again at once, because the core has
+// told his phone, may be heard here before the answer to the de-REGISTER is.
+func (m *Monitor) SignedOut(u User) bool {
+	return m.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.request })
+}
 
 // beginRegistration notes a REGISTER. lapsed: an earlier period had ended by
 // itself; began: this one is new.
@@ -137,15 +140,25 @@ func servingContact(msg *Message, aor string) []byte {
 }
 
 func (m *Monitor) endRegistration(aor string) {
+	m.endRegistrationIf(aor, func(*registration) bool { return true })
+}
+
+// endRegistrationIf ends the period of a user, unless there is one that is not meant.
+func (m *Monitor) endRegistrationIf(aor string, meant func(*registration) bool) bool {
 	hash := m.hashAOR(aor)
 	us := m.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	// Where others know the user as well, it ends for them, too.
-	m.noteRegistration(us, aor)
-	if slot := us.find(hash, aor); slot != 0 {
+	slot := us.find(hash, aor)
+	if slot != 0 {
+		if r := &us.users.at(slot).registration; r.known() && !meant(r) {
+			return false
+		}
 		m.clearRegistration(us, slot)
 	}
+	// Where others know the user as well, it ends for them, too.
+	m.noteRegistration(us, aor)
+	return true
 }
 
 // clearRegistration ends the period of a user; the lock of us is held.

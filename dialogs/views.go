@@ -107,7 +107,7 @@ func (m *Monitor) User(aor string) User {
 	v := u.view(time.Now().UnixNano())
 	user := User{
 		AOR: aor, Registered: v.Registered, AtServer: v.AtServer, Until: v.Until,
-		SCSCF: v.SCSCF, LastHop: v.LastHop, Emergency: v.Emergency,
+		SCSCF: v.SCSCF, LastHop: v.LastHop, Emergency: v.Emergency, request: u.registration.request,
 	}
 	for _, ref := range refs {
 		s, ok := m.load(ref)

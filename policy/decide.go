@@ -40,9 +40,10 @@ import "slices"
 //	           NotifyOK           all proven, not signed out Idle        clear the alarm
 //	           Registered         not banned                 Idle        count from 0, alarm stays
 //	           Refreshed          signed out, not banned     Idle        count from 0, alarm stays
-//	           Refreshed          not signed out, not left   Exhausted   kept
+//	           Refreshed          not signed out             Exhausted   kept, even if the de-REGISTER has left
+//	           DeregisterDone     kept meanwhile             Idle        count from 0, alarm stays
 //	           Turn               not signed out             Exhausted   transmit, once
-//	           Resumed            it has left                Exhausted   signed out, as it seems
+//	           Resumed            it has left                Exhausted   signed out, as it seems; or Idle, as above
 //	           Resumed            it has not left            Exhausted   again, soon
 //	           Excuse             not signed out yet, excused Gathering  clear the alarms, lift the ban
 //	           Tick               ban is over                Idle        end the ban, count from 0
@@ -65,7 +66,8 @@ import "slices"
 // heard meanwhile can be heard, and nothing is in flight any more.
 //
 // In every phase Registered sets the count to 0, Deregistered abandons the
-// episode, and Reset forgives everything.
+// episode, and Reset forgives everything. DeregisterDone in Idle is the end of a
+// registration like Deregistered: the user was back before its outcome.
 
 // Decide returns what becomes of a user to whom e happened, and what has to be
 // done about it. It leaves s as it is.
@@ -104,7 +106,7 @@ func (m *machine) idle() {
 	case MessageDone:
 		m.s.InFlight = false
 		m.rest()
-	case Registered, Deregistered:
+	case Registered, Deregistered, DeregisterDone:
 		m.countAnew()
 		m.rest()
 	case Tick:
@@ -117,7 +119,7 @@ func (m *machine) idle() {
 		}
 	case Resumed:
 		m.land()
-	case LateOK, Subscribed, Ended, DeregisterDone, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
+	case LateOK, Subscribed, Ended, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:
 	}
 }
 
@@ -247,8 +249,10 @@ func (m *machine) exhausted() {
 			m.countAnew()
 			m.reinstate()
 		}
-	case Deregistered, DeregisterDone:
+	case Deregistered:
 		m.signedOut()
+	case DeregisterDone:
+		m.done()
 	case DeregisterFailed:
 		m.retrySignOut()
 	case DeregisterSkipped:

@@ -47,6 +47,21 @@ func (m *machine) signingOut() bool {
 	return !m.s.SignedOut && !m.s.Kept
 }
 
+// overtaken says whether the user has registered since the de-REGISTER left. Which
+// of the two the core saw first is not known here, so the user is given the benefit
+// of the doubt: he stays until the outcome, and then he is back.
+func (s State) overtaken() bool { return s.Kept && s.Left }
+
+// done notes that our de-REGISTER did its work.
+func (m *machine) done() {
+	if m.s.overtaken() && !m.banned() {
+		m.countAnew()
+		m.reinstate()
+		return
+	}
+	m.signedOut()
+}
+
 // signedOut notes that the registration is gone, by our doing or by itself (the
 // core tells of our own de-REGISTER with a third-party one, its echo).
 func (m *machine) signedOut() {
@@ -59,6 +74,7 @@ func (m *machine) signedOut() {
 // registered, so a NOTIFY that gets through has to be able to end the matter.
 func (m *machine) retrySignOut() {
 	if !m.signingOut() {
+		m.s.Left = false
 		return
 	}
 	m.s.DeregisterTried++
@@ -103,11 +119,11 @@ func (m *machine) expire() {
 	}
 }
 
-// comeBack ends Exhausted for a user who was never signed out and whose NOTIFYs
-// get through again.
+// comeBack ends Exhausted for a user who was never signed out, or has registered
+// since, and whose NOTIFYs get through again.
 func (m *machine) comeBack() {
 	m.clear(AlarmExhausted)
-	if m.r.Count == CountRecovery {
+	if m.r.Count == CountRecovery || m.s.overtaken() {
 		m.countAnew()
 	}
 	m.reinstate()

@@ -73,6 +73,9 @@ func situations() []situation {
 		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
 		{"exhausted, being signed out", exhausted},
 		{"exhausted, being signed out, it has left", with(exhausted, func(s *State) { s.Left = true })},
+		{"exhausted, being signed out, it has left, registered since", with(exhausted, func(s *State) {
+			s.Left, s.Kept, s.Deadline = true, true, s.ForgetAt
+		})},
 		{"exhausted, a de-REGISTER failed", with(exhausted, func(s *State) {
 			s.DeregisterTried, s.DeregisterAlarm, s.Deadline = 1, true, now.Add(5*time.Second)
 		})},

@@ -15,16 +15,19 @@ func Merge(a, b State) State {
 	a.Sent = max(a.Sent, b.Sent)
 	a.Episode = max(a.Episode, b.Episode)
 	mergeAlarm(&a.Alarm, &a.AlarmAt, b.Alarm, b.AlarmAt)
+	returned := a.overtaken()
 	if a.Phase == b.Phase && a.Episode == b.Episode && a.Tries == b.Tries && a.DeregisterTried == b.DeregisterTried {
+		returned = returned || b.overtaken()
 		a.Left = a.Left || b.Left
 	}
 	if a.Phase != Exhausted || b.Phase != Exhausted {
 		return a
 	}
-	// Both gave up on him. He is signed out if either has done it.
-	a.SignedOut = a.SignedOut || b.SignedOut
+	// Both gave up on him. He is signed out if either has done it, unless the other
+	// has seen him register meanwhile.
+	a.SignedOut = (a.SignedOut || b.SignedOut) && !returned
 	a.Kept = !a.SignedOut && (a.Kept || b.Kept)
-	a.Left = a.Left && !a.SignedOut && !a.Kept
+	a.Left = a.Left && !a.SignedOut
 	a.BannedUntil = latest(a.BannedUntil, b.BannedUntil)
 	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
 	mergeAlarm(&a.BanAlarm, &a.BanAlarmAt, b.BanAlarm, b.BanAlarmAt)

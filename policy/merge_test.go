@@ -29,6 +29,7 @@ func TestMerge(t *testing.T) {
 			s.BannedUntil, s.ForgetAt = instant.Draw(t, "ban"), instant.Draw(t, "forget")
 			s.SignedOut = rapid.Bool().Draw(t, "out")
 			s.Kept = !s.SignedOut && rapid.Bool().Draw(t, "kept")
+			s.Left = !s.SignedOut && rapid.Bool().Draw(t, "left")
 		}
 		return s
 	})
@@ -44,6 +45,8 @@ func TestMerge(t *testing.T) {
 			t.Fatalf("an alarm was lost or doubled: %+v", ab)
 		case (a.Phase == Exhausted || b.Phase == Exhausted) && ab.Phase != Exhausted:
 			t.Fatalf("somebody gave up, and it was forgotten: %+v", ab)
+		case ab.SignedOut && (a.overtaken() && !further(b, a) || b.overtaken() && !further(a, b)):
+			t.Fatalf("he has registered since, and it was forgotten: %+v", ab)
 		}
 		for _, again := range []State{Merge(ab, b), Merge(ab, ab)} {
 			again.Deadline = ab.Deadline // it follows from the others in real states

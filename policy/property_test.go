@@ -26,12 +26,16 @@ type witness struct {
 	// allowed to leave.
 	last Action
 	left map[departure]bool
+	// givenUp is how often the user was given up.
+	givenUp int
 }
 
-// departure is a request that may leave once.
+// departure is a request that may leave once. What an outage undid may happen again
+// in the same episode, so of a de-REGISTER it counts which giving up it belongs to.
 type departure struct {
 	signOut bool
 	episode uint64
+	givenUp int
 	try     int
 }
 
@@ -176,6 +180,8 @@ func (w *witness) countAnew(before State, e Event, actions []Action) {
 	switch e.Kind {
 	case Registered, Deregistered:
 		over = over || before.Phase != Exhausted
+	case DeregisterDone:
+		over = over || before.Phase == Idle
 	default:
 	}
 	for _, a := range actions {
@@ -223,6 +229,7 @@ func (w *witness) judge(e Event, actions []Action) {
 				w.t.Fatalf("%s: given up for what an outage did", e.Kind)
 			}
 			gaveUp++
+			w.givenUp++
 		case DoDeregister:
 			if a.Try == 1 && w.s.DeregisterTried == 0 && e.Kind != Tick {
 				firstTries++
@@ -231,7 +238,10 @@ func (w *witness) judge(e Event, actions []Action) {
 				w.t.Fatalf("%s: de-REGISTER %d of %d", e.Kind, a.Try, w.r.DeregisterTries)
 			}
 		case Transmit:
-			d := departure{w.s.Phase == Exhausted, a.Episode, a.Try}
+			d := departure{signOut: w.s.Phase == Exhausted, episode: a.Episode, try: a.Try}
+			if d.signOut {
+				d.givenUp = w.givenUp
+			}
 			if w.left[d] {
 				w.t.Fatalf("%s: %+v leaves twice", e.Kind, d)
 			}
@@ -249,7 +259,7 @@ func (w *witness) repeated(a Action) bool {
 	if a.Episode != w.last.Episode || a.Try != w.last.Try {
 		return false
 	}
-	if w.left[departure{false, a.Episode, a.Try}] {
+	if w.left[departure{episode: a.Episode, try: a.Try}] {
 		w.t.Fatalf("MESSAGE %d of episode %d is to be sent again", a.Try, a.Episode)
 	}
 	if w.inFlight != nil || a.Attempt < 1 || a.Attempt > w.r.Threshold {

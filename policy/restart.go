@@ -78,6 +78,8 @@ func (m *machine) regained() {
 func (m *machine) resumeExhausted() {
 	m.s.InFlight = false
 	switch {
+	case m.s.overtaken():
+		m.done()
 	case !m.signingOut():
 	case m.s.Left:
 		m.presume()
@@ -89,14 +91,17 @@ func (m *machine) resumeExhausted() {
 }
 
 // refreshed is a sign of life of a user who was given up: he is not signed out who
-// has registered since. One who was is back.
+// has registered since. One who was is back. While the de-REGISTER is under way he
+// may be either (overtaken).
 func (m *machine) refreshed() {
 	switch {
 	case m.banned():
 	case m.s.SignedOut:
 		m.countAnew()
 		m.reinstate()
-	case m.signingOut() && !m.s.Left:
+	case m.signingOut():
+		left := m.s.Left
 		m.keep()
+		m.s.Left = left
 	}
 }
