@@ -67,8 +67,8 @@ func TestFlood(t *testing.T) {
 		}
 		return res
 	}
-	opened := run(load.Phase{Kind: load.Subscribe, Rate: goodRate, Count: goodDialogs, Dialogs: goodDialogs})
-	if !opened.Clean() {
+	opened := run(load.Phase{Kind: load.Subscribe, Rate: goodRate, Count: goodDialogs, Dialogs: goodDialogs, Drain: patience})
+	if opened.Answered < goodDialogs || opened.Wrong > 0 {
 		t.Fatalf("before the flood: %v\n%s", opened.Counts, opened.Sample)
 	}
 	before := r.vitals()
@@ -113,7 +113,7 @@ func TestFlood(t *testing.T) {
 	cancel()
 	all.Wait()
 	judgeGood(t, good)
-	ended := time.Now()
+	poured := time.Now()
 	t.Logf("connections: %d at a time, %d in all; calls over TCP: %v", enemies.most.Load(), enemies.opened.Load(), caller)
 	t.Logf("memory: %d MB before, %d MB at most; kernel drops: %v", before.rss>>20, during.peak>>20, r.metric("rewatch_udp_dropped_total"))
 	if during.peak > floodMemory && !raceEnabled {
@@ -140,11 +140,13 @@ func TestFlood(t *testing.T) {
 			r.metric("rewatch_stream_bytes") == 0 && r.metric("rewatch_subscriptions") <= goodDialogs+left &&
 			r.metric("rewatch_registrations") <= left
 	})
-	after := run(load.Phase{Kind: load.Notify, Rate: goodRate, Duration: 2 * time.Second, Dialogs: goodDialogs})
-	if after.Lost+after.Wrong > 0 || after.Answered < after.Sent*95/100 {
-		t.Errorf("after the flood: %v\n%s", after.Counts, after.Sample)
+	// A NOTIFY that was lost in the flood has ended its subscription, but no other one is.
+	ended := lostOf(good)
+	after := run(load.Phase{Kind: load.Notify, Rate: goodRate, Duration: 2 * time.Second, Dialogs: goodDialogs, Drain: patience})
+	if after.Lost+after.Wrong > 0 || after.Rejected > ended {
+		t.Errorf("after the flood, in which %d were lost: %v\n%s", ended, after.Counts, after.Sample)
 	}
-	t.Logf("%d MB afterwards, when nothing was left after %v", r.vitals().rss>>20, time.Since(ended).Round(time.Second))
+	t.Logf("%d MB afterwards, when nothing was left after %v", r.vitals().rss>>20, time.Since(poured).Round(time.Second))
 }
 
 // stretch is some seconds of the good traffic, and how much of the processors other
@@ -152,6 +154,14 @@ func TestFlood(t *testing.T) {
 type stretch struct {
 	load.Result
 	others time.Duration
+}
+
+// lostOf is how many of them got no answer, however busy the machine was.
+func lostOf(all []stretch) (n int) {
+	for _, s := range all {
+		n += s.Lost
+	}
+	return n
 }
 
 // judgeGood judges the good traffic. Stretches in which other processes had more
