@@ -21,7 +21,8 @@ func TestOutage(t *testing.T) {
 	n := s.startNotifier()
 	c := s.startSCSCF()
 	hook := s.startWebhook()
-	r := s.startRewatch(env{"REWATCH_ALARM_WEBHOOK": hook.url, "REWATCH_MESSAGE_RATE": "50"})
+	// Before the first MESSAGE all have to have failed, on a busy machine too.
+	r := s.startRewatch(env{"REWATCH_ALARM_WEBHOOK": hook.url, "REWATCH_MESSAGE_RATE": "50", "REWATCH_COALESCE": "2s"})
 	user := func(i int) string { return fmt.Sprintf("user%d", i) }
 	servers := make([]*dialog, crowd)
 	for i := range servers {
