@@ -45,6 +45,7 @@ func posing(c *scscf) (*dialog, *message) {
 // fail, and the other one does not: not even when rewatch was restarted in between
 // and knows nothing but the NOTIFY.
 func TestPoser(t *testing.T) {
+	t.Parallel()
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +149,7 @@ func TestStrangersIdentity(t *testing.T) {
 // is: the server never sees it, alice is not given up for it, the administrator is
 // told, and when that is mended she is recovered.
 func TestMessageComesBack(t *testing.T) {
+	t.Parallel()
 	for _, manner := range []string{"as a proxy", "hiding its topology"} {
 		t.Run(manner, func(t *testing.T) {
 			t.Parallel()

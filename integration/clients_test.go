@@ -105,6 +105,7 @@ func TestBaresipTerminated(t *testing.T) {
 // TestClientsRefresh: standard clients that lost a NOTIFY come back at their
 // next refresh, which gets 481; with REWATCH_MAX_EXPIRES=60 that is soon.
 func TestClientsRefresh(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 90 seconds")
 	}

@@ -15,8 +15,9 @@
 //	.30  rewatch, core side         .50- phones
 //	.31  rewatch, server side       .60  receivers of alarms
 //
-// So tests run side by side without sharing a port, and an address in a trace
-// tells who it is. Nothing waits for a fixed time where a fact can be waited
-// for. When a test fails, the logs of all its processes and the SIP that the
-// scripted peers saw are kept in integration/out, by the name of the test.
+// So tests run side by side without sharing a port, several on each processor, for
+// they wait most of the time; and an address in a trace tells who it is. Nothing
+// waits for a fixed time where a fact can be waited for. When a test fails, the
+// logs of all its processes and the SIP that the scripted peers saw are kept in
+// integration/out, by the name of the test.
 package integration

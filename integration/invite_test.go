@@ -14,6 +14,7 @@ import (
 // directions: provisional responses, re-INVITE, INFO and BYE in the dialog,
 // CANCEL, ACK to 2xx and to others.
 func TestInvite(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"u1", "t1"} {
 		for _, from := range []string{"core", "server"} {
 			t.Run(map[string]string{"u1": "udp", "t1": "tcp"}[transport]+" from "+from, func(t *testing.T) {

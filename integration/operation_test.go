@@ -13,6 +13,7 @@ import (
 // TestServerDown: a SUBSCRIBE gets 503, readiness says why, and when the server
 // is back everything is as before.
 func TestServerDown(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"udp", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()

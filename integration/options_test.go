@@ -68,6 +68,7 @@ func TestRestartFailure(t *testing.T) {
 // TestAnswer: what the server gets on a failure is the operator's choice; what
 // the watcher gets is not.
 func TestAnswer(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []string{"passthrough", "silent"} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
@@ -97,6 +98,7 @@ func TestAnswer(t *testing.T) {
 // TestCountRecovery: with REWATCH_COUNT=recovery a proven recovery forgives what
 // was before; with registration it does not.
 func TestCountRecovery(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"recovery", "registration"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -79,6 +79,7 @@ var outcomes = []outcome{
 // TestFailureMatrix: each outcome of a NOTIFY in both modes, each for a user of
 // its own.
 func TestFailureMatrix(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"any", "rfc"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -154,6 +155,7 @@ func TestFailureMatrix(t *testing.T) {
 
 // TestReset: the core takes the connection and resets it when the NOTIFY comes.
 func TestReset(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"any", "rfc"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -48,6 +48,7 @@ func (s *site) traps(kind, name string) []string {
 
 // TestSNMP: the server is down, and is back; snmptrapd hears of both, once.
 func TestSNMP(t *testing.T) {
+	t.Parallel()
 	v3 := env{
 		"REWATCH_ALARM_SNMP_USER": "noc", "REWATCH_ALARM_SNMP_AUTH_KEY": "authentic key",
 		"REWATCH_ALARM_SNMP_PRIV_KEY": "private key",

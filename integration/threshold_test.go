@@ -17,6 +17,7 @@ const patient = 60 * time.Second
 // the administrator is told once; when the user is back and a NOTIFY gets
 // through, the alarm is over.
 func TestThreshold(t *testing.T) {
+	t.Parallel()
 	for _, threshold := range []int{1, 3, 5} {
 		t.Run(fmt.Sprint(threshold), func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +126,7 @@ func TestDeregisterWithDigest(t *testing.T) {
 // TestOnlyOneContact: of a user's two contacts, only the one whose subscription
 // broke is signed out; with REWATCH_DEREGISTER=all, both are.
 func TestOnlyOneContact(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"contact", "all"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -154,6 +156,7 @@ func TestOnlyOneContact(t *testing.T) {
 // TestBan: a banned user's third-party REGISTER and SUBSCRIBE get 403, until the
 // ban ends or is lifted.
 func TestBan(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"ends", "is lifted"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
@@ -389,6 +392,7 @@ func TestDeregisterIsRetried(t *testing.T) {
 // TestReturnEndsRetries: a user who has registered again is not signed out by a
 // de-REGISTER that is still being tried, at the core or at the server.
 func TestReturnEndsRetries(t *testing.T) {
+	t.Parallel()
 	for _, target := range []string{"core", "server"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()

@@ -122,6 +122,7 @@ func difference(got, want []byte) string {
 // UDP, TCP and across, and the responses back. What comes out is what went in,
 // but for the named edits.
 func TestTransparency(t *testing.T) {
+	t.Parallel()
 	for _, out := range []string{"udp", "tcp"} {
 		t.Run("server by "+out, func(t *testing.T) {
 			t.Parallel()
