@@ -163,7 +163,7 @@ func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser,
 	defer sh.mu.Unlock()
 	anew := draft{state: r.State, version: r.Version, join: d.join}
 	if d.join {
-		anew.state, anew.changes = policy.Merge(d.state, r.State), yield(d.changes, r.State)
+		anew.state, anew.changes = policy.Merge(e.cfg.Rules, d.state, r.State), yield(d.changes, r.State)
 	} else {
 		anew.state, anew.changes = e.replay(r.State, d.changes)
 	}

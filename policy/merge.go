@@ -8,17 +8,23 @@ import (
 // Merge joins what two replicas know of one user after they could not hear of each
 // other. The one who got further is believed, and nothing is forgotten that counts
 // against the user or protects him: the higher count, the longer ban, every alarm.
-func Merge(a, b State) State {
+func Merge(r Rules, a, b State) State {
 	if further(b, a) {
 		a, b = b, a
 	}
-	a.Sent = max(a.Sent, b.Sent)
+	if b.Sent > a.Sent {
+		a.Sent, a.Strikes = b.Sent, b.Strikes
+	}
+	a.InFlight = a.InFlight || b.InFlight
 	a.Episode = max(a.Episode, b.Episode)
 	mergeAlarm(&a.Alarm, &a.AlarmAt, b.Alarm, b.AlarmAt)
 	returned := a.overtaken()
 	if a.Phase == b.Phase && a.Episode == b.Episode && a.Tries == b.Tries && a.DeregisterTried == b.DeregisterTried {
 		returned = returned || b.overtaken()
 		a.Left = a.Left || b.Left
+	}
+	if a.Phase == Idle && !a.Forgettable() {
+		a.forgetLike(r, b)
 	}
 	if a.Phase != Exhausted || b.Phase != Exhausted {
 		return a
@@ -32,11 +38,22 @@ func Merge(a, b State) State {
 	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
 	mergeAlarm(&a.BanAlarm, &a.BanAlarmAt, b.BanAlarm, b.BanAlarmAt)
 	mergeAlarm(&a.DeregisterAlarm, &a.DeregisterAlarmAt, b.DeregisterAlarm && !a.SignedOut, b.DeregisterAlarmAt)
+	again := earliest(a.Deadline, b.Deadline) // the next try at signing him out
 	a.Deadline = earliest(a.BannedUntil, a.ForgetAt)
 	if !a.SignedOut && !a.Kept {
-		a.Deadline = earliest(a.Deadline, b.Deadline)
+		a.Deadline = earliest(a.Deadline, again)
 	}
 	return a
+}
+
+// forgetLike says when to forget a user who is Idle and has something on him by b
+// alone, which may be in the middle of an episode.
+func (a *State) forgetLike(r Rules, b State) {
+	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
+	if a.ForgetAt.IsZero() {
+		a.ForgetAt = b.Deadline.Add(r.Forget)
+	}
+	a.Deadline = a.ForgetAt
 }
 
 // further says whether a has got further with the user than b.

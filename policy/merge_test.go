@@ -35,7 +35,7 @@ func TestMerge(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := state.Draw(t, "a"), state.Draw(t, "b")
-		ab, ba := Merge(a, b), Merge(b, a)
+		ab, ba := Merge(standard(), a, b), Merge(standard(), b, a)
 		switch {
 		case ab.Sent != max(a.Sent, b.Sent) || ba.Sent != ab.Sent:
 			t.Fatalf("counts %d and %d became %d", a.Sent, b.Sent, ab.Sent)
@@ -48,7 +48,7 @@ func TestMerge(t *testing.T) {
 		case ab.SignedOut && (a.overtaken() && !further(b, a) || b.overtaken() && !further(a, b)):
 			t.Fatalf("he has registered since, and it was forgotten: %+v", ab)
 		}
-		for _, again := range []State{Merge(ab, b), Merge(ab, ab)} {
+		for _, again := range []State{Merge(standard(), ab, b), Merge(standard(), ab, ab)} {
 			again.Deadline = ab.Deadline // it follows from the others in real states
 			if !again.Equal(ab) {
 				t.Fatalf("merging again makes %+v of %+v", again, ab)

@@ -39,14 +39,14 @@ type departure struct {
 	try     int
 }
 
-func TestInvariants(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := &witness{t: t, now: dawn, raised: make(map[string]bool), left: make(map[departure]bool), r: drawRules(t)}
-		for range rapid.IntRange(1, 120).Draw(t, "events") {
-			w.happen(w.draw())
-		}
-		w.comesToRest()
-	})
+func TestInvariants(t *testing.T) { rapid.Check(t, invariants) }
+
+func invariants(t *rapid.T) {
+	w := &witness{t: t, now: dawn, raised: make(map[string]bool), left: make(map[departure]bool), r: drawRules(t)}
+	for range rapid.IntRange(1, 120).Draw(t, "events") {
+		w.happen(w.draw())
+	}
+	w.comesToRest()
 }
 
 func drawRules(t *rapid.T) Rules {
