@@ -10,7 +10,7 @@ import (
 // than it may, or lose count.
 func FuzzMonitor(f *testing.F) {
 	f.Add([]byte("S|c|sip:a@h|t|sip:b@h||presence|600\ns|c|sip:a@h|t|sip:b@h|u|presence|600\n" +
-		"N|c|sip:b@h|u|sip:a@h|t|presence|active;expires=9\nO481\nR||sip:a@h||sip:a@h||<sip:s>;expires=1|\nW"))
+		"N|c|sip:b@h|u|sip:a@h|t|presence|active;expires=9\nO481\nR||sip:a@h||sip:a@h||<sip:s>;expires=1|\nU\nU0-0\nW"))
 	f.Add([]byte("N|c|sip:b@h|u|sip:a@h|t|presence;id=1|terminated\nO200\nN|c|||||\xff|\x00\nO999\nL200\nT"))
 	f.Add([]byte("N|c|sip:b@h|u|sip:a@h|t|reg|\nO503\nW\nU\nN|c|sip:b@h|v|sip:a@h|t|reg|\nO200\nS|c|sip:a@h|t|sip:b@h|u|reg|0"))
 	f.Fuzz(func(t *testing.T, script []byte) {
@@ -51,8 +51,8 @@ func FuzzMonitor(f *testing.F) {
 				m.SignedOut(m.User("sip:a@h"))
 			case 'U':
 				m.User("sip:a@h")
-				m.Subscriptions("", 0)
-				m.Watchers("", 0)
+				m.Subscriptions(string(line[1:]), len(line)%4)
+				m.Watchers(string(line[1:]), len(line)%4)
 			case 'W':
 				now = now.Add(40 * time.Second)
 				m.sweep(now)

@@ -92,33 +92,33 @@ func TestNeverHoldsForTooFew(t *testing.T) {
 }
 
 // Every change starts where the last one of its scope ended, and Held follows.
-func TestChangesAreAStory(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := drawHistory(t)
-		state := make(map[string]outage.State)
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			h.step(t)
-			for _, c := range h.changes {
-				if c.From != state[c.Scope] || c.From == c.To || c.At.After(h.now) || c.Since.After(c.At) {
-					t.Fatalf("%+v from %s", c, state[c.Scope])
-				}
-				state[c.Scope] = c.To
+func TestChangesAreAStory(t *testing.T) { rapid.Check(t, story) }
+
+func story(t *rapid.T) {
+	h := drawHistory(t)
+	state := make(map[string]outage.State)
+	for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		h.step(t)
+		for _, c := range h.changes {
+			if c.From != state[c.Scope] || c.From == c.To || c.At.After(h.now) || c.Since.After(c.At) {
+				t.Fatalf("%+v from %s", c, state[c.Scope])
 			}
-			h.changes = nil
-			held := 0
-			for scope, s := range state {
-				if s != outage.Closed {
-					held++
-					if !h.Held(scope) {
-						t.Fatalf("%q is %s, but not held", scope, s)
-					}
+			state[c.Scope] = c.To
+		}
+		h.changes = nil
+		held := 0
+		for scope, s := range state {
+			if s != outage.Closed {
+				held++
+				if !h.Held(scope) {
+					t.Fatalf("%q is %s, but not held", scope, s)
 				}
-			}
-			if held != len(h.Holds()) || (held > 0) != h.Any() || held > 0 && h.Next().IsZero() {
-				t.Fatalf("%d scopes held, listed %+v, next tick %s", held, h.Holds(), h.Next())
 			}
 		}
-	})
+		if held != len(h.Holds()) || (held > 0) != h.Any() || held > 0 && h.Next().IsZero() || held > h.rules.MaxHops+1 {
+			t.Fatalf("%d scopes held, listed %+v, next tick %s", held, h.Holds(), h.Next())
+		}
+	}
 }
 
 func TestAnOutageIsNoticedSoon(t *testing.T) {
@@ -151,22 +151,22 @@ func TestComesToRest(t *testing.T) {
 }
 
 // Whatever has happened, when everything passes every hold ends.
-func TestSuccessReleases(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := drawHistory(t)
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			h.step(t)
+func TestSuccessReleases(t *testing.T) { rapid.Check(t, release) }
+
+func release(t *rapid.T) {
+	h := drawHistory(t)
+	for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		h.step(t)
+	}
+	for range 4 { // the trial under way may fail yet, and the silent one is long
+		for i := range 6 {
+			h.ok(fmt.Sprint("hop-", i), 1000)
 		}
-		for range 4 { // the trial under way may fail yet, and the silent one is long
-			for i := range 6 {
-				h.ok(fmt.Sprint("hop-", i), 1000)
-			}
-			h.tick(h.rules.TrialMax)
-		}
-		if holds := h.Holds(); len(holds) > 0 {
-			t.Fatalf("held on: %+v", holds)
-		}
-	})
+		h.tick(h.rules.TrialMax)
+	}
+	if holds := h.Holds(); len(holds) > 0 {
+		t.Fatalf("held on: %+v", holds)
+	}
 }
 
 func BenchmarkPassed(b *testing.B) {
