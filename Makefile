@@ -50,7 +50,7 @@ outage: build ## a core that is out for a minute, at full size; takes the whole 
 fuzz: ## every fuzz target, $(FUZZTIME) each
 	@for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $(ARGS) $$p || exit 1; \
 	  done; done
 
 bench: build install ## rewatch, a plain relay and Kamailio side by side (three rounds)
