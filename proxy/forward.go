@@ -139,7 +139,7 @@ func (w *worker) launch(from flow, t ticket) {
 		w.stateless(from, t, h)
 		return
 	}
-	if w.s.table.full() {
+	if w.s.table.full() || !notify && w.s.table.scarce() {
 		w.s.metrics.untracked(notify)
 		w.stateless(from, t, h)
 		return

@@ -63,6 +63,9 @@ func TestShed(t *testing.T) {
 		r.server.want("REGISTER")
 		send("SUBSCRIBE", "s7", "To: <sip:bob@ims.example>;tag=refresh")
 		r.server.want("SUBSCRIBE")
+		if n := r.s.Transactions(); n != 7 {
+			t.Error(n, "records; the last eighth is for NOTIFYs")
+		}
 		r.server.send(serverSide, notify())
 		r.server.send(serverSide, strings.Replace(notify(), "server1", "server2", 1))
 		r.core.want("NOTIFY")

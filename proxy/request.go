@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -30,7 +31,10 @@ func (w *worker) malformed(from flow, err error) {
 	}
 	status, reason := 400, "Bad Request ("+err.Error()+")"
 	var he *wire.HeaderError
-	if errors.As(err, &he) && he.Status() == 505 {
+	switch {
+	case errors.Is(err, transport.ErrTooLarge):
+		status, reason = 513, "Message Too Large"
+	case errors.As(err, &he) && he.Status() == 505:
 		status, reason = 505, "Version Not Supported"
 	}
 	if !w.refuse(from, status, reason) {

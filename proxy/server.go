@@ -280,6 +280,16 @@ func (h streamHandler) Message(st *transport.Stream, raw []byte) {
 	w.patience = 0
 }
 
+// Unreadable answers what no end can be found of, if it can be answered.
+func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
+	w := h.s.borrow()
+	defer h.s.giveBack(w)
+	if scanned := wire.Scan(raw, &w.msg); scanned != nil && !errors.Is(err, transport.ErrTooLarge) {
+		err = scanned
+	}
+	w.malformed(h.flow(st), err)
+}
+
 // backpressure is how long a message that came by a stream waits for room on the
 // stream that it leaves by; meanwhile nothing more is read from its sender.
 const backpressure = 2 * time.Second

@@ -78,6 +78,11 @@ func (t *table) reserved() bool {
 	return t.n.Load() >= t.limit-t.limit/4 || t.bytes.Load() >= t.maxBytes-t.maxBytes/4
 }
 
+// scarce tells whether the last of that room is for NOTIFYs alone.
+func (t *table) scarce() bool {
+	return t.n.Load() >= t.limit-t.limit/8 || t.bytes.Load() >= t.maxBytes-t.maxBytes/8
+}
+
 // crowded tells whether it is time to forget what is only nice to remember.
 func (t *table) crowded() bool { return t.n.Load() >= t.limit/2 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -90,7 +91,7 @@ func (w *worker) message(from flow, raw []byte) {
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
 		raw = raw[1:]
 	}
-	if len(raw) == 0 || raw[0] == 0 {
+	if len(raw) == 0 || raw[0] == 0 && len(bytes.Trim(raw, "\x00")) == 0 {
 		return // a keep-alive
 	}
 	w.tapReceived(from, raw)

@@ -15,6 +15,7 @@ const (
 	RefusedStreams     Refusal = "streams"          // MaxStreams is reached
 	RefusedPerPeer     Refusal = "streams-per-peer" // MaxPerPeer is reached
 	RefusedSilent      Refusal = "silent"           // it had said nothing, and made room for another
+	RefusedSlow        Refusal = "slow"             // no whole message has come in time
 	RefusedMemory      Refusal = "stream-memory"    // its message was long, and MaxPartial is reached
 	RefusedDescriptors Refusal = "descriptors"      // the system has no more; it waits in the kernel
 )
@@ -22,7 +23,7 @@ const (
 // Refusals lists them all.
 func Refusals() []Refusal {
 	return []Refusal{
-		RefusedUntrusted, RefusedStreams, RefusedPerPeer, RefusedSilent, RefusedMemory, RefusedDescriptors,
+		RefusedUntrusted, RefusedStreams, RefusedPerPeer, RefusedSilent, RefusedSlow, RefusedMemory, RefusedDescriptors,
 	}
 }
 

@@ -27,10 +27,13 @@ var (
 // (empty lines), and how long it is. n is 0 while more bytes are needed.
 type Framer func(b []byte) (skip, n int, err error)
 
-// Handler takes what comes in. Both methods are called from the goroutine that
-// owns the stream; Message must not keep raw.
+// Handler takes what comes in. All methods are called from the goroutine that
+// owns the stream; none may keep raw.
 type Handler interface {
 	Message(s *Stream, raw []byte)
+	// Unreadable is what came last where no message can be found any more. What is
+	// written then is the last word: the stream is closed behind it.
+	Unreadable(s *Stream, raw []byte, err error)
 	// Closed is called once per stream, after its last Message.
 	Closed(s *Stream, err error)
 }
@@ -68,6 +71,7 @@ type Stream struct {
 	writing bool   // a goroutine carries it to the connection
 	writer  sync.WaitGroup
 	room    chan struct{} // signalled when the backlog was taken
+	ended   bool          // no more is to be written than waits already
 	closed  bool
 	err     error
 	done    chan struct{}
@@ -80,7 +84,7 @@ type Stream struct {
 func (s *Stream) Write(b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.ended {
 		return ErrClosed
 	}
 	t := s.set
@@ -131,6 +135,19 @@ func (s *Stream) WriteWithin(b []byte, d time.Duration) error {
 		err = s.Write(b)
 	}
 	return err
+}
+
+// lastWordTime is how long the peer has to take the last word.
+const lastWordTime = 2 * time.Second
+
+// lastWord hands over what cannot be read, and gives the answer to that its time.
+func (s *Stream) lastWord(raw []byte, err error) {
+	defer time.AfterFunc(lastWordTime, func() { s.Close(err) }).Stop()
+	s.set.handler.Unreadable(s, raw, err)
+	s.mu.Lock()
+	s.ended = true // so that no writer begins while the last one is waited for
+	s.mu.Unlock()
+	s.writer.Wait()
 }
 
 // Close ends the stream; Handler.Closed follows with err. It does not wait: the

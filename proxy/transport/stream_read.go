@@ -2,7 +2,9 @@ package transport
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -124,6 +126,9 @@ func (s *Stream) read() error {
 	begins := true
 	for {
 		if err := in.room(); err != nil {
+			if errors.Is(err, ErrTooLarge) {
+				s.lastWord(in.buf, err)
+			}
 			return err
 		}
 		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(in.buf))) {
@@ -147,19 +152,35 @@ func (s *Stream) read() error {
 		}
 		in.dribbles(n, s.Served() > served)
 		if err != nil {
+			s.late(err, len(in.buf))
 			return err
 		}
+	}
+}
+
+// late counts a stream that is closed because no whole message came in time.
+func (s *Stream) late(err error, have int) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !s.unspoken(have) {
+		return
+	}
+	select {
+	case <-s.done: // it was closed for something else
+	default:
+		s.set.refused(RefusedSlow)
 	}
 }
 
 // patience is how long to wait for the next bytes with have bytes of a message
 // there: long between messages, short within one and before the first.
 func (s *Stream) patience(have int) time.Duration {
-	if have == 0 && (s.Dialled || s.Served() > 0) {
-		return s.set.cfg.IdleTimeout
+	if s.unspoken(have) {
+		return s.set.cfg.MessageTimeout
 	}
-	return s.set.cfg.MessageTimeout
+	return s.set.cfg.IdleTimeout
 }
+
+// unspoken tells whether a message is under way, or the first one due.
+func (s *Stream) unspoken(have int) bool { return have > 0 || !s.Dialled && s.Served() == 0 }
 
 // cut hands over the complete messages and gives what remains.
 func (s *Stream) cut(in *inlet) ([]byte, error) {
@@ -168,6 +189,7 @@ func (s *Stream) cut(in *inlet) ([]byte, error) {
 	for len(buf) > 0 {
 		skip, n, err := s.set.cfg.Frame(buf)
 		if err != nil {
+			s.lastWord(buf[skip:], err)
 			return nil, err
 		}
 		if skip >= 4 && n == 0 {
@@ -178,6 +200,7 @@ func (s *Stream) cut(in *inlet) ([]byte, error) {
 			break
 		}
 		if n > s.set.cfg.MaxMessage {
+			s.lastWord(buf, ErrTooLarge)
 			return nil, ErrTooLarge
 		}
 		if n > len(buf) {

@@ -23,6 +23,7 @@ type handler struct {
 	mu       sync.Mutex
 	messages []string
 	closed   []error
+	bad      []string // what could not be read
 	echo     bool
 	last     *transport.Stream
 }
@@ -35,6 +36,13 @@ func (h *handler) Message(s *transport.Stream, raw []byte) {
 	if h.echo {
 		_ = s.Write(raw)
 	}
+}
+
+func (h *handler) Unreadable(s *transport.Stream, raw []byte, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bad = append(h.bad, string(raw))
+	_ = s.Write([]byte(err.Error()))
 }
 
 func (h *handler) Closed(_ *transport.Stream, err error) {
@@ -151,20 +159,28 @@ func TestPatience(t *testing.T) {
 		name  string
 		parts []string // a second apart
 		after time.Duration
+		slow  int    // how often one is counted
+		word  string // the last one, upon what cannot be read
 	}{
-		{"says nothing at all", nil, 10 * time.Second},
-		{"is silent after a message", []string{message(100)}, time.Minute},
-		{"stops within a message", []string{message(100), message(100)[:50]}, 10 * time.Second},
-		{"sends a byte a second", strings.Split(message(100), ""), -90 * time.Second},
-		{"sends too much", []string{message(6000)[:1000]}, 0},
-		{"has no end", []string{strings.Repeat("X: y\r\n", 1000)}, 0},
-		{"is no SIP", []string{"\x16\x03\x01\x02\x00\x01"}, 0},
-		{"closes", []string{"close"}, 0},
+		{"says nothing at all", nil, 10 * time.Second, 1, ""},
+		{"is silent after a message", []string{message(100)}, time.Minute, 0, ""},
+		{"stops within a message", []string{message(100), message(100)[:50]}, 10 * time.Second, 1, ""},
+		{"sends a byte a second", strings.Split(message(100), ""), -90 * time.Second, 1, ""},
+		{"sends too much", []string{message(6000)[:1000]}, 0, 0, "message too large"},
+		{"has no end", []string{strings.Repeat("X: y\r\n", 1000)}, 0, 0, "message too large"},
+		{"is no SIP", []string{"\x16\x03\x01\x02\x00\x01"}, 0, 0, "not a SIP message"},
+		{"is none behind a message", []string{message(100) + "\x00\x00"}, 0, 0, "not a SIP message"},
+		{"lies about its length", []string{"MESSAGE sip:a@b SIP/2.0\r\nContent-Length: -1\r\n\r\n"}, 0, 0, "malformed Content-Length"},
+		{"closes", []string{"close"}, 0, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			var refused refusals
+			cfg.Refused = refused.add
 			play(t, cfg, func(s *stage) {
 				x := s.dial()
 				defer func() { _ = x.Close() }()
+				var heard strings.Builder
+				go func() { _, _ = io.Copy(&heard, x) }()
 				for i, p := range c.parts {
 					if i > 0 {
 						wait(time.Second)
@@ -185,9 +201,31 @@ func TestPatience(t *testing.T) {
 				if _, n := s.got(); n != 1 || s.set.Len() != 0 {
 					t.Fatal("not closed")
 				}
+				if n := refused.of(transport.RefusedSlow); n != c.slow || len(refused.n) != c.slow {
+					t.Errorf("%d are counted as slow, of %v", n, refused.n)
+				}
+				if heard.String() != c.word || (len(s.bad) == 1) != (c.word != "") {
+					t.Errorf("it heard %q, and was told of %q", heard.String(), s.bad)
+				}
 			})
 		})
 	}
+}
+
+// TestLastWord closes soon upon what cannot be read, though the peer reads nothing.
+func TestLastWord(t *testing.T) {
+	play(t, transport.StreamConfig{}, func(s *stage) {
+		x := s.dial()
+		defer func() { _ = x.Close() }()
+		write(x, "\x00")
+		if _, n := s.got(); n != 0 || s.last != nil {
+			t.Fatal("closed before the answer was taken")
+		}
+		wait(3 * time.Second)
+		if _, n := s.got(); n != 1 || s.set.Load().Queued != 0 {
+			t.Error("not closed, or what waits is kept")
+		}
+	})
 }
 
 // TestSlowReader neither blocks the writer nor lets what waits grow without bound.

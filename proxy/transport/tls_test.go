@@ -62,6 +62,8 @@ func (h *waiting) Message(s *transport.Stream, raw []byte) {
 	}
 }
 
+func (h *waiting) Unreadable(*transport.Stream, []byte, error) {}
+
 func (h *waiting) Closed(_ *transport.Stream, err error) { h.closed <- err }
 
 // TestTLS speaks with itself over loopback: by name, by address, and not with one
