@@ -16,6 +16,7 @@ const (
 	dryAnswer     = "answer"
 	dryAlarm      = "alarm"
 	dryProbe      = "probe"
+	dryExpires    = "expires"
 )
 
 // dryRun counts what would have been done.
@@ -37,7 +38,7 @@ func newDryRun(reg prometheus.Registerer) dryRun {
 		}
 	}
 	for _, action := range []string{
-		dryMessage, dryNotify, dryDeregister, dryBan, dryRefuse, dryAnswer, dryAlarm, dryProbe,
+		dryMessage, dryNotify, dryDeregister, dryBan, dryRefuse, dryAnswer, dryAlarm, dryProbe, dryExpires,
 	} {
 		c.WithLabelValues(action)
 	}

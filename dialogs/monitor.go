@@ -59,6 +59,9 @@ type MonitorConfig struct {
 	NotifyTimeout time.Duration
 	// DryRun changes no answer: everything is forwarded and relayed.
 	DryRun bool
+	// MaxExpires is the longest subscription that would be asked of the server, in
+	// seconds, but for a dry run, which counts them; 0 is any.
+	MaxExpires int
 	// Forgotten counts what was not remembered, by the label what; nil: not counted.
 	Forgotten *prometheus.CounterVec
 	// RoutingFault, if not nil, is told that a response says that the path is

@@ -21,6 +21,9 @@ func (m *Monitor) Subscribe(msg *Message) Ruling {
 	if msg.Side == Server {
 		return Ruling{}
 	}
+	if limit := m.cfg.MaxExpires; m.cfg.DryRun && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
+		m.metrics.dryRun.did(dryExpires)
+	}
 	watcher, ok := watcherOf(msg)
 	at := instant(msg.At)
 	if ok && msg.Expires != 0 && m.refused(watcher, at) {

@@ -244,12 +244,27 @@ func TestRoutingFault(t *testing.T) {
 // TestDryRun: everything but sending.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
-	_, n, c, r := scripted(t, env{"REWATCH_DRY_RUN": "true", "REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s"})
+	_, n, c, r := scripted(t, env{
+		"REWATCH_DRY_RUN": "true", "REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s",
+		"REWATCH_ON_THRESHOLD": "ban", "REWATCH_MAX_EXPIRES": "60",
+	})
 	_, d := established(c, n, "alice", "bob")
+	m := n.expect(patience, "SUBSCRIBE", func(m *message) bool { return m.method == "SUBSCRIBE" })
+	if got := m.get("expires"); got == "" || got == "60" {
+		t.Errorf("the server was asked for %q", got)
+	}
 	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
-	resp := n.notify(d, patience)
-	t.Logf("the server got %v", resp)
-	eventually(t, patience, "a MESSAGE is counted", func() bool { return r.metric("rewatch_messages_total") >= 1 })
+	if resp := n.notify(d, patience); resp == nil || resp.status != 480 {
+		t.Errorf("the server got %v, not the real response", resp)
+	}
+	for _, action := range []string{"expires", "answer", "message", "deregister", "ban", "alarm"} {
+		eventually(t, patience, "what was left out is counted: "+action, func() bool {
+			return r.metric("rewatch_dry_run_total", `action="`+action+`"`) >= 1
+		})
+	}
+	if resp := c.register("alice", 3600); resp.status != 200 {
+		t.Errorf("her REGISTER got %v: she is banned", resp)
+	}
 	holds(t, 3*time.Second, "nothing is sent", func() bool {
 		return c.count(to("MESSAGE", "alice")) == 0 && c.count(to("REGISTER", "alice")) == 0
 	})

@@ -150,8 +150,8 @@ func (p *sidecarProcess) monitorConfig() dialogs.MonitorConfig {
 	return dialogs.MonitorConfig{
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == FailureRFC, Answer: answerOf(c.Dialogs.Answer),
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
-		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, RoutingFault: p.faults.saw,
-		Forgotten: p.forgotten,
+		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
+		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
 }
 
