@@ -7,12 +7,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
@@ -27,7 +32,6 @@ func FuzzPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, fromCore, stream bool) {
 		var left leaving
 		play(t, func(r *rig) {
-			r.monitor.verdict = gone
 			r.tap(&left)
 			from, to := serverAddr, serverSide
 			if fromCore {
@@ -40,7 +44,6 @@ func FuzzPath(f *testing.F) {
 				if !fromCore {
 					p = r.server
 				}
-				p.send(to, "") // an empty one is nothing
 				_, _ = p.conn.WriteTo(raw, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
 			}
 			synctest.Wait()
@@ -55,7 +58,10 @@ func FuzzPath(f *testing.F) {
 			if n := r.s.Transactions() + r.s.parking.len(); n != 0 {
 				r.Fatalf("%d requests are remembered for ever", n)
 			}
-		}, func(c *Config) { c.MaxTransactions, c.Resolver = few, &someNames{} }, left.refused)
+		}, func(c *Config) {
+			c.MaxTransactions, c.Resolver, c.KeepHeads = few, &someNames{}, true
+			c.Monitor = dialogs.NewMonitor(dialogs.MonitorConfig{MaxSubscriptions: few, SignalNotify: true}, keen{}, zerolog.Nop(), nil)
+		}, left.refused)
 	})
 }
 
@@ -80,6 +86,16 @@ func (n *someNames) Await(t resolve.Target, done func([]resolve.Hop, error)) {
 		}
 	})
 }
+
+// keen is a Recovery that wants to hear of everything.
+type keen struct{}
+
+func (keen) Offer(string, policy.Event)            {}
+func (keen) Failed(dialogs.Failure)                {}
+func (keen) Passed(time.Time, netip.AddrPort, int) {}
+func (keen) Interested(string) bool                { return true }
+func (keen) Banned(string, time.Time) bool         { return false }
+func (keen) Trace(string, dialogs.Step)            {}
 
 // few records are enough for what one datagram brings.
 const few = 4
@@ -192,7 +208,7 @@ func (r *rig) explained(raw []byte, stream bool, out []byte) {
 		return
 	}
 	var why string
-	for _, msg := range messages(raw, stream) {
+	for _, msg := range slices.Concat(messages(raw, stream), messages(raw[:len(raw)/2], stream)) {
 		var came wire.Message
 		_ = wire.Scan(msg, &came) // what is half a message is answered all the same
 		if why = edited(&came, &left); why == "" {

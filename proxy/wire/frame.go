@@ -48,10 +48,14 @@ func headEnd(b []byte) (int, error) {
 	return 0, ErrTooMany
 }
 
-// plausible tells whether b may be the beginning of a message: text, not noise.
+// plausible tells whether b may be the beginning of a message: it begins with a
+// method, or with a version, and not with noise.
 func plausible(b []byte) bool {
 	for _, c := range b[:min(len(b), 16)] {
-		if c < ' ' && c != '\t' && c != '\r' && c != '\n' || c >= 0x7f {
+		if c == ' ' {
+			return true
+		}
+		if !tokens[c] && c != '/' {
 			return false
 		}
 	}

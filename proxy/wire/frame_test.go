@@ -29,6 +29,9 @@ func TestFrame(t *testing.T) {
 		{"two lengths", start + "l: 4\r\nl: 0\r\n\r\nbody", 0, 0, "more than one Content-Length"},
 		{"negative length", start + "l: -1\r\n\r\n", 0, 0, "malformed Content-Length"},
 		{"huge length", start + "l: 99999999999\r\n\r\n", 0, 0, "malformed Content-Length"},
+		{"a start line that is not ASCII", "OPTIONS sip:\xc3\xa4@b", 0, 0, ""},
+		{"a version", "SIP/2.0 200", 0, 0, ""},
+		{"HTTP", "\"GET\" / HTTP", 0, 0, "not a SIP message"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", 0, 0, "not a SIP message"},
 		{"too many lines", start + strings.Repeat("x\n", MaxLines+1), 0, 0, "too many header lines"},
 	}
