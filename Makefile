@@ -9,10 +9,10 @@ LINT_VER := v2.15.0
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env clean
+.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rewatch
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/rewatch
@@ -89,8 +89,17 @@ lab-down: ## stop the lab
 
 env: build ## write the table of variables into the README
 	$(BIN) env -markdown > bin/env.md
-	@awk '/<!-- env:start -->/ {print; while ((getline line < "bin/env.md") > 0) print line; skip = 1} \
-	      /<!-- env:end -->/ {skip = 0} !skip' README.md > bin/README.md && mv bin/README.md README.md
+	$(call into-readme,env)
+
+simulate-table: build ## simulate the defaults, ten million watchers, and write the table into the README
+	$(BIN) simulate -scenario all -seed 1 -markdown > bin/simulate.md
+	$(call into-readme,simulate)
+
+# What is in bin/NAME.md comes between the markers NAME:start and NAME:end.
+define into-readme
+	@awk '/<!-- $(1):start -->/ {print; while ((getline line < "bin/$(1).md") > 0) print line; skip = 1} \
+	      /<!-- $(1):end -->/ {skip = 0} !skip' README.md > bin/README.md && mv bin/README.md README.md
+endef
 
 clean: ## remove what was built
 	rm -rf bin integration/out
