@@ -134,6 +134,11 @@ func TestStrictRouting(t *testing.T) {
 			start("sip:u@192.0.2.9") + our + "Route: <sip:10.0.0.2;lr>\n" + left,
 		},
 		{
+			"in front: what would be no Request-URI, but two lines",
+			start("sip:"+serverSide+";lr;rw") + "Via: " + viaServer + "\nRoute: <sip:10.0.0.2;lr>,\n <sip:u@192.0.2.9 SIP/2.0\n evil>\n" + rest,
+			start("sip:"+serverSide+";lr;rw") + our + "Route: <sip:10.0.0.2;lr>,\n <sip:u@192.0.2.9 SIP/2.0\n evil>\n" + left,
+		},
+		{
 			"behind",
 			start("sip:u@192.0.2.9") + "Via: " + viaServer + "\nRoute: <sip:" + serverSide + ";lr>, <sip:10.0.0.2>, <sip:x.example;lr>\nX: y\n" + rest,
 			start("sip:10.0.0.2") + our + "Route: <sip:x.example;lr>\nRoute: <sip:u@192.0.2.9>\nX: y\n" + left,

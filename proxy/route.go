@@ -92,8 +92,8 @@ func (w *worker) strictPredecessor(p *popped) bool {
 		before, at = at+len(first), at+next
 	}
 	uri, _, _ := wire.Address(v[at:])
-	if len(uri) == 0 {
-		return false
+	if _, ok := wire.ParseURI(uri); !ok {
+		return false // it would not stand in a start line, where a fold is its end
 	}
 	p.moved, p.movedLine, p.movedFrom = uri, last, -1
 	if before >= 0 {
