@@ -126,7 +126,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("only %d slow connections stood at a time", n)
 	}
 	caller.judge(t)
-	for _, reason := range []string{"malformed", "untrusted"} {
+	for _, reason := range []string{"malformed", "untrusted", "slow"} {
 		if r.metric("rewatch_refused_total", `reason="`+reason+`"`) == 0 {
 			t.Errorf("nothing is counted as %s", reason)
 		}
