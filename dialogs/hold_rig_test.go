@@ -39,10 +39,12 @@ type town struct {
 	queued []func()                // what a core that hangs will work off when it goes on
 	refuse map[netip.AddrPort]int  // answers everything with this status
 	lossy  map[netip.AddrPort]float64
-	paused bool   // the server says nothing
-	drawn  uint64 // lots for what is lost
-	phones []*phone
-	byAOR  map[string]*phone
+	paused bool // the server says nothing
+	// deadline is that of a NOTIFY.
+	deadline time.Duration
+	drawn    uint64 // lots for what is lost
+	phones   []*phone
+	byAOR    map[string]*phone
 	// What happened, and when.
 	messages, signOuts []time.Time
 	told               map[string]int
@@ -87,7 +89,7 @@ func inTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int, test func(
 func newTown(t *testing.T, cfg dialogs.EngineConfig, phones, hops int) *town {
 	t.Helper()
 	w := &town{
-		t: t, began: time.Now(), cfg: cfg, store: dialogs.NewMemoryStore(),
+		t: t, began: time.Now(), cfg: cfg, deadline: deadline, store: dialogs.NewMemoryStore(),
 		down: make(map[netip.AddrPort]bool), deaf: make(map[netip.AddrPort]bool),
 		refuse: make(map[netip.AddrPort]int), lossy: make(map[netip.AddrPort]float64),
 		byAOR: make(map[string]*phone), told: make(map[string]int), stop: make(chan struct{}),
@@ -114,7 +116,7 @@ func (w *town) open() {
 	log := zerolog.New(io.Discard)
 	metrics := prometheus.NewRegistry()
 	engine := dialogs.NewEngine(w.cfg, nil, w, w, w.store, log, metrics)
-	monitor := dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: w.cfg.DryRun}, engine, log, metrics)
+	monitor := dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: w.cfg.DryRun, NotifyTimeout: w.deadline}, engine, log, metrics)
 	keeper := dialogs.NewKeeper(dialogs.KeeperConfig{}, monitor, w.store, log)
 	keeper.KeepEngine(engine)
 	engine.SetDirectory(keeper)
@@ -201,7 +203,7 @@ func (w *town) notify(p *phone) {
 		return
 	}
 	o := dialogs.Outcome{CSeq: p.cseq, Hop: p.hop, RetryAfter: -1, Kind: dialogs.TimedOut}
-	after := deadline
+	after := w.deadline
 	if !w.down[p.hop] && !p.dead && !w.loses(p.hop) {
 		o.Kind, o.Status, after = dialogs.Responded, 200, 5*time.Millisecond
 		if status := w.refuse[p.hop]; status != 0 {
@@ -218,7 +220,7 @@ func (w *town) notify(p *phone) {
 	})
 	if sent := time.Now(); o.Kind == dialogs.TimedOut && !p.dead {
 		w.queued = append(w.queued, func() {
-			if time.Since(sent) > deadline {
+			if time.Since(sent) > after {
 				o.Kind, o.Status, o.Late, o.At = dialogs.Responded, 200, true, time.Now()
 				w.monitor.NotifyDone(ref, o)
 			}

@@ -66,9 +66,9 @@ func (d *Detector) Passed(at time.Time, hop string, n int) []Change {
 	}
 	if !held {
 		now := d.epoch(at)
-		d.all.pass(now, n)
+		d.all.pass(at, now, n)
 		if h != nil {
-			h.pass(now, n)
+			h.pass(at, now, n)
 		}
 	}
 	return changes
@@ -77,31 +77,42 @@ func (d *Detector) Passed(at time.Time, hop string, n int) []Change {
 // judge counts a failure that nothing excuses, and holds the hop, or else all of
 // them, if there are too many.
 func (d *Detector) judge(h *scope, o Outcome) []Change {
-	broken := h != nil && d.fail(h, o)
-	if overall := d.fail(&d.all, o); overall && !broken {
-		h, broken = &d.all, true
+	var why Reason
+	if h != nil {
+		why = d.fail(h, o)
 	}
-	if broken {
-		return []Change{d.hold(h, o.At, ReasonRatio)}
+	if overall := d.fail(&d.all, o); why == "" {
+		h, why = &d.all, overall
 	}
-	return nil
+	if why == "" {
+		return nil
+	}
+	return []Change{d.hold(h, o.At, why)}
 }
 
-// fail counts a failure in a scope, and says whether there are too many.
-func (d *Detector) fail(s *scope, o Outcome) bool {
+// fail counts a failure in a scope, and says why it is too many, if it is.
+func (d *Detector) fail(s *scope, o Outcome) Reason {
 	now := d.epoch(o.At)
 	s.failing = o.Hop
 	s.window.fail(now, o)
 	s.streak.add(o.Watcher)
+	s.silence.add(o, d.rules.Window)
 	all := s.window.sum(now)
 	s.worry(d.rules, o.At, &all)
-	return d.broken(&all, o.At)
+	switch {
+	case d.broken(&all, o.At):
+		return ReasonRatio
+	case d.rules.Ratio < 1 && s.silence.total(d.rules):
+		return ReasonSilence
+	default:
+		return ""
+	}
 }
 
 // broken says whether too many have failed. If they are many, but not too many yet,
 // they are looked at again.
 func (d *Detector) broken(all *bucket, at time.Time) bool {
-	if all.failed < d.rules.MinFailures || all.distinct() < d.rules.MinWatchers {
+	if all.failed < d.rules.MinFailures || all.watchers.distinct() < d.rules.MinWatchers {
 		return false
 	}
 	if over(all.failed, all.failed+all.passed, d.rules.Ratio) {
@@ -134,7 +145,11 @@ func (d *Detector) judgeAgain(at time.Time) []Change {
 }
 
 func (d *Detector) hold(s *scope, at time.Time, why Reason) Change {
-	c := s.hold(d.rules, at, s.window.sum(d.epoch(at)), why)
+	counted := s.window.sum(d.epoch(at))
+	if why == ReasonSilence { // what passed is of an earlier time
+		counted.failed, counted.passed = s.silence.failed, 0
+	}
+	c := s.hold(d.rules, at, counted, why)
 	d.open = append(d.open, s)
 	if s != &d.all && d.all.state == Closed {
 		d.recount()
@@ -145,6 +160,7 @@ func (d *Detector) hold(s *scope, at time.Time, why Reason) Change {
 // recount makes Overall forget the outcomes of hops that are held by themselves.
 func (d *Detector) recount() {
 	d.all.window, d.all.streak = window{}, streak{}
+	d.all.silence.forget()
 	for _, h := range d.hops {
 		if h.state == Closed {
 			d.all.window.merge(&h.window)

@@ -85,7 +85,7 @@ func TestAnOutageFromBeginToEnd(t *testing.T) {
 		t.Error("a is held, b is not")
 	}
 	s.tick(30 * time.Second)
-	if n := len(s.probes); n < 8 || n > 14 {
+	if n := len(s.probes); n < 14 || n > 22 {
 		t.Errorf("%d probes in 30s", n)
 	}
 	s.ok("a", 1)
@@ -243,7 +243,7 @@ func TestAftermath(t *testing.T) {
 	s.told()
 	s.ok("a", 1000)
 	s.pass(9 * time.Second)
-	s.fail("a", 30, time.Second)
+	s.fail("a", 30, time.Second/2)
 	s.expect(t, "")
 	if !s.Aftermath("a", s.now) || s.Excused("a", s.now) || s.Aftermath("b", s.now) || s.Aftermath("a", s.now.Add(time.Second)) {
 		t.Error("what was sent within ten seconds of the release, over that hop, is of the aftermath, and nothing else")

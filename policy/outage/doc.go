@@ -48,6 +48,11 @@
 // given, and its last failures come 28 seconds after its end. Hence Since, which
 // reaches back, and Excused, which reaches ahead.
 //
+// Where a NOTIFY is given less time than the window is long, the window holds much
+// that passed before, when the first of them fail. So the share of failures is not
+// all: if many fail in a row and nothing at all has got through since they were
+// sent, that is an outage as well.
+//
 // One success does not prove a hop sound: half of it may be back, or OPTIONS may
 // pass where NOTIFYs do not. The trial is short at first, so that an ordinary
 // outage ends within seconds. If the failures return soon after a release, the

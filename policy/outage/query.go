@@ -57,7 +57,7 @@ func (d *Detector) suspect(s *scope, at time.Time) bool {
 	}
 	latest := s.window.latest(d.epoch(at), suspectTenths)
 	return s.streak.several() ||
-		over(latest.failed, latest.failed+latest.passed, d.rules.Ratio) && latest.distinct() >= several
+		over(latest.failed, latest.failed+latest.passed, d.rules.Ratio) && latest.watchers.distinct() >= several
 }
 
 // suspectTenths is how much of the window a suspicion looks at.

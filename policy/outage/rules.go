@@ -16,7 +16,7 @@ type Rules struct {
 	// over further ones counts in Overall alone.
 	MaxHops int
 	// ProbeMin and ProbeMax are the pauses between probes: the first and, doubled
-	// with each, the longest (1s and 4s).
+	// with each, the longest (1s and 2s). Whoever is broken waits for it.
 	ProbeMin, ProbeMax time.Duration
 	// Trial is how long a scope is held on after the first sign of life (1s). It
 	// doubles with each relapse, up to TrialMax (2m).
@@ -43,7 +43,7 @@ func (r Rules) withDefaults() Rules {
 	r.MinWatchers = min(orElse(r.MinWatchers, 10), r.MinFailures, maxWatchers)
 	r.MaxHops = orElse(r.MaxHops, 1024)
 	r.ProbeMin = orElse(r.ProbeMin, time.Second)
-	r.ProbeMax = max(orElse(r.ProbeMax, 4*time.Second), r.ProbeMin)
+	r.ProbeMax = max(orElse(r.ProbeMax, 2*time.Second), r.ProbeMin)
 	r.Trial = orElse(r.Trial, time.Second)
 	r.TrialMax = max(orElse(r.TrialMax, 2*time.Minute), r.Trial)
 	r.Relapse = orElse(r.Relapse, 5*time.Minute)

@@ -8,6 +8,8 @@ type scope struct {
 	state  State
 	window window
 	streak streak
+	// silence is what tells of an outage before the window does.
+	silence silence
 	// failedAt is the last failure that was judged; uneasy since when more fail
 	// than on any other day, zero if they do not.
 	failedAt, uneasy time.Time
@@ -131,9 +133,10 @@ func (s *scope) alive(r Rules, at time.Time, why Reason) (Change, bool) {
 }
 
 // pass counts NOTIFYs that got through.
-func (s *scope) pass(epoch int64, n int) {
+func (s *scope) pass(at time.Time, epoch int64, n int) {
 	s.window.pass(epoch, n)
 	s.streak = streak{}
+	s.silence.pass(at)
 }
 
 // passed takes NOTIFYs that got through while the scope is held.
@@ -164,6 +167,7 @@ func (s *scope) settle(r Rules, at time.Time) (Change, bool) {
 	}
 	// What the window holds is the outage's.
 	s.forget()
+	s.silence.pass(at)
 	s.released = at
 	return s.become(Closed, at, ReasonTrialPassed), true
 }
@@ -171,6 +175,7 @@ func (s *scope) settle(r Rules, at time.Time) (Change, bool) {
 // forget starts to count anew.
 func (s *scope) forget() {
 	s.window, s.streak, s.uneasy = window{}, streak{}, time.Time{}
+	s.silence.forget()
 }
 
 // due is when a scope that is held needs a Tick.

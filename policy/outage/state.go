@@ -39,6 +39,7 @@ type Reason string
 // The reasons, as they appear in the log and the alarm.
 const (
 	ReasonRatio       Reason = "ratio"        // too many failures: held
+	ReasonSilence     Reason = "silence"      // nothing gets through any more: held
 	ReasonUnreachable Reason = "unreachable"  // the hop cannot be reached: held
 	ReasonProbe       Reason = "probe"        // a probe was answered: on trial
 	ReasonNotify      Reason = "notify"       // a NOTIFY got through: on trial

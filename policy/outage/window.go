@@ -19,7 +19,24 @@ type bucket struct {
 	passed, failed int
 	// sent is when the first of those that failed was sent, in Unix nanoseconds.
 	sent     int64
-	watchers [watcherWords]uint64
+	watchers bitmap
+}
+
+// bitmap tells different watchers apart.
+type bitmap [watcherWords]uint64
+
+func (m *bitmap) add(watcher uint64) {
+	bit := mix(watcher) % watcherBits
+	m[bit/64] |= 1 << (bit % 64)
+}
+
+// distinct is how many were added, at least.
+func (m *bitmap) distinct() int {
+	n := 0
+	for _, w := range m {
+		n += bits.OnesCount64(w)
+	}
+	return n
 }
 
 func (b *bucket) add(o *bucket) {
@@ -36,15 +53,6 @@ func (b *bucket) sentBy(sent int64) {
 	if sent != 0 && (b.sent == 0 || sent < b.sent) {
 		b.sent = sent
 	}
-}
-
-// distinct is how many watchers failed, at least.
-func (b *bucket) distinct() int {
-	n := 0
-	for _, w := range b.watchers {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // window is a sliding count in bounded memory.
@@ -77,8 +85,7 @@ func (w *window) fail(epoch int64, o Outcome) {
 	if b := w.at(epoch); b != nil {
 		b.failed++
 		b.sentBy(o.Sent.UnixNano())
-		bit := mix(o.Watcher) % watcherBits
-		b.watchers[bit/64] |= 1 << (bit % 64)
+		b.watchers.add(o.Watcher)
 	}
 }
 
