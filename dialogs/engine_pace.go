@@ -10,17 +10,26 @@ import (
 type pace struct {
 	every time.Duration // 0: no limit
 	next  time.Time
+	debt  time.Duration // what turns were late, and is made up for
 }
 
 // catchUp is how late a turn may be without being lost. Timers are never exact and
 // a processor is shared, so without it there would be fewer than the limit allows.
-const catchUp = 100 * time.Millisecond
+// What comes later still is made up for bit by bit, each turn a part of makeUp
+// sooner, as long as others wait: whoever works off thousands must not fall behind
+// for good each time that the machine stalls, nor let what it missed go at once.
+const (
+	catchUp = 100 * time.Millisecond
+	makeUp  = 20
+	maxDebt = 10 * time.Second
+)
 
 func newPace(perSecond float64) *pace {
 	p := new(pace)
 	if perSecond > 0 {
 		p.every = time.Duration(float64(time.Second) / perSecond)
 	}
+	p.idle()
 	return p
 }
 
@@ -30,10 +39,13 @@ func (p *pace) wait(ctx context.Context) bool {
 		return ctx.Err() == nil
 	}
 	if soonest := time.Now().Add(-catchUp); p.next.Before(soonest) {
+		p.debt = min(p.debt+soonest.Sub(p.next), maxDebt)
 		p.next = soonest
 	}
 	ok := sleepUntil(ctx, p.next)
-	p.next = p.next.Add(p.every)
+	sooner := min(p.debt, p.every/makeUp)
+	p.debt -= sooner
+	p.next = p.next.Add(p.every - sooner)
 	return ok
 }
 
@@ -42,6 +54,7 @@ func (p *pace) idle() {
 	if now := time.Now(); p.next.Before(now) {
 		p.next = now
 	}
+	p.debt = 0
 }
 
 // sleepUntil waits for a moment; false if ctx ends before.
