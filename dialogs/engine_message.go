@@ -77,6 +77,11 @@ func (e *Engine) elsewhere(aor string, a policy.Action) bool {
 	return left
 }
 
+// stumbled says whether an outcome tells of the core rather than of the user.
+func stumbled(res Result) bool {
+	return res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
+}
+
 // settled stands for the outcome of a MESSAGE that was not sent or not needed.
 var settled = Result{Status: 200}
 
@@ -86,7 +91,7 @@ func (e *Engine) told(aor string, a policy.Action, res Result) {
 	result := messageResult(res)
 	e.settle(aor, policy.Event{
 		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res),
-		Undelivered: result != resultOK && result != resultUnsupported,
+		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
 	})
 }
 

@@ -57,8 +57,7 @@ func (e *Engine) evidence(aor string, a policy.Action, sent time.Time, res Resul
 		hop = u.state.Hop
 	}
 	sh.mu.Unlock()
-	silent := res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
-	e.hold.answered(aor, hop, sent, !silent)
+	e.hold.answered(aor, hop, sent, !stumbled(res))
 }
 
 // lose remembers what an outage broke. It is nothing where subscribing again is

@@ -93,7 +93,7 @@ func (m *machine) patience() time.Duration {
 	pause := double(m.r.ResubscribeTimeout, m.s.Tries-1)
 	if m.unheard() {
 		m.s.Free--
-		pause = min(pause, double(unheardPause, m.s.Tries-1))
+		pause = min(pause, m.soon())
 	}
 	return pause
 }

@@ -66,8 +66,9 @@ type Event struct {
 	// the user, and is not counted.
 	Excused bool
 	Since   time.Time // of Excuse
-	// Undelivered, of MessageDone: it did not reach the watcher.
-	Undelivered bool
+	// Undelivered, of MessageDone: it did not reach the watcher. Stumbled: and that
+	// tells of the core rather than of him.
+	Undelivered, Stumbled bool
 	// Alive, of LateOK: the server has the subscription still.
 	Alive bool
 	// Hop is the next hop of a NotifyFailed, where one is known.

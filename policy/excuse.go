@@ -25,11 +25,21 @@ func (m *machine) inVain() {
 
 // After an outage the core may know its users only when they have registered again,
 // and take nothing for them before. A free MESSAGE that did not arrive is sent again
-// after unheardPause, which doubles; the first few of an episode do not count.
+// after unheardPause, which doubles; the first few of an episode do not count. If the
+// core has only stumbled, as it does while it comes back, the pause is shorter.
 const (
-	unheardPause = 5 * time.Second
-	maxUnheard   = 8
+	unheardPause  = 5 * time.Second
+	stumbledPause = 2 * time.Second
+	maxUnheard    = 8
 )
+
+// soon is when a MESSAGE that did not arrive is repeated.
+func (m *machine) soon() time.Duration {
+	if m.e.Stumbled {
+		return double(stumbledPause, m.s.Tries-1)
+	}
+	return double(unheardPause, m.s.Tries-1)
+}
 
 // unheard says whether the MESSAGE at hand was free and did not arrive.
 func (m *machine) unheard() bool {

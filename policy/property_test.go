@@ -93,6 +93,7 @@ func (w *witness) draw() Event {
 	case MessageDone:
 		e.Episode, e.Try = w.inFlight.Episode, w.inFlight.Try
 		e.Undelivered = rapid.Bool().Draw(w.t, "undelivered")
+		e.Stumbled = e.Undelivered && rapid.Bool().Draw(w.t, "stumbled")
 		w.inFlight = nil
 	case Turn:
 		e.Episode, e.Try = w.s.Episode, w.s.Tries

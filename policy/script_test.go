@@ -44,7 +44,8 @@ func standard() Rules {
 // The first word is the time since the beginning, "@" is the deadline of the
 // state. The words after the event are event package, resource, Call-ID and cause,
 // after "excused" where an outage is to blame, or "alive" where the server has the
-// subscription still, or "undelivered" where a MESSAGE did not arrive; for excuse,
+// subscription still, or "undelivered" where a MESSAGE did not arrive and
+// "stumbled" where the core is to blame for that; for excuse,
 // since when it was; for turn and message-done, episode and try if they are not the
 // present ones.
 func TestScripts(t *testing.T) {
@@ -174,6 +175,9 @@ func readEvent(t *testing.T, s State, words []string) Event {
 	}
 	if len(words) > 0 && words[0] == "undelivered" {
 		e.Undelivered, words = true, words[1:]
+	}
+	if len(words) > 0 && words[0] == "stumbled" {
+		e.Undelivered, e.Stumbled, words = true, true, words[1:]
 	}
 	if (e.Kind == MessageDone || e.Kind == Turn) && len(words) == 2 { // of an older one: episode, try
 		e.Episode, _ = strconv.ParseUint(words[0], 10, 64)
