@@ -133,6 +133,13 @@ func (h *hold) suspect(at time.Time, hop string) bool {
 	return h.detector.Suspect(at, hop)
 }
 
+// hushed says whether an outage may be about to be noticed.
+func (h *hold) hushed(at time.Time, hop string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.detector.Hushed(at, hop)
+}
+
 // answered takes the outcome of a MESSAGE to one whom an outage broke.
 func (h *hold) answered(aor, hop string, sent time.Time, ok bool) {
 	h.mu.Lock()

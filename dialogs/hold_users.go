@@ -166,23 +166,30 @@ func (e *Engine) park(u *engineUser, now time.Time) bool {
 	return true
 }
 
-// hesitation is how often a user is looked at again whom it is too early to give up.
-const hesitation = 500 * time.Millisecond
+// hesitation is how often a user is looked at again for whom it is too early, hush how
+// long his MESSAGE may be put off.
+const (
+	hesitation = 500 * time.Millisecond
+	hush       = 2 * time.Second
+)
 
 // hesitate says whether the Tick of a user would give him up while others fail as
-// well: it is an outage perhaps, which is noticed within its window if it is one.
-// The shard is locked.
+// well, or send him a MESSAGE while nobody is heard any more: it is an outage perhaps,
+// which is noticed within its window, or in a moment, if it is one. The shard is locked.
 func (e *Engine) hesitate(u *engineUser, now time.Time) bool {
 	switch u.state.Phase {
 	case policy.Gathering, policy.Waiting:
 	case policy.Idle, policy.Notifying, policy.Proving, policy.Exhausted:
 		return false
 	}
-	if now.Sub(u.state.Deadline) >= e.hold.window || !e.hold.suspect(now, u.state.Hop) {
+	late, hop := now.Sub(u.state.Deadline), u.state.Hop
+	hushed := late < hush && e.hold.hushed(now, hop)
+	suspect := late < e.hold.window && e.hold.suspect(now, hop)
+	if !hushed && !suspect {
 		return false
 	}
 	next, _ := policy.Decide(e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
-	return next.Phase == policy.Exhausted
+	return suspect && next.Phase == policy.Exhausted || hushed && next.Phase == policy.Notifying
 }
 
 // keepBack keeps a request back while the user's hop is held, and says whether it

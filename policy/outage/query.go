@@ -60,6 +60,14 @@ func (d *Detector) suspect(s *scope, at time.Time) bool {
 		over(latest.failed, latest.failed+latest.passed, d.rules.Ratio) && latest.watchers.distinct() >= several
 }
 
+// Hushed says whether several watchers have failed over a hop, or over all, and
+// nothing has got through since what they did not get was sent. If it is an outage,
+// it is noticed in a moment. It is a reason to wait that long.
+func (d *Detector) Hushed(at time.Time, hop string) bool {
+	h := d.hops[hop]
+	return d.all.silence.several(at, d.rules.Window) || h != nil && h.silence.several(at, d.rules.Window)
+}
+
 // suspectTenths is how much of the window a suspicion looks at.
 const suspectTenths = 2
 

@@ -38,6 +38,11 @@ func (s *silence) add(o Outcome, window time.Duration) {
 	s.who.add(o.Watcher)
 }
 
+// several says whether some watchers fell silent lately, and nobody was heard since.
+func (s *silence) several(at time.Time, window time.Duration) bool {
+	return s.who.distinct() >= several && at.Sub(s.began) <= window
+}
+
 // total says whether there are enough of them, of enough watchers.
 func (s *silence) total(r Rules) bool {
 	return s.failed >= r.MinFailures && s.who.distinct() >= r.MinWatchers

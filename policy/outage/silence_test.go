@@ -54,6 +54,39 @@ func TestNoSilence(t *testing.T) {
 	}
 }
 
+// When several have failed and nobody is heard, there may be an outage in a moment.
+func TestHushed(t *testing.T) {
+	s := newScene(outage.Rules{})
+	s.busy(10*time.Second, 50)
+	s.pass(short)
+	s.fail("a", 2, short)
+	if s.Hushed(s.now, "a") {
+		t.Error("hushed by two")
+	}
+	s.fail("a", 3, short)
+	if !s.Hushed(s.now, "a") || !s.Hushed(s.now, "b") {
+		t.Error("not hushed by three, over their hop and over all")
+	}
+	s.ok("b", 1)
+	if !s.Hushed(s.now, "a") || s.Hushed(s.now, "b") {
+		t.Error("what gets through over another hop says something of that alone")
+	}
+	s.ok("a", 1)
+	if s.Hushed(s.now, "a") {
+		t.Error("hushed though something gets through")
+	}
+	s.fail("a", 3, short/1000)
+	if s.Hushed(s.now, "a") {
+		t.Error("hushed by refusals")
+	}
+	s.pass(short)
+	s.fail("a", 3, short/2)
+	s.pass(11 * time.Second)
+	if s.Hushed(s.now, "a") {
+		t.Error("hushed by what is long ago")
+	}
+}
+
 // What one dead hop fails is no silence of all.
 func TestSilenceOfOneHop(t *testing.T) {
 	s := newScene(outage.Rules{})
