@@ -27,9 +27,6 @@ type city struct {
 	byUser map[string]*citizen
 	cursor int // of the load
 	rate   int
-	stop   chan struct{}
-	// broken counts the subscriptions that the server gave up.
-	broken int
 }
 
 // A citizen is one user with his phone, and what the server knows of him.
@@ -56,7 +53,7 @@ type cityWatch struct {
 // startCity prepares so many watchers, who use one transport.
 func (s *site) startCity(people int, transport string) *city {
 	s.t.Helper()
-	c := &city{t: s.t, s: s, transport: transport, byUser: make(map[string]*citizen, people), stop: make(chan struct{})}
+	c := &city{t: s.t, s: s, transport: transport, byUser: make(map[string]*citizen, people)}
 	for i := range people {
 		p := &citizen{user: fmt.Sprintf("w%d", i), core: s.ip(20) + ":5060"}
 		c.people, c.byUser[p.user] = append(c.people, p), p
@@ -228,7 +225,6 @@ func (c *city) notified(w *cityWatch, m *message) {
 		w.proven = time.Now()
 	case !w.gone:
 		w.gone = true
-		c.broken++
 	}
 }
 
@@ -292,11 +288,37 @@ func (c *city) working(since time.Time, people ...*citizen) int {
 	return n
 }
 
-// lost is how many subscriptions the server has given up so far.
-func (c *city) lost() int {
+// newest is the newest subscription of a citizen to bob.
+func (c *city) newest(p *citizen) *cityWatch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.broken
+	return p.server
+}
+
+func (c *city) isGone(w *cityWatch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return w.gone
+}
+
+// census says where those stand who are not recovered since then.
+func (c *city) census(since time.Time) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := make(map[string]int)
+	for _, p := range c.people {
+		switch w := p.server; {
+		case len(p.attempts) == 0:
+			n["not told"]++
+		case w == nil || w.callID != p.callID:
+			n["told, the SUBSCRIBE has not arrived"]++
+		case w.gone:
+			n["subscribed, and the NOTIFY failed"]++
+		case !w.proven.After(since):
+			n["subscribed, and the NOTIFY is not answered"]++
+		}
+	}
+	return fmt.Sprint(n)
 }
 
 // messages is how many MESSAGEs came to phones.
