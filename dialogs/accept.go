@@ -6,10 +6,11 @@ import (
 	"rewatch/policy"
 )
 
-// SubscribeDone is told of the final response to a SUBSCRIBE of the core.
-func (m *Monitor) SubscribeDone(msg *Message) {
+// SubscribeDone is told of the final response to a SUBSCRIBE of the core. What it
+// returns is that of Verdict.First; nil: the response may pass.
+func (m *Monitor) SubscribeDone(msg *Message) (first func(answer func())) {
 	if msg.Status < 200 || len(msg.CallID) == 0 {
-		return
+		return nil
 	}
 	at := instant(msg.At)
 	hash := m.hashBytes(msg.CallID)
@@ -18,19 +19,19 @@ func (m *Monitor) SubscribeDone(msg *Message) {
 	slot := sh.answered(hash, msg)
 	if slot == 0 {
 		sh.mu.Unlock()
-		return
+		return nil
 	}
 	if msg.Status > 299 {
 		m.rejected(sh, slot, msg, at) // unlocks
-		return
+		return nil
 	}
 	if s := sh.subs.at(slot); s.notifierTag() != string(msg.ToTag) {
 		if slot = m.adopt(sh, slot, msg.ToTag); slot == 0 {
 			sh.mu.Unlock()
-			return
+			return nil
 		}
 	}
-	m.accepted(sh, slot, msg, at) // unlocks
+	return m.accepted(sh, slot, msg, at) // unlocks
 }
 
 // answered finds the subscription whose SUBSCRIBE this response answers. A
@@ -100,7 +101,7 @@ func (m *Monitor) dropTwin(sh *subShard, s *subscription, tag []byte) {
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
-func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time) {
+func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time) (first func(answer func())) {
 	s := sh.subs.at(slot)
 	granted := min(msg.Expires, maxSeconds)
 	if granted < 0 {
@@ -121,21 +122,30 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.left
 	s.left = s.left || left
-	m.note(sh, slot)
-	c := *s
-	sh.mu.Unlock()
-
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	watcher := c.watcher()
-	if !m.rec.Interested(watcher) {
-		return
+	interested := m.rec.Interested(watcher)
+	if !interested || !announce {
+		m.note(sh, slot)
+	}
+	sh.mu.Unlock()
+	if !interested {
+		return nil
 	}
 	m.traceResponse(watcher, at, "server", "core", msg.Status, msg.Reason)
 	if announce {
-		m.rec.Offer(watcher, policy.Event{Kind: policy.Subscribed, At: at, Sub: c.broken()})
+		m.subscribed(&c, ref, at)
 	}
 	if left {
 		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
 	}
+	return m.safely(watcher)
+}
+
+// subscribed tells the Engine of a new subscription, and then the Journal.
+func (m *Monitor) subscribed(s *subscription, ref Ref, at time.Time) {
+	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
+	m.rec.WhenSafe(s.watcher(), func() { m.noteLater(ref) })
 }
 
 // announce says, once, that the Engine has to hear of a new subscription.

@@ -172,8 +172,9 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) error {
 // Offer takes an event, decides and returns.
 func (e *Engine) Offer(aor string, ev policy.Event) { e.offer(aor, ev, "") }
 
-// offer takes an event; of a failure it is known over which hop it came.
-func (e *Engine) offer(aor string, ev policy.Event, hop string) {
+// offer takes an event, and what is to be kept together with the decision. Of a failure
+// it is known over which hop it came.
+func (e *Engine) offer(aor string, ev policy.Event, hop string, with ...Entry) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -186,7 +187,11 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 		e.add(sh, u)
 	}
 	ev.Hop = hop
+	before := len(u.changes)
 	e.decide(sh, u, ev)
+	if len(u.changes) > before {
+		u.changes[before].with = with
+	}
 }
 
 // newcomer makes the record of a user of whom nothing is known, unless the event

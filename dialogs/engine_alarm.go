@@ -65,14 +65,15 @@ func (e *Engine) restoreAlarms(r Record) {
 	}
 }
 
-// alarmEntries remember, together with a decision, the alarms that it raises and
-// clears, until everybody has been told.
-func (e *Engine) alarmEntries(aor string, d draft) []Entry {
+// entries are what is kept together with a decision: the alarms that it raises and
+// clears, until everybody has been told, and what came with its events.
+func (e *Engine) entries(aor string, d draft) []Entry {
 	if e.keeper == nil {
 		return nil
 	}
 	var entries []Entry
 	for _, c := range d.changes {
+		entries = append(entries, c.with...)
 		for _, a := range c.actions {
 			switch a.Kind {
 			case policy.RaiseAlarm:

@@ -58,12 +58,12 @@ func (d *disk) later() {
 	defer d.mu.Unlock()
 	if !d.pending {
 		d.pending = true
-		time.AfterFunc(d.every, func() { _ = d.Sync(context.Background()) })
+		time.AfterFunc(d.every, func() { _ = d.Sync(context.Background(), "") })
 	}
 }
 
 // Sync writes what is saved.
-func (d *disk) Sync(context.Context) error {
+func (d *disk) Sync(context.Context, string) error {
 	now := make(map[string]dialogs.Record)
 	for r, err := range d.All(context.Background()) {
 		if err != nil {

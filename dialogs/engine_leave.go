@@ -10,8 +10,8 @@ import (
 // Behind is a Store that writes behind: what it has saved is safe only when Sync has
 // returned. Nothing leaves for the user before it is safe that it has.
 type Behind interface {
-	// Sync makes safe what has been saved so far.
-	Sync(ctx context.Context) error
+	// Sync makes safe what has been saved of a user so far.
+	Sync(ctx context.Context, aor string) error
 }
 
 // leaves says whether a request that has its turn may be sent. It asks the policy,
@@ -64,7 +64,7 @@ func (e *Engine) makeSafe(ctx context.Context, aor string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := store.Sync(ctx); err != nil && e.storeFailed(aor, err) {
+	if err := store.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
 		e.nothingWaits.Store(true)
 	}
 }

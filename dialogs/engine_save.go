@@ -24,9 +24,19 @@ type draft struct {
 	state   policy.State
 	version uint64
 	changes []change
+	waiters []func()
 	// join: what the store has is not what the state was made from, so the two
 	// are joined (policy.Merge).
 	join bool
+}
+
+// alarming says whether an alarm is raised or cleared.
+func (d *draft) alarming() bool {
+	return slices.ContainsFunc(d.changes, func(c change) bool {
+		return slices.ContainsFunc(c.actions, func(a policy.Action) bool {
+			return a.Kind == policy.RaiseAlarm || a.Kind == policy.ClearAlarm
+		})
+	})
 }
 
 // write is the goroutine of a shard that saves, and then acts. A user whose state
@@ -59,12 +69,17 @@ func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engine
 		if u == nil {
 			return
 		}
+		waiters := d.waiters
 		switch {
 		case e.storeAway.Load():
 			unsaved[u] = true // its turn comes when the store is tried again
 			sh.settled(u, false)
 		default:
 			d = e.save(ctx, sh, u, d, unsaved)
+		}
+		sh.letGo(u, waiters) // what we say precedes what we do
+		if d.alarming() { // an alarm that nobody remembers would never be cleared
+			e.makeSafe(ctx, u.aor)
 		}
 		for _, c := range d.changes {
 			e.perform(sh, u, c)
@@ -84,8 +99,8 @@ func (sh *engineShard) take() (*engineUser, draft) {
 	u := sh.dirty[0]
 	sh.dirty[0] = nil
 	sh.dirty = sh.dirty[1:]
-	d := draft{u.state, u.version, u.changes, u.unsaved}
-	u.dirty, u.saving, u.changes = false, true, nil
+	d := draft{u.state, u.version, u.changes, u.waiters, u.unsaved}
+	u.dirty, u.saving, u.changes, u.waiters = false, true, nil, nil
 	return u, d
 }
 
@@ -140,9 +155,9 @@ func (e *Engine) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	defer cancel()
 	switch {
 	case !d.state.Forgettable():
-		return e.store.Save(ctx, Record{AOR: aor, Version: d.version, State: d.state}, e.alarmEntries(aor, d)...)
+		return e.store.Save(ctx, Record{AOR: aor, Version: d.version, State: d.state}, e.entries(aor, d)...)
 	case d.version != 0:
-		return 0, e.store.Delete(ctx, aor, d.version, e.alarmEntries(aor, d)...)
+		return 0, e.store.Delete(ctx, aor, d.version, e.entries(aor, d)...)
 	default:
 		return 0, nil
 	}
@@ -195,7 +210,9 @@ func (e *Engine) replay(s policy.State, changes []change) (policy.State, []chang
 	var anew []change
 	for _, c := range changes {
 		next, actions := policy.Decide(e.cfg.Rules, s, c.event)
-		anew = append(anew, change{event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn})
+		anew = append(anew, change{
+			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn, with: c.with,
+		})
 		s = next
 	}
 	return s, anew
@@ -212,7 +229,11 @@ func (e *Engine) saveAgain(ctx context.Context, sh *engineShard, unsaved map[*en
 		if d.state.Forgettable() && d.version == 0 {
 			delete(unsaved, u) // nothing to write, and nothing learnt of the store
 			sh.settled(u, true)
-		} else if e.save(ctx, sh, u, d, unsaved); unsaved[u] {
+		} else {
+			e.save(ctx, sh, u, d, unsaved)
+		}
+		sh.letGo(u, nil)
+		if unsaved[u] {
 			return
 		}
 		e.forget(sh, u)

@@ -76,7 +76,7 @@ func (d *fullDisk) Ping(context.Context) error {
 	return nil
 }
 
-func (d *fullDisk) Sync(ctx context.Context) error { return d.Ping(ctx) }
+func (d *fullDisk) Sync(ctx context.Context, _ string) error { return d.Ping(ctx) }
 
 // A disk that is full is noticed before anything has to be saved, and by a request
 // that is to leave. MESSAGEs go on, nobody is de-registered.

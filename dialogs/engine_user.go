@@ -23,6 +23,8 @@ type engineShard struct {
 	lost                 map[string]*lostWatcher
 	flaps                map[string]flap
 	lostNotes, flapNotes map[string]struct{}
+	// waiters wait until these are written.
+	waiters []func()
 }
 
 // engineUser is one user. The lock of the shard guards all of it.
@@ -34,6 +36,8 @@ type engineUser struct {
 	// takes all of them at once, and an event that changes nothing is no change.
 	changes []change
 	dirty   bool
+	// waiters wait until that is done.
+	waiters []func()
 	// saving: the writer has them; unsaved: the store would not take them.
 	saving, unsaved bool
 	// borrowed: another replica saved him last, and acts for him.
@@ -60,6 +64,8 @@ type change struct {
 	from, to policy.Phase
 	sent     int
 	actions  []policy.Action
+	// with is kept together with the state.
+	with []Entry
 	// turn hears, once the state is saved, whether a request may leave; nil: nobody
 	// asks.
 	turn chan<- bool

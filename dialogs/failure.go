@@ -67,7 +67,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	c := *s
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
-	return func() { m.announceFailure(c, o, "") }
+	return func() { m.announceFailure(c, o, "", Entry{}) }
 }
 
 // fail declares a NOTIFY failed; it gives the lock of sh free.
@@ -78,16 +78,27 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
 		delete(sh.waiting, slot)
 	}
 	m.strike(sh, slot, &o)
-	m.note(sh, slot)
 	sh.failed++
-	c := *s
+	mark := m.mark(s)
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	sh.mu.Unlock()
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 
 	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
-	v.Then = func() { m.announceFailure(c, o, said) }
+	follow := func(answer func()) {
+		m.announceFailure(c, o, said, mark)
+		m.rec.WhenSafe(c.watcher(), func() {
+			m.noteLater(ref)
+			answer()
+		})
+	}
+	if m.cfg.Careful {
+		v.First = follow
+	} else {
+		v.Then = func() { follow(func() {}) }
+	}
 	return v
 }
 
@@ -129,7 +140,7 @@ func (m *Monitor) answer(o *Outcome) (v Verdict, said string) {
 }
 
 // announceFailure tells the Engine of a failure, and the ladder how it came.
-func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
+func (m *Monitor) announceFailure(s subscription, o Outcome, said string, mark Entry) {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause = o.cause()
@@ -138,6 +149,7 @@ func (m *Monitor) announceFailure(s subscription, o Outcome, said string) {
 	m.collectFor(at)
 	m.rec.Failed(Failure{
 		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == Unreachable,
+		Dead:   mark,
 		Silent: o.Kind != Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
 		Event: policy.Event{
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,

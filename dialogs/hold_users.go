@@ -31,7 +31,11 @@ func (e *Engine) Failed(f Failure) {
 		e.lose(&f, hop)
 		return
 	}
-	e.offer(f.AOR, f.Event, hop)
+	var with []Entry
+	if f.Dead.Kind != 0 {
+		with = []Entry{f.Dead}
+	}
+	e.offer(f.AOR, f.Event, hop, with...)
 	// The outage may have been noticed meanwhile, and the others excused.
 	if since, held := e.hold.began(hop); held {
 		e.Offer(f.AOR, policy.Event{Kind: policy.Excuse, At: f.Event.At, Since: since})

@@ -30,8 +30,9 @@ func (e *Engine) noteLost(sh *engineShard, aor string) {
 	}
 }
 
-// collect makes the entries of a shard that are noted.
-func (e *Engine) collect(shard int, batch []Entry) []Entry {
+// collect makes the entries of a shard that are noted, and gives those who wait until
+// they are written.
+func (e *Engine) collect(shard int, batch []Entry) ([]Entry, []func()) {
 	sh := &e.shards[shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -52,7 +53,9 @@ func (e *Engine) collect(shard int, batch []Entry) []Entry {
 		batch = append(batch, keep(Entry{Kind: KindFlap, Key: aor}, f, f.over()))
 	}
 	clear(sh.flapNotes)
-	return batch
+	waiters := sh.waiters
+	sh.waiters = nil
+	return batch, waiters
 }
 
 // unwritten is how many notes wait, and users who are not saved.

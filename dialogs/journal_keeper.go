@@ -37,6 +37,7 @@ type Keeper struct {
 	given map[entryKey]Entry // by Keep
 
 	batch   []Entry // that could not be written yet
+	waiters []func()
 	busy    atomic.Bool
 	away    bool
 	end     chan struct{}
@@ -170,6 +171,7 @@ func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
 	defer func() { k.busy.Store(len(k.batch) > 0) }()
 	if k.away && !k.write(ctx) {
+		k.letGo()
 		return
 	}
 	k.mu.Lock()
@@ -185,13 +187,25 @@ func (k *Keeper) flush(ctx context.Context) {
 		k.batch = k.m.collectSubscriptions(i, k.batch)
 		k.batch = k.m.collectRegistrations(i, k.batch)
 		if k.engine != nil && i < engineShards {
-			k.batch = k.engine.collect(i, k.batch)
+			var waiters []func()
+			k.batch, waiters = k.engine.collect(i, k.batch)
+			k.waiters = append(k.waiters, waiters...)
 		}
 		if len(k.batch) >= batchSize && !k.write(ctx) {
 			return
 		}
 	}
 	k.write(ctx)
+}
+
+// letGo lets those go on who wait until something of an Engine is written. While the
+// Journal is away nobody does.
+func (k *Keeper) letGo() {
+	for i := 0; k.engine != nil && i < engineShards; i++ {
+		for _, then := range k.engine.shards[i].takeWaiters() {
+			then()
+		}
+	}
 }
 
 // write settles the doubts and writes the batch; false if the Journal is away.
@@ -203,6 +217,10 @@ func (k *Keeper) write(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	err := k.journal.Write(ctx, k.batch)
+	for _, then := range k.waiters { // whether or not it went well
+		then()
+	}
+	k.waiters = nil
 	if err != nil {
 		if !k.away {
 			k.log.Warn().Err(err).Int("entries", len(k.batch)).Msg("what was learnt cannot be kept for now")

@@ -36,6 +36,18 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
+// noteLater notes a subscription whose user has to be saved first. After a crash the
+// next process takes it that whatever a subscription has been through is known of its
+// user.
+func (m *Monitor) noteLater(ref Ref) {
+	sh := &m.subs[ref.shard()]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s, slot := sh.lookup(ref); s != nil {
+		m.note(sh, slot)
+	}
+}
+
 // roomyNotes is how many notes of a shard are never too many.
 const roomyNotes = 1024
 

@@ -16,14 +16,29 @@ func (m *Monitor) collectSubscriptions(shard int, batch []Entry) []Entry {
 		if s == nil {
 			continue // removed since
 		}
-		s.noted, s.kept = false, true
-		batch = append(batch, Entry{
-			Kind: KindSubscription, Key: s.key(),
-			Value: appendSubscription(nil, s, m.hopOf(s)), Until: time.Unix(0, s.until),
-		})
+		s.noted = false
+		batch = append(batch, m.entry(s))
 	}
 	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]
 	return batch
+}
+
+// entry is what the Journal is to know of a subscription.
+func (m *Monitor) entry(s *subscription) Entry {
+	s.kept = true
+	return Entry{
+		Kind: KindSubscription, Key: s.key(),
+		Value: appendSubscription(nil, s, m.hopOf(s)), Until: time.Unix(0, s.until),
+	}
+}
+
+// mark is the same of one whose dialog has died, for whoever decides about its user; none
+// if there is no Journal.
+func (m *Monitor) mark(s *subscription) Entry {
+	if !m.noting || s.phase != dead {
+		return Entry{}
+	}
+	return m.entry(s)
 }
 
 // hopOf is where the user of a subscription was heard from last.

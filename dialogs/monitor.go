@@ -57,6 +57,9 @@ type MonitorConfig struct {
 	T1 time.Duration
 	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder; 0 is 28 s.
 	NotifyTimeout time.Duration
+	// Careful has every answer that ends or mends a subscription wait until what
+	// it tells of is safe from a crash.
+	Careful bool
 	// DryRun changes no answer: everything is forwarded and relayed.
 	DryRun bool
 	// MaxExpires is the longest subscription that would be asked of the server, in

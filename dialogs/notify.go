@@ -99,13 +99,15 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *Message, id *ID,
 		s.lasts(at.UnixNano(), int(s.asked), m.linger)
 	}
 	m.notified(s, msg, now, at)
-	announce := s.announce()
-	m.note(sh, slot)
+	announce := s.announce() && m.rec.Interested(s.watcher())
+	if !announce {
+		m.note(sh, slot)
+	}
 	c := *s
 	ref := makeRef(sh.number, slot, s.generation)
 	sh.mu.Unlock()
-	if announce && m.rec.Interested(c.watcher()) {
-		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: c.broken()})
+	if announce {
+		m.subscribed(&c, ref, at)
 	}
 	return ref, Ruling{}
 }
@@ -225,10 +227,20 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o Outcome) Verdict {
 	sh.mu.Unlock()
 	m.metrics.ok[c.label].Inc()
 	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+	v := Verdict{Relay: true}
 	if m.rec.Interested(c.watcher()) && c.phase == active {
 		m.tell(c, kind, o)
+		v.First = m.safely(c.watcher())
 	}
-	return Verdict{Relay: true}
+	return v
+}
+
+// safely gives what an answer about a user has to wait for; nil: nothing.
+func (m *Monitor) safely(watcher string) func(answer func()) {
+	if !m.cfg.Careful {
+		return nil
+	}
+	return func(answer func()) { m.rec.WhenSafe(watcher, answer) }
 }
 
 // tell offers an event of a subscription, and the NOTIFY to the ladder.

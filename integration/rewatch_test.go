@@ -38,6 +38,22 @@ func (s *site) startRewatch(extra env) *rewatch {
 // launchRewatch starts rewatch without waiting for it.
 func (s *site) launchRewatch(extra env) *rewatch {
 	s.t.Helper()
+	// Runs once the process has ended: nothing that comes in may crash it, and
+	// with -race it tells of races in its log only.
+	var p *process
+	s.t.Cleanup(func() {
+		for line := range strings.SplitSeq(p.output(), "\n") {
+			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+				s.t.Errorf("rewatch: %s", line)
+			}
+		}
+	})
+	p = s.start("rewatch", s.settings(extra), binary)
+	return &rewatch{process: p, s: s}
+}
+
+// settings is the environment of a rewatch of the site.
+func (s *site) settings(extra env) []string {
 	all := env{
 		"REWATCH_SERVER":              "sip:" + s.ip(40) + ":5070;transport=udp",
 		"REWATCH_CORE":                "sip:" + s.ip(20) + ":5060;transport=udp",
@@ -54,18 +70,7 @@ func (s *site) launchRewatch(extra env) *rewatch {
 	for name, value := range all {
 		list = append(list, name+"="+value)
 	}
-	// Runs once the process has ended: nothing that comes in may crash it, and
-	// with -race it tells of races in its log only.
-	var p *process
-	s.t.Cleanup(func() {
-		for line := range strings.SplitSeq(p.output(), "\n") {
-			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
-				s.t.Errorf("rewatch: %s", line)
-			}
-		}
-	})
-	p = s.start("rewatch", list, binary)
-	return &rewatch{process: p, s: s}
+	return list
 }
 
 // coreSide and serverSide are where the neighbours find rewatch.

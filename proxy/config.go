@@ -17,7 +17,7 @@ import (
 // Monitor is told what passes, and rules on it. Package dialogs implements it.
 type Monitor interface {
 	Subscribe(*dialogs.Message) dialogs.Ruling
-	SubscribeDone(*dialogs.Message)
+	SubscribeDone(*dialogs.Message) (first func(answer func()))
 	Notify(*dialogs.Message) (dialogs.Ref, dialogs.Ruling)
 	NotifyDone(dialogs.Ref, dialogs.Outcome) dialogs.Verdict
 	Register(*dialogs.Message) dialogs.Ruling

@@ -52,10 +52,13 @@ func (w *worker) judge(e ending) bool {
 	v := w.s.cfg.Monitor.NotifyDone(e.ref, e.outcome(w.now, w.s.headOf(&e)))
 	relay := v.Relay && e.kind == dialogs.Responded
 	switch {
+	case v.First != nil:
+		w.answerLater(e, &v, relay)
+		return false
 	case relay:
 		w.s.table.keepAnswer(e.key, w.stripped())
 	case v.Status != 0:
-		w.answerEnded(&e, v.Status, v.Reason)
+		w.s.answerEnded(&e, v.Status, v.Reason)
 	}
 	if v.Then == nil {
 		return relay
@@ -89,9 +92,9 @@ func (w *worker) lateResponse(e ending) bool {
 
 // answerEnded answers a request whose record ended, from its copy. It uses a
 // worker of its own, because a response may be at hand in this one.
-func (w *worker) answerEnded(e *ending, status int, reason string) {
-	own := w.s.borrow()
-	defer w.s.giveBack(own)
+func (s *Server) answerEnded(e *ending, status int, reason string) {
+	own := s.borrow()
+	defer s.giveBack(own)
 	if !own.load(e.raw) {
 		return
 	}
@@ -100,7 +103,7 @@ func (w *worker) answerEnded(e *ending, status int, reason string) {
 		extra = []string{own.retryAfter()}
 	}
 	if b, ok := own.answer(e.from, status, reason, extra...); ok {
-		w.s.table.keepAnswer(e.key, b)
+		s.table.keepAnswer(e.key, b)
 		own.sendBack(e.from, b)
 	}
 }
@@ -128,12 +131,12 @@ func (w *worker) conclude(e ending) {
 	case e.crowded:
 		w.s.metrics.refused(refusedOverload)
 		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")
-		w.answerEnded(&e, 503, tooMuchWaiting)
+		w.s.answerEnded(&e, 503, tooMuchWaiting)
 	case e.kind == dialogs.Unreachable:
 		w.s.metrics.refused(refusedUnavailable)
-		w.answerEnded(&e, 503, "Next Hop Unreachable")
+		w.s.answerEnded(&e, 503, "Next Hop Unreachable")
 	case e.invite:
-		w.answerEnded(&e, 408, "Request Timeout")
+		w.s.answerEnded(&e, 408, "Request Timeout")
 	default:
 		// A proxy sends no 408 to a non-INVITE (RFC 4320 4.2).
 		w.s.metrics.dropped(dropTimeout, 1)

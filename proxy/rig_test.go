@@ -205,6 +205,7 @@ func reply(request, status string, more ...string) string {
 type monitor struct {
 	subscribe, notify, register dialogs.Ruling
 	verdict                     func(dialogs.Outcome) dialogs.Verdict
+	first                       func(answer func()) // of SUBSCRIBEs
 
 	mu       sync.Mutex
 	seen     []string
@@ -229,7 +230,10 @@ func (m *monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	return m.subscribe
 }
 
-func (m *monitor) SubscribeDone(msg *dialogs.Message) { m.note("SUBSCRIBE done %d", msg.Status) }
+func (m *monitor) SubscribeDone(msg *dialogs.Message) func(func()) {
+	m.note("SUBSCRIBE done %d", msg.Status)
+	return m.first
+}
 
 func (m *monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	m.note("REGISTER %s", msg.CallID)

@@ -151,7 +151,7 @@ func (p *sidecarProcess) monitorConfig() dialogs.MonitorConfig {
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == FailureRFC, Answer: answerOf(c.Dialogs.Answer),
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
-		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
+		RoutingFault: p.faults.saw, Forgotten: p.forgotten, Careful: careful(c),
 	}
 }
 

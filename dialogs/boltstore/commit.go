@@ -76,17 +76,34 @@ func (b *batch) wait(ctx context.Context) error {
 	}
 }
 
-// Sync commits now what has been saved so far.
-func (s *Store) Sync(ctx context.Context) error {
+// Sync commits now what has been saved of a user so far, unless it is committed
+// already; "" is everybody.
+func (s *Store) Sync(ctx context.Context, aor string) error {
 	s.mu.Lock()
+	b, err := s.batchOf(aor), s.trouble
 	if s.closed {
-		s.mu.Unlock()
-		return errClosed
+		b, err = nil, errClosed
 	}
-	b := s.gather()
 	s.mu.Unlock()
+	if b == nil {
+		return err
+	}
 	nudge(s.hurry)
 	return b.wait(ctx)
+}
+
+// batchOf is the batch that has the last of a user and is not committed yet; nil if
+// there is none. s.mu is held.
+func (s *Store) batchOf(aor string) *batch {
+	for _, b := range []*batch{s.next, s.running} {
+		if b == nil {
+			continue
+		}
+		if _, has := b.users[aor]; has || aor == "" {
+			return b
+		}
+	}
+	return nil
 }
 
 // commitAll is the goroutine that commits, the last time when the store closes.
@@ -143,13 +160,13 @@ func (s *Store) commit() bool {
 		r.AOR = aor
 		users = append(users, r)
 	}
-	s.began = time.Now()
+	s.began, s.running = time.Now(), b
 	s.mu.Unlock()
 
 	b.err = s.write(users, b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.took, s.began = time.Since(s.began), time.Time{}
+	s.took, s.began, s.running = time.Since(s.began), time.Time{}, nil
 	if s.trouble = b.err; b.err != nil {
 		s.putBack(b)
 	}

@@ -37,7 +37,7 @@ func runOutOfRoom(path string) {
 		if _, err := s.Save(ctx, dialogs.Record{AOR: aor, State: state}); err == nil {
 			saved[aor] = state
 		}
-		_ = s.Sync(ctx)
+		_ = s.Sync(ctx, "")
 	}
 	fmt.Println("full:", s.Ping(ctx))
 	if _, err := s.Save(ctx, dialogs.Record{AOR: "late", State: policy.State{Sent: 1}}); err == nil {
@@ -108,14 +108,14 @@ func TestFileTakenAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			save(t, s, alice, 0, policy.State{Sent: 1})
-			if err := s.Sync(t.Context()); err != nil {
+			if err := s.Sync(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
 			if err := harm(path); err != nil {
 				t.Fatal(err)
 			}
 			save(t, s, "bob", 0, policy.State{Sent: 1})
-			if err := s.Sync(t.Context()); err == nil {
+			if err := s.Sync(t.Context(), ""); err == nil {
 				t.Error("it was committed")
 			}
 			if s.Ping(t.Context()) == nil {

@@ -42,6 +42,7 @@ type Store struct {
 	next    *batch                    // what awaits the next commit; nil: nothing
 	trouble error                     // of the last commit
 	began   time.Time                 // of the commit that runs
+	running *batch                    // which is being committed; nil: none is
 	closed  bool
 
 	wake, hurry chan struct{}

@@ -216,7 +216,7 @@ func accompanied(t *testing.T, s dialogs.Store) {
 		t.Error(err)
 	}
 	if b, ok := s.(dialogs.Behind); ok {
-		if err := b.Sync(t.Context()); err != nil {
+		if err := b.Sync(t.Context(), ""); err != nil {
 			t.Error(err)
 		}
 	}

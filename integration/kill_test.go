@@ -1,0 +1,330 @@
+//go:build integration
+
+package integration
+
+import (
+	bin "encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// killsEach is how often rewatch is killed in each of the two ways to keep its
+	// state, killsByCore how often with the real core.
+	killsEach   = 90
+	killsByCore = 30
+	// wardThreshold is how many MESSAGEs a user gets.
+	wardThreshold = 3
+)
+
+// TestKilledAtRandom: rewatch is killed at random moments while many users are on their
+// way through the reference flow of 20 steps and to the threshold. Whatever the moment,
+// the file opens, no attempt is made twice and nobody is signed out twice. What else a
+// kill may cost is what REWATCH_STATE_SYNC allows, which is nothing at 0s.
+//
+// KILL_SEED=n draws the same moments once more.
+func TestKilledAtRandom(t *testing.T) {
+	for _, c := range []struct {
+		name, sync string
+		window     time.Duration // of what a kill may take away; 0: of nothing
+	}{
+		{"every step is committed", "0s", 0},
+		{"committed together", "100ms", 100 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			w := s.startWard()
+			k := newKiller(w, c.sync)
+			for range killsEach {
+				k.kill()
+			}
+			k.end()
+			k.judge(c.window)
+		})
+	}
+}
+
+// commitTakes is how long a commit may take on a disk that others use as well, and its
+// beginning on a machine that does.
+const commitTakes = 200 * time.Millisecond
+
+// A killer starts rewatch and kills it, again and again.
+type killer struct {
+	*ward
+	settings []string
+	file     string
+	rng      *rand.Rand
+	rewatch  *rewatch
+	kills    []time.Time
+	counts   map[string]int
+}
+
+func newKiller(w *ward, sync string) *killer {
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
+	if text := os.Getenv("KILL_SEED"); text != "" {
+		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	w.t.Logf("KILL_SEED=%d", seed)
+	k := &killer{ward: w, file: w.s.file("state.db"), rng: rand.New(rand.NewPCG(seed, 0)), counts: make(map[string]int)}
+	k.settings = w.s.settings(env{
+		"REWATCH_STATE": "file:" + k.file, "REWATCH_STATE_SYNC": sync, "REWATCH_THRESHOLD": strconv.Itoa(wardThreshold),
+		"REWATCH_NOTIFY_TIMEOUT": "300ms", "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
+		"REWATCH_OUTAGE_RATIO": "1", "REWATCH_DRAIN": "2s", "REWATCH_LOG_LEVEL": "info",
+		"REWATCH_DEREGISTER_RATE": "1000", "REWATCH_ALARM_WEBHOOK": w.hook.url,
+	})
+	return k
+}
+
+// launch starts rewatch; if it is to be ready, waits until it is.
+func (k *killer) launch(ready bool) {
+	k.t.Helper()
+	k.rewatch = &rewatch{process: k.s.start("rewatch", k.settings, binary), s: k.s}
+	if !ready {
+		return
+	}
+	eventually(k.t, patience, "rewatch is alive", func() bool {
+		k.rewatch.running() // the file opens every time
+		status, _ := k.rewatch.get("/healthz")
+		return status == http.StatusOK
+	})
+}
+
+// kill starts rewatch and kills it at a moment that it draws.
+func (k *killer) kill() {
+	k.t.Helper()
+	some := func(most time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(most))) }
+	what := []string{"opening", "commit", "commit", "commit", "message", "message", "drain", "any", "any", "any"}[k.rng.IntN(10)]
+	first, then, last := some(60*time.Millisecond), some(700*time.Millisecond), some(3*time.Millisecond)
+	if k.rng.IntN(2) == 0 {
+		last = 0
+	}
+	k.launch(what != "opening")
+	var before uint64
+	begun := false
+	switch what {
+	case "opening":
+		time.Sleep(first)
+	case "commit":
+		time.Sleep(then)
+		before, begun = k.awaitWrite()
+		time.Sleep(last)
+	case "message":
+		time.Sleep(then)
+		k.awaitMessage()
+		time.Sleep(last)
+	case "drain":
+		time.Sleep(then)
+		_ = k.rewatch.cmd.Process.Signal(syscall.SIGTERM)
+		time.Sleep(10 * first)
+	case "any":
+		time.Sleep(2 * then)
+	}
+	if what != "drain" { // which may have come to its end
+		k.rewatch.running()
+	}
+	k.kills = append(k.kills, time.Now())
+	k.rewatch.kill()
+	k.counts[what]++
+	if begun && k.txid() == before {
+		k.counts["in the midst of a commit"]++
+	}
+}
+
+// awaitWrite waits until the state file is written to, but not for ever. It says
+// whether that is a commit that is not done yet, and which one was the last before.
+func (k *killer) awaitWrite() (before uint64, begun bool) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "inotify") //nolint:gosec // a descriptor
+	defer func() { _ = f.Close() }()
+	if _, err := unix.InotifyAddWatch(fd, k.file, unix.IN_MODIFY); err != nil {
+		k.t.Fatal(err)
+	}
+	_ = f.SetReadDeadline(time.Now().Add(time.Second))
+	before = k.txid()
+	_, err = f.Read(make([]byte, 4096))
+	return before, err == nil && k.txid() == before
+}
+
+// awaitMessage waits until the neighbours see something of a recovery, but not for ever.
+func (k *killer) awaitMessage() {
+	select {
+	case <-k.seen:
+	default:
+	}
+	select {
+	case <-k.seen:
+	case <-time.After(time.Second):
+	}
+}
+
+// txid is the number of the last commit in the file (bbolt's two meta pages).
+func (k *killer) txid() uint64 {
+	f, err := os.Open(k.file)
+	if err != nil {
+		return 0 // not made yet
+	}
+	defer func() { _ = f.Close() }()
+	const at = 16 + 48
+	last, b := uint64(0), make([]byte, 8)
+	for page := range int64(2) {
+		if _, err := f.ReadAt(b, page*int64(os.Getpagesize())+at); err == nil {
+			last = max(last, bin.NativeEndian.Uint64(b))
+		}
+	}
+	return last
+}
+
+// end lets everybody's story come to its end.
+func (k *killer) end() {
+	k.t.Helper()
+	k.launch(true)
+	k.note(func() { k.closed = true })
+	// Whoever is not through by now waits for what a kill took away.
+	eventually(k.t, patient, "every recovery has ended", func() bool {
+		_, text := k.rewatch.get("/metrics")
+		return k.settled() && strings.Contains(text, "\nrewatch_state_pending 0\n") && len(k.unfinished()) == 0
+	})
+}
+
+// settled says whether all have had their last failure, and nothing is on its way.
+func (k *killer) settled() bool {
+	k.core.mu.Lock()
+	open := len(k.core.open)
+	k.core.mu.Unlock()
+	k.server.mu.Lock()
+	defer k.server.mu.Unlock()
+	return open == 0 && len(k.server.open) == 0
+}
+
+// recoveryState is what the API tells of a user's recovery.
+type recoveryState struct {
+	Phase     string
+	Sent      int
+	SignedOut bool      `json:"signed_out"`
+	Kept      bool      `json:"kept"`
+	AlarmAt   time.Time `json:"alarm_at"`
+}
+
+// stateOf asks for the state of a user; it is zero if nothing is known.
+func (k *killer) stateOf(p *casualty) recoveryState {
+	k.t.Helper()
+	var v struct{ Recovery *recoveryState }
+	status, body := k.rewatch.get("/api/v1/watchers/sip:" + p.user + "@ims.example")
+	if status == http.StatusNotFound {
+		return recoveryState{}
+	}
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		k.t.Fatalf("%d %s: %v", status, body, err)
+	}
+	if v.Recovery == nil {
+		return recoveryState{}
+	}
+	return *v.Recovery
+}
+
+// unfinished are those whose recovery runs.
+func (k *killer) unfinished() (all []*casualty) {
+	for _, p := range k.all() {
+		s := k.stateOf(p)
+		if s.Phase != "" && s.Phase != "idle" && (s.Phase != "exhausted" || !s.SignedOut && !s.Kept) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (k *killer) all() []*casualty {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.admitted)
+}
+
+// judge judges every ledger.
+func (k *killer) judge(window time.Duration) {
+	k.t.Helper()
+	found := make(faults)
+	all, failures, messages := k.all(), 0, 0
+	for _, p := range all {
+		state := k.stateOf(p)
+		k.mu.Lock()
+		p.judge(state, wardThreshold, found)
+		failures, messages = failures+len(p.failures), messages+len(p.messages)
+		k.mu.Unlock()
+		k.judgeAlarms(p, state, found)
+	}
+	k.t.Logf("%d kills %v, %d users, %d failures, %d MESSAGEs", len(k.kills), k.counts, len(all), failures, messages)
+	for kind, list := range found {
+		longest := time.Duration(0)
+		for _, f := range list {
+			ago := k.untilKill(f.at)
+			if !allowed(kind, window, ago) {
+				k.t.Errorf("%s: %s\n%s\nkills: %s", kind, f.what, f.p, k.killsAround(f.at))
+			}
+			longest = max(longest, ago)
+		}
+		k.t.Logf("%s: %d, at most %v before a kill", kind, len(list), longest)
+	}
+	if log := k.rewatch.output(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") || strings.Contains(log, "fatal error:") {
+		k.t.Error("rewatch crashed")
+	}
+}
+
+// judgeAlarms: whoever was given up has one alarm, whoever has told of it.
+func (k *killer) judgeAlarms(p *casualty, s recoveryState, found faults) {
+	ids := make(map[string]bool)
+	for _, post := range k.hook.of("watcher-exhausted", p.user, false) {
+		ids[post.ID] = true
+	}
+	if n := len(ids); n > 1 || n == 0 && (len(p.signOuts) > 0 || s.Phase == "exhausted") {
+		found.add(alarms, p, s.AlarmAt, "%d", n)
+	}
+}
+
+// allowed says whether something may go wrong that happened so long before a kill.
+func allowed(kind string, window, ago time.Duration) bool {
+	switch kind {
+	case skipped, presumed:
+		return true
+	case lostFailure, extra:
+		return window > 0 && ago < window+commitTakes
+	case forgotten: // a REGISTER passes first and fast, and its answer waits for nothing
+		return ago < window+commitTakes
+	default:
+		return false
+	}
+}
+
+// untilKill is how long after a moment the next kill came.
+func (k *killer) untilKill(at time.Time) time.Duration {
+	for _, kill := range k.kills {
+		if kill.After(at) {
+			return kill.Sub(at)
+		}
+	}
+	return time.Hour
+}
+
+func (k *killer) killsAround(at time.Time) string {
+	var b strings.Builder
+	for _, kill := range k.kills {
+		if d := kill.Sub(at); d > -3*time.Second && d < 3*time.Second {
+			fmt.Fprintf(&b, " %s (%+v)", kill.Format("15:04:05.000"), d)
+		}
+	}
+	return b.String()
+}
