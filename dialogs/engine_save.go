@@ -78,7 +78,7 @@ func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engine
 			d = e.save(ctx, sh, u, d, unsaved)
 		}
 		sh.letGo(u, waiters) // what we say precedes what we do
-		if d.alarming() { // an alarm that nobody remembers would never be cleared
+		if d.alarming() {    // an alarm that nobody remembers would never be cleared
 			e.makeSafe(ctx, u.aor)
 		}
 		for _, c := range d.changes {

@@ -6,6 +6,7 @@ import (
 	bin "encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -46,12 +47,13 @@ func TestKilledAtRandom(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			w := s.startWard()
-			k := newKiller(w, c.sync)
+			k := s.newKiller(w.hook, w.seen, env{"REWATCH_STATE_SYNC": c.sync})
 			for range killsEach {
 				k.kill()
 			}
-			k.end()
-			k.judge(c.window)
+			k.launch(true)
+			w.end(k)
+			w.judge(k, c.window)
 		})
 	}
 }
@@ -62,7 +64,10 @@ const commitTakes = 200 * time.Millisecond
 
 // A killer starts rewatch and kills it, again and again.
 type killer struct {
-	*ward
+	t        *testing.T
+	s        *site
+	hook     *webhook
+	seen     <-chan struct{} // good moments
 	settings []string
 	file     string
 	rng      *rand.Rand
@@ -71,19 +76,25 @@ type killer struct {
 	counts   map[string]int
 }
 
-func newKiller(w *ward, sync string) *killer {
+func (s *site) newKiller(hook *webhook, seen <-chan struct{}, extra env) *killer {
+	s.t.Helper()
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
 	if text := os.Getenv("KILL_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
-	w.t.Logf("KILL_SEED=%d", seed)
-	k := &killer{ward: w, file: w.s.file("state.db"), rng: rand.New(rand.NewPCG(seed, 0)), counts: make(map[string]int)}
-	k.settings = w.s.settings(env{
-		"REWATCH_STATE": "file:" + k.file, "REWATCH_STATE_SYNC": sync, "REWATCH_THRESHOLD": strconv.Itoa(wardThreshold),
+	s.t.Logf("KILL_SEED=%d", seed)
+	k := &killer{
+		t: s.t, s: s, hook: hook, seen: seen, file: s.file("state.db"),
+		rng: rand.New(rand.NewPCG(seed, 0)), counts: make(map[string]int),
+	}
+	all := env{
+		"REWATCH_STATE": "file:" + k.file, "REWATCH_THRESHOLD": strconv.Itoa(wardThreshold),
 		"REWATCH_NOTIFY_TIMEOUT": "300ms", "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
 		"REWATCH_OUTAGE_RATIO": "1", "REWATCH_DRAIN": "2s", "REWATCH_LOG_LEVEL": "info",
-		"REWATCH_DEREGISTER_RATE": "1000", "REWATCH_ALARM_WEBHOOK": w.hook.url,
-	})
+		"REWATCH_DEREGISTER_RATE": "1000", "REWATCH_ALARM_WEBHOOK": hook.url,
+	}
+	maps.Copy(all, extra)
+	k.settings = s.settings(all)
 	return k
 }
 
@@ -189,26 +200,14 @@ func (k *killer) txid() uint64 {
 	return last
 }
 
-// end lets everybody's story come to its end.
-func (k *killer) end() {
+// ended waits until the recovery of all of these users has.
+func (k *killer) ended(also func() bool, users func() []string) {
 	k.t.Helper()
-	k.launch(true)
-	k.note(func() { k.closed = true })
-	// Whoever is not through by now waits for what a kill took away.
 	eventually(k.t, patient, "every recovery has ended", func() bool {
 		_, text := k.rewatch.get("/metrics")
-		return k.settled() && strings.Contains(text, "\nrewatch_state_pending 0\n") && len(k.unfinished()) == 0
+		return also() && strings.Contains(text, "\nrewatch_state_pending 0\n") &&
+			!slices.ContainsFunc(users(), func(user string) bool { return k.stateOf(user).running() })
 	})
-}
-
-// settled says whether all have had their last failure, and nothing is on its way.
-func (k *killer) settled() bool {
-	k.core.mu.Lock()
-	open := len(k.core.open)
-	k.core.mu.Unlock()
-	k.server.mu.Lock()
-	defer k.server.mu.Unlock()
-	return open == 0 && len(k.server.open) == 0
 }
 
 // recoveryState is what the API tells of a user's recovery.
@@ -220,11 +219,16 @@ type recoveryState struct {
 	AlarmAt   time.Time `json:"alarm_at"`
 }
 
+// running says whether anything is still to be done.
+func (s recoveryState) running() bool {
+	return s.Phase != "" && s.Phase != "idle" && (s.Phase != "exhausted" || !s.SignedOut && !s.Kept)
+}
+
 // stateOf asks for the state of a user; it is zero if nothing is known.
-func (k *killer) stateOf(p *casualty) recoveryState {
+func (k *killer) stateOf(user string) recoveryState {
 	k.t.Helper()
 	var v struct{ Recovery *recoveryState }
-	status, body := k.rewatch.get("/api/v1/watchers/sip:" + p.user + "@ims.example")
+	status, body := k.rewatch.get("/api/v1/watchers/sip:" + user + "@ims.example")
 	if status == http.StatusNotFound {
 		return recoveryState{}
 	}
@@ -237,61 +241,14 @@ func (k *killer) stateOf(p *casualty) recoveryState {
 	return *v.Recovery
 }
 
-// unfinished are those whose recovery runs.
-func (k *killer) unfinished() (all []*casualty) {
-	for _, p := range k.all() {
-		s := k.stateOf(p)
-		if s.Phase != "" && s.Phase != "idle" && (s.Phase != "exhausted" || !s.SignedOut && !s.Kept) {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
-func (k *killer) all() []*casualty {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Clone(k.admitted)
-}
-
-// judge judges every ledger.
-func (k *killer) judge(window time.Duration) {
+// sound says whether rewatch has ended by kills alone.
+func (k *killer) sound() {
 	k.t.Helper()
-	found := make(faults)
-	all, failures, messages := k.all(), 0, 0
-	for _, p := range all {
-		state := k.stateOf(p)
-		k.mu.Lock()
-		p.judge(state, wardThreshold, found)
-		failures, messages = failures+len(p.failures), messages+len(p.messages)
-		k.mu.Unlock()
-		k.judgeAlarms(p, state, found)
-	}
-	k.t.Logf("%d kills %v, %d users, %d failures, %d MESSAGEs", len(k.kills), k.counts, len(all), failures, messages)
-	for kind, list := range found {
-		longest := time.Duration(0)
-		for _, f := range list {
-			ago := k.untilKill(f.at)
-			if !allowed(kind, window, ago) {
-				k.t.Errorf("%s: %s\n%s\nkills: %s", kind, f.what, f.p, k.killsAround(f.at))
-			}
-			longest = max(longest, ago)
+	log := k.rewatch.output()
+	for _, cry := range []string{"DATA RACE", "panic:", "fatal error:"} {
+		if strings.Contains(log, cry) {
+			k.t.Errorf("rewatch said %q", cry)
 		}
-		k.t.Logf("%s: %d, at most %v before a kill", kind, len(list), longest)
-	}
-	if log := k.rewatch.output(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") || strings.Contains(log, "fatal error:") {
-		k.t.Error("rewatch crashed")
-	}
-}
-
-// judgeAlarms: whoever was given up has one alarm, whoever has told of it.
-func (k *killer) judgeAlarms(p *casualty, s recoveryState, found faults) {
-	ids := make(map[string]bool)
-	for _, post := range k.hook.of("watcher-exhausted", p.user, false) {
-		ids[post.ID] = true
-	}
-	if n := len(ids); n > 1 || n == 0 && (len(p.signOuts) > 0 || s.Phase == "exhausted") {
-		found.add(alarms, p, s.AlarmAt, "%d", n)
 	}
 }
 
