@@ -27,6 +27,8 @@ type city struct {
 	byUser map[string]*citizen
 	cursor int // of the load
 	rate   int
+	// broken counts the subscriptions that the server gave up.
+	broken int
 }
 
 // A citizen is one user with his phone, and what the server knows of him.
@@ -225,6 +227,7 @@ func (c *city) notified(w *cityWatch, m *message) {
 		w.proven = time.Now()
 	case !w.gone:
 		w.gone = true
+		c.broken++
 	}
 }
 
@@ -286,6 +289,13 @@ func (c *city) working(since time.Time, people ...*citizen) int {
 		}
 	}
 	return n
+}
+
+// lost is how many subscriptions the server has given up so far.
+func (c *city) lost() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
 }
 
 // newest is the newest subscription of a citizen to bob.
