@@ -27,6 +27,10 @@ type transfer struct {
 	n     int
 	errno syscall.Errno
 	do    func(fd uintptr) bool
+	// stalls, if not nil, is called when a Write has to wait for the first time;
+	// false: it is not to. stalled tells that it was.
+	stalls  func() bool
+	stalled bool
 }
 
 // straight gives a connection that does the same for less, if there is one.
@@ -68,9 +72,17 @@ func (t *transfer) read(fd uintptr) bool { return t.call(syscall.SYS_READ, fd, t
 // write goes on until all is written.
 func (t *transfer) write(fd uintptr) bool {
 	for t.n < len(t.b) && t.errno == 0 {
-		if !t.call(syscall.SYS_WRITE, fd, t.b[t.n:]) {
-			return false
+		if t.call(syscall.SYS_WRITE, fd, t.b[t.n:]) {
+			continue
 		}
+		if !t.stalled && t.stalls != nil {
+			t.stalled = true
+			if !t.stalls() {
+				t.errno = syscall.ECANCELED
+				return true
+			}
+		}
+		return false
 	}
 	return true
 }
@@ -78,7 +90,7 @@ func (t *transfer) write(fd uintptr) bool {
 // run does a transfer with one of the methods of a RawConn, which waits and knows
 // of deadlines.
 func (t *transfer) run(wait func(func(uintptr) bool) error, name string, b []byte) (int, error) {
-	t.b, t.n, t.errno = b, 0, 0
+	t.b, t.n, t.errno, t.stalled = b, 0, 0, false
 	err := wait(t.do)
 	t.b = nil
 	if err == nil && t.errno != 0 {
@@ -98,6 +110,12 @@ func (d *direct) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// onStall has f called when a Write has to wait: soon enough for a deadline, whose
+// timer costs more than most writes do. f tells whether to wait. stalled tells whether
+// the last Write did.
+func (d *direct) onStall(f func() bool) { d.out.stalls = f }
+func (d *direct) stalled() bool         { return d.out.stalled }
 
 // Write implements net.Conn. One goroutine writes at a time.
 func (d *direct) Write(b []byte) (int, error) { return d.out.run(d.raw.Write, "write", b) }

@@ -126,3 +126,37 @@ func TestDirect(t *testing.T) {
 		}
 	})
 }
+
+// TestStall: a Write that has to wait says so, once, and then has a deadline; one that
+// need not wait says nothing.
+func TestStall(t *testing.T) {
+	ours, theirs := pair(t)
+	d := ours.(*direct) //nolint:forcetypeassert // see pair
+	stalls, wait := 0, true
+	d.onStall(func() bool {
+		stalls++
+		_ = d.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		return wait
+	})
+	if _, err := d.Write([]byte("short")); err != nil || stalls != 0 || d.stalled() {
+		t.Fatal(err, stalls)
+	}
+	much := make([]byte, 64<<20) // more than the kernel takes
+	if n, err := d.Write(much); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || stalls != 1 || !d.stalled() {
+		t.Fatal(n, err, stalls)
+	}
+	_ = d.SetWriteDeadline(time.Time{})
+	wait = false
+	if _, err := d.Write(much); !errors.Is(err, syscall.ECANCELED) || stalls != 2 {
+		t.Fatal(err, stalls)
+	}
+	_ = d.SetWriteDeadline(time.Time{})
+	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	d.onStall(func() bool {
+		stalls++
+		return true
+	})
+	if n, err := d.Write(much); n != len(much) || err != nil || stalls != 3 {
+		t.Fatal(n, err, stalls)
+	}
+}

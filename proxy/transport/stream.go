@@ -170,15 +170,19 @@ func (s *Stream) Close(err error) {
 // past is a deadline that ends whatever waits.
 var past = time.Unix(1, 0)
 
-// extend sets a deadline of the connection, unless the stream is closed: the
-// deadline that Close has set is the last one.
+// extend sets a deadline of the connection, or removes it (0), unless the stream is
+// closed: the deadline that Close has set is the last one.
 func (s *Stream) extend(set func(time.Time) error, d time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	_ = set(time.Now().Add(d))
+	var end time.Time
+	if d > 0 {
+		end = time.Now().Add(d)
+	}
+	_ = set(end)
 	return true
 }
 
@@ -190,6 +194,9 @@ func (s *Stream) attach(conn net.Conn) bool {
 		return false
 	}
 	s.conn = straight(conn)
+	if c, ok := s.conn.(stalling); ok {
+		c.onStall(s.hurry)
+	}
 	s.Local = addrPort(conn.LocalAddr())
 	s.wake()
 	return true
@@ -228,15 +235,29 @@ func (s *Stream) write() {
 	}
 }
 
-// carry writes a buffer, which goes back to the set.
+// stalling is a connection that says when a Write has to wait.
+type stalling interface {
+	onStall(f func() bool)
+	stalled() bool
+}
+
+// carry writes a buffer, which goes back to the set. The deadline is set when the
+// peer keeps us waiting, where the connection tells, and else in any case.
 func (s *Stream) carry(b []byte) error {
 	defer s.set.unqueue(b)
-	if !s.extend(s.conn.SetWriteDeadline, s.set.cfg.WriteTimeout) {
+	conn, tells := s.conn.(stalling)
+	if !tells && !s.hurry() {
 		return ErrClosed
 	}
 	_, err := s.conn.Write(b)
+	if tells && conn.stalled() {
+		s.extend(s.conn.SetWriteDeadline, 0)
+	}
 	return err
 }
+
+// hurry gives the peer its time to take what is being written.
+func (s *Stream) hurry() bool { return s.extend(s.conn.SetWriteDeadline, s.set.cfg.WriteTimeout) }
 
 // end waits for the writer of a stream that is closed, and drops what waits still.
 func (s *Stream) end() {

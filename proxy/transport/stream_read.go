@@ -25,6 +25,8 @@ type inlet struct {
 	// length is that of the message that begins in buf, once its header section
 	// is there; seen is how much of buf was looked at in vain before.
 	length, seen int
+	// until is the deadline that was set for the time between messages.
+	until time.Time
 }
 
 func (t *Streams) newInlet() inlet { return inlet{set: t, buf: make([]byte, 0, firstBuffer)} }
@@ -131,7 +133,7 @@ func (s *Stream) read() error {
 			}
 			return err
 		}
-		if begins && !s.extend(s.conn.SetReadDeadline, s.patience(len(in.buf))) {
+		if begins && !in.await(s) {
 			return ErrClosed
 		}
 		if !s.rests(in.pause) {
@@ -168,6 +170,26 @@ func (s *Stream) late(err error, have int) {
 	default:
 		s.set.refused(RefusedSlow)
 	}
+}
+
+// slack is the part of the time between messages by which it may be longer: to set a
+// deadline costs a timer, and as it is it need not be set at every message.
+const slack = 16
+
+// await sets the deadline of what comes next; false: the stream is closed.
+func (in *inlet) await(s *Stream) bool {
+	d := s.patience(len(in.buf))
+	if d < in.set.cfg.IdleTimeout {
+		in.until = time.Time{}
+		return s.extend(s.conn.SetReadDeadline, d)
+	}
+	now := time.Now()
+	if in.until.Sub(now) >= d {
+		return true
+	}
+	d += d / slack
+	in.until = now.Add(d)
+	return s.extend(s.conn.SetReadDeadline, d)
 }
 
 // patience is how long to wait for the next bytes with have bytes of a message

@@ -39,7 +39,7 @@ type StreamConfig struct {
 	// the buffers for messages that are not complete, in bytes. 8 and 16 KiB of them
 	// every stream may have whatever the others do; that comes on top.
 	MaxQueued, MaxPartial int
-	// IdleTimeout closes a silent stream, MessageTimeout one that leaves a
+	// IdleTimeout closes a silent stream (up to a sixteenth later), MessageTimeout one that leaves a
 	// message half sent, DialTimeout bounds a dial (with its TLS handshake),
 	// WriteTimeout one write.
 	IdleTimeout, MessageTimeout, DialTimeout, WriteTimeout time.Duration

@@ -163,7 +163,8 @@ func TestPatience(t *testing.T) {
 		word  string // the last one, upon what cannot be read
 	}{
 		{"says nothing at all", nil, 10 * time.Second, 1, ""},
-		{"is silent after a message", []string{message(100)}, time.Minute, 0, ""},
+		{"is silent after a message", []string{message(100)}, time.Minute * 17 / 16, 0, ""},
+		{"is silent after two", []string{message(100), message(100)}, time.Minute*17/16 - time.Second, 0, ""},
 		{"stops within a message", []string{message(100), message(100)[:50]}, 10 * time.Second, 1, ""},
 		{"sends a byte a second", strings.Split(message(100), ""), -90 * time.Second, 1, ""},
 		{"sends too much", []string{message(6000)[:1000]}, 0, 0, "message too large"},
