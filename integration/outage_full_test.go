@@ -27,8 +27,10 @@ const (
 // the first only if they are asked for (make outage). By TCP the state is kept in a file.
 func TestOutageAtFullSize(t *testing.T) {
 	for i, plan := range []outagePlan{
-		{way: hung, transport: "udp"}, {way: killed, transport: "udp"},
-		{way: hung, transport: "tcp"}, {way: killed, transport: "tcp"},
+		{way: hung, transport: "udp"},
+		{way: killed, transport: "udp"},
+		{way: hung, transport: "tcp"},
+		{way: killed, transport: "tcp"},
 	} {
 		t.Run(plan.way+"-"+plan.transport, func(t *testing.T) {
 			if i > 0 && os.Getenv("OUTAGE") == "" {
