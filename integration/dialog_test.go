@@ -134,7 +134,8 @@ type notifier struct {
 // startNotifier starts the scripted presence server of the site.
 func (s *site) startNotifier() *notifier {
 	n := &notifier{dialogs: map[string]*dialog{}}
-	n.peer = s.peer("server", 40, 5070, func(_ *peer, m *message) { n.serve(m) })
+	n.peer = s.newPeer("server", 40, 5070, func(_ *peer, m *message) { n.serve(m) })
+	s.open(n.peer)
 	return n
 }
 
@@ -230,7 +231,7 @@ type scscf struct {
 // startSCSCF starts the scripted core of the site.
 func (s *site) startSCSCF() *scscf {
 	c := &scscf{s: s, on: map[string]func(*message){}}
-	c.peer = s.peer("core", 20, 5060, func(_ *peer, m *message) {
+	c.peer = s.newPeer("core", 20, 5060, func(_ *peer, m *message) {
 		c.mu.Lock()
 		f := c.on[m.method+" "+userOf(m.get("to"))]
 		c.mu.Unlock()
@@ -241,6 +242,7 @@ func (s *site) startSCSCF() *scscf {
 			c.reply(m, 200, "OK")
 		}
 	})
+	s.open(c.peer)
 	return c
 }
 

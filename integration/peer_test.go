@@ -60,6 +60,12 @@ func (s *stream) send(b []byte) error {
 // peer starts a peer at an address of the site. The handler may be nil.
 func (s *site) peer(name string, last, port int, handler func(*peer, *message)) *peer {
 	s.t.Helper()
+	return s.open(s.newPeer(name, last, port, handler))
+}
+
+// newPeer makes a peer that is still to be opened, for those who have to be whole
+// before the first message comes to them.
+func (s *site) newPeer(name string, last, port int, handler func(*peer, *message)) *peer {
 	p := &peer{
 		t: s.t, name: name, addr: net.JoinHostPort(s.ip(last), strconv.Itoa(port)),
 		taken: map[*message]bool{}, answers: map[string][]byte{},
@@ -68,7 +74,7 @@ func (s *site) peer(name string, last, port int, handler func(*peer, *message)) 
 	if handler != nil {
 		p.handler = func(m *message) { handler(p, m) }
 	}
-	return s.open(p)
+	return p
 }
 
 // leanPeer starts a peer for thousands, with its handlers of requests and responses.
@@ -222,7 +228,7 @@ func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
 		m.again = p.received[key]
 		p.received[key] = true
 	}
-	answer := p.answers[key]
+	answer, handler := p.answers[key], p.handler
 	if !p.lean {
 		p.seen = append(p.seen, m)
 	}
@@ -237,8 +243,8 @@ func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
 		}
 		return
 	}
-	if m.method != "" && p.handler != nil {
-		p.handler(m)
+	if m.method != "" && handler != nil {
+		handler(m)
 	}
 }
 

@@ -26,7 +26,8 @@ type phone struct {
 // startPhone starts the phone of a user at an address of the site.
 func (s *site) startPhone(user string, last int) *phone {
 	p := &phone{s: s, user: user, reg: token("reg"), events: make(chan *dialog, 64)}
-	p.peer = s.peer(fmt.Sprintf("phone-%s-%d", user, last), last, 5060, func(_ *peer, m *message) { p.serve(m) })
+	p.peer = s.newPeer(fmt.Sprintf("phone-%s-%d", user, last), last, 5060, func(_ *peer, m *message) { p.serve(m) })
+	s.open(p.peer)
 	return p
 }
 
