@@ -125,8 +125,13 @@ func (w *ward) register(p *casualty, expires int, then func()) {
 		"From: <sip:scscf.ims.example>;tag="+token("r"), "To: <sip:"+p.user+"@ims.example>",
 		"Call-ID: "+token("reg"), "CSeq: 1 REGISTER", "Contact: <sip:"+w.core.addr+";lr>",
 		"Expires: "+strconv.Itoa(expires))
+	born := time.Now()
 	w.core.ask("udp", w.s.coreSide(), raw, func(m *message) {
-		if m == nil || m.status != 200 {
+		switch {
+		case m == nil:
+			w.unanswered(p, "REGISTER", born)
+			return
+		case m.status != 200:
 			w.t.Errorf("%s: third-party REGISTER: %v", p.user, m)
 			return
 		}
@@ -146,8 +151,13 @@ func (w *ward) subscribe(p *casualty) {
 		"CSeq: 1 SUBSCRIBE", "Contact: <sip:"+p.user+"@"+w.s.ip(50)+":5060>", "Event: presence", "Expires: 3600",
 		"Route: <sip:"+w.s.coreSide()+";lr>", "Record-Route: <sip:"+w.core.addr+";lr>",
 		"P-Asserted-Identity: <sip:"+p.user+"@ims.example>")
+	born := time.Now()
 	w.core.ask("udp", w.s.coreSide(), raw, func(m *message) {
-		if m == nil || m.status != 200 {
+		switch {
+		case m == nil:
+			w.unanswered(p, "SUBSCRIBE "+callID, born)
+			return
+		case m.status != 200:
 			w.t.Errorf("%s: SUBSCRIBE: %v", p.user, m)
 			return
 		}
@@ -163,6 +173,11 @@ func (w *ward) note(how func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	how()
+}
+
+// unanswered notes a request that was sent first at that time. It ends the story.
+func (w *ward) unanswered(p *casualty, what string, born time.Time) {
+	w.note(func() { p.unanswered, p.over = append(p.unanswered, silence{what, born}), true })
 }
 
 // scscf answers what rewatch sends to the core.
@@ -256,14 +271,14 @@ func (w *ward) presence(dialogs map[string]*wardDialog, at *peer, m *message) {
 
 // notify sends the next NOTIFY of a dialog.
 func (w *ward) notify(d *wardDialog) {
-	cseq := d.next()
+	cseq, born := d.next(), time.Now()
 	transport, hop := d.hop()
 	raw := w.server.request(transport, "NOTIFY", d.target, presenceBody, append(d.lines("NOTIFY", cseq),
 		"Subscription-State: active;expires=3599", "Contact: <sip:"+w.server.addr+">", "Content-Type: application/pidf+xml")...)
 	w.server.ask(transport, hop, raw, func(m *message) {
 		switch {
 		case m == nil:
-			w.t.Errorf("%s: no answer to the NOTIFY %d in %s", d.p.user, cseq, d.callID)
+			w.unanswered(d.p, fmt.Sprintf("NOTIFY %d in %s", cseq, d.callID), born)
 		case cseq == 1 && m.status == 200:
 			w.passed(d)
 		case cseq > 1 && m.status == 481:
