@@ -60,12 +60,12 @@ func (d *Detector) suspect(s *scope, at time.Time) bool {
 		over(latest.failed, latest.failed+latest.passed, d.rules.Ratio) && latest.watchers.distinct() >= several
 }
 
-// Hushed says whether several watchers have failed over a hop, or over all, and
-// nothing has got through since what they did not get was sent. If it is an outage,
-// it is noticed in a moment. It is a reason to wait that long.
+// Hushed says whether half as many watchers as make an outage have failed over a hop,
+// or over all, and nothing has got through since what they did not get was sent. If it
+// is one, it is noticed in a moment. It is a reason to wait that long.
 func (d *Detector) Hushed(at time.Time, hop string) bool {
 	h := d.hops[hop]
-	return d.all.silence.several(at, d.rules.Window) || h != nil && h.silence.several(at, d.rules.Window)
+	return d.all.silence.half(d.rules, at) || h != nil && h.silence.half(d.rules, at)
 }
 
 // suspectTenths is how much of the window a suspicion looks at.

@@ -38,9 +38,9 @@ func (s *silence) add(o Outcome, window time.Duration) {
 	s.who.add(o.Watcher)
 }
 
-// several says whether some watchers fell silent lately, and nobody was heard since.
-func (s *silence) several(at time.Time, window time.Duration) bool {
-	return s.who.distinct() >= several && at.Sub(s.began) <= window
+// half says whether half as many watchers as it takes fell silent lately.
+func (s *silence) half(r Rules, at time.Time) bool {
+	return 2*s.who.distinct() >= r.MinWatchers && at.Sub(s.began) <= r.Window
 }
 
 // total says whether there are enough of them, of enough watchers.

@@ -54,18 +54,18 @@ func TestNoSilence(t *testing.T) {
 	}
 }
 
-// When several have failed and nobody is heard, there may be an outage in a moment.
+// When some have failed and nobody is heard, there may be an outage in a moment.
 func TestHushed(t *testing.T) {
 	s := newScene(outage.Rules{})
 	s.busy(10*time.Second, 50)
 	s.pass(short)
-	s.fail("a", 2, short)
+	s.fail("a", 4, short)
 	if s.Hushed(s.now, "a") {
-		t.Error("hushed by two")
+		t.Error("hushed by four")
 	}
-	s.fail("a", 3, short)
+	s.fail("a", 5, short)
 	if !s.Hushed(s.now, "a") || !s.Hushed(s.now, "b") {
-		t.Error("not hushed by three, over their hop and over all")
+		t.Error("not hushed by five, over their hop and over all")
 	}
 	s.ok("b", 1)
 	if !s.Hushed(s.now, "a") || s.Hushed(s.now, "b") {
@@ -75,12 +75,12 @@ func TestHushed(t *testing.T) {
 	if s.Hushed(s.now, "a") {
 		t.Error("hushed though something gets through")
 	}
-	s.fail("a", 3, short/1000)
+	s.fail("a", 5, short/1000)
 	if s.Hushed(s.now, "a") {
 		t.Error("hushed by refusals")
 	}
 	s.pass(short)
-	s.fail("a", 3, short/2)
+	s.fail("a", 5, short/2)
 	s.pass(11 * time.Second)
 	if s.Hushed(s.now, "a") {
 		t.Error("hushed by what is long ago")
