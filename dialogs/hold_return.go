@@ -69,28 +69,28 @@ func (e *Engine) workOff(ctx context.Context) bool {
 // plan lists the users to be worked off, in order. Those who only wait for the
 // rest of their time go on at once.
 func (e *Engine) plan() []string {
-	var lost, kept []string
+	var all []string
 	for i := range e.shards {
-		e.shards[i].waiting(e, &lost, &kept)
+		all = e.shards[i].waiting(e, all)
 	}
-	until := make(map[string]time.Time, len(lost))
-	for _, aor := range lost {
+	until := make(map[string]time.Time, len(all))
+	for _, aor := range all {
 		until[aor] = e.dir.User(aor).Until
 	}
-	slices.SortFunc(lost, func(a, b string) int {
+	slices.SortFunc(all, func(a, b string) int {
 		return cmp.Or(until[b].Compare(until[a]), cmp.Compare(a, b))
 	})
-	return slices.Concat(kept, lost)
+	return all
 }
 
 // waiting adds the users of a shard whose hop is not held (any more): who lost
 // something, and whose recovery was interrupted.
-func (sh *engineShard) waiting(e *Engine, lost, kept *[]string) {
+func (sh *engineShard) waiting(e *Engine, all []string) []string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for aor, l := range sh.lost {
 		if !e.hold.held(l.hop) {
-			*lost = append(*lost, aor)
+			all = append(all, aor)
 		}
 	}
 	for aor, u := range sh.users {
@@ -99,9 +99,10 @@ func (sh *engineShard) waiting(e *Engine, lost, kept *[]string) {
 		case len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
 			e.goOn(sh, u)
 		case sh.lost[aor] == nil:
-			*kept = append(*kept, aor)
+			all = append(all, aor)
 		}
 	}
+	return all
 }
 
 // takeTurn lets the recovery of one user go on, and tells the policy what he lost.

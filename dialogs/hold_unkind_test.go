@@ -225,7 +225,7 @@ func TestCoreThatHasForgottenItsUsers(t *testing.T) {
 		w.at(70*time.Second + 2000/200*time.Second + 10*time.Second)
 		w.expectOutages(1)
 		w.expectInnocent()
-		if n := w.sent(); n > 2100 {
+		if n := w.sent(); n > 2000 {
 			t.Errorf("%d MESSAGEs", n)
 		}
 	})

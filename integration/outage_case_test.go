@@ -5,6 +5,7 @@ package integration
 import (
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,7 +145,7 @@ func (c *outageCase) comeBack() {
 	c.letBack()
 	within := time.Duration(c.people)*time.Second/time.Duration(c.messageRate) + 10*time.Second
 	for c.city.working(c.returned) < c.people && time.Since(c.returned) < within {
-		time.Sleep(50 * time.Millisecond)
+		within += c.nap(50 * time.Millisecond)
 	}
 	took := time.Since(c.returned)
 	c.t.Logf("%d of %d recovered after %s of %s, with %d MESSAGEs", c.city.working(c.returned), c.people, took, within, c.city.messages())
@@ -158,6 +159,17 @@ func (c *outageCase) comeBack() {
 	c.expect(c.mirror.count("REGISTER") == 0, "%d de-REGISTERs", c.mirror.count("REGISTER"))
 	log := c.r.output()
 	c.expect(strings.Count(log, "outage: recovery is held") == 1 && strings.Count(log, "outage is over") == 1, "the log does not tell of one outage")
+}
+
+// nap sleeps, and gives how much longer that took than it should. Beside other tests
+// that time is not held against rewatch, which did not have the machine in it either.
+func (c *outageCase) nap(d time.Duration) time.Duration {
+	began := time.Now()
+	time.Sleep(d)
+	if os.Getenv("OUTAGE") != "" {
+		return 0
+	}
+	return time.Since(began) - d
 }
 
 // expectNoStrikes: nobody has one, but those who had it before.
