@@ -27,8 +27,6 @@ const (
 	killsByCore = 30
 	// wardThreshold is how many MESSAGEs a user gets.
 	wardThreshold = 3
-	// killNotifyTimeout is REWATCH_NOTIFY_TIMEOUT.
-	killNotifyTimeout = 300 * time.Millisecond
 )
 
 // TestKilledAtRandom: rewatch is killed at random moments while many users are on their
@@ -75,7 +73,6 @@ type killer struct {
 	rng      *rand.Rand
 	rewatch  *rewatch
 	kills    []time.Time
-	lives    []life // in which it was ready
 	counts   map[string]int
 }
 
@@ -92,7 +89,7 @@ func (s *site) newKiller(hook *webhook, seen <-chan struct{}, extra env) *killer
 	}
 	all := env{
 		"REWATCH_STATE": "file:" + k.file, "REWATCH_THRESHOLD": strconv.Itoa(wardThreshold),
-		"REWATCH_NOTIFY_TIMEOUT": killNotifyTimeout.String(), "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
+		"REWATCH_NOTIFY_TIMEOUT": "200ms", "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
 		"REWATCH_OUTAGE_RATIO": "1", "REWATCH_DRAIN": "2s", "REWATCH_LOG_LEVEL": "info",
 		"REWATCH_DEREGISTER_RATE": "1000", "REWATCH_ALARM_WEBHOOK": hook.url,
 	}
@@ -100,9 +97,6 @@ func (s *site) newKiller(hook *webhook, seen <-chan struct{}, extra env) *killer
 	k.settings = s.settings(all)
 	return k
 }
-
-// A life of rewatch: from when it was ready until it was told to end.
-type life struct{ ready, ended time.Time }
 
 // launch starts rewatch; if it is to be ready, waits until it is.
 func (k *killer) launch(ready bool) {
@@ -116,27 +110,6 @@ func (k *killer) launch(ready bool) {
 		status, _ := k.rewatch.get("/healthz")
 		return status == http.StatusOK
 	})
-	k.lives = append(k.lives, life{ready: time.Now()})
-}
-
-// ends notes that the present life does.
-func (k *killer) ends() {
-	if n := len(k.lives); n > 0 && k.lives[n-1].ended.IsZero() {
-		k.lives[n-1].ended = time.Now()
-	}
-}
-
-// heard says whether a request that was sent first at that time, and repeated, came at
-// a time when there was somebody to hear it, for long enough to judge a NOTIFY.
-func (k *killer) heard(born time.Time) bool {
-	for at, pause := born, timerE; at.Sub(born) < timerF; at, pause = at.Add(pause), min(2*pause, timerT2) {
-		for _, l := range k.lives {
-			if at.Sub(l.ready) > crossing && (l.ended.IsZero() || l.ended.Sub(at) > killNotifyTimeout+crossing) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // kill starts rewatch and kills it at a moment that it draws.
@@ -164,7 +137,6 @@ func (k *killer) kill() {
 		time.Sleep(last)
 	case "drain":
 		time.Sleep(then)
-		k.ends()
 		_ = k.rewatch.cmd.Process.Signal(syscall.SIGTERM)
 		time.Sleep(10 * first)
 	case "any":
@@ -173,7 +145,6 @@ func (k *killer) kill() {
 	if what != "drain" { // which may have come to its end
 		k.rewatch.running()
 	}
-	k.ends()
 	k.kills = append(k.kills, time.Now())
 	k.rewatch.kill()
 	k.counts[what]++
@@ -295,12 +266,14 @@ func allowed(kind string, window, ago time.Duration) bool {
 	}
 }
 
-// untilKill is how long after a moment the next kill came. What was noted just after
-// a kill may have left before it.
+// underWay is how long after a kill something may arrive that was sent before.
+const underWay = 20 * time.Millisecond
+
+// untilKill is how long after a moment the next kill came.
 func (k *killer) untilKill(at time.Time) time.Duration {
 	for _, kill := range k.kills {
-		if d := kill.Sub(at); d > -crossing {
-			return max(0, d)
+		if kill.After(at.Add(-underWay)) {
+			return max(0, kill.Sub(at))
 		}
 	}
 	return time.Hour

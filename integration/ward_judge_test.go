@@ -52,7 +52,11 @@ func (w *ward) judge(k *killer, window time.Duration) {
 		k.judgeAlarms(p, state, found)
 		k.judgeAnswers(p, found)
 	}
-	k.t.Logf("%d kills %v, %d users, %d failures, %d MESSAGEs", len(k.kills), k.counts, len(all), failures, messages)
+	k.t.Logf("%d kills %v, %d users, %d failures, %d MESSAGEs; %d NOTIFYs were not judged",
+		len(k.kills), k.counts, len(all), failures, messages, w.unjudged)
+	if w.unjudged > failures/100 {
+		w.t.Errorf("%d NOTIFYs had no answer", w.unjudged)
+	}
 	for kind, list := range found {
 		longest := time.Duration(0)
 		for _, f := range list {

@@ -31,6 +31,7 @@ type ward struct {
 	casualties map[string]*casualty
 	admitted   []*casualty
 	closed     bool // nobody else comes in
+	unjudged   int  // NOTIFYs that no rewatch lived long enough to judge
 }
 
 // A casualty is one of these users.
@@ -277,6 +278,10 @@ func (w *ward) notify(d *wardDialog) {
 		"Subscription-State: active;expires=3599", "Contact: <sip:"+w.server.addr+">", "Content-Type: application/pidf+xml")...)
 	w.server.ask(transport, hop, raw, func(m *message) {
 		switch {
+		case m == nil && cseq > 1 && d.p.silent:
+			// Each time when it was repeated rewatch was killed before its deadline,
+			// and the server's own timer has ended the subscription.
+			w.note(func() { w.unjudged, d.p.over = w.unjudged+1, true })
 		case m == nil:
 			w.unanswered(d.p, fmt.Sprintf("NOTIFY %d in %s", cseq, d.callID), born)
 		case cseq == 1 && m.status == 200:

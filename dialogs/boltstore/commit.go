@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -186,52 +184,6 @@ func (s *Store) putBack(b *batch) {
 			next.entries[k] = e
 		}
 	}
-}
-
-// write writes a batch to the file, in one transaction.
-func (s *Store) write(users []dialogs.Record, b *batch) (err error) {
-	if s.broken != nil {
-		return s.broken
-	}
-	if err := s.present(); err != nil {
-		return err
-	}
-	// Should the file be cut off right now, touching it is a fault. As far as it can be
-	// helped neither that nor a bug of ours or bbolt's takes the sidecar with it; but
-	// bbolt does not get over it, so the file is left alone from then on.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			s.broken = fmt.Errorf("commit: %v; rewatch has to be restarted", p)
-			err = s.broken
-		}
-	}()
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		if err := putUsers(tx, users); err != nil {
-			return err
-		}
-		return putEntries(tx, b.entries)
-	})
-	if err != nil {
-		return fmt.Errorf("commit: %w", withoutPath(err))
-	}
-	s.file, err = os.Stat(s.path)
-	return err
-}
-
-// present says whether the file is still the one that was opened, and as long as it was
-// left.
-func (s *Store) present() error {
-	now, err := os.Stat(s.path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the file is gone (%w); rewatch has to be restarted", withoutPath(err))
-	case !os.SameFile(now, s.file):
-		return errors.New("another file was put in its place; rewatch has to be restarted")
-	case now.Size() < s.file.Size():
-		return fmt.Errorf("it was cut off in use, %d bytes are left of %d", now.Size(), s.file.Size())
-	}
-	return nil
 }
 
 // Pending says how much waits for its commit.

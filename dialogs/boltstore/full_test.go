@@ -4,6 +4,7 @@ package boltstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,6 +91,17 @@ func TestFileTakenAway(t *testing.T) {
 		"removed": os.Remove,
 		"cut off": func(path string) error { return os.Truncate(path, 5000) },
 		"emptied": func(path string) error { return os.Truncate(path, 0) },
+		"written over": func(path string) error { // by another of its kind, as cp does
+			s, err := boltstore.Open(path+"2", boltstore.Options{})
+			if err == nil {
+				err = s.Close()
+			}
+			content, failed := os.ReadFile(path + "2")
+			if err = errors.Join(err, failed); err == nil {
+				err = os.WriteFile(path, append(content, make([]byte, 1<<20)...), 0o600)
+			}
+			return err
+		},
 		"exchanged": func(path string) error {
 			content, err := os.ReadFile(path)
 			if err == nil {

@@ -2,10 +2,14 @@ package boltstore
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"rewatch/dialogs"
 	"rewatch/policy"
@@ -40,6 +44,9 @@ func TestTrouble(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock() // the next commit takes it, too
 		s.db = db
+		if s.print, err = s.look(); err != nil {
+			t.Fatal(err)
+		}
 		s.mu.Unlock()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -136,4 +143,41 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file that is cut off in the midst of a commit breaks the store, and not the process:
+// neither the reading of what is not there any more nor what bbolt does to end it.
+func TestCutOffDuringCommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		r := dialogs.Record{AOR: fmt.Sprint("user-", i), State: policy.State{Sent: 1, Broken: make([]policy.Broken, 9)}}
+		if _, err := s.Save(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = s.transact(func(tx *bbolt.Tx) error {
+		if err := os.Truncate(path, int64(2*os.Getpagesize())); err != nil {
+			t.Fatal(err)
+		}
+		return putUsers(tx, []dialogs.Record{{AOR: "user-7", Version: 1}})
+	})
+	if err == nil || s.broken == nil {
+		t.Errorf("it was committed: %v", err)
+	}
+	if _, err := s.Save(t.Context(), dialogs.Record{AOR: "late", State: policy.State{Sent: 1}}); err == nil {
+		t.Error("it promises what it cannot keep")
+	}
+	if s.Ping(t.Context()) == nil {
+		t.Error("it says that all is well")
+	}
+	if r, _ := s.Load(t.Context(), "user-7"); r.State.Sent != 1 {
+		t.Errorf("it has forgotten %+v", r)
+	}
+	if s.Close() == nil {
+		t.Error("it was closed without a word")
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -27,12 +26,13 @@ type Options struct {
 
 // Store is a dialogs.Store and a dialogs.Journal in a file.
 type Store struct {
-	path  string
-	every time.Duration
-	db    *bbolt.DB
+	path     string
+	every    time.Duration
+	db       *bbolt.DB
+	pageSize int64
 	// These are the committing goroutine's: the file as the last commit left it, how
 	// long that took, and what made bbolt unusable.
-	file   os.FileInfo
+	print  print
 	took   time.Duration
 	broken error
 
@@ -78,7 +78,7 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s := &Store{
-		path: path, every: o.Sync, db: db, records: make(map[string]dialogs.Record),
+		path: path, every: o.Sync, db: db, pageSize: int64(db.Info().PageSize), records: make(map[string]dialogs.Record),
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
@@ -88,7 +88,7 @@ func Open(path string, o Options) (*Store, error) {
 		})
 	})
 	if err == nil {
-		s.file, err = os.Stat(path)
+		s.print, err = s.look()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())

@@ -1,0 +1,105 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"go.etcd.io/bbolt"
+
+	"rewatch/dialogs"
+)
+
+// print is what a file is known by between two commits.
+type print struct {
+	info os.FileInfo
+	txid uint64 // of its last commit
+}
+
+// write writes a batch to the file, in one transaction.
+func (s *Store) write(users []dialogs.Record, b *batch) error {
+	if s.broken != nil {
+		return s.broken
+	}
+	if err := s.present(); err != nil {
+		return err
+	}
+	err := s.transact(func(tx *bbolt.Tx) error {
+		if err := putUsers(tx, users); err != nil {
+			return err
+		}
+		return putEntries(tx, b.entries)
+	})
+	if err != nil {
+		err = fmt.Errorf("commit: %w", withoutPath(err))
+	}
+	if s.broken == nil { // a commit that failed may be in the file all the same
+		var seen error
+		s.print, seen = s.look()
+		err = errors.Join(err, seen)
+	}
+	return err
+}
+
+// transact commits what do does.
+//
+// Should the file be cut off right now, touching it is a fault. Neither that nor a bug of
+// ours or bbolt's may take the sidecar with it; but bbolt does not get over it, so the
+// file is left alone from then on. The transaction stays open then: to end it bbolt would
+// read the whole file, in a goroutine whose faults nobody can catch.
+func (s *Store) transact(do func(*bbolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			s.broken = fmt.Errorf("%v; rewatch has to be restarted", p)
+			err = s.broken
+		}
+	}()
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// present says whether the file is still the one that was opened, and as it was left.
+func (s *Store) present() error {
+	now, err := s.look()
+	switch {
+	case err != nil:
+		return fmt.Errorf("the file is gone (%w); rewatch has to be restarted", withoutPath(err))
+	case !os.SameFile(now.info, s.print.info):
+		return errors.New("another file was put in its place; rewatch has to be restarted")
+	case now.info.Size() < s.print.info.Size():
+		return fmt.Errorf("it was cut off in use, %d bytes are left of %d", now.info.Size(), s.print.info.Size())
+	case now.txid != s.print.txid:
+		return errors.New("something else was written over it; rewatch has to be restarted")
+	}
+	return nil
+}
+
+// look takes the print of the file.
+func (s *Store) look() (p print, err error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return p, err
+	}
+	defer func() { _ = f.Close() }()
+	if p.info, err = f.Stat(); err != nil {
+		return p, err
+	}
+	head := make([]byte, headerSize+metaSize)
+	for i := range int64(2) {
+		if n, err := f.ReadAt(head, i*s.pageSize); err != nil || !isMeta(head[:n]) {
+			continue // no number is that of another file
+		}
+		if m, err := parseMeta(head); err == nil {
+			p.txid = max(p.txid, m.txid)
+		}
+	}
+	return p, nil
+}
