@@ -122,12 +122,14 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.left
 	s.left = s.left || left
-	c, ref := *s, makeRef(sh.number, slot, s.generation)
-	watcher := c.watcher()
-	interested := m.rec.Interested(watcher)
-	if !interested || !announce {
+	interested := m.rec.Interested(s.watcher())
+	if interested && announce {
+		s.later++
+	} else {
 		m.note(sh, slot)
 	}
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
+	watcher := c.watcher()
 	sh.mu.Unlock()
 	if !interested {
 		return nil
@@ -145,7 +147,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *Message, at time.Time
 // subscribed tells the Engine of a new subscription, and then the Journal.
 func (m *Monitor) subscribed(s *subscription, ref Ref, at time.Time) {
 	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
-	m.rec.WhenSafe(s.watcher(), func() { m.noteLater(ref) })
+	m.noteLater(s, ref, nothing)
 }
 
 // announce says, once, that the Engine has to hear of a new subscription.

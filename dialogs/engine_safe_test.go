@@ -168,6 +168,23 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 	})
 }
 
+// A dialog that has died is not known as dead before its failure is, though something
+// else about it was to be kept already.
+func TestFailureIsKeptBeforeItsDialog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startCareful(t, config())
+		c.subscribe("call-1")
+		c.notify("call-1", 480, netip.AddrPort{})
+		c.at(400 * time.Millisecond)
+		c.expect(`
+			0s     200 for call-1
+			50ms   saved gathering with call-1
+			50ms   481 to NOTIFY
+			102ms  written call-1`)
+		c.end()
+	})
+}
+
 // Nobody waits for a disk that is full.
 func TestAnswersDoNotWaitForAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

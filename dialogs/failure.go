@@ -63,11 +63,15 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	o := w.outcome
 	o.At, o.Head = at, w.head
 	m.strike(sh, slot, &o)
-	m.note(sh, slot)
-	c := *s
+	s.later++
+	mark := m.mark(s)
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
-	return func() { m.announceFailure(c, o, "", Entry{}) }
+	return func() {
+		m.announceFailure(c, o, "", mark)
+		m.noteLater(&c, ref, nothing)
+	}
 }
 
 // fail declares a NOTIFY failed; it gives the lock of sh free.
@@ -79,6 +83,7 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
 	}
 	m.strike(sh, slot, &o)
 	sh.failed++
+	s.later++
 	mark := m.mark(s)
 	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	sh.mu.Unlock()
@@ -89,15 +94,12 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
 	follow := func(answer func()) {
 		m.announceFailure(c, o, said, mark)
-		m.rec.WhenSafe(c.watcher(), func() {
-			m.noteLater(ref)
-			answer()
-		})
+		m.noteLater(&c, ref, answer)
 	}
 	if m.cfg.Careful {
 		v.First = follow
 	} else {
-		v.Then = func() { follow(func() {}) }
+		v.Then = func() { follow(nothing) }
 	}
 	return v
 }

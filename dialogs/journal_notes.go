@@ -36,17 +36,24 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
-// noteLater notes a subscription whose user has to be saved first. After a crash the
-// next process takes it that whatever a subscription has been through is known of its
-// user.
-func (m *Monitor) noteLater(ref Ref) {
-	sh := &m.subs[ref.shard()]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s, slot := sh.lookup(ref); s != nil {
-		m.note(sh, slot)
-	}
+// noteLater has a subscription noted when its user is saved, and calls then. After a
+// crash the next process takes it that whatever a subscription has been through is known
+// of its user, so it is kept from the Journal meanwhile, whatever it was noted for: its
+// later was raised when it went through that.
+func (m *Monitor) noteLater(s *subscription, ref Ref, then func()) {
+	m.rec.WhenSafe(s.watcher(), func() {
+		sh := &m.subs[ref.shard()]
+		sh.mu.Lock()
+		if s, slot := sh.lookup(ref); s != nil {
+			s.later--
+			m.note(sh, slot)
+		}
+		sh.mu.Unlock()
+		then()
+	})
 }
+
+func nothing() {}
 
 // roomyNotes is how many notes of a shard are never too many.
 const roomyNotes = 1024

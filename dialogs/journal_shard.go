@@ -16,7 +16,9 @@ func (m *Monitor) collectSubscriptions(shard int, batch []Entry) []Entry {
 		if s == nil {
 			continue // removed since
 		}
-		s.noted = false
+		if s.noted = false; s.later > 0 {
+			continue // it will be noted once more
+		}
 		batch = append(batch, m.entry(s))
 	}
 	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]

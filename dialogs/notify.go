@@ -100,7 +100,9 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *Message, id *ID,
 	}
 	m.notified(s, msg, now, at)
 	announce := s.announce() && m.rec.Interested(s.watcher())
-	if !announce {
+	if announce {
+		s.later++
+	} else {
 		m.note(sh, slot)
 	}
 	c := *s

@@ -42,7 +42,7 @@ var (
 	// ErrCorrupt says that it was one.
 	ErrCorrupt = errors.New("damaged; it was left as it is, move it away to start without it")
 	// ErrFormat says that it is one of another version.
-	ErrFormat = errors.New("written by another version of rewatch; it was left as it is")
+	ErrFormat = errors.New("written by another version of rewatch; it was left as it is, move it away to start without it")
 )
 
 // Check reads the whole of a file that is there, and changes nothing.
