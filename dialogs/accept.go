@@ -70,7 +70,10 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 		return 0
 	}
 	if s.notifierTag() == "" {
-		m.dropTwin(sh, s, tag)
+		if twin := m.twin(sh, s, tag); twin != 0 {
+			m.succeed(sh, slot, twin)
+			return twin
+		}
 		m.rewrite(s, textNotifierTag, tag)
 		s.identity = m.identify(s)
 		return slot
@@ -87,17 +90,22 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 	return m.add(sh, fork, &Message{Side: Server})
 }
 
-// dropTwin removes what a NOTIFY made of the dialog that a SUBSCRIBE is about to get:
-// after a restart the NOTIFY may be repeated before the SUBSCRIBE is.
-func (m *Monitor) dropTwin(sh *subShard, s *subscription, tag []byte) {
+// twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
+// restart the NOTIFY may be repeated before the SUBSCRIBE is.
+func (m *Monitor) twin(sh *subShard, s *subscription, tag []byte) uint32 {
 	hash := m.hashBytes([]byte(s.callID()))
-	twin := sh.first(hash, func(o *subscription) bool {
+	return sh.first(hash, func(o *subscription) bool {
 		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
 			o.watcherTag() == s.watcherTag() && o.event() == s.event()
 	})
-	if twin != 0 {
-		m.remove(sh, twin)
-	}
+}
+
+// succeed puts the twin in the place of the SUBSCRIBE. It is the one that stays, for a
+// NOTIFY may be open in it, whose failure nobody would know.
+func (m *Monitor) succeed(sh *subShard, slot, twin uint32) {
+	s, t := sh.subs.at(slot), sh.subs.at(twin)
+	t.initial, t.announced, t.fetch, t.subscribeCSeq, t.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
+	m.remove(sh, slot)
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.

@@ -183,6 +183,25 @@ func TestKeeperLapse(t *testing.T) {
 	})
 }
 
+// The SUBSCRIBE that comes again finds a NOTIFY open in its dialog, which is judged all
+// the same.
+func TestKeeperLapseWithAnOpenNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := startKept(t, NewMemoryStore(), false)
+		n := notifyOf("forgotten")
+		ref, _ := k.Notify(n)
+		k.subscribe("forgotten")
+		v := k.NotifyDone(ref, Outcome{Kind: TimedOut, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
+		if v.Status != goneStatus || v.Then == nil {
+			t.Errorf("the verdict is %+v", v)
+		}
+		if w, _ := k.Watcher(keptUser); len(w.List) != 1 || w.List[0].State != "dead" {
+			t.Errorf("subscriptions %+v", w.List)
+		}
+		k.stop()
+	})
+}
+
 // The way of a NOTIFY to a known subscription neither allocates nor writes.
 func TestKeeperHotPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -58,9 +59,8 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// commitTakes is how long a commit may take on a disk that others use as well, and its
-// beginning on a machine that does.
-const commitTakes = 200 * time.Millisecond
+// belated is how late something may begin on a machine that has other things to do.
+const belated = 50 * time.Millisecond
 
 // A killer starts rewatch and kills it, again and again.
 type killer struct {
@@ -74,6 +74,15 @@ type killer struct {
 	rewatch  *rewatch
 	kills    []time.Time
 	counts   map[string]int
+
+	mu      sync.Mutex
+	commits []commit
+}
+
+// commit is one that was seen to be done: which one, and when.
+type commit struct {
+	txid uint64
+	at   time.Time
 }
 
 func (s *site) newKiller(hook *webhook, seen <-chan struct{}, extra env) *killer {
@@ -89,12 +98,19 @@ func (s *site) newKiller(hook *webhook, seen <-chan struct{}, extra env) *killer
 	}
 	all := env{
 		"REWATCH_STATE": "file:" + k.file, "REWATCH_THRESHOLD": strconv.Itoa(wardThreshold),
-		"REWATCH_NOTIFY_TIMEOUT": "200ms", "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
+		"REWATCH_NOTIFY_TIMEOUT": "300ms", "REWATCH_RESUBSCRIBE_TIMEOUT": "400ms", "REWATCH_COALESCE": "50ms",
 		"REWATCH_OUTAGE_RATIO": "1", "REWATCH_DRAIN": "2s", "REWATCH_LOG_LEVEL": "info",
 		"REWATCH_DEREGISTER_RATE": "1000", "REWATCH_ALARM_WEBHOOK": hook.url,
 	}
 	maps.Copy(all, extra)
 	k.settings = s.settings(all)
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { k.watch(done) })
+	s.t.Cleanup(func() {
+		close(done)
+		watching.Wait()
+	})
 	return k
 }
 
@@ -183,6 +199,47 @@ func (k *killer) awaitMessage() {
 	}
 }
 
+// watch takes down when commits are done.
+func (k *killer) watch(done <-chan struct{}) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	last := uint64(0)
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		if txid := k.txid(); txid != last {
+			last = txid
+			k.mu.Lock()
+			k.commits = append(k.commits, commit{txid, time.Now()})
+			k.mu.Unlock()
+		}
+	}
+}
+
+// committed is the number of the last commit that was done by then.
+func (k *killer) committed(by time.Time) (txid uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.commits {
+		if c.at.After(by) {
+			break
+		}
+		txid = c.txid
+	}
+	return txid
+}
+
+// mayBeLost says whether what happened at a moment may be lost, if it may wait so long
+// for its commit. After that time the commit that runs need not have it, but the next
+// one has to, if it was done before the next kill.
+func (k *killer) mayBeLost(at time.Time, window time.Duration) bool {
+	i := slices.IndexFunc(k.kills, func(kill time.Time) bool { return kill.After(at.Add(-underWay)) })
+	return i >= 0 && k.committed(k.kills[i]) <= k.committed(at.Add(window+belated))+1
+}
+
 // txid is the number of the last commit in the file (bbolt's two meta pages).
 func (k *killer) txid() uint64 {
 	f, err := os.Open(k.file)
@@ -252,15 +309,15 @@ func (k *killer) sound() {
 	}
 }
 
-// allowed says whether something may go wrong that happened so long before a kill.
-func allowed(kind string, window, ago time.Duration) bool {
+// allowed says whether it may go wrong what happened at some time.
+func (k *killer) allowed(kind string, at time.Time, window time.Duration) bool {
 	switch kind {
 	case skipped, presumed:
 		return true
 	case lostFailure, extra:
-		return window > 0 && ago < window+commitTakes
+		return window > 0 && k.mayBeLost(at, window)
 	case forgotten: // a REGISTER passes first and fast, and its answer waits for nothing
-		return ago < window+commitTakes
+		return k.mayBeLost(at, window)
 	default:
 		return false
 	}

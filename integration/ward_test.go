@@ -286,7 +286,7 @@ func (w *ward) notify(d *wardDialog) {
 			w.unanswered(d.p, fmt.Sprintf("NOTIFY %d in %s", cseq, d.callID), born)
 		case cseq == 1 && m.status == 200:
 			w.passed(d)
-		case cseq > 1 && m.status == 481:
+		case m.status == 481: // to the first one where the machine was too busy for its answer
 			w.note(func() { d.p.failures = append(d.p.failures, moment{d.callID, m.at}) })
 			w.interesting()
 		default:
