@@ -233,11 +233,11 @@ func (k *killer) committed(by time.Time) (txid uint64) {
 }
 
 // mayBeLost says whether what happened at a moment may be lost, if it may wait so long
-// for its commit. After that time the commit that runs need not have it, but the next
-// one has to, if it was done before the next kill.
-func (k *killer) mayBeLost(at time.Time, window time.Duration) bool {
+// for its commit. After that time so many commits need not have it yet, but the next one
+// has to, if it was done before the next kill.
+func (k *killer) mayBeLost(at time.Time, window time.Duration, without uint64) bool {
 	i := slices.IndexFunc(k.kills, func(kill time.Time) bool { return kill.After(at.Add(-underWay)) })
-	return i >= 0 && k.committed(k.kills[i]) <= k.committed(at.Add(window+belated))+1
+	return i >= 0 && k.committed(k.kills[i]) <= k.committed(at.Add(window+belated))+without
 }
 
 // txid is the number of the last commit in the file (bbolt's two meta pages).
@@ -315,9 +315,12 @@ func (k *killer) allowed(kind string, at time.Time, window time.Duration) bool {
 	case skipped, presumed:
 		return true
 	case lostFailure, extra:
-		return window > 0 && k.mayBeLost(at, window)
-	case forgotten: // a REGISTER passes first and fast, and its answer waits for nothing
-		return k.mayBeLost(at, window)
+		return window > 0 && k.mayBeLost(at, window, 1) // the one that runs
+	case forgotten:
+		// A REGISTER passes first and fast, and its answer waits for nothing. What is
+		// learnt is written in turn: this one may have missed the batch of before,
+		// which waited for a commit that ran and then for its own, as the next one does.
+		return k.mayBeLost(at, window+10*time.Millisecond, 4)
 	default:
 		return false
 	}
