@@ -25,6 +25,15 @@
 // (the addresses of record) are sharded by their name. Everything is bounded:
 // what does not fit is forwarded all the same, not tracked, and counted.
 //
+// # What a crash may cost
+//
+// States of users and facts about subscriptions go different ways to the disk, so their
+// order is seen to. That a dialog is dead is kept in one commit with the failure that it
+// died of, and that a new one has taken its place after its user is: the next process
+// takes it that whatever a subscription has been through is known of its user. An alarm
+// is told, and a request leaves, when that it has is safe. With MonitorConfig.Careful an
+// answer, too, waits for what it tells of: whoever has none repeats his request.
+//
 // # Why
 //
 // A failed subscription is declared dead here although the server is trusted to

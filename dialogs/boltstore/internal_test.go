@@ -181,3 +181,39 @@ func TestCutOffDuringCommit(t *testing.T) {
 		t.Error("it was closed without a word")
 	}
 }
+
+// Before a request leaves for a user only his own change has to be committed, and not
+// once more.
+func TestSyncOfOne(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "state.db"), Options{Sync: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.took = time.Hour // else a fast disk is not waited for
+	sync := func(aor string) (commits uint64) {
+		t.Helper()
+		before, _ := s.look()
+		if err := s.Sync(t.Context(), aor); err != nil {
+			t.Error(err)
+		}
+		after, _ := s.look()
+		return after.txid - before.txid
+	}
+	if _, err := s.Save(t.Context(), dialogs.Record{AOR: "alice", State: policy.State{Sent: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		aor  string
+		want uint64
+	}{{"bob", 0}, {"alice", 1}, {"alice", 0}, {"", 0}} {
+		if got := sync(c.aor); got != c.want {
+			t.Errorf("%q: %d commits, want %d", c.aor, got, c.want)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s.Sync(t.Context(), "alice") == nil {
+		t.Error("a closed store says that all is safe")
+	}
+}
