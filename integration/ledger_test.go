@@ -15,7 +15,6 @@ type ledger struct {
 	accepted   []moment    // 200s to his SUBSCRIBEs, as his phone saw them
 	proven     []moment    // first NOTIFYs that got through, as the server saw it
 	failures   []moment    // 481s, as the server saw them
-	unanswered []silence   // requests
 	messages   []notice
 	signOuts   []time.Time // de-REGISTERs at the core
 	serverTold int         // and at the server
@@ -25,12 +24,6 @@ type ledger struct {
 type moment struct {
 	callID string
 	at     time.Time
-}
-
-// A silence is a request without an answer.
-type silence struct {
-	what string
-	born time.Time
 }
 
 // A notice is a MESSAGE.
@@ -64,7 +57,6 @@ const (
 	outAgain = "signed out after his return"
 	hangs    = "the recovery hangs"
 	alarms   = "not one alarm"
-	unheard  = "no answer"
 )
 
 // What may happen for a moment's work that a kill took away.

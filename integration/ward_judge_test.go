@@ -50,7 +50,6 @@ func (w *ward) judge(k *killer, window time.Duration) {
 		failures, messages = failures+len(p.failures), messages+len(p.messages)
 		w.mu.Unlock()
 		k.judgeAlarms(p, state, found)
-		k.judgeAnswers(p, found)
 	}
 	k.t.Logf("%d kills %v, %d users, %d failures, %d MESSAGEs; %d NOTIFYs were not judged",
 		len(k.kills), k.counts, len(all), failures, messages, w.unjudged)
@@ -76,18 +75,6 @@ func (w *ward) judge(k *killer, window time.Duration) {
 		}
 	}
 	k.sound()
-}
-
-// judgeAnswers: whatever is asked is answered, unless each time it was sent rewatch was
-// not there, or was killed before a NOTIFY could have failed.
-func (k *killer) judgeAnswers(p *casualty, found faults) {
-	for _, r := range p.unanswered {
-		if k.heard(r.born) {
-			found.add(unheard, p, r.born, "%s", r.what)
-		} else {
-			k.counts["request that nobody heard"]++
-		}
-	}
 }
 
 // judgeAlarms: whoever was given up has one alarm, whoever has told of it.

@@ -126,13 +126,8 @@ func (w *ward) register(p *casualty, expires int, then func()) {
 		"From: <sip:scscf.ims.example>;tag="+token("r"), "To: <sip:"+p.user+"@ims.example>",
 		"Call-ID: "+token("reg"), "CSeq: 1 REGISTER", "Contact: <sip:"+w.core.addr+";lr>",
 		"Expires: "+strconv.Itoa(expires))
-	born := time.Now()
 	w.core.ask("udp", w.s.coreSide(), raw, func(m *message) {
-		switch {
-		case m == nil:
-			w.unanswered(p, "REGISTER", born)
-			return
-		case m.status != 200:
+		if m == nil || m.status != 200 {
 			w.t.Errorf("%s: third-party REGISTER: %v", p.user, m)
 			return
 		}
@@ -152,13 +147,8 @@ func (w *ward) subscribe(p *casualty) {
 		"CSeq: 1 SUBSCRIBE", "Contact: <sip:"+p.user+"@"+w.s.ip(50)+":5060>", "Event: presence", "Expires: 3600",
 		"Route: <sip:"+w.s.coreSide()+";lr>", "Record-Route: <sip:"+w.core.addr+";lr>",
 		"P-Asserted-Identity: <sip:"+p.user+"@ims.example>")
-	born := time.Now()
 	w.core.ask("udp", w.s.coreSide(), raw, func(m *message) {
-		switch {
-		case m == nil:
-			w.unanswered(p, "SUBSCRIBE "+callID, born)
-			return
-		case m.status != 200:
+		if m == nil || m.status != 200 {
 			w.t.Errorf("%s: SUBSCRIBE: %v", p.user, m)
 			return
 		}
@@ -174,11 +164,6 @@ func (w *ward) note(how func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	how()
-}
-
-// unanswered notes a request that was sent first at that time. It ends the story.
-func (w *ward) unanswered(p *casualty, what string, born time.Time) {
-	w.note(func() { p.unanswered, p.over = append(p.unanswered, silence{what, born}), true })
 }
 
 // scscf answers what rewatch sends to the core.
@@ -272,7 +257,7 @@ func (w *ward) presence(dialogs map[string]*wardDialog, at *peer, m *message) {
 
 // notify sends the next NOTIFY of a dialog.
 func (w *ward) notify(d *wardDialog) {
-	cseq, born := d.next(), time.Now()
+	cseq := d.next()
 	transport, hop := d.hop()
 	raw := w.server.request(transport, "NOTIFY", d.target, presenceBody, append(d.lines("NOTIFY", cseq),
 		"Subscription-State: active;expires=3599", "Contact: <sip:"+w.server.addr+">", "Content-Type: application/pidf+xml")...)
@@ -283,7 +268,7 @@ func (w *ward) notify(d *wardDialog) {
 			// and the server's own timer has ended the subscription.
 			w.note(func() { w.unjudged, d.p.over = w.unjudged+1, true })
 		case m == nil:
-			w.unanswered(d.p, fmt.Sprintf("NOTIFY %d in %s", cseq, d.callID), born)
+			w.t.Errorf("%s: no answer to the NOTIFY %d in %s", d.p.user, cseq, d.callID)
 		case cseq == 1 && m.status == 200:
 			w.passed(d)
 		case m.status == 481: // to the first one where the machine was too busy for its answer
