@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -212,9 +213,11 @@ func (r *rig) explained(raw []byte, stream bool, out []byte) {
 	for _, msg := range slices.Concat(messages(raw, stream), messages(raw[:len(raw)/2], stream)) {
 		var came wire.Message
 		_ = wire.Scan(msg, &came) // what is half a message is answered all the same
-		if why = edited(&came, &left); why == "" {
+		not := edited(&came, &left)
+		if not == "" {
 			return
 		}
+		why = cmp.Or(why, not)
 	}
 	r.Fatalf("%s: of\n%q\nleft\n%q", why, raw, out)
 }

@@ -51,8 +51,23 @@ func ParseVia(v []byte) (via ViaValue, ok bool) {
 	if via.Host, via.Port, ok = HostPort(v[to:end]); !ok {
 		return via, false
 	}
+	if q := bytes.IndexByte(v[end:], '"'); q >= 0 && !closed(v, end+q) {
+		return via, false // what is put behind it would be a part of the quote
+	}
 	via.params(v, end)
 	return via, true
+}
+
+// closed tells whether the quoted strings of v, of which the first begins at i, end.
+func closed(v []byte, i int) bool {
+	for ; i < len(v); i++ {
+		if v[i] == '"' {
+			if i = unquote(v, i); i == len(v) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // params reads the parameters that routing a response needs, in one pass over

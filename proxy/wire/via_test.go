@@ -38,6 +38,8 @@ func TestParseVia(t *testing.T) {
 		{"no host but parameters", "SIP/2.0/UDP ;branch=1", "unreadable"},
 		{"parameters at once", "SIP/2.0/UDP;branch=1", "unreadable"},
 		{"bad port", "SIP/2.0/UDP h:x;branch=1", "unreadable"},
+		{"a quote that does not end", `SIP/2.0/UDP h;branch=1;x="y`, "unreadable"},
+		{"a quote that ends behind an escaped one", `SIP/2.0/UDP h;x="\";y";branch=1`, "UDP h 0 branch=1"},
 		{"two hosts", "SIP/2.0/UDP h i;branch=1", "unreadable"},
 	}
 	for _, tt := range tests {
