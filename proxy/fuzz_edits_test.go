@@ -21,7 +21,7 @@ func edited(came, left *wire.Message) string {
 	case !came.Request:
 		return first(
 			unlike("status line", came.Raw[:came.Head], left.Raw[:left.Head]),
-			unlike("Vias", list(came, wire.Via)[min(1, came.Count(wire.Via)):], list(left, wire.Via)),
+			unlike("Vias", behind(list(came, wire.Via)), list(left, wire.Via)),
 			untouched(came, left))
 	}
 	return first(
@@ -32,6 +32,9 @@ func edited(came, left *wire.Message) string {
 		routes(came, left),
 		untouched(came, left))
 }
+
+// behind are all but the first.
+func behind(values []string) []string { return values[min(1, len(values)):] }
 
 // first is the first complaint.
 func first(complaints ...string) string {

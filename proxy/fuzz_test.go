@@ -54,7 +54,7 @@ func FuzzPath(f *testing.F) {
 			r.pass(4 * time.Minute)
 			left.gather()
 			for _, out := range left.sent {
-				r.explained(raw, stream, out)
+				r.explained(out, came(raw, stream)...)
 			}
 			if n := r.s.Transactions() + r.s.parking.len(); n != 0 {
 				r.Fatalf("%d requests are remembered for ever", n)
@@ -194,13 +194,13 @@ func (r *rig) pour(from, to string, raw []byte) {
 	}
 	synctest.Wait()
 	for msg := x.poll(); msg != ""; msg = x.poll() {
-		r.explained(raw, true, []byte(msg))
+		r.explained([]byte(msg), came(raw, true)...)
 	}
 }
 
 // explained fails unless something that left follows from what came in: it is an
-// answer of ours, a probe of ours, or one of the messages in it with a proxy's edits.
-func (r *rig) explained(raw []byte, stream bool, out []byte) {
+// answer of ours, a probe of ours, or one of the messages with a proxy's edits.
+func (r *rig) explained(out []byte, messages ...[]byte) {
 	r.Helper()
 	var left wire.Message
 	if err := wire.Scan(out, &left); err != nil {
@@ -210,7 +210,7 @@ func (r *rig) explained(raw []byte, stream bool, out []byte) {
 		return
 	}
 	var why string
-	for _, msg := range slices.Concat(messages(raw, stream), messages(raw[:len(raw)/2], stream)) {
+	for _, msg := range messages {
 		var came wire.Message
 		_ = wire.Scan(msg, &came) // what is half a message is answered all the same
 		not := edited(&came, &left)
@@ -219,14 +219,20 @@ func (r *rig) explained(raw []byte, stream bool, out []byte) {
 		}
 		why = cmp.Or(why, not)
 	}
-	r.Fatalf("%s: of\n%q\nleft\n%q", why, raw, out)
+	r.Fatalf("%s: of\n%q\nleft\n%q", why, messages, out)
 }
 
-// messages cuts what came in by a stream apart.
-func messages(raw []byte, stream bool) (all [][]byte) {
+// came are the messages in what came in. Of a stream the half may have been judged
+// before the whole was there.
+func came(raw []byte, stream bool) [][]byte {
 	if !stream {
 		return [][]byte{bytes.TrimLeft(raw, "\r\n")}
 	}
+	return slices.Concat(cut(raw), cut(raw[:len(raw)/2]))
+}
+
+// cut cuts a stream into messages.
+func cut(raw []byte) (all [][]byte) {
 	for len(raw) > 0 {
 		skip, n, err := wire.Frame(raw)
 		if err != nil || n == 0 || skip+n > len(raw) {

@@ -91,7 +91,7 @@ func tortured(t *testing.T, raw []byte) (verdict string) {
 		left.gather()
 		verdict = left.firstLines()
 		for _, out := range left.sent {
-			r.explained(raw, false, out)
+			r.explained(out, raw)
 		}
 	}, func(c *Config) { c.Resolver = &someNames{} }, left.refused)
 	return verdict
