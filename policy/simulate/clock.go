@@ -30,7 +30,8 @@ const (
 	expired                // its deadline has passed
 	refresh                // the client refreshes a subscription
 	subscribe              // the client subscribes anew
-	told                   // the MESSAGE has its final response, or none
+	told                   // the MESSAGE has its final response
+	untold                 // it has none
 	heard                  // the MESSAGE arrived
 	signedOut              // the de-REGISTER has its response
 	unanswered             // the de-REGISTER has none

@@ -26,9 +26,11 @@ func (w *world) happen(e event) {
 		w.refresh(u, e)
 	case subscribe:
 		w.subscribe(s, u)
-	case told:
+	case told, untold:
 		u.messaging = false
-		s.offer(u, policy.Event{Kind: policy.MessageDone, Episode: u.state.Episode, Try: u.state.Tries})
+		s.offer(u, policy.Event{
+			Kind: policy.MessageDone, Episode: u.state.Episode, Try: u.state.Tries, Undelivered: e.kind == untold,
+		})
 	case heard:
 		if !u.ignores {
 			w.clock.put(now+w.dice.within(w.cfg.Clients.Resubscribe), event{who: u.id, kind: subscribe})

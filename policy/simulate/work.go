@@ -74,7 +74,7 @@ func (s *sidecar) tell(u *user) {
 	s.w.res.second(now).Messages++
 	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, timerF)
 	if !ok {
-		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: told})
+		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: untold})
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: told})
