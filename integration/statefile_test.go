@@ -78,9 +78,8 @@ func TestStateFileRefused(t *testing.T) {
 			}
 		}, "damaged"},
 		"a bit is wrong": {func(t *testing.T, path string) {
-			wrong := bytes.Clone(content)
-			at := bytes.Index(wrong, []byte("sip:user8@ims.example"))
-			wrong[at+4] ^= 1
+			// Wherever it is: some of its pages are of the past.
+			wrong := bytes.ReplaceAll(content, []byte("sip:user8@"), []byte("sip:tser8@"))
 			if err := os.WriteFile(path, wrong, 0o600); err != nil {
 				t.Fatal(err)
 			}
