@@ -40,7 +40,7 @@ func made(round int, system string, cost time.Duration) *block {
 	for _, k := range []load.Kind{load.Notify, load.Subscribe, load.Register} {
 		f := &figures{
 			moderate:  point{asked: 2000, cpu: 2 * cost, p50: 3 * cost, p99: 6 * cost, p999: 9 * cost},
-			saturated: point{cpu: cost}, best: 1e9 / float64(cost),
+			saturated: point{cpu: cost}, varied: point{cpu: cost * 11 / 10}, best: 1e9 / float64(cost),
 		}
 		for rate := 10000.; rate <= f.best; rate *= 1.5 {
 			f.steps = append(f.steps, point{asked: rate, p50: 3 * cost, p99: time.Duration(float64(cost) * (6 + rate/1e4))})

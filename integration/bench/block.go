@@ -22,6 +22,7 @@ type point struct {
 // figures are those of one kind of work in one block.
 type figures struct {
 	moderate, saturated point
+	varied              point // saturated, with lengths that differ
 	steps               []point
 	best                float64 // highest rate without loss
 }
@@ -184,6 +185,12 @@ func (r *rig) work(ctx context.Context, k load.Kind, f *figures) (err error) {
 	if f.saturated, err = r.run(ctx, p); err != nil {
 		return err
 	}
+	if k == load.Notify {
+		p.Vary = variety
+		if f.varied, err = r.run(ctx, p); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.name == alone:
 		return nil
@@ -193,6 +200,10 @@ func (r *rig) work(ctx context.Context, k load.Kind, f *figures) (err error) {
 		return r.climb(ctx, k, f)
 	}
 }
+
+// variety is by how many bytes the messages of a real server differ, about: names and
+// Call-IDs are of many lengths, and no train of datagrams is as long as it could be.
+const variety = 64
 
 // watched is run with a look at what rewatch counts meanwhile.
 func (r *rig) watched(ctx context.Context, p load.Phase) (point, error) {

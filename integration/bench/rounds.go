@@ -79,7 +79,7 @@ func (c *comparison) report(b *block, took time.Duration) {
 		b.round+1, c.plan.rounds, b.network, b.system, micros(n.moderate.cpu), n.moderate.asked, micros(n.saturated.cpu),
 		n.saturated.rate, n.best, micros(n.moderate.p50), micros(n.moderate.p99), took.Seconds())
 	for k := range b.works {
-		for what, p := range map[string]point{"moderate": b.works[k].moderate, "saturated": b.works[k].saturated} {
+		for what, p := range map[string]point{"moderate": b.works[k].moderate, "saturated": b.works[k].saturated, "varied": b.works[k].varied} {
 			if !p.counts.Clean() {
 				say(c.out, "           %s, %s rate: %s (%d dropped at the generator)\n", k, what, p.counts, p.drops)
 			}

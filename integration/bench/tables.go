@@ -35,14 +35,18 @@ func ofWork(k load.Kind, pick func(*figures) float64) func(b, _ *block) float64 
 
 func moderateCPU(f *figures) float64  { return us(f.moderate.cpu) }
 func saturatedCPU(f *figures) float64 { return us(f.saturated.cpu) }
+func variedCPU(f *figures) float64    { return us(f.varied.cpu) }
 func bestRate(f *figures) float64     { return f.best }
 
 // quantities are the rows of the table, for one transport.
 func quantities() []quantity {
 	var list []quantity
 	for _, k := range []load.Kind{load.Notify, load.Subscribe, load.Register} {
+		list = append(list, quantity{fmt.Sprintf("%s: CPU saturated, µs", k), false, ofWork(k, saturatedCPU)})
+		if k == load.Notify {
+			list = append(list, quantity{"NOTIFY: the same, of lengths that differ, µs", false, ofWork(k, variedCPU)})
+		}
 		list = append(list,
-			quantity{fmt.Sprintf("%s: CPU saturated, µs", k), false, ofWork(k, saturatedCPU)},
 			quantity{fmt.Sprintf("%s: CPU at 2,000/s, µs", k), false, ofWork(k, moderateCPU)},
 			quantity{fmt.Sprintf("%s: highest rate without loss, 1/s", k), true, ofWork(k, bestRate)},
 		)

@@ -214,6 +214,9 @@ func (g *Generator) launch(from link) {
 	o := open{kind: r.Kind, sent: g.now()}
 	o.dialog, o.cseq = uint32(dialog), uint32(firstCSeq+round) //nolint:gosec // small
 	o.mute = dialog%100 < r.Mute
+	if r.Vary > 0 {
+		o.more = uint16(mix(uint64(o.dialog)+3<<40) % uint64(r.Vary)) //nolint:gosec // at most maxFiller
+	}
 	seq, lost := g.pending.add(o)
 	if lost {
 		r.Lost++

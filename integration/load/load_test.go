@@ -208,3 +208,17 @@ func BenchmarkRequest(b *testing.B) {
 		buf = works[Notify].appendAnswer(buf[:0], good, &h, Notify, tr)
 	}
 }
+
+// TestFiller makes messages of different lengths, with every field in its place.
+func TestFiller(t *testing.T) {
+	p := compile("{cseq} x{filler}y {cseq}\n")
+	for more, want := range map[uint16]string{0: "1000001 xy 1000001\r\n", 3: "1000001 xxxxy 1000001\r\n"} {
+		if got := string(p.appendTo([]byte("before "), transaction{cseq: 1000001, more: more})); got != "before "+want {
+			t.Errorf("%d: %q", more, got)
+		}
+	}
+	none := compile("x {cseq}")
+	if got := string(none.appendTo(nil, transaction{cseq: 1000001, more: 3})); got != "x 1000001" {
+		t.Errorf("%q", got)
+	}
+}

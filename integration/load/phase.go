@@ -24,6 +24,9 @@ type Phase struct {
 	First int
 	// Mute of every 100 dialogs are not answered.
 	Mute int
+	// Vary is by how many bytes the NOTIFYs of different dialogs, and their answers,
+	// differ in length, as those of a real server do; 0: not at all.
+	Vary int
 	// Drain is how long to wait for answers at the end.
 	Drain time.Duration
 }
@@ -35,6 +38,7 @@ func (p *Phase) defaults() {
 	if p.Dialogs == 0 {
 		p.Dialogs = 1
 	}
+	p.Vary = min(p.Vary, maxFiller)
 	if p.Drain == 0 {
 		p.Drain = time.Second
 	}

@@ -11,6 +11,7 @@ type transaction struct {
 	seq    uint64 // number of the transaction, in its branch
 	dialog uint32
 	cseq   uint32
+	more   uint16 // filler, which makes messages differ in length
 }
 
 // field is a part of a template that differs from message to message. Its width
@@ -37,11 +38,20 @@ type slot struct {
 	field int
 }
 
-// template is a text with slots for fields.
+// template is a text with slots for fields, and a place for filler.
 type template struct {
-	text  []byte
-	slots []slot
+	text   []byte
+	slots  []slot
+	filler int // where it goes; 0: nowhere
 }
+
+// fillerMark is that place in a source, maxFiller the most that fits there.
+const (
+	fillerMark = "{filler}"
+	maxFiller  = 1024
+)
+
+var filler = bytes.Repeat([]byte{'x'}, maxFiller)
 
 // compile reads a text whose fields are named in braces. Lines end with LF in
 // the source and with CRLF in the message.
@@ -50,6 +60,12 @@ func compile(text string) template {
 	var t template
 	for len(text) > 0 {
 		i, f := nextField(text)
+		if at := strings.Index(text, fillerMark); at >= 0 && at < i {
+			t.text = append(t.text, text[:at]...)
+			t.filler = len(t.text)
+			text = text[at+len(fillerMark):]
+			continue
+		}
 		if f < 0 {
 			t.text = append(t.text, text...)
 			break
@@ -74,11 +90,19 @@ func nextField(text string) (at, which int) {
 
 // appendTo appends the message for t.
 func (p *template) appendTo(dst []byte, t transaction) []byte {
-	base := len(dst)
-	dst = append(dst, p.text...)
+	base, more := len(dst), 0
+	if p.filler > 0 {
+		more = int(t.more)
+	}
+	dst = append(dst, p.text[:p.filler]...)
+	dst = append(dst, filler[:more]...)
+	dst = append(dst, p.text[p.filler:]...)
 	for _, s := range p.slots {
-		f := &fields[s.field]
-		f.put(dst[base+s.at:base+s.at+f.width], t)
+		f, at := &fields[s.field], base+s.at
+		if s.at >= p.filler {
+			at += more
+		}
+		f.put(dst[at:at+f.width], t)
 	}
 	return dst
 }

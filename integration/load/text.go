@@ -10,7 +10,7 @@ CSeq: {cseq} NOTIFY
 Contact: <sip:SERVER;transport=x>
 Event: presence
 Subscription-State: active;expires=3600
-User-Agent: ims-presence-server/12.4.10
+User-Agent: ims-presence-server/12.4.10{filler}
 Content-Type: application/pidf+xml
 Content-Length: 471
 
@@ -34,7 +34,7 @@ To: <sip:w{user}@ims.example>;tag={wtag}
 Call-ID: {call}-{user}@ims.example
 CSeq: {cseq} NOTIFY
 Contact: <sip:w{user}@PHONE;ob>
-User-Agent: phone
+User-Agent: phone{filler}
 Content-Length: 0
 
 `
