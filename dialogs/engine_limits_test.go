@@ -157,8 +157,8 @@ func TestDryRunCountsWhatItLeavesOut(t *testing.T) {
 		w.at(5 * time.Minute)
 		w.silence(0, false)
 		w.at(6 * time.Minute)
-		if len(w.messages)+len(w.signOuts)+len(w.alarms) != 0 {
-			t.Errorf("%d MESSAGEs, %d de-REGISTERs, alarms %v", len(w.messages), len(w.signOuts), w.alarms)
+		if w.sent()+w.gone() != 0 || w.said() != "" {
+			t.Errorf("%d MESSAGEs, %d de-REGISTERs, alarms %s", w.sent(), w.gone(), w.said())
 		}
 		if n := w.broken(); n != 1 {
 			t.Errorf("%d are broken: an answer was changed", n)

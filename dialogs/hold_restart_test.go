@@ -1,6 +1,7 @@
 package dialogs_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestHoldOutlivesRestart(t *testing.T) {
 			t.Errorf("%v watchers wait for the end of the outage, %v did before the restart", got, lost)
 		}
 		w.at(3 * time.Minute)
-		if n := len(w.messages); n > 1 {
+		if n := w.sent(); n > 1 {
 			t.Errorf("%d MESSAGEs in the outage", n)
 		}
 		w.silence(0, false)
@@ -52,13 +53,16 @@ func TestHoldOutlivesRestart(t *testing.T) {
 		if n := w.broken(); n > 1 {
 			t.Errorf("%d watchers are broken still", n)
 		}
-		for aor, n := range w.told {
+		w.mu.Lock()
+		told := maps.Clone(w.told)
+		w.mu.Unlock()
+		for aor, n := range told {
 			if n > 1 && aor != p.aor {
 				t.Errorf("%s got %d MESSAGEs", aor, n)
 			}
 		}
-		if len(w.signOuts) != 0 {
-			t.Errorf("%d users were signed out", len(w.signOuts))
+		if w.gone() != 0 {
+			t.Errorf("%d users were signed out", w.gone())
 		}
 		said := w.said()
 		raise, clear := "[raise core-outage 10.0.0.1:5060 critical]", "[clear core-outage 10.0.0.1:5060]"
@@ -86,7 +90,10 @@ func TestWorkingOffOutlivesRestart(t *testing.T) {
 		if n := w.broken(); n != 0 {
 			t.Errorf("%d watchers are broken still", n)
 		}
-		for aor, n := range w.told {
+		w.mu.Lock()
+		told := maps.Clone(w.told)
+		w.mu.Unlock()
+		for aor, n := range told {
 			if n > 1 {
 				t.Errorf("%s got %d MESSAGEs", aor, n)
 			}
@@ -145,7 +152,7 @@ func (w *town) expectSignOuts(want int) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if got := len(w.signOuts); got != want {
+	if got := w.gone(); got != want {
 		w.t.Errorf("%d users are signed out after %s, want %d", got, time.Since(w.began), want)
 	}
 }

@@ -342,11 +342,11 @@ func (w *town) broken() int {
 	return n
 }
 
-func (w *town) between(times []time.Time, from, to time.Duration) int {
+func (w *town) between(times *[]time.Time, from, to time.Duration) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
-	for _, at := range times {
+	for _, at := range *times {
 		if d := at.Sub(w.began); d >= from && d < to {
 			n++
 		}
@@ -422,6 +422,19 @@ func (w *town) sent() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.messages)
+}
+
+// gone is the number of de-REGISTERs so far, toldOf that of the MESSAGEs to one user.
+func (w *town) gone() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.signOuts)
+}
+
+func (w *town) toldOf(aor string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told[aor]
 }
 
 func (w *town) Terminate(context.Context, dialogs.TerminateJob) dialogs.Result {

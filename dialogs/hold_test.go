@@ -29,22 +29,22 @@ func TestOutage(t *testing.T) {
 			t.Errorf("%d watchers are broken still", n)
 		}
 		w.expectNoStrikes()
-		if n := w.between(w.messages, 0, 90*time.Second); n != 0 {
+		if n := w.between(&w.messages, 0, 90*time.Second); n != 0 {
 			t.Errorf("%d MESSAGEs in the outage", n)
 		}
-		if n := len(w.messages); n != 5000 {
+		if n := w.sent(); n != 5000 {
 			t.Errorf("%d MESSAGEs", n)
 		}
 		for from := 90 * time.Second; from < 130*time.Second; from += time.Second {
-			if n := w.between(w.messages, from, from+time.Second); n > 205 {
+			if n := w.between(&w.messages, from, from+time.Second); n > 205 {
 				t.Errorf("%d MESSAGEs in one second", n)
 			}
 		}
 		if got := w.said(); got != "[raise core-outage 10.0.0.1:5060 critical][clear core-outage 10.0.0.1:5060]" {
 			t.Errorf("alarms %s", got)
 		}
-		if len(w.signOuts) != 0 {
-			t.Errorf("%d users were signed out", len(w.signOuts))
+		if w.gone() != 0 {
+			t.Errorf("%d users were signed out", w.gone())
 		}
 	})
 }
@@ -69,8 +69,8 @@ func TestOutageOfThoseWithAFullCount(t *testing.T) {
 		w.at(start + 2*time.Minute)
 		w.silence(0, false)
 		w.at(start + 3*time.Minute)
-		if len(w.signOuts) != 0 || w.broken() != 0 {
-			t.Errorf("%d users were signed out, %d are broken", len(w.signOuts), w.broken())
+		if w.gone() != 0 || w.broken() != 0 {
+			t.Errorf("%d users were signed out, %d are broken", w.gone(), w.broken())
 		}
 		if got := w.said(); got != "[raise core-outage 10.0.0.1:5060 critical][clear core-outage 10.0.0.1:5060]" {
 			t.Errorf("alarms %s", got)
@@ -97,7 +97,7 @@ func TestOneHopOfSeveral(t *testing.T) {
 		if n := w.broken(); n != 501 {
 			t.Errorf("%d watchers are broken", n)
 		}
-		if n := w.told[w.phones[0].aor]; n != 2 && n != 3 {
+		if n := w.toldOf(w.phones[0].aor); n != 2 && n != 3 {
 			t.Errorf("the dead phone got %d MESSAGEs", n)
 		}
 		w.silence(2, false)
@@ -105,7 +105,7 @@ func TestOneHopOfSeveral(t *testing.T) {
 		if n := w.broken(); n != 1 {
 			t.Errorf("%d watchers are broken", n)
 		}
-		if n := len(w.signOuts); n != 0 {
+		if n := w.gone(); n != 0 {
 			t.Errorf("%d users were signed out", n)
 		}
 	})
@@ -117,8 +117,8 @@ func TestDeadPhone(t *testing.T) {
 		w.run(100)
 		w.change(func() { w.phones[7].dead = true })
 		w.at(8 * time.Minute)
-		if w.told[w.phones[7].aor] != 3 || len(w.messages) != 3 || len(w.signOuts) != 1 || !w.phones[7].gone {
-			t.Errorf("%d MESSAGEs, %d de-REGISTERs", len(w.messages), len(w.signOuts))
+		if w.toldOf(w.phones[7].aor) != 3 || w.sent() != 3 || w.gone() != 1 || !w.phones[7].gone {
+			t.Errorf("%d MESSAGEs, %d de-REGISTERs", w.sent(), w.gone())
 		}
 		if got := w.said(); got != "[raise watcher-exhausted sip:user-7@ims.example minor]" {
 			t.Errorf("alarms %s", got)
@@ -143,8 +143,8 @@ func TestFlappingHop(t *testing.T) {
 			t.Errorf("%d watchers are broken still", n)
 		}
 		w.expectNoStrikes()
-		if len(w.signOuts) != 0 {
-			t.Errorf("%d users were signed out", len(w.signOuts))
+		if w.gone() != 0 {
+			t.Errorf("%d users were signed out", w.gone())
 		}
 	})
 }
@@ -163,12 +163,12 @@ func TestBackByHimself(t *testing.T) {
 		}
 		w.at(80 * time.Second)
 		for _, p := range w.phones[:300] {
-			if n := w.told[p.aor]; n != 0 {
+			if n := w.toldOf(p.aor); n != 0 {
 				t.Errorf("%s got %d MESSAGEs", p.aor, n)
 			}
 		}
-		if n := w.broken(); n != 0 || len(w.messages) != 700 {
-			t.Errorf("%d watchers are broken still; %d MESSAGEs", n, len(w.messages))
+		if n := w.broken(); n != 0 || w.sent() != 700 {
+			t.Errorf("%d watchers are broken still; %d MESSAGEs", n, w.sent())
 		}
 		w.expectNoStrikes()
 	})
@@ -203,8 +203,8 @@ func TestOutageAndDeafClients(t *testing.T) {
 		w.at(time.Minute)
 		w.silence(0, false)
 		w.at(20 * time.Minute)
-		if len(w.signOuts) != 0 || len(w.messages) != 600 {
-			t.Errorf("%d MESSAGEs, %d de-REGISTERs", len(w.messages), len(w.signOuts))
+		if w.gone() != 0 || w.sent() != 600 {
+			t.Errorf("%d MESSAGEs, %d de-REGISTERs", w.sent(), w.gone())
 		}
 		w.expectNoStrikes()
 	})
@@ -226,16 +226,16 @@ func TestHoldInterruptsARecovery(t *testing.T) {
 		w.at(38900 * time.Millisecond)
 		w.change(func() { p.dead = false })
 		w.at(3 * time.Minute)
-		if n := w.told[p.aor]; n > 1 {
+		if n := w.toldOf(p.aor); n > 1 {
 			t.Errorf("%d MESSAGEs in the hold", n)
 		}
 		w.silence(0, false)
 		w.at(3*time.Minute + 20*time.Second)
-		if len(w.signOuts) != 0 {
+		if w.gone() != 0 {
 			t.Error("signed out")
 		}
 		w.at(10 * time.Minute)
-		if n := w.told[p.aor]; n < 2 {
+		if n := w.toldOf(p.aor); n < 2 {
 			t.Errorf("%d MESSAGEs after the hold: it did not go on", n)
 		}
 	})
@@ -278,7 +278,7 @@ func TestUnreachableHop(t *testing.T) {
 		}
 		w.silence(0, false)
 		w.at(10 * time.Second)
-		if n := w.told[w.phones[0].aor]; n != 1 || w.broken() != 0 {
+		if n := w.toldOf(w.phones[0].aor); n != 1 || w.broken() != 0 {
 			t.Errorf("%d MESSAGEs, %d broken", n, w.broken())
 		}
 		w.expect(w.phones[5], policy.Idle, 1)
@@ -302,8 +302,8 @@ func TestUnreachableHopOfMany(t *testing.T) {
 		w.at(time.Minute)
 		w.silence(1, false)
 		w.at(75 * time.Second)
-		if n := w.broken(); n != 0 || len(w.messages) != 10 {
-			t.Errorf("%d MESSAGEs, %d broken", len(w.messages), n)
+		if n := w.broken(); n != 0 || w.sent() != 10 {
+			t.Errorf("%d MESSAGEs, %d broken", w.sent(), n)
 		}
 		w.expectNoStrikes()
 	})

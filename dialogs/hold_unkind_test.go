@@ -29,7 +29,7 @@ func (w *town) expectInnocent() {
 	if n := w.broken(); n != 0 {
 		w.t.Errorf("%d watchers are broken still", n)
 	}
-	if n := len(w.signOuts); n != 0 {
+	if n := w.gone(); n != 0 {
 		w.t.Errorf("%d users were signed out", n)
 	}
 	w.expectNoStrikes()
@@ -103,8 +103,8 @@ func TestOutageWithAThresholdOfOne(t *testing.T) {
 		w.silence(0, false)
 		w.at(4 * time.Minute)
 		w.expectOutages(2)
-		if len(w.signOuts) != 0 || w.broken() != 0 {
-			t.Errorf("%d users were signed out, %d are broken", len(w.signOuts), w.broken())
+		if w.gone() != 0 || w.broken() != 0 {
+			t.Errorf("%d users were signed out, %d are broken", w.gone(), w.broken())
 		}
 		for _, s := range w.States() {
 			if s.Sent != 1 || s.Phase != policy.Idle {
@@ -174,8 +174,8 @@ func TestCoreThatAnswers503ToThoseWithAFullCount(t *testing.T) {
 		w.change(func() { clear(w.refuse) })
 		w.at(3 * time.Minute)
 		w.expectOutages(1)
-		if len(w.signOuts) != 0 || w.broken() != 0 {
-			t.Errorf("%d users were signed out, %d are broken", len(w.signOuts), w.broken())
+		if w.gone() != 0 || w.broken() != 0 {
+			t.Errorf("%d users were signed out, %d are broken", w.gone(), w.broken())
 		}
 	})
 }
@@ -271,8 +271,8 @@ func TestFewDeadPhonesWithManySubscriptions(t *testing.T) {
 			}
 		}
 		w.at(10 * time.Minute)
-		if got := w.sent(); got != 27 || len(w.signOuts) != 9 {
-			t.Errorf("%d MESSAGEs, %d de-REGISTERs", got, len(w.signOuts))
+		if got := w.sent(); got != 27 || w.gone() != 9 {
+			t.Errorf("%d MESSAGEs, %d de-REGISTERs", got, w.gone())
 		}
 	})
 }
