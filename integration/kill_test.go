@@ -246,8 +246,9 @@ func (k *killer) allowed(kind string, at time.Time, window time.Duration) bool {
 	}
 }
 
-// underWay is how long after a kill something may arrive that was sent before.
-const underWay = 20 * time.Millisecond
+// underWay is how long after a kill something may be noted that was sent before, by
+// neighbours who have to wait for their turn on a busy machine.
+const underWay = 150 * time.Millisecond
 
 // untilKill is how long after a moment the next kill came.
 func (k *killer) untilKill(at time.Time) time.Duration {
