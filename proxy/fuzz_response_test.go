@@ -43,8 +43,8 @@ func FuzzResponse(f *testing.F) {
 			_, _ = asked.conn.WriteTo(raw, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(back)))
 			r.pass(4 * time.Minute)
 			left.gather()
-			for _, out := range left.sent {
-				r.explained(out, raw, []byte(crlf(request)))
+			for i, out := range left.sent {
+				r.explained(out, append(left.sent[:i:i], raw, []byte(crlf(request)))...)
 			}
 			if n := r.s.Transactions() + r.s.parking.len(); n != 0 {
 				r.Fatalf("%d requests are remembered for ever", n)
