@@ -75,6 +75,7 @@ func (r *rig) open(ctx context.Context, cfg load.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	r.pids = r.proc.pids()
 	return r.rest(ctx, 500*time.Millisecond)
 }
 
