@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// streamHandler takes what the streams of one side bring.
+type streamHandler struct {
+	s    *Server
+	side dialogs.Side
+}
+
+// Message handles one message of a stream.
+func (h streamHandler) Message(st *transport.Stream, raw []byte) {
+	w := h.s.borrow()
+	defer h.s.giveBack(w)
+	w.patience = backpressure
+	w.message(h.flow(st), raw)
+	w.patience = 0
+}
+
+// Unreadable answers what no end can be found of, if it can be answered.
+func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
+	w := h.s.borrow()
+	defer h.s.giveBack(w)
+	if scanned := wire.Scan(raw, &w.msg); scanned != nil && !errors.Is(err, transport.ErrTooLarge) {
+		err = scanned
+	}
+	w.malformed(h.flow(st), err)
+}
+
+// backpressure is how long a message that came by a stream waits for room on the
+// stream that it leaves by; meanwhile nothing more is read from its sender.
+const backpressure = 2 * time.Second
+
+func (h streamHandler) flow(st *transport.Stream) flow {
+	l, ok := st.Listener.(*local)
+	if !ok {
+		l = h.s.local(h.side, networkOf(st), st.Peer.Addr())
+	}
+	return flow{local: l, stream: st.ID, addr: st.Peer}
+}
+
+func networkOf(st *transport.Stream) network {
+	if st.Secure {
+		return tlsnet
+	}
+	return tcp
+}
+
+// Closed is the end of a stream: what waits for a response on it goes on to the
+// next hop, or has failed.
+func (h streamHandler) Closed(st *transport.Stream, err error) {
+	stood := st.Local.IsValid()
+	if stood {
+		err = fmt.Errorf("%w: %w", errStaleStream, err)
+	}
+	h.s.log.Debug().Err(err).Stringer("peer", st.Peer).Bool("dialled", st.Dialled).Msg("stream closed")
+	if !stood {
+		h.s.health.lost(hop{side: h.side, addr: st.Peer, network: networkOf(st)}, err)
+	}
+	h.s.ownLost(h.s.own.take(st.ID)...)
+	if !st.Used.Load() {
+		return // no record knows of it, so the table need not be searched
+	}
+	w := h.s.borrow()
+	defer h.s.giveBack(w)
+	for _, key := range h.s.table.onStream(st.ID) {
+		w.failed(key, failure{err: err, stream: st.ID})
+	}
+}
