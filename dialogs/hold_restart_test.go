@@ -150,8 +150,6 @@ func TestCapOutlivesRestart(t *testing.T) {
 
 func (w *town) expectSignOuts(want int) {
 	w.t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if got := w.gone(); got != want {
 		w.t.Errorf("%d users are signed out after %s, want %d", got, time.Since(w.began), want)
 	}

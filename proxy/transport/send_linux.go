@@ -39,10 +39,23 @@ func (s *outboxSys) init() {
 
 // sendmmsg writes as much of what is prepared as the socket takes.
 func (s *outboxSys) sendmmsg(fd uintptr) bool {
+	if s.n-s.sent == 1 {
+		return s.sendmsg(fd)
+	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.sent])), //nolint:gosec // sendmmsg(2)
 		uintptr(s.n-s.sent), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // not negative
 	if errno == 0 {
 		s.sent += int(n) //nolint:gosec // at most BatchSize
+	}
+	s.errno = errno
+	return errno != syscall.EAGAIN
+}
+
+// sendmsg writes the last of what is prepared, which costs a little less by itself.
+func (s *outboxSys) sendmsg(fd uintptr) bool {
+	_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.sent].hdr)), unix.MSG_DONTWAIT) //nolint:gosec // sendmsg(2)
+	if errno == 0 {
+		s.sent++
 	}
 	s.errno = errno
 	return errno != syscall.EAGAIN
