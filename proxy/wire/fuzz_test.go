@@ -265,7 +265,10 @@ func plain(v []byte) bool {
 	if bytes.Count(bytes.ToLower(params), []byte("tag")) > 1 || bytes.Contains(bytes.ToLower(params), []byte("tag;")) {
 		return false
 	}
-	_, ok := Param(params, "tag")
+	tag, ok := Param(params, "tag")
+	if ok && !isToken(tag) {
+		return false
+	}
 	return plainParams(params) && ok == bytes.Contains(params, []byte(";tag="))
 }
 
@@ -314,7 +317,7 @@ func sameVias(t *testing.T, m *Message, theirs sip.Message) {
 	via := theirs.Via()
 	same(t, "Via transport", string(top.Transport), via.Transport)
 	same(t, "Via host", string(top.Host), via.Host)
-	if branch, ok := via.Params.Get("branch"); ok {
+	if branch, ok := via.Params.Get("branch"); ok && isToken(top.Branch) {
 		same(t, "Via branch", string(top.Branch), branch)
 	}
 }
