@@ -40,3 +40,18 @@ func (sh *engineShard) takeWaiters() []func() {
 	sh.waiters = nil
 	return waiters
 }
+
+// Pending is how many users there are whose state is not in the store yet.
+func (e *Engine) Pending() (n int) {
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for _, u := range sh.users {
+			if u.dirty || u.saving || u.unsaved {
+				n++
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return n
+}

@@ -40,10 +40,16 @@ func TestStoreAway(t *testing.T) {
 			500ms   MESSAGE 1 of 1 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob
 			30.51s  raise watcher-exhausted of sip:alice@ims.example, minor`)
 		r.expectMetric(1, "rewatch_deregistrations_total", "result", "skipped", "target", "core")
+		if n := r.Pending(); n != 1 {
+			t.Errorf("%d users are not saved, want 1", n)
+		}
 
 		store.away.Store(false)
 		r.at(62 * time.Second)
 		r.expect(`1m1s  clear store-unavailable of state-store`)
+		if n := r.Pending(); n != 0 {
+			t.Errorf("%d users are not saved", n)
+		}
 		rec, err := store.Load(t.Context(), alice)
 		if err != nil || rec.State.Phase != policy.Exhausted || !rec.State.Kept {
 			t.Errorf("saved %+v, %v", rec, err)

@@ -85,7 +85,7 @@ func (p *sidecarProcess) keepMemory(reg prometheus.Registerer) {
 // pending is how much is known and not kept for good yet. What is collected here waits
 // for its commit there, so that comes last.
 func (p *sidecarProcess) pending() int {
-	n := p.keeper.Pending()
+	n := p.keeper.Pending() + p.engine.Pending()
 	if s, ok := p.memory.store.(interface{ Pending() int }); ok {
 		n += s.Pending()
 	}
