@@ -170,7 +170,7 @@ type quick interface {
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 }
 
-// receiveOne and sendEach are the portable way, one datagram a call.
+// serveOneByOne, with receiveOne, and sendEach are the portable way, one datagram a call.
 func serveOneByOne(conn net.PacketConn, in *Inbox, handle func() (more bool)) error {
 	for {
 		if err := receiveOne(conn, in); err != nil {
