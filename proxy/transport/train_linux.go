@@ -13,7 +13,8 @@ import (
 // Datagrams that go to one address in a row leave as a train (UDP_SEGMENT, udp(7)):
 // the kernel takes them through its network stack, the filters of the host and the
 // route in one piece, and cuts them apart at the end of the way, or has the network
-// card do it. Under load that is half of what a datagram costs.
+// card do it. Under load that saves up to a third of what forwarding costs, a tenth to a
+// sixth where lengths differ at random.
 
 // trains tells whether a socket may send them.
 type trains struct {
