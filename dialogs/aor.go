@@ -13,13 +13,16 @@ const maxURI = 1024
 // are told apart: scheme, user and host of a SIP URI, the bare number of a tel
 // URI. It is false for what is not a URI.
 func CanonicalAOR[T string | []byte](uri T) (string, bool) {
-	var scratch [128]byte
+	var scratch [maxScratch]byte
 	aor, ok := appendAOR(scratch[:0], []byte(uri))
 	if !ok {
 		return "", false
 	}
 	return string(aor), true
 }
+
+// maxScratch is more than most canonical forms need; a longer one is allocated.
+const maxScratch = 128
 
 // appendAOR appends the canonical form of uri to dst. Doing it again changes
 // nothing.

@@ -65,9 +65,10 @@ func TestWatcherOf(t *testing.T) {
 		{"rubbish", "<<>>,,;", "sip:b@h", "sip:b@h"},
 		{"nothing", "", "", ""},
 	}
+	m, _ := newTestMonitor(MonitorConfig{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _ := watcherOf(&Message{AssertedIdentity: []byte(tt.pai), FromURI: []byte(tt.from)})
+			got, _ := m.watcherOf(&Message{AssertedIdentity: []byte(tt.pai), FromURI: []byte(tt.from)})
 			if got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

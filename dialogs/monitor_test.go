@@ -65,6 +65,48 @@ func TestHotPathAllocates(t *testing.T) {
 	}
 }
 
+// TestRefreshAllocates is about the same: whoever is known is subscribed and registered
+// anew without an allocation.
+func TestRefreshAllocates(t *testing.T) {
+	m, _ := newTestMonitor(MonitorConfig{})
+	subscribe := subscribeMessage("3848276298220188511@10.0.0.1", 1, 600)
+	subscribe.AssertedIdentity = []byte("<tel:+15551234>, \"Alice\" <sip:alice@IMS.example>")
+	m.Subscribe(subscribe)
+	subscribe.Status, subscribe.ToTag = 200, []byte("server-tag")
+	m.SubscribeDone(subscribe)
+	register := subscribeMessage("register@10.0.0.1", 1, 3600)
+	register.FromURI, register.ToURI = []byte("sip:scscf.ims.example"), register.FromURI
+	register.Contact = []byte("<SIP:scscf.ims.example:6060>;expires=3600")
+	for what, step := range map[string]func(){
+		"SUBSCRIBE": func() {
+			subscribe.CSeq++
+			subscribe.Status = 0
+			if r := m.Subscribe(subscribe); r != (Ruling{}) {
+				t.Fatal(r)
+			}
+			subscribe.Status = 200
+			m.SubscribeDone(subscribe)
+		},
+		"REGISTER": func() {
+			register.CSeq++
+			register.Status = 0
+			if r := m.Register(register); r != (Ruling{}) {
+				t.Fatal(r)
+			}
+			register.Status = 200
+			m.RegisterDone(register)
+		},
+	} {
+		step()
+		if n := testing.AllocsPerRun(1000, step); n != 0 {
+			t.Error(what, n, "allocations")
+		}
+	}
+	if u := m.User("sip:alice@ims.example"); !u.Registered || !u.AtServer || len(u.Contacts) != 1 {
+		t.Errorf("%+v", u)
+	}
+}
+
 // TestNotifyAgain knows a NOTIFY that was answered when the server, which has not
 // heard it, sends it once more; and nothing else for it.
 func TestNotifyAgain(t *testing.T) {

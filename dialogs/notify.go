@@ -136,7 +136,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 		m.metrics.untracked[untrackedVeiled].Inc()
 		return 0
 	}
-	watcher, ok := CanonicalAOR(msg.ToURI)
+	watcher, ok := m.spelled(msg.ToURI)
 	if !ok {
 		m.metrics.untracked[untrackedMalformed].Inc()
 		return 0

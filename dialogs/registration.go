@@ -25,7 +25,7 @@ func (m *Monitor) Register(msg *Message) Ruling {
 	if msg.Side == Server {
 		return Ruling{}
 	}
-	aor, ok := CanonicalAOR(msg.ToURI)
+	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
 		m.metrics.untracked[untrackedMalformed].Inc()
 		return Ruling{}
@@ -55,7 +55,7 @@ func (m *Monitor) RegisterDone(msg *Message) {
 	if msg.Status < 200 || msg.Status > 299 {
 		return // the server keeps what it had
 	}
-	aor, ok := CanonicalAOR(msg.ToURI)
+	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
 		return
 	}
@@ -129,11 +129,12 @@ func (m *Monitor) admit(aor string) bool {
 // registers for himself (the server is the registrar) it is his phone, which is
 // no way to him for others.
 func servingContact(msg *Message, aor string) []byte {
+	var scratch [maxScratch]byte
 	contact := addrSpec(msg.Contact)
-	if from, ok := CanonicalAOR(msg.FromURI); !fit(contact) || ok && from == aor {
+	if from, ok := appendAOR(scratch[:0], msg.FromURI); !fit(contact) || ok && string(from) == aor {
 		return nil
 	}
-	if !bytes.HasPrefix(bytes.ToLower(contact[:min(len(contact), 3)]), []byte("sip")) {
+	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {
 		return nil // nothing that a Route can name
 	}
 	return contact

@@ -24,7 +24,7 @@ func (m *Monitor) Subscribe(msg *Message) Ruling {
 	if limit := m.cfg.MaxExpires; m.cfg.DryRun && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
 		m.metrics.dryRun.did(dryExpires)
 	}
-	watcher, ok := watcherOf(msg)
+	watcher, ok := m.watcherOf(msg)
 	at := instant(msg.At)
 	if ok && msg.Expires != 0 && m.refused(watcher, at) {
 		return Ruling{Status: 403, Reason: "Forbidden"}
@@ -145,7 +145,7 @@ func (m *Monitor) offerEnded(id *ID, at time.Time) {
 
 // describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
 func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
-	var scratch [128]byte
+	var scratch [maxScratch]byte
 	aor, ok := appendAOR(scratch[:0], resource)
 	if !ok {
 		m.metrics.untracked[untrackedMalformed].Inc()
@@ -290,7 +290,7 @@ func asked(msg *Message) int32 {
 // have another user than its From, a URI. A NOTIFY of its dialog then does not tell
 // by its To who watches.
 func Contradicts(asserted, from []byte) bool {
-	var scratch [2][128]byte
+	var scratch [2][maxScratch]byte
 	claimed, ok := appendAOR(scratch[0][:0], from)
 	readable := false
 	for len(asserted) > 0 {
@@ -307,24 +307,23 @@ func Contradicts(asserted, from []byte) bool {
 
 // watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
 // SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
-func watcherOf(msg *Message) (string, bool) {
-	tel := ""
+func (m *Monitor) watcherOf(msg *Message) (string, bool) {
+	var scratch [maxScratch]byte
+	var tel []byte
 	for list := msg.AssertedIdentity; len(list) > 0; {
 		var value []byte
 		value, list = nextValue(list)
-		aor, ok := CanonicalAOR(addrSpec(value))
-		switch {
+		uri := addrSpec(value)
+		switch aor, ok := appendAOR(scratch[:0], uri); {
 		case !ok:
-		case len(aor) > 4 && aor[:4] == "tel:":
-			if tel == "" {
-				tel = aor
-			}
-		default:
-			return aor, true
+		case !bytes.HasPrefix(aor, []byte("tel:")):
+			return m.kept(aor), true
+		case tel == nil:
+			tel = uri
 		}
 	}
-	if tel != "" {
-		return tel, true
+	if tel != nil {
+		return m.spelled(tel)
 	}
-	return CanonicalAOR(msg.FromURI)
+	return m.spelled(msg.FromURI)
 }

@@ -110,6 +110,33 @@ func (us *userShard) find(hash uint64, aor string) uint32 {
 	return 0
 }
 
+// spelled gives the canonical form of a URI. That of a user who is known is the one
+// that is kept of him, and costs no allocation.
+func (m *Monitor) spelled(uri []byte) (aor string, ok bool) {
+	var scratch [maxScratch]byte
+	canonical, ok := appendAOR(scratch[:0], uri)
+	if !ok {
+		return "", false
+	}
+	return m.kept(canonical), true
+}
+
+// kept gives a canonical form as it is kept of its user, if he is known.
+func (m *Monitor) kept(canonical []byte) string {
+	hash := m.hashBytes(canonical)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for slot := us.byHash.get(tagOf(hash)); slot != 0; {
+		u := us.users.at(slot)
+		if u.hash == hash && u.aor == string(canonical) {
+			return u.aor
+		}
+		slot = u.next
+	}
+	return string(canonical)
+}
+
 // need gives the slot of a user who is made if he is not known.
 func (us *userShard) need(hash uint64, aor string) uint32 {
 	if slot := us.find(hash, aor); slot != 0 {

@@ -125,7 +125,7 @@ func (w *worker) veil(from flow) string {
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
 		return ""
 	}
-	if uri, _ := address(m, wire.From); dialogs.Contradicts(identities(m), uri) {
+	if uri, _ := address(m, wire.From); dialogs.Contradicts(w.identities(), uri) {
 		return "=" + veiledMark
 	}
 	return ""

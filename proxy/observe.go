@@ -29,7 +29,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	if v, ok := m.Value(wire.Contact); ok {
 		d.Contact, _ = wire.Split(v)
 	}
-	d.AssertedIdentity = identities(m)
+	d.AssertedIdentity = w.identities()
 	d.Veiled = m.Request && w.veiled
 	return d
 }
@@ -52,15 +52,16 @@ func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
 }
 
 // identities gives all P-Asserted-Identity values (RFC 3325 9.1: a sip and a tel
-// URI, in one field or in two).
-func identities(m *wire.Message) []byte {
+// URI, in one field or in two). It is valid until it is asked for again.
+func (w *worker) identities() []byte {
+	m := &w.msg
 	v, ok := m.Value(wire.PAssertedIdentity)
 	if !ok || m.Count(wire.PAssertedIdentity) == 1 {
 		return v
 	}
-	all := append([]byte(nil), v...)
+	w.asserted = append(w.asserted[:0], v...)
 	for i := m.Next(m.First(wire.PAssertedIdentity)); i >= 0; i = m.Next(i) {
-		all = append(append(all, ", "...), m.At(i)...)
+		w.asserted = append(append(w.asserted, ", "...), m.At(i)...)
 	}
-	return all
+	return w.asserted
 }

@@ -214,33 +214,41 @@ type monitor struct {
 	// open are the transactions by Ref, answered those that had a 2xx.
 	open     map[dialogs.Ref]uint64
 	answered map[uint64]bool
-	quiet    bool
+	quiet    bool // nothing is noted, nor allocated
 }
 
 func (m *monitor) note(format string, args ...any) {
-	if !m.quiet {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.seen = append(m.seen, fmt.Sprintf(format, args...))
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = append(m.seen, fmt.Sprintf(format, args...))
 }
 
 func (m *monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
-	m.note("SUBSCRIBE %s", msg.CallID)
+	if !m.quiet {
+		m.note("SUBSCRIBE %s", msg.CallID)
+	}
 	return m.subscribe
 }
 
 func (m *monitor) SubscribeDone(msg *dialogs.Message) func(func()) {
-	m.note("SUBSCRIBE done %d", msg.Status)
+	if !m.quiet {
+		m.note("SUBSCRIBE done %d", msg.Status)
+	}
 	return m.first
 }
 
 func (m *monitor) Register(msg *dialogs.Message) dialogs.Ruling {
-	m.note("REGISTER %s", msg.CallID)
+	if !m.quiet {
+		m.note("REGISTER %s", msg.CallID)
+	}
 	return m.register
 }
 
-func (m *monitor) RegisterDone(msg *dialogs.Message) { m.note("REGISTER done %d", msg.Status) }
+func (m *monitor) RegisterDone(msg *dialogs.Message) {
+	if !m.quiet {
+		m.note("REGISTER done %d", msg.Status)
+	}
+}
 
 func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if m.quiet {

@@ -28,6 +28,7 @@ type worker struct {
 	hops     []hop // where the request at hand can go
 	places   places
 	hash     []byte // what is to be hashed
+	asserted []byte // the asserted identities of several fields
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
 	veiled  bool                // the Route of the request at hand says so, see popped
@@ -63,8 +64,8 @@ const maxKept = 64 << 10
 
 func (s *Server) giveBack(w *worker) {
 	w.flush()
-	if max(cap(w.build), cap(w.text), cap(w.hash)) > maxKept {
-		w.build, w.text, w.hash = nil, nil, nil
+	if max(cap(w.build), cap(w.text), cap(w.hash), cap(w.asserted)) > maxKept {
+		w.build, w.text, w.hash, w.asserted = nil, nil, nil, nil
 	}
 	s.workers.Put(w)
 }
