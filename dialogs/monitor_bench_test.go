@@ -44,22 +44,37 @@ func BenchmarkSubscribe(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory tells what a subscription costs, each of another user.
+// memoryOf makes a Monitor with n subscriptions, each of another user, and tells what
+// the heap has of each.
+func memoryOf(n int) (m *Monitor, each float64) {
+	before := heap()
+	m, _ = newTestMonitor(MonitorConfig{})
+	for i := range n {
+		msg := notifyMessage(fmt.Sprintf("3848276298220188511-%d@10.0.0.1", i), 1)
+		msg.ToURI = fmt.Appendf(nil, "sip:watcher%d@ims.example", i)
+		m.Notify(msg)
+	}
+	return m, float64(heap()-before) / float64(n)
+}
+
+// TestSubscriptionIsSmall is the promise that a million of them fit in 1 GB: 1 KB each,
+// everything included.
+func TestSubscriptionIsSmall(t *testing.T) {
+	m, each := memoryOf(50_000)
+	if each > 1024 {
+		t.Errorf("%.0f bytes", each)
+	}
+	runtime.KeepAlive(m)
+}
+
+// BenchmarkMemory tells the same of more, and how long they hold up a collection.
 func BenchmarkMemory(b *testing.B) {
-	const n = 100_000
 	for b.Loop() {
-		before := heap()
-		m, _ := newTestMonitor(MonitorConfig{})
-		for i := range n {
-			msg := notifyMessage(fmt.Sprintf("3848276298220188511-%d@10.0.0.1", i), 1)
-			msg.ToURI = fmt.Appendf(nil, "sip:watcher%d@ims.example", i)
-			m.Notify(msg)
-		}
-		after := heap()
+		m, each := memoryOf(100_000)
 		start := time.Now()
 		runtime.GC()
 		b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms/GC")
-		b.ReportMetric(float64(after-before)/n, "B/subscription")
+		b.ReportMetric(each, "B/subscription")
 		runtime.KeepAlive(m)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -223,5 +224,46 @@ func BenchmarkStateless(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.pass(b, p.core, p.server, p.toServer, p.toCore)
+	}
+}
+
+// open lets n NOTIFYs through that nobody answers, and tells what the heap has of each.
+func (p *path) open(tb testing.TB, n int) float64 {
+	before := heap()
+	for range n {
+		p.w.clock()
+		p.w.message(p.server, p.fresh())
+		p.w.flush()
+	}
+	if open := p.s.Transactions(); open != n {
+		tb.Fatal(open, "records")
+	}
+	each := float64(heap()-before) / float64(n)
+	runtime.KeepAlive(p)
+	return each
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// TestOpenIsSmall is the promise that a storm of NOTIFYs without answers is cheap to
+// remember: 600 bytes each, with all that an answer to the server needs.
+func TestOpenIsSmall(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has an account of its own")
+	}
+	if each := newPath(t, realNotify()).open(t, 50000); each > 600 {
+		t.Errorf("%.0f bytes", each)
+	}
+}
+
+// BenchmarkOpen tells the same of as many as there may be.
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		b.ReportMetric(newPath(b, realNotify()).open(b, 190000), "B/open")
 	}
 }
