@@ -67,6 +67,11 @@ type Config struct {
 	// SingleDatagrams has every datagram go to the kernel by itself, instead of several
 	// for one address in one piece.
 	SingleDatagrams bool
+	// Lane, if set, has one goroutine read all UDP sockets, where the system can do that,
+	// and keep a processor of the Go scheduler to itself while datagrams come often
+	// (transport.Lane). It is called when that begins and when it has ended, so that the
+	// scheduler can be given one more meanwhile.
+	Lane func(held bool)
 	// KeepHeads keeps the head of every open NOTIFY, for Outcome.Head.
 	KeepHeads bool
 	Monitor   Monitor

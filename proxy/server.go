@@ -38,6 +38,7 @@ type Server struct {
 	own       ownSent
 	workers   sync.Pool
 	parking   parking
+	lane      *lane     // nil: each UDP socket is read by itself
 	born      time.Time // where the Server's clock begins
 
 	cancel context.CancelFunc
@@ -94,6 +95,11 @@ func (s *Server) open() error {
 		s.names = append(s.names, ns...)
 		s.bySide[l.Side][me.network] = append(s.bySide[l.Side][me.network], me)
 	}
+	if s.cfg.Lane != nil {
+		if err := s.openLane(); err != nil {
+			return err
+		}
+	}
 	for _, side := range []dialogs.Side{dialogs.Core, dialogs.Server} {
 		s.streams[side] = transport.NewStreams(s.streamConfig(side), streamHandler{s, side})
 	}
@@ -146,11 +152,15 @@ func (s *Server) Start() {
 	s.cancel = cancel
 	for i, l := range s.cfg.Listeners {
 		me := s.locals[i]
-		if me.network == udp {
+		switch {
+		case me.network != udp:
+			s.streams[me.side].Serve(l.Stream, me.network == tlsnet, me)
+		case s.lane == nil:
 			s.wg.Go(func() { s.read(ctx, me) })
-			continue
 		}
-		s.streams[me.side].Serve(l.Stream, me.network == tlsnet, me)
+	}
+	if s.lane != nil {
+		s.wg.Go(func() { s.readAll(ctx) })
 	}
 	s.wg.Go(func() { s.turn(ctx) })
 	s.wg.Go(func() { s.health.run(ctx) })
@@ -162,19 +172,20 @@ func (s *Server) read(ctx context.Context, l *local) {
 	in := transport.NewInbox()
 	batch := func() (more bool) {
 		w.clock()
-		for i := range in.Len() {
-			raw, from := in.Datagram(i)
-			w.message(flow{local: l, addr: from}, raw)
-		}
-		w.flush()
+		w.batch(l, in)
 		return true
 	}
+	s.keep(ctx, l.sentBy, func() error { return l.packet.Serve(in, batch) })
+}
+
+// keep reads on after an error, until the socket is closed.
+func (s *Server) keep(ctx context.Context, what string, serve func() error) {
 	for {
-		err := l.packet.Serve(in, batch)
+		err := serve()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		s.log.Warn().Err(err).Str("listener", l.sentBy).Msg("reading from the socket")
+		s.log.Warn().Err(err).Str("listener", what).Msg("reading from the socket")
 		if !s.pause(ctx) {
 			return
 		}
@@ -191,7 +202,7 @@ func (s *Server) pause(ctx context.Context) bool {
 	}
 }
 
-// turn turns the wheels, as long as there is anything on them.
+// turn turns the wheels, as long as there is anything on them and the lane does not.
 func (s *Server) turn(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -203,21 +214,39 @@ func (s *Server) turn(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if s.table.len() == 0 {
+		for rest := s.resting(); rest != nil; rest = s.resting() {
 			t.Stop()
 			select {
 			case <-ctx.Done():
 				return
-			case <-s.table.filled:
+			case <-rest:
 			}
 			t.Reset(tick)
 		}
 		w.clock()
-		for i := range s.table.shards {
-			w.due(&s.table.shards[i], &d)
-		}
-		w.flush()
+		w.wheels(&d)
 	}
+}
+
+// resting is nil while the wheels have to be turned here; else it tells when that may
+// be so again.
+func (s *Server) resting() <-chan struct{} {
+	switch {
+	case s.lane != nil && s.lane.turns.Load():
+		return s.lane.rests
+	case s.table.len() == 0:
+		return s.table.filled
+	default:
+		return nil
+	}
+}
+
+// wheels does what is due on all wheels.
+func (w *worker) wheels(d *dues) {
+	for i := range w.s.table.shards {
+		w.due(&w.s.table.shards[i], d)
+	}
+	w.flush()
 }
 
 // Drain waits until the transactions that are open now have ended, at most until

@@ -87,6 +87,15 @@ func (w *worker) send(i int, o *transport.Outbox) {
 	}
 }
 
+// batch handles what was read from a socket.
+func (w *worker) batch(l *local, in *transport.Inbox) {
+	for i := range in.Len() {
+		raw, from := in.Datagram(i)
+		w.message(flow{local: l, addr: from}, raw)
+	}
+	w.flush()
+}
+
 // message handles one message. raw is valid until the call returns.
 func (w *worker) message(from flow, raw []byte) {
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {

@@ -50,6 +50,22 @@ func useOneProcessor() {
 	}
 }
 
+// oneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
+// while it keeps it to itself (proxy.Config.Lane). It is nil where the processors are
+// not ours to choose.
+func oneMoreProcessor() func(held bool) {
+	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) != 1 {
+		return nil
+	}
+	return func(held bool) {
+		if held {
+			runtime.GOMAXPROCS(2)
+		} else {
+			runtime.GOMAXPROCS(1)
+		}
+	}
+}
+
 // run is the program with all that it takes from outside as arguments. It
 // returns the exit status.
 func run(args []string, environ environment, stdout, stderr io.Writer) int {

@@ -176,6 +176,7 @@ func (p *sidecarProcess) proxyConfig(ls []proxy.Listener, reg prometheus.Registe
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
+		Lane:      oneMoreProcessor(),
 		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		OwnReturned: p.returned,

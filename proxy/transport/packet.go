@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -32,6 +33,8 @@ type Packet struct {
 	// in a train.
 	Single bool
 	batcher
+	closer io.Closer
+	lane   *Lane // that reads it, if there is one
 
 	mu       sync.Mutex
 	drops    uint64 // all that were counted
@@ -40,7 +43,7 @@ type Packet struct {
 
 // NewPacket wraps a socket. A *net.UDPConn gets large kernel buffers and batches.
 func NewPacket(conn net.PacketConn) (*Packet, error) {
-	p := &Packet{conn: conn, local: addrPort(conn.LocalAddr())}
+	p := &Packet{conn: conn, closer: conn, local: addrPort(conn.LocalAddr())}
 	if err := p.init(conn); err != nil {
 		return nil, err
 	}
@@ -73,8 +76,14 @@ func (p *Packet) Drops() uint64 {
 // Local is the address that the socket is bound to.
 func (p *Packet) Local() netip.AddrPort { return p.local }
 
-// Close ends the socket; a blocked Serve returns net.ErrClosed.
-func (p *Packet) Close() error { return p.conn.Close() }
+// Close ends the socket; a blocked Serve returns net.ErrClosed, and so does that of
+// its Lane.
+func (p *Packet) Close() error {
+	if p.lane != nil {
+		p.lane.Close()
+	}
+	return p.closer.Close()
+}
 
 // Inbox holds the datagrams of one batch. It belongs to one reader.
 type Inbox struct {

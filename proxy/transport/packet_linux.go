@@ -24,12 +24,13 @@ type mmsghdr struct {
 type sockaddr [unix.SizeofSockaddrInet6]byte
 
 // batcher does the system calls. The descriptor stays in the runtime's poller,
-// so that a reader parks as with net.UDPConn.
+// so that a reader parks as with net.UDPConn, unless a Lane reads it.
 type batcher struct {
-	raw  syscall.RawConn // nil: not a UDP socket of the system
-	six  bool            // the socket is AF_INET6
-	rd   reader
-	errs errQueue
+	raw   syscall.RawConn // nil: not a UDP socket of the system
+	six   bool            // the socket is AF_INET6
+	alone bool            // the runtime's poller does not know it
+	rd    reader
+	errs  errQueue
 	trains
 }
 
@@ -102,6 +103,22 @@ func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
 		in.from[i] = s.names[i].addrPort()
 	}
 	return 0
+}
+
+// recvfrom reads one datagram without blocking.
+func (in *Inbox) recvfrom(fd uintptr) syscall.Errno {
+	s := &in.sys
+	for i := range max(in.n, 1) { // recvmmsg may have changed them
+		s.hdrs[i].hdr.Namelen = uint32(len(s.names[i]))
+	}
+	h := &s.hdrs[0].hdr
+	in.n = 0
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len), unix.MSG_DONTWAIT, //nolint:gosec // recvfrom(2)
+		uintptr(unsafe.Pointer(h.Name)), uintptr(unsafe.Pointer(&h.Namelen))) //nolint:gosec // recvfrom(2)
+	if errno == 0 {
+		in.n, in.lens[0], in.from[0] = 1, int(n), s.names[0].addrPort() //nolint:gosec // at most MaxDatagram
+	}
+	return errno
 }
 
 // serve reads and handles batches until the socket is empty; false parks the

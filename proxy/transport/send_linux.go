@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,7 @@ type outboxSys struct {
 	n, sent int
 	errno   syscall.Errno
 	write   func(fd uintptr) bool
+	await   func(fd uintptr) bool // the same for a socket that is not in the runtime's poller
 }
 
 func (s *outboxSys) init() {
@@ -34,7 +36,7 @@ func (s *outboxSys) init() {
 		s.hdrs[i].hdr.Name = &s.names[i][0]
 		s.cuts[i].init()
 	}
-	s.write = s.sendmmsg
+	s.write, s.await = s.sendmmsg, s.sendmmsgWait
 }
 
 // sendmmsg writes as much of what is prepared as the socket takes.
@@ -62,6 +64,26 @@ func (s *outboxSys) sendto(fd uintptr) bool {
 	}
 	s.errno = errno
 	return errno != syscall.EAGAIN
+}
+
+// roomWithin is how long a socket outside the runtime's poller may take to have room
+// again. Its readers wait meanwhile, so that it is not without bound.
+const roomWithin = 100 * time.Millisecond
+
+// sendmmsgWait does the same, and where there is no room it waits for some; in the end
+// it leaves it at EAGAIN.
+func (s *outboxSys) sendmmsgWait(fd uintptr) bool {
+	if s.sendmmsg(fd) {
+		return true
+	}
+	until := time.Now().Add(roomWithin)
+	for left := roomWithin; left > 0; left = time.Until(until) {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, max(1, int(left.Milliseconds()))) //nolint:gosec // a descriptor
+		if s.sendmmsg(fd) {
+			break
+		}
+	}
+	return true
 }
 
 // Send writes all datagrams of o and empties it. failed counts those that the
@@ -121,7 +143,7 @@ func (s *outboxSys) prepare(o *Outbox, next int, six, coupled bool) {
 func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
 	again := true
 	for counted := 0; s.sent < s.n; {
-		if e := p.raw.Write(s.write); e != nil {
+		if e := p.write(s); e != nil {
 			return done, failed, e
 		}
 		for ; counted < s.sent; counted++ {
@@ -133,6 +155,12 @@ func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
 			p.drainErrors()
 			again = true
 		case s.errno == 0 || s.errno == syscall.EINTR:
+		case s.errno == syscall.EAGAIN: // the others would wait as long, one after the other
+			for ; s.sent < s.n; s.sent++ {
+				done += s.cars[s.sent]
+				failed += s.cars[s.sent]
+			}
+			return done, failed, s.errno
 		case transient(s.errno) && again:
 			p.drainErrors()
 			again = false
@@ -149,4 +177,15 @@ func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
 		}
 	}
 	return done, failed, err
+}
+
+// write does the system call. It fails for a socket that is closed.
+func (p *Packet) write(s *outboxSys) error {
+	if !p.alone {
+		return p.raw.Write(s.write)
+	}
+	if p.raw.Write(s.await) != nil {
+		return net.ErrClosed
+	}
+	return nil
 }

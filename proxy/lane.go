@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"rewatch/proxy/transport"
+)
+
+// lane is the goroutine that reads all UDP sockets. While it is held it turns the
+// wheels as well: it runs many times in a tick, and nobody has to be woken for them.
+type lane struct {
+	*transport.Lane
+
+	sockets []*local
+	turns   atomic.Bool   // the wheels are its own
+	rests   chan struct{} // is signalled when they are so no more
+}
+
+// openLane makes the lane, where the system has such a thing.
+func (s *Server) openLane() error {
+	l := &lane{rests: make(chan struct{}, 1)}
+	var packets []*transport.Packet
+	for _, me := range s.locals {
+		if me.packet != nil {
+			l.sockets = append(l.sockets, me)
+			packets = append(packets, me.packet)
+		}
+	}
+	if len(packets) == 0 {
+		return nil
+	}
+	var err error
+	switch l.Lane, err = transport.NewLane(packets); {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading the UDP sockets: %w", err)
+	}
+	l.Held = func(held bool) {
+		s.cfg.Lane(held)
+		l.turns.Store(held)
+		if held {
+			return
+		}
+		select {
+		case l.rests <- struct{}{}:
+		default:
+		}
+	}
+	s.lane = l
+	return nil
+}
+
+// readAll is the loop of the lane.
+func (s *Server) readAll(ctx context.Context) {
+	w := s.newWorker()
+	in := transport.NewInbox()
+	var d dues
+	var turned int64
+	handle := func(socket int) {
+		w.clock()
+		w.batch(s.lane.sockets[socket], in)
+		if now := tickOf(w.at); now != turned && s.lane.turns.Load() {
+			turned = now
+			w.wheels(&d)
+		}
+	}
+	s.keep(ctx, "udp", func() error { return s.lane.Serve(in, handle) })
+}
