@@ -12,9 +12,8 @@ import (
 // forwarding it costs. While they come seldom the goroutine parks as any other does.
 //
 // A lane that keeps its processor gives it up when the runtime wants that, as the
-// collector does: the runtime's signal ends the wait. The signal may come a moment too
-// early and be lost, therefore no wait is longer than patience. Others run on other
-// processors meanwhile, so there must be one more; Held is there for that.
+// collector does: the runtime's signal ends the wait. Others run on other processors
+// meanwhile, so there must be one more; Held is there for that.
 type Lane struct {
 	// Held, if set before Serve, is told when the lane begins to keep its processor
 	// to itself and when it has given it back, by the goroutine that serves.
@@ -29,12 +28,12 @@ type Lane struct {
 
 const (
 	// The lane keeps its processor when so many waits were over within a time, and until
-	// there are more waits in vain than others by so many.
+	// one takes longer than quiet. That is also how long the runtime may have to wait if
+	// its signal comes a moment before the wait begins; a shorter one would be the next
+	// timer of the processor, which has to be set each time.
 	often  = 64
 	within = 64 * time.Millisecond
-	inVain = 16
-	// patience is the longest wait while the processor is kept.
-	patience = 2 * time.Millisecond
+	quiet  = 20 * time.Millisecond
 	// yields is after how many waits others are let in and the runtime sees that the
 	// lane is alive; it would send a signal after 10 ms.
 	yields = 32

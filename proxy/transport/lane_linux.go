@@ -28,7 +28,6 @@ type laneSys struct {
 	read  []uint64
 
 	held  bool
-	vain  int       // while held: how many more waits were in vain than not, of late
 	waits int       // while not held: how many there were
 	since time.Time // and since when
 	// parking is the epoll instance once more, in the runtime's poller, to park on
@@ -213,16 +212,12 @@ func (l *Lane) wait() error {
 	if l.round%yields == 0 {
 		runtime.Gosched()
 	}
-	switch errno := l.poll(patience); {
+	switch errno := l.poll(quiet); {
 	case errno == syscall.EINTR:
 	case errno != 0:
 		return os.NewSyscallError("epoll_pwait", errno)
-	case l.n > 0:
-		l.vain = max(l.vain-1, 0)
-	default:
-		if l.vain++; l.vain > inVain && l.park() == nil { // without a descriptor to park on it goes on as it is
-			l.hold(false)
-		}
+	case l.n == 0 && l.park() == nil: // without a descriptor to park on it goes on as it is
+		l.hold(false)
 	}
 	return nil
 }
@@ -253,7 +248,6 @@ func (l *Lane) count() {
 	}
 	_ = l.parking.Close() // or the runtime would go on to be woken
 	l.parking = nil
-	l.vain = 0
 	l.hold(true)
 }
 
