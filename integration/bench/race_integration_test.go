@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,16 +13,21 @@ import (
 )
 
 // TestRaceUnderLoad: the race detector has nothing to say while rewatch, on two
-// processors, carries as much as it can of everything, and recovers one user in ten
-// meanwhile.
+// processors and on as many as it chooses, carries as much as it can of everything, and
+// recovers one user in ten meanwhile.
 func TestRaceUnderLoad(t *testing.T) {
-	l := &lab{dir: t.TempDir(), procs: 2}
+	l := &lab{dir: t.TempDir()}
 	if err := l.compile(t.Context(), "rewatch", "rewatch/cmd/rewatch", "-race"); err != nil {
 		t.Fatal(err)
 	}
 	l.rewatch = filepath.Join(l.dir, "rewatch")
-	for i, network := range []string{"udp", "tcp"} {
-		t.Run(network, func(t *testing.T) {
+	for i, c := range []struct {
+		network string
+		procs   int
+	}{{"udp", 2}, {"tcp", 2}, {"udp", 0}} {
+		t.Run(fmt.Sprintf("%s, %d", c.network, c.procs), func(t *testing.T) {
+			network := c.network
+			l := &lab{dir: l.dir, rewatch: l.rewatch, procs: c.procs}
 			s := system{name: sysRewatch, network: network, net: load.Net("127.204." + string(rune('1'+i)))}
 			s.env = []string{
 				"REWATCH_NOTIFY_TIMEOUT=500ms", "REWATCH_RESUBSCRIBE_TIMEOUT=1s", "REWATCH_OUTAGE_RATIO=1",
