@@ -131,6 +131,11 @@ func (l *Lane) Serve(in *Inbox, handle func(socket int)) error {
 	}
 	defer l.end()
 	defer l.hold(false)
+	if l.parking == nil { // it ended while it was held
+		if err := l.park(); err != nil {
+			return err
+		}
+	}
 	l.fds = l.fds[:0]
 	return l.keepOpen(func() error {
 		for {

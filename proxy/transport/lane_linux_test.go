@@ -36,22 +36,24 @@ func serve(t testing.TB, packets ...*Packet) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{Lane: l, held: make(chan bool, 1000), done: make(chan error, 1), got: make([]int, len(packets))}
+	s := &served{Lane: l, held: make(chan bool, 1000), done: make(chan error, 1000), got: make([]int, len(packets))}
 	l.Held = func(held bool) { s.held <- held }
 	in, out := NewInbox(), NewOutbox()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		s.done <- l.Serve(in, func(i int) {
-			for j := range in.Len() {
-				b, from := in.Datagram(j)
-				out.Add(b, from)
-			}
-			s.mu.Lock()
-			s.got[i] += in.Len()
-			s.mu.Unlock()
-			_, _ = packets[i].Send(out)
-		})
+		for err := error(nil); !errors.Is(err, net.ErrClosed); s.done <- err {
+			err = l.Serve(in, func(i int) {
+				for j := range in.Len() {
+					b, from := in.Datagram(j)
+					out.Add(b, from)
+				}
+				s.mu.Lock()
+				s.got[i] += in.Len()
+				s.mu.Unlock()
+				_, _ = packets[i].Send(out)
+			})
+		}
 	}()
 	t.Cleanup(func() {
 		l.Close()
@@ -275,6 +277,43 @@ func TestLaneYields(t *testing.T) {
 		s.rally(t, peer, a.Local())
 		runtime.GC()
 		waitFor(t, s.held, false)
+	}
+}
+
+// TestLaneGoesOn after an error of a socket, whatever it was doing then.
+func TestLaneGoesOn(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		a, peer := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
+		s := serve(t, a)
+		if held {
+			s.rally(t, peer, a.Local())
+		}
+		var fd, socket int
+		_ = a.raw.Control(func(f uintptr) { fd = int(f) })
+		socket, err := unix.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Dup3(int(other.Fd()), fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		o := NewOutbox()
+		o.Add([]byte("survives"), a.Local())
+		send(t, peer, o)
+		if err := <-s.done; !errors.Is(err, syscall.ENOTSOCK) {
+			t.Error(err)
+		}
+		if err := unix.Dup3(socket, fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := receive(t, peer, 1); string(got[0]) != "survives" {
+			t.Errorf("%q", got)
+		}
+		_, _ = unix.Close(socket), other.Close()
 	}
 }
 
