@@ -28,12 +28,14 @@ type Lane struct {
 
 const (
 	// The lane keeps its processor when so many waits were over within a time, and until
-	// one takes longer than quiet. That is also how long the runtime may have to wait if
-	// its signal comes a moment before the wait begins; a shorter one would be the next
-	// timer of the processor, which has to be set each time.
+	// so many in a row were in vain: to change over stops the program for a moment.
 	often  = 64
 	within = 64 * time.Millisecond
-	quiet  = 20 * time.Millisecond
+	inVain = 10
+	// patience is the longest wait meanwhile. That is also how long the runtime may have
+	// to wait if its signal comes a moment before the wait begins; a shorter one would be
+	// the next timer of the processor, which has to be set each time.
+	patience = 20 * time.Millisecond
 	// yields is after how many waits others are let in and the runtime sees that the
 	// lane is alive; it would send a signal after 10 ms.
 	yields = 32

@@ -28,6 +28,7 @@ type laneSys struct {
 	read  []uint64
 
 	held  bool
+	vain  int       // while held: how many waits in a row were in vain
 	waits int       // while not held: how many there were
 	since time.Time // and since when
 	// parking is the epoll instance once more, in the runtime's poller, to park on
@@ -217,12 +218,16 @@ func (l *Lane) wait() error {
 	if l.round%yields == 0 {
 		runtime.Gosched()
 	}
-	switch errno := l.poll(quiet); {
+	switch errno := l.poll(patience); {
 	case errno == syscall.EINTR:
 	case errno != 0:
 		return os.NewSyscallError("epoll_pwait", errno)
-	case l.n == 0 && l.park() == nil: // without a descriptor to park on it goes on as it is
-		l.hold(false)
+	case l.n > 0:
+		l.vain = 0
+	default:
+		if l.vain++; l.vain >= inVain && l.park() == nil { // without a descriptor to park on it goes on as it is
+			l.hold(false)
+		}
 	}
 	return nil
 }
@@ -252,7 +257,7 @@ func (l *Lane) count() {
 		return
 	}
 	_ = l.parking.Close() // or the runtime would go on to be woken
-	l.parking = nil
+	l.parking, l.vain = nil, 0
 	l.hold(true)
 }
 

@@ -273,7 +273,7 @@ func TestLaneYields(t *testing.T) {
 	a, peer := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	s := serve(t, a)
-	for range 20 {
+	for range 5 {
 		s.rally(t, peer, a.Local())
 		runtime.GC()
 		waitFor(t, s.held, false)
