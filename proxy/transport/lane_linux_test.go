@@ -42,7 +42,7 @@ func serve(t testing.TB, packets ...*Packet) *served {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		for err := error(nil); !errors.Is(err, net.ErrClosed); s.done <- err {
+		for err := error(nil); !errors.Is(err, net.ErrClosed); {
 			err = l.Serve(in, func(i int) {
 				for j := range in.Len() {
 					b, from := in.Datagram(j)
@@ -53,6 +53,10 @@ func serve(t testing.TB, packets ...*Packet) *served {
 				s.mu.Unlock()
 				_, _ = packets[i].Send(out)
 			})
+			select {
+			case s.done <- err:
+			default: // the same, again and again
+			}
 		}
 	}()
 	t.Cleanup(func() {
