@@ -77,25 +77,20 @@ func TestRefreshAllocates(t *testing.T) {
 	register := subscribeMessage("register@10.0.0.1", 1, 3600)
 	register.FromURI, register.ToURI = []byte("sip:scscf.ims.example"), register.FromURI
 	register.Contact = []byte("<SIP:scscf.ims.example:6060>;expires=3600")
+	again := func(msg *Message, ask func(*Message) Ruling, done func(*Message)) func() {
+		return func() {
+			msg.CSeq++
+			msg.Status = 0
+			if r := ask(msg); r != (Ruling{}) {
+				t.Fatal(r)
+			}
+			msg.Status = 200
+			done(msg)
+		}
+	}
 	for what, step := range map[string]func(){
-		"SUBSCRIBE": func() {
-			subscribe.CSeq++
-			subscribe.Status = 0
-			if r := m.Subscribe(subscribe); r != (Ruling{}) {
-				t.Fatal(r)
-			}
-			subscribe.Status = 200
-			m.SubscribeDone(subscribe)
-		},
-		"REGISTER": func() {
-			register.CSeq++
-			register.Status = 0
-			if r := m.Register(register); r != (Ruling{}) {
-				t.Fatal(r)
-			}
-			register.Status = 200
-			m.RegisterDone(register)
-		},
+		"SUBSCRIBE": again(subscribe, m.Subscribe, func(msg *Message) { m.SubscribeDone(msg) }),
+		"REGISTER":  again(register, m.Register, m.RegisterDone),
 	} {
 		step()
 		if n := testing.AllocsPerRun(1000, step); n != 0 {

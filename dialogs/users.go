@@ -99,10 +99,12 @@ func (h hop) uri() string {
 }
 
 // find gives the slot of a user, or 0.
-func (us *userShard) find(hash uint64, aor string) uint32 {
+func (us *userShard) find(hash uint64, aor string) uint32 { return findUser(us, hash, aor) }
+
+func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 	for slot := us.byHash.get(tagOf(hash)); slot != 0; {
 		u := us.users.at(slot)
-		if u.hash == hash && u.aor == aor {
+		if u.hash == hash && u.aor == string(aor) {
 			return slot
 		}
 		slot = u.next
@@ -127,12 +129,8 @@ func (m *Monitor) kept(canonical []byte) string {
 	us := m.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	for slot := us.byHash.get(tagOf(hash)); slot != 0; {
-		u := us.users.at(slot)
-		if u.hash == hash && u.aor == string(canonical) {
-			return u.aor
-		}
-		slot = u.next
+	if slot := findUser(us, hash, canonical); slot != 0 {
+		return us.users.at(slot).aor
 	}
 	return string(canonical)
 }

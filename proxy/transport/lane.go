@@ -7,9 +7,9 @@ import (
 
 // Lane reads several sockets with one goroutine. While datagrams come often it waits
 // for them in the kernel and keeps its processor of the Go scheduler (a P) to itself:
-// to be parked and woken by the runtime's poller takes a system call more for each
-// datagram and a round of the scheduler, at a moderate rate up to a tenth of what
-// forwarding it costs. While they come seldom the goroutine parks as any other does.
+// to be parked and woken by the runtime's poller takes a round of the scheduler for
+// each datagram and now and then a system call, at a moderate rate up to a fifteenth of
+// what forwarding it costs. While they come seldom the goroutine parks as any other does.
 //
 // A lane that keeps its processor gives it up when the runtime wants that, as the
 // collector does: the runtime's signal ends the wait. Others run on other processors

@@ -85,13 +85,18 @@ func (b *batcher) init(conn net.PacketConn) error {
 	})
 }
 
+// renew takes back what the batch before has changed.
+func (in *Inbox) renew() {
+	for i := range in.n {
+		in.sys.hdrs[i].hdr.Namelen = uint32(len(in.sys.names[i]))
+	}
+	in.n = 0
+}
+
 // recvmmsg reads what is there without blocking.
 func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
 	s := &in.sys
-	for i := range in.n { // what the batch before has changed
-		s.hdrs[i].hdr.Namelen = uint32(len(s.names[i]))
-	}
-	in.n = 0
+	in.renew()
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[0])), //nolint:gosec // recvmmsg(2)
 		BatchSize, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
@@ -108,11 +113,8 @@ func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
 // recvfrom reads one datagram without blocking.
 func (in *Inbox) recvfrom(fd uintptr) syscall.Errno {
 	s := &in.sys
-	for i := range max(in.n, 1) { // recvmmsg may have changed them
-		s.hdrs[i].hdr.Namelen = uint32(len(s.names[i]))
-	}
 	h := &s.hdrs[0].hdr
-	in.n = 0
+	in.renew()
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len), unix.MSG_DONTWAIT, //nolint:gosec // recvfrom(2)
 		uintptr(unsafe.Pointer(h.Name)), uintptr(unsafe.Pointer(&h.Namelen))) //nolint:gosec // recvfrom(2)
 	if errno == 0 {
