@@ -77,11 +77,11 @@ func (e *Engine) entries(aor string, d draft) []Entry {
 		for _, a := range c.actions {
 			switch a.Kind {
 			case policy.RaiseAlarm:
-				entries = append(entries, alarmEntry(e.alarmOf(aor, a, c.event.At), false))
+				entries = append(entries, alarmEntries(e.alarmOf(aor, a, c.event.At), false)...)
 			case policy.ClearAlarm:
 				cleared := e.alarmOf(aor, a, a.RaisedAt)
 				cleared.ClearedAt = &c.event.At
-				entries = append(entries, alarmEntry(cleared, false))
+				entries = append(entries, alarmEntries(cleared, false)...)
 			default:
 			}
 		}

@@ -1,6 +1,7 @@
 package dialogs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,18 +28,27 @@ var perUser = []string{alarm.WatcherExhausted, alarm.WatcherBanned, alarm.Deregi
 // ofUser says whether an alarm is about a user, whose state remembers it.
 func ofUser(a alarm.Alarm) bool { return slices.Contains(perUser, a.Name) }
 
-// alarmEntry remembers an alarm that was raised or cleared, for the next process. If
-// every receiver has been told (told), nothing is left to be remembered of one that is
-// cleared, or that a user's state remembers.
-func alarmEntry(a alarm.Alarm, told bool) Entry {
+// alarmEntries remember an alarm that was raised or cleared, for the next process: the
+// raise and the clear under a key each, as one may be told and the other not. If every
+// receiver has been told (told), nothing is left to be remembered of one that is
+// cleared, or of a raise that a user's state remembers.
+func alarmEntries(a alarm.Alarm, told bool) []Entry {
 	if a.ID == "" {
 		a.ID = alarm.ID(a)
 	}
-	e := Entry{Kind: KindAlarm, Key: a.Name + " " + a.Object + " " + a.ID}
-	if told && (a.ClearedAt != nil || ofUser(a)) {
-		return e
+	raise := Entry{Kind: KindAlarm, Key: a.Name + " " + a.Object + " " + a.ID}
+	e := raise
+	if a.ClearedAt != nil {
+		e.Key += " cleared"
 	}
-	return keep(e, alarmValue{a, told}, a.RaisedAt.Add(alarmAge))
+	switch {
+	case !told || a.ClearedAt == nil && !ofUser(a):
+		return []Entry{keep(e, alarmValue{a, told}, a.RaisedAt.Add(alarmAge))}
+	case a.ClearedAt == nil:
+		return []Entry{raise}
+	default:
+		return []Entry{raise, e}
+	}
 }
 
 // Recaller takes up the alarms of an earlier process. Package policy/alarm implements it.
@@ -50,18 +60,19 @@ type Recaller interface {
 }
 
 // RecallAlarms takes up the alarms that an earlier process has kept, and tells of what it
-// could not tell everybody. Of an alarm that is in nobody's state it has to turn out
-// whether it goes on.
+// could not tell everybody, in the order in which it happened. Of an alarm that is in
+// nobody's state it has to turn out whether it goes on.
 func RecallAlarms(ctx context.Context, j Journal, r Recaller) error {
-	for e, err := range j.Entries(ctx, KindAlarm) {
-		if err != nil {
-			return fmt.Errorf("read every alarm: %w", err)
-		}
-		var v alarmValue
-		if json.Unmarshal(e.Value, &v) != nil || !slices.Contains(alarm.Names(), v.Name) || v.RaisedAt.IsZero() {
-			continue
-		}
-		if v.ClearedAt == nil && !ofUser(v.Alarm) {
+	kept, err := keptAlarms(ctx, j)
+	if err != nil {
+		return err
+	}
+	over := make(map[string]bool) // by id
+	for _, v := range kept {
+		over[v.ID] = over[v.ID] || v.ClearedAt != nil
+	}
+	for _, v := range kept {
+		if !over[v.ID] && !ofUser(v.Alarm) {
 			r.Recall(v.Alarm)
 		}
 		if !v.Told {
@@ -69,6 +80,33 @@ func RecallAlarms(ctx context.Context, j Journal, r Recaller) error {
 		}
 	}
 	return nil
+}
+
+// keptAlarms reads every raise and clear that is kept, in the order in which they happened.
+func keptAlarms(ctx context.Context, j Journal) ([]alarmValue, error) {
+	var kept []alarmValue
+	for e, err := range j.Entries(ctx, KindAlarm) {
+		if err != nil {
+			return nil, fmt.Errorf("read every alarm: %w", err)
+		}
+		var v alarmValue
+		if json.Unmarshal(e.Value, &v) != nil || !slices.Contains(alarm.Names(), v.Name) || v.RaisedAt.IsZero() {
+			continue
+		}
+		kept = append(kept, v)
+	}
+	slices.SortFunc(kept, func(a, b alarmValue) int {
+		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(b.State(), a.State())) // raised before cleared
+	})
+	return kept, nil
+}
+
+// at is when it was raised, or cleared.
+func (v alarmValue) at() time.Time {
+	if v.ClearedAt != nil {
+		return *v.ClearedAt
+	}
+	return v.RaisedAt
 }
 
 // AlarmMemory is an alarm.Memory that keeps what a Keeper writes.
@@ -79,13 +117,13 @@ type AlarmMemory struct{ Keeper func() *Keeper }
 // the store.
 func (m AlarmMemory) Changed(a alarm.Alarm) {
 	if a.Name != alarm.StoreUnavailable && !ofUser(a) {
-		m.Keeper().Keep(alarmEntry(a, false))
+		m.Keeper().Keep(alarmEntries(a, false)...)
 	}
 }
 
 // Told remembers that everybody has been told.
 func (m AlarmMemory) Told(a alarm.Alarm) {
 	if a.Name != alarm.StoreUnavailable {
-		m.Keeper().Keep(alarmEntry(a, true))
+		m.Keeper().Keep(alarmEntries(a, true)...)
 	}
 }

@@ -141,3 +141,41 @@ func TestAlarmsAreToldAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// An alarm that was raised and cleared before any receiver could be told of it is told
+// by the next process, the raise first, and is not active there.
+func TestAnAlarmThatIsOverIsToldAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, r := dialogs.NewMemoryStore(), &receiver{away: true}
+		w := newWatchdog(t, store, r)
+		w.offer(policy.NotifyFailed, "bob", "call-1")
+		outage := alarm.Alarm{Name: alarm.CoreOutage, Object: "192.0.2.1:5060", RaisedAt: time.Now()}
+		w.alarms.Raise(outage)
+		w.at(time.Minute)
+		w.Offer(alice, policy.Event{Kind: policy.Registered, At: time.Now()})
+		w.offer(policy.NotifyOK, "bob", "call-2")
+		w.at(2 * time.Minute)
+		w.alarms.Clear(alarm.CoreOutage, outage.Object, time.Now())
+		w.at(3 * time.Minute)
+		exhausted := alarm.ID(alarm.Alarm{Name: alarm.WatcherExhausted, Object: alice, RaisedAt: w.began.Add(30500 * time.Millisecond)})
+		w.end()
+
+		r.away = false
+		w = newWatchdog(t, store, r)
+		w.at(time.Second)
+		want := []string{
+			"raised core-outage " + alarm.ID(outage), "raised watcher-exhausted " + exhausted,
+			"cleared watcher-exhausted " + exhausted, "cleared core-outage " + alarm.ID(outage),
+		}
+		if got := r.take(); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+		if active := w.alarms.Active(); len(active) != 0 {
+			t.Errorf("active are %v", active)
+		}
+		w.end()
+		for e, err := range store.Entries(t.Context(), dialogs.KindAlarm) {
+			t.Errorf("left: %s %v", e.Key, err)
+		}
+	})
+}

@@ -130,14 +130,16 @@ func (k *Keeper) Start(ctx context.Context) {
 	})
 }
 
-// Keep keeps an entry, the last of its key, with the others.
-func (k *Keeper) Keep(e Entry) {
+// Keep keeps entries, the last of each key, with the others.
+func (k *Keeper) Keep(entries ...Entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.given == nil {
 		k.given = make(map[entryKey]Entry)
 	}
-	k.given[entryKey{e.Kind, e.Key}] = e
+	for _, e := range entries {
+		k.given[entryKey{e.Kind, e.Key}] = e
+	}
 }
 
 // Pending says how much was learnt and is not kept yet, roughly; 0: nothing.

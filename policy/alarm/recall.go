@@ -16,11 +16,9 @@ func (m *Manager) Recall(a Alarm) {
 }
 
 // Remind tells the sinks of a change that an earlier process has not told all of them.
-// Those that know of it know it by its id. What was raised is active.
+// Those that know of it know it by its id. Whether it is active is said by others
+// (Recall, Adopt): it may be over by now.
 func (m *Manager) Remind(a Alarm) {
-	if a.ClearedAt == nil {
-		m.Adopt(a)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tell(a)
