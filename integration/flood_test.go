@@ -166,16 +166,18 @@ func lostOf(all []stretch) (n int) {
 	return n
 }
 
-// judgeGood judges the good traffic. Stretches in which other processes had more
-// than a tenth of the machine do not count: rewatch did not have its turn then.
+// judgeGood judges the good traffic. Stretches in which others had more than a tenth
+// of the machine do not count: rewatch did not have its turn then. Of the rest half
+// have to be fast, since one stall of the machine is in the tail of all of them.
 func judgeGood(t *testing.T, all []stretch) {
 	t.Helper()
-	good, quiet := load.Result{Latency: new(load.Histogram)}, 0
+	good := load.Result{Latency: new(load.Histogram)}
+	var tails []time.Duration
 	for _, s := range all {
 		if s.others > s.Elapsed*time.Duration(runtime.NumCPU())/10 {
 			continue
 		}
-		quiet++
+		tails = append(tails, s.Latency.Quantile(0.99))
 		good.Sent, good.Answered, good.Lost = good.Sent+s.Sent, good.Answered+s.Answered, good.Lost+s.Lost
 		good.Wrong, good.Rejected, good.Foreign = good.Wrong+s.Wrong, good.Rejected+s.Rejected, good.Foreign+s.Foreign
 		good.Latency.Merge(s.Latency)
@@ -183,14 +185,14 @@ func judgeGood(t *testing.T, all []stretch) {
 			good.Sample = s.Sample
 		}
 	}
-	p99 := good.Latency.Quantile(0.99)
-	t.Logf("good traffic in %d of %d stretches: %v; p50 %v, p99 %v, at most %v", quiet, len(all), good.Counts,
-		good.Latency.Quantile(0.5), p99, good.Latency.Max())
+	slices.Sort(tails)
+	t.Logf("good traffic in %d of %d stretches: %v; p50 %v, p99 %v, at most %v; p99 of each: %v", len(tails), len(all), good.Counts,
+		good.Latency.Quantile(0.5), good.Latency.Quantile(0.99), good.Latency.Max(), tails)
 	switch {
-	case quiet < 5 || raceEnabled:
+	case len(tails) < 5 || raceEnabled:
 		t.Log("the machine is too busy with other things to judge the latency")
-	case p99 > floodLatency:
-		t.Errorf("p99 of the good traffic is %v, more than %v", p99, floodLatency)
+	case tails[len(tails)/2] > floodLatency:
+		t.Errorf("p99 of the good traffic is %v in the median stretch, more than %v", tails[len(tails)/2], floodLatency)
 	case good.Lost > good.Sent/1000:
 		t.Errorf("good traffic is lost: %v", good.Counts)
 	}
@@ -199,8 +201,8 @@ func judgeGood(t *testing.T, all []stretch) {
 	}
 }
 
-// cpuOfOthers is how much of all processors those processes have had so far that
-// are neither this one nor rewatch.
+// cpuOfOthers is how much of all processors those have had so far that are neither
+// this process nor rewatch: other processes, and other machines on the same host.
 func (r *rewatch) cpuOfOthers() time.Duration {
 	r.t.Helper()
 	b, err := os.ReadFile("/proc/stat")
@@ -208,7 +210,8 @@ func (r *rewatch) cpuOfOthers() time.Duration {
 		r.t.Fatal(err)
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
-	ticks := ticksOf(strings.Fields(line)[1:4]) // user, nice, system
+	words := strings.Fields(line)
+	ticks := ticksOf(words[1:4]) + ticksOf(words[8:9]) // user, nice, system; steal
 	for _, pid := range []string{"self", strconv.Itoa(r.cmd.Process.Pid)} {
 		ticks -= ticksOf(r.stat(pid)[11:13]) // utime, stime
 	}
