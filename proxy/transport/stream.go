@@ -69,6 +69,7 @@ type Stream struct {
 	conn    net.Conn
 	pending []byte // what waits to be written
 	writing bool   // a goroutine carries it to the connection
+	carrier func() // which begins here: made once, as to start it for each message costs nothing then
 	writer  sync.WaitGroup
 	room    chan struct{} // signalled when the backlog was taken
 	ended   bool          // no more is to be written than waits already
@@ -106,7 +107,8 @@ func (s *Stream) wake() {
 		return
 	}
 	s.writing = true
-	s.writer.Go(s.write)
+	s.writer.Add(1)
+	go s.carrier()
 }
 
 // lookAgain is how often room is looked for that others may have left.
@@ -215,6 +217,7 @@ func (s *Stream) Served() uint64 { return s.served.Load() }
 // write carries queued bytes to the connection, all that has gathered at a time,
 // until there are none.
 func (s *Stream) write() {
+	defer s.writer.Done()
 	for {
 		s.mu.Lock()
 		b := s.pending

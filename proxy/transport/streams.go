@@ -244,6 +244,7 @@ func (t *Streams) enter(peer netip.AddrPort, secure bool) *Stream {
 		ID: streamIDs.Add(1), Secure: secure, Peer: peer, set: t, ctx: ctx, cancel: cancel,
 		room: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	s.carrier = s.write
 	t.byID[s.ID] = s
 	t.byPeer[peerKey{peer, secure}] = s
 	t.wg.Add(1) // here, because Shutdown waits from the moment it has closed the set
