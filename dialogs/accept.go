@@ -26,7 +26,7 @@ func (m *Monitor) SubscribeDone(msg *Message) (first func(answer func())) {
 		return nil
 	}
 	if s := sh.subs.at(slot); s.notifierTag() != string(msg.ToTag) {
-		if slot = m.adopt(sh, slot, msg.ToTag); slot == 0 {
+		if slot = m.adopt(sh, hash, slot, msg.ToTag); slot == 0 {
 			sh.mu.Unlock()
 			return nil
 		}
@@ -63,14 +63,14 @@ func (sh *subShard) answered(hash uint64, msg *Message) (found uint32) {
 
 // adopt gives the dialog of a notifier tag that is new. The first one fills the
 // place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
-func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
+func (m *Monitor) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
 	s := sh.subs.at(slot)
 	if len(tag) == 0 || len(tag) > maxTag || !isPlain(tag) {
 		m.metrics.untracked[untrackedMalformed].Inc()
 		return 0
 	}
 	if s.notifierTag() == "" {
-		if twin := m.twin(sh, s, tag); twin != 0 {
+		if twin := sh.twin(hash, s, tag); twin != 0 {
 			m.succeed(sh, slot, twin)
 			return twin
 		}
@@ -92,8 +92,7 @@ func (m *Monitor) adopt(sh *subShard, slot uint32, tag []byte) uint32 {
 
 // twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
 // restart the NOTIFY may be repeated before the SUBSCRIBE is.
-func (m *Monitor) twin(sh *subShard, s *subscription, tag []byte) uint32 {
-	hash := m.hashBytes([]byte(s.callID()))
+func (sh *subShard) twin(hash uint64, s *subscription, tag []byte) uint32 {
 	return sh.first(hash, func(o *subscription) bool {
 		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
 			o.watcherTag() == s.watcherTag() && o.event() == s.event()

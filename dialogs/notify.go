@@ -130,7 +130,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *Message, id *ID) ui
 		fork = sh.first(hash, func(s *subscription) bool { return s.initial && s.sameDialogs(id) })
 	}
 	if fork != 0 {
-		return m.adopt(sh, fork, id.NotifierTag)
+		return m.adopt(sh, hash, fork, id.NotifierTag)
 	}
 	if msg.Veiled { // what is claimed there is not to be held against its user
 		m.metrics.untracked[untrackedVeiled].Inc()
