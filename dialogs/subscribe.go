@@ -200,7 +200,7 @@ func (m *Monitor) add(sh *subShard, s subscription, msg *Message) uint32 {
 	aor := m.hashAOR(s.watcher())
 	us := m.userShard(aor)
 	us.mu.Lock()
-	place.node = us.link(aor, s.own(s.watcher()), ref, triple, s.emergency)
+	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
 	if msg.Side == Core {
 		us.users.at(us.nodes.at(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
