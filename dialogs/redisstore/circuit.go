@@ -28,7 +28,8 @@ type circuit struct {
 
 	mu      sync.Mutex
 	errors  int
-	last    error // that opened it; nil: closed
+	last    error         // that opened it; nil: closed
+	shut    chan struct{} // is closed when the circuit is
 	stopped bool
 
 	life    context.Context //nolint:containedctx // Of the goroutine that probes.
@@ -78,27 +79,41 @@ func (c *circuit) note(err error) {
 	}
 	c.errors++
 	if c.errors >= patience && c.last == nil && !c.stopped {
-		c.last = err
-		c.probing.Go(c.keepProbing)
+		c.last, c.shut = err, make(chan struct{})
+		shut := c.shut
+		c.probing.Go(func() { c.keepProbing(shut) })
 	}
 }
 
-// keepProbing closes the circuit when Redis answers.
-func (c *circuit) keepProbing() {
+// ask probes now, whatever is known. An answer closes the circuit, so whoever has it
+// can do what he asked for.
+func (c *circuit) ask(ctx context.Context) error {
+	err := c.probe(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errors = 0
+	if c.last != nil {
+		c.last = nil
+		close(c.shut)
+	}
+	return nil
+}
+
+// keepProbing asks until the circuit is shut.
+func (c *circuit) keepProbing(shut <-chan struct{}) {
 	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
 		select {
 		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // Not a secret: replicas should not probe in step.
+		case <-shut:
+			return
 		case <-c.life.Done():
 			return
 		}
 		ctx, cancel := context.WithTimeout(c.life, probeTime)
-		err := c.probe(ctx)
+		_ = c.ask(ctx) // shuts it
 		cancel()
-		if err == nil {
-			c.mu.Lock()
-			c.errors, c.last = 0, nil
-			c.mu.Unlock()
-			return
-		}
 	}
 }

@@ -137,6 +137,26 @@ func TestCircuit(t *testing.T) {
 		if err := ask(); err != nil {
 			t.Errorf("asked: %v", err)
 		}
+		// Who has asked by himself, and was answered, need not wait for the next probe.
+		well.Store(false)
+		for range patience {
+			_ = ask()
+		}
+		if err := c.ask(t.Context()); !errors.Is(err, broken) {
+			t.Errorf("probed: %v", err)
+		}
+		well.Store(true)
+		if err := ask(); !errors.Is(err, ErrAway) {
+			t.Errorf("asked: %v", err)
+		}
+		if err := errors.Join(c.ask(t.Context()), ask()); err != nil {
+			t.Errorf("asked: %v", err)
+		}
+		before := probes.Load()
+		time.Sleep(time.Minute)
+		if n := probes.Load() - before; n != 0 {
+			t.Errorf("%d probes of what is well", n)
+		}
 		c.stop()
 	})
 }

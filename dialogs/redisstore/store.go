@@ -69,8 +69,9 @@ func options(c Config) *redis.UniversalOptions {
 	}
 }
 
-// Ping asks whether Redis is there.
-func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+// Ping asks whether Redis is there. If it is, the next call of any other method asks
+// it as well.
+func (s *Store) Ping(ctx context.Context) error { return s.circuit.ask(ctx) }
 
 // Close ends every connection.
 func (s *Store) Close() error {
