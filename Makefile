@@ -44,6 +44,7 @@ $(LINT):
 install: ## install the Debian packages that tests and lab need
 	@./docker/lab/install.sh
 
+# One package after the other: TestFlood judges a latency and wants the machine for itself.
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
 	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/redisstore/...
 

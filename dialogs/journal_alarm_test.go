@@ -79,6 +79,17 @@ func newWatchdog(t *testing.T, store *dialogs.MemoryStore, r *receiver) *watchdo
 	return w
 }
 
+// trouble raises an alarm about the core and one about alice, within a minute, and
+// gives the one and the id of the other.
+func (w *watchdog) trouble() (outage alarm.Alarm, exhausted string) {
+	w.t.Helper()
+	w.offer(policy.NotifyFailed, "bob", "call-1")
+	outage = alarm.Alarm{Name: alarm.CoreOutage, Object: "192.0.2.1:5060", RaisedAt: time.Now()}
+	w.alarms.Raise(outage)
+	w.at(time.Minute)
+	return outage, alarm.ID(alarm.Alarm{Name: alarm.WatcherExhausted, Object: alice, RaisedAt: w.began.Add(30500 * time.Millisecond)})
+}
+
 // end stops it without waiting for the receiver.
 func (w *watchdog) end() {
 	now, cancel := context.WithCancel(context.Background())
@@ -94,11 +105,7 @@ func TestAlarmsAreToldAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, r := dialogs.NewMemoryStore(), &receiver{away: true}
 		w := newWatchdog(t, store, r)
-		w.offer(policy.NotifyFailed, "bob", "call-1")
-		outage := alarm.Alarm{Name: alarm.CoreOutage, Object: "192.0.2.1:5060", RaisedAt: time.Now()}
-		w.alarms.Raise(outage)
-		w.at(time.Minute)
-		exhausted := alarm.ID(alarm.Alarm{Name: alarm.WatcherExhausted, Object: alice, RaisedAt: w.began.Add(30500 * time.Millisecond)})
+		outage, exhausted := w.trouble()
 		w.end()
 
 		r.away = false
@@ -148,16 +155,12 @@ func TestAnAlarmThatIsOverIsToldAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, r := dialogs.NewMemoryStore(), &receiver{away: true}
 		w := newWatchdog(t, store, r)
-		w.offer(policy.NotifyFailed, "bob", "call-1")
-		outage := alarm.Alarm{Name: alarm.CoreOutage, Object: "192.0.2.1:5060", RaisedAt: time.Now()}
-		w.alarms.Raise(outage)
-		w.at(time.Minute)
+		outage, exhausted := w.trouble()
 		w.Offer(alice, policy.Event{Kind: policy.Registered, At: time.Now()})
 		w.offer(policy.NotifyOK, "bob", "call-2")
 		w.at(2 * time.Minute)
 		w.alarms.Clear(alarm.CoreOutage, outage.Object, time.Now())
 		w.at(3 * time.Minute)
-		exhausted := alarm.ID(alarm.Alarm{Name: alarm.WatcherExhausted, Object: alice, RaisedAt: w.began.Add(30500 * time.Millisecond)})
 		w.end()
 
 		r.away = false

@@ -19,21 +19,7 @@ func TestProgramAllocatesNothing(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t)
-			plan := load.Net(s.net)
-			target := load.Target{CoreSide: plan.CoreSide(), ServerSide: plan.ServerSide(), OnNotify: 2, OnSubscribe: 2}
-			g, err := load.Open(load.Config{Net: plan, Network: network, Target: target})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer g.Close()
-			r := s.launchRewatch(env{
-				"REWATCH_LOG_LEVEL": "info", "REWATCH_TRUSTED": s.net + ".0/25",
-				"REWATCH_SERVER": "sip:" + s.ip(40) + ":5070;transport=" + network,
-			})
-			if _, err := g.Idle(t.Context(), func() bool { status, _ := r.get("/readyz"); return status == 200 }); err != nil {
-				t.Fatal(err)
-			}
+			g, r := newSite(t).startLoad(network, env{"REWATCH_LOG_LEVEL": "info"})
 			const dialogs = 1000
 			run := func(k load.Kind, rate float64, d time.Duration) load.Result {
 				t.Helper()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -45,20 +46,7 @@ const (
 // over, nothing is left of it. The other tests are not running yet.
 func TestFlood(t *testing.T) {
 	s := newSite(t)
-	plan := load.Net(s.net)
-	target := load.Target{CoreSide: plan.CoreSide(), ServerSide: plan.ServerSide(), OnNotify: 2, OnSubscribe: 2}
-	g, err := load.Open(load.Config{Net: plan, Network: "udp", Target: target})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	r := s.launchRewatch(env{
-		"REWATCH_LOG_LEVEL": "info", "REWATCH_NOTIFY_TIMEOUT": "28s", "REWATCH_TRUSTED": s.net + ".0/25",
-	})
-	ready := func() bool { status, _ := r.get("/readyz"); return status == 200 }
-	if _, err := g.Idle(t.Context(), ready); err != nil {
-		t.Fatal(err)
-	}
+	g, r := s.startLoad("udp", env{"REWATCH_LOG_LEVEL": "info", "REWATCH_NOTIFY_TIMEOUT": "28s"})
 	run := func(p load.Phase) load.Result {
 		t.Helper()
 		res, err := g.Run(t.Context(), p)
@@ -149,6 +137,25 @@ func TestFlood(t *testing.T) {
 		t.Errorf("after the flood, in which %d were lost: %v\n%s", ended, after.Counts, after.Sample)
 	}
 	t.Logf("%d MB afterwards, when nothing was left after %v", r.vitals().rss>>20, time.Since(poured).Round(time.Second))
+}
+
+// startLoad starts a generator of load as both neighbours, and rewatch between them.
+func (s *site) startLoad(network string, settings env) (*load.Generator, *rewatch) {
+	s.t.Helper()
+	plan := load.Net(s.net)
+	target := load.Target{CoreSide: plan.CoreSide(), ServerSide: plan.ServerSide(), OnNotify: 2, OnSubscribe: 2}
+	g, err := load.Open(load.Config{Net: plan, Network: network, Target: target})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(g.Close)
+	all := env{"REWATCH_TRUSTED": s.net + ".0/25", "REWATCH_SERVER": "sip:" + s.ip(40) + ":5070;transport=" + network}
+	maps.Copy(all, settings)
+	r := s.launchRewatch(all)
+	if _, err := g.Idle(s.t.Context(), func() bool { status, _ := r.get("/readyz"); return status == 200 }); err != nil {
+		s.t.Fatal(err)
+	}
+	return g, r
 }
 
 // stretch is some seconds of the good traffic, and how much of the processors other
