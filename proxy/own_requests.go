@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/wire"
+)
+
+// ownSent remembers by which stream a request of our own has left, so that its
+// sender can be told when that stream ends. Everything else about our own requests
+// is package uac's.
+type ownSent struct {
+	mu       sync.Mutex
+	byStream map[uint64][][]byte
+}
+
+// maxOwnSent bounds what is remembered of one stream: the latest ones, of which
+// alone some may still be waiting.
+const maxOwnSent = 64
+
+func (o *ownSent) add(stream uint64, branch []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byStream == nil {
+		o.byStream = make(map[uint64][][]byte)
+	}
+	list := append(o.byStream[stream], branch)
+	o.byStream[stream] = list[max(0, len(list)-maxOwnSent):]
+}
+
+func (o *ownSent) take(stream uint64) [][]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := o.byStream[stream]
+	delete(o.byStream, stream)
+	return list
+}
+
+// ownRequest finds the branch of a request of our own in its bytes, or in as many
+// of them as came back.
+func (s *Server) ownRequest(raw []byte) ([]byte, bool) {
+	if len(s.ownPrefix) == 0 || bytes.HasPrefix(raw, []byte("SIP/")) {
+		return nil, false
+	}
+	i := bytes.Index(raw, s.ownPrefix)
+	if i < 0 {
+		return nil, false
+	}
+	end := i
+	for end < len(raw) && tokenByte(raw[end]) {
+		end++
+	}
+	return bytes.Clone(raw[i:end]), end < len(raw)
+}
+
+// ownLost tells that a request of our own did not arrive.
+func (s *Server) ownLost(branches ...[]byte) {
+	if s.cfg.OwnUnreachable == nil {
+		return
+	}
+	for _, b := range branches {
+		s.cfg.OwnUnreachable(b)
+	}
+}
+
+// quoted finds our branch in the beginning of a datagram that came back.
+func quoted(payload []byte) (b branch, method []byte, ok bool) {
+	sp := bytes.IndexByte(payload, ' ')
+	i := bytes.Index(payload, branchStart)
+	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
+		return b, nil, false
+	}
+	end := i
+	for end < len(payload) && tokenByte(payload[end]) {
+		end++
+	}
+	b, ok = parseBranch(payload[i:end])
+	return b, payload[:sp], ok
+}
+
+func tokenByte(c byte) bool {
+	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// returned tells whether the request at hand is a MESSAGE of our own that the core
+// has sent back: its filter criteria name this application server for whatever
+// goes to the user.
+//
+// It is answered 482, which is what it is (RFC 3261 21.4.19), and goes no further.
+// To let the server have it would begin a circle, or have it told to subscribe in
+// the place of its watcher; to answer 200 would say that the watcher was told. The
+// 482 comes back to package uac, which takes no response for a failure of the
+// watcher's to a MESSAGE that was seen here.
+//
+// It is known by our Via, and where the core has replaced that, by the tag of its
+// From. Only MESSAGE is looked at: a REGISTER of our own may well lead by way of
+// the core to a server that is the registrar.
+func (w *worker) returned(from flow) bool {
+	m := &w.msg
+	if w.s.cfg.OwnReturned == nil || from.side() != dialogs.Core || !bytes.Equal(m.Method, mMESSAGE) {
+		return false
+	}
+	v, _ := m.Value(wire.From)
+	return w.s.cfg.OwnReturned(wire.Tag(v), w.ownVias(), from.addr)
+}
+
+// ownVias tells whether a request of our own has become the one at hand.
+func (w *worker) ownVias() bool {
+	for i := w.msg.First(wire.Via); i >= 0; i = w.msg.Next(i) {
+		for v := w.msg.At(i); bytes.Contains(v, w.s.ownPrefix); {
+			value, next := wire.Split(v)
+			via, ok := wire.ParseVia(value)
+			if ok && bytes.HasPrefix(via.Branch, w.s.ownPrefix) && w.s.ownVia(&via) {
+				return true
+			}
+			if next < 0 {
+				break
+			}
+			v = v[next:]
+		}
+	}
+	return false
+}
+
+// SentBy is the sent-by that a request of ours has in its Via when it leaves by a
+// side and transport ("udp", "tcp", "tls"); false if no socket there speaks it.
+func (s *Server) SentBy(side dialogs.Side, transport string) (string, bool) {
+	n, err := parseNetwork(transport)
+	if err != nil {
+		return "", false
+	}
+	l := s.local(side, n, netip.Addr{})
+	if l == nil {
+		return "", false
+	}
+	return l.sentBy, true
+}
+
+// Send writes a request of our own to an address. Its responses come back through
+// Config.OwnResponse. raw is not kept.
+func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, serverName string, raw []byte) error {
+	n, err := parseNetwork(transport)
+	if err != nil {
+		return err
+	}
+	l := s.local(side, n, addr.Addr())
+	if l == nil {
+		return errNoSocket
+	}
+	if n.reliable() {
+		st := s.streams[side].To(addr, n == tlsnet, serverName)
+		if st == nil {
+			return errStreams
+		}
+		if b, ok := s.ownRequest(raw); ok {
+			s.own.add(st.ID, b)
+		}
+		err := s.write(st, l, raw, 0)
+		if err != nil {
+			s.own.take(st.ID)
+		}
+		return err
+	}
+	w := s.borrow()
+	defer s.giveBack(w)
+	o := w.out[l.index]
+	o.Add(raw, addr)
+	s.tapDatagrams(l, o)
+	_, err = l.packet.Send(o)
+	return err
+}
