@@ -1,0 +1,127 @@
+package wire
+
+import "bytes"
+
+// EventValue is an Event field taken apart (RFC 6665 8.2.1): the event package and
+// the id, which are compared byte by byte. What is not a token is left out.
+type EventValue struct{ Package, ID []byte }
+
+// ParseEvent takes an Event field apart.
+func ParseEvent(v []byte) (e EventValue) {
+	pkg, params := cutParams(v)
+	if !isToken(pkg) {
+		return e
+	}
+	e.Package = pkg
+	if id, _ := Param(params, "id"); isToken(id) {
+		e.ID = id
+	}
+	return e
+}
+
+// StateValue is a Subscription-State field taken apart (RFC 6665 8.2.3).
+type StateValue struct {
+	Terminated bool
+	Reason     []byte
+	// Expires and RetryAfter are in seconds; -1: absent or unreadable.
+	Expires, RetryAfter int
+}
+
+// ParseState takes a Subscription-State field apart. Some servers leave the field
+// out; an empty value is a state of which nothing is known.
+func ParseState(v []byte) StateValue {
+	state, params := cutParams(v)
+	return StateValue{
+		Terminated: EqualFold(state, "terminated"),
+		Reason:     param(params, "reason"),
+		Expires:    Seconds(param(params, "expires")),
+		RetryAfter: Seconds(param(params, "retry-after")),
+	}
+}
+
+// ContactValue is one Contact value taken apart (RFC 3261 20.10).
+type ContactValue struct {
+	// URI is the address itself; "*" stands for all bindings of a user.
+	URI []byte
+	// Instance is +sip.instance without its quotes (RFC 5626 4.1).
+	Instance []byte
+	// GRUU is the gr parameter of the URI (RFC 5627 3.3); empty but not nil where
+	// it has no value.
+	GRUU []byte
+	// Emergency: sos stands among the parameters of the URI or of the field (TS
+	// 24.229 5.1.6.2).
+	Emergency bool
+	// Expires is in seconds; -1: absent or unreadable.
+	Expires int
+}
+
+// ParseContact takes one Contact value apart, as split off by Split. Where the URI
+// is not one, nothing is known of it but its text.
+func ParseContact(v []byte) ContactValue {
+	uri, params, _ := Address(v)
+	c := ContactURI(uri)
+	if _, sos := Param(params, "sos"); sos {
+		c.Emergency = true
+	}
+	c.Instance = unquoted(param(params, "+sip.instance"))
+	c.Expires = Seconds(param(params, "expires"))
+	return c
+}
+
+// ContactURI is a ContactValue of which only the URI is known, as the Request-URI
+// of a request in a dialog: it is the Contact of the peer.
+func ContactURI(uri []byte) ContactValue {
+	c := ContactValue{URI: uri, Expires: -1}
+	if bytes.IndexByte(uri, ';') < 0 {
+		return c
+	}
+	u, ok := ParseURI(uri)
+	if !ok {
+		return c
+	}
+	if gr, ok := Param(u.Params, "gr"); ok {
+		c.GRUU = uri[:0]
+		if len(gr) > 0 {
+			c.GRUU = gr
+		}
+	}
+	_, c.Emergency = Param(u.Params, "sos")
+	return c
+}
+
+// maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
+const maxSeconds = 1<<31 - 1
+
+// Seconds reads delta-seconds; -1 if there are none.
+func Seconds(b []byte) int {
+	if len(b) == 0 || digits(b) < len(b) {
+		return -1
+	}
+	n, ok := Uint(b)
+	if !ok {
+		return maxSeconds
+	}
+	return int(min(n, maxSeconds)) //nolint:gosec // bounded
+}
+
+// cutParams parts a token from the parameters behind it.
+func cutParams(v []byte) (token, params []byte) {
+	if i := bytes.IndexByte(v, ';'); i >= 0 {
+		return trimmed(v[:i]), v[i:]
+	}
+	return trimmed(v), nil
+}
+
+// param is the value of a parameter, nil if it is absent.
+func param(params []byte, name string) []byte {
+	v, _ := Param(params, name)
+	return v
+}
+
+// unquoted takes the quotes from around a value.
+func unquoted(v []byte) []byte {
+	if n := len(v); n >= 2 && v[0] == '"' && v[n-1] == '"' {
+		return v[1 : n-1]
+	}
+	return v
+}
