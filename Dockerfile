@@ -1,10 +1,10 @@
 # rewatch as an image: one static binary, no shell, no root.
 #
-#   docker build --build-arg VERSION=v1.0.0 -t rewatch:v1.0.0 .
+#   make image                        rewatch:VERSION
+#   make image RUN_IMAGE=scratch      without CA certificates, which https:// needs
 #
 # Both base images are arguments, so that a mirror or an image of one's own can
-# take their place. RUN_IMAGE=scratch works too; what it lacks are the CA
-# certificates that https:// sinks of alarms need.
+# take their place.
 ARG BUILD_IMAGE=docker.io/library/golang:1.26-bookworm
 ARG RUN_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
@@ -13,13 +13,11 @@ WORKDIR /src
 # The modules first: they change less often than the source.
 COPY go.mod go.sum ./
 RUN go mod download
-COPY cmd ./cmd
-COPY proxy ./proxy
-COPY dialogs ./dialogs
-COPY policy ./policy
-COPY integration ./integration
+COPY . .
 ARG VERSION=
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /rewatch ./cmd/rewatch
+# The state file's directory. A new volume takes over its owner.
+RUN mkdir -m 0700 /state
 
 FROM ${RUN_IMAGE}
 ARG VERSION=
@@ -29,6 +27,9 @@ LABEL org.opencontainers.image.title="rewatch" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY LICENSE /licenses/LICENSE
 COPY --from=build /rewatch /usr/local/bin/rewatch
+COPY --from=build --chown=65532:65532 /state /var/lib/rewatch
+# For REWATCH_STATE=file:/var/lib/rewatch/state.db
+VOLUME /var/lib/rewatch
 # As a number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 65532:65532
 # SIP on the core side; metrics, probes, API and console.

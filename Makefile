@@ -7,6 +7,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 LINT     := bin/tools/golangci-lint
 LINT_VER := v2.15.0
 FUZZTIME ?= 60s
+IMAGE    ?= rewatch
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
@@ -70,8 +71,9 @@ bench-micro: ## micro-benchmarks of scan, edit, lookup, wheel, Decide
 pgo: ## record the profile that builds are optimised by (cmd/rewatch/default.pgo)
 	$(GO) run ./integration/bench -scenario profile
 
-image: ## build the container image with Docker
-	docker build --build-arg VERSION=$(VERSION) -t rewatch:$(VERSION) .
+image: ## build the container image with Docker; BUILD_IMAGE and RUN_IMAGE name other base images
+	docker build $(foreach image,BUILD_IMAGE RUN_IMAGE,$(if $($(image)),--build-arg $(image)=$($(image)))) \
+	  --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
 
 lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
 	@./docker/lab/lab.sh up

@@ -6,8 +6,8 @@ import (
 	"os"
 	"reflect"
 	"strings"
-	"text/template"
 
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"github.com/caarlos0/env/v11"
 	"github.com/rs/zerolog"
 

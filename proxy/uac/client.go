@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
-	"text/template"
 
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
