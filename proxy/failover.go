@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transport"
 )
 
 // What ends a request before any response does.
@@ -15,7 +16,6 @@ var (
 	errStreams  = errors.New("too many streams")
 	errEdits    = errors.New("more Route entries of ours than a message can have")
 	errBusy     = errors.New("503 from the next hop")
-	errRefused  = errors.New("refused by the network (ICMP)")
 	// errStaleStream marks the end of a connection that had stood.
 	errStaleStream = errors.New("connection ended")
 )
@@ -37,40 +37,47 @@ func (f *failure) of(r *record) bool {
 }
 
 // failed is a transport error of a record's present hop. The next one is tried,
-// if there is one; else the transaction is over.
-func (w *worker) failed(key uint64, f failure) {
+// if there is one; else the transaction is over. false: there is no such record.
+func (w *worker) failed(key uint64, f failure) (known bool) {
 	s, r := w.s.table.lock(key)
 	if r == nil || r.phase != open || !f.of(r) {
 		s.mu.Unlock()
-		return
+		return r != nil
 	}
 	if crowded(f.err) && (r.notify || !r.upgraded) {
 		w.crowdedOut(s, r) // unlocks
-		return
+		return true
 	}
 	if r.retried && errors.Is(f.err, io.EOF) {
 		// Closed in good order, and not for idleness. The peer may answer by a
 		// connection of its own (RFC 3261 18.2.2), until the deadline.
 		r.stream = 0
 		s.mu.Unlock()
-		return
+		return true
 	}
 	h := r.hop()
 	w.s.log.Debug().Err(f.err).Stringer("hop", h.addr).Msg("next hop failed")
 	if !w.another(r, f.err) {
 		e := w.outlived(s, r, dialogs.Unreachable)
 		s.mu.Unlock()
+		if errors.Is(f.err, transport.ErrTooLong) {
+			// That is said of the message: no hop is bad, and no watcher was unreachable.
+			w.s.metrics.refused(refusedUnavailable)
+			w.s.answerEnded(&e, 513, "Message Too Large")
+			return true
+		}
 		w.markBad(h)
 		if !errors.Is(f.err, errStaleStream) {
 			w.s.health.lost(h, f.err)
 		}
 		w.conclude(e)
-		return
+		return true
 	}
 	again := w.resending(r)
 	s.wheel.set(r, r.due(w.s.cfg.T1))
 	s.mu.Unlock()
 	again.do(w)
+	return true
 }
 
 // crowdedOut ends a request that found no room to leave. It gives the lock free.
@@ -116,7 +123,9 @@ func (w *worker) another(r *record, err error) bool {
 		r.stream = 0
 		return true
 	case len(r.more.rest) > 0:
-		w.markBad(h)
+		if !errors.Is(err, transport.ErrTooLong) {
+			w.markBad(h)
+		}
 		w.turn(r)
 		return true
 	}

@@ -14,6 +14,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transport"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
 )
@@ -59,7 +60,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 	r.T, _ = t.(*testing.T)
 	packet := func(addr string) *transporttest.PacketConn {
 		c := r.net.ListenPacket(addr)
-		c.OnRefused = func(to netip.AddrPort, payload []byte) { r.s.icmp(to, payload) }
+		c.OnRefused = func(to netip.AddrPort, payload []byte) { r.s.undelivered(to, payload, transport.ErrUnreachable) }
 		return c
 	}
 	cfg := Config{

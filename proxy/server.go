@@ -88,7 +88,7 @@ func (s *Server) open() error {
 			if me.packet, err = transport.NewPacket(l.Packet); err != nil {
 				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
 			}
-			me.packet.OnUnreachable, me.packet.Single = s.icmp, s.cfg.SingleDatagrams
+			me.packet.OnRefused, me.packet.Single = s.undelivered, s.cfg.SingleDatagrams
 			s.checkBuffers(me)
 		}
 		s.locals = append(s.locals, me)
@@ -293,21 +293,6 @@ func (s *Server) ServerUp() (up bool, detail string) { return s.health.state() }
 
 // Transactions is the number of records.
 func (s *Server) Transactions() int { return s.table.len() }
-
-// icmp is told of a datagram that the network refused. Its first bytes hold our
-// Via, and so the record that has failed.
-func (s *Server) icmp(to netip.AddrPort, payload []byte) {
-	w := s.borrow()
-	defer s.giveBack(w)
-	h := hop{addr: to}
-	w.markBad(h)
-	s.health.lost(h, errRefused)
-	if b, ok := s.ownRequest(payload); ok {
-		s.ownLost(b)
-	} else if b, method, ok := quoted(payload); ok {
-		w.failed(recordKey(b.key, method), failure{err: errRefused, told: true, attempt: b.attempt})
-	}
-}
 
 // local is the socket of a side that speaks a network and reaches an address; of
 // several the one that has its family to itself. Without an address any will do.

@@ -24,7 +24,7 @@ type undelivered struct {
 }
 
 // drainErrors reads the ICMP errors that the kernel keeps (ip(7), IP_RECVERR)
-// and tells OnUnreachable of each. The callback runs outside the lock, because it
+// and tells OnRefused of each. The callback runs outside the lock, because it
 // may send on this very socket.
 func (p *Packet) drainErrors() {
 	list := p.readErrors()
@@ -32,8 +32,8 @@ func (p *Packet) drainErrors() {
 		p.uncouple()
 	}
 	for _, u := range list {
-		if p.OnUnreachable != nil {
-			p.OnUnreachable(u.to, u.payload)
+		if p.OnRefused != nil {
+			p.OnRefused(u.to, u.payload, ErrUnreachable)
 		}
 	}
 }

@@ -258,7 +258,7 @@ func TestLaneUnreachable(t *testing.T) {
 	nobody := dead.Local()
 	_ = dead.Close()
 	told := make(chan string, 10)
-	a.OnUnreachable = func(to netip.AddrPort, payload []byte) { told <- to.String() + " " + string(payload) }
+	a.OnRefused = func(to netip.AddrPort, payload []byte, _ error) { told <- to.String() + " " + string(payload) }
 	s := serve(t, a)
 	for _, what := range []string{"parked", "held"} {
 		if what == "held" {

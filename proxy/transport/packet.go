@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -18,17 +19,24 @@ const (
 	SocketBuffer = 4 << 20
 )
 
-// ErrUnreachable is reported for a datagram that the network refused (ICMP).
-var ErrUnreachable = errors.New("destination unreachable")
+var (
+	// ErrUnreachable is told of a datagram that the network sent back (ICMP).
+	ErrUnreachable = errors.New("refused by the network (ICMP)")
+	// ErrTooLong is told of a datagram that is longer than UDP, or the way, can carry.
+	ErrTooLong = errors.New("datagram too long")
+)
 
 // Packet is a datagram socket with batched reading and writing. One goroutine
 // may read; any number may write.
 type Packet struct {
 	conn  net.PacketConn
 	local netip.AddrPort
-	// OnUnreachable, if set before the first Serve, is told of datagrams that
-	// came back as undeliverable, with as much of each as the kernel kept.
-	OnUnreachable func(to netip.AddrPort, payload []byte)
+	// OnRefused, if set before the first Serve or Send, is told of each datagram that
+	// did not leave or came back, and why: ErrUnreachable with as much of it as the
+	// kernel kept, or else the kernel's own error with all of it, by the goroutine that
+	// sends it. It must not keep the payload. A socket that has no room at the moment is
+	// no such error: that datagram is lost as any may be.
+	OnRefused func(to netip.AddrPort, payload []byte, err error)
 	// Single, if set before the first Send, has every datagram leave by itself, never
 	// in a train.
 	Single bool
@@ -179,7 +187,7 @@ type quick interface {
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 }
 
-// serveOneByOne, with receiveOne, and sendEach are the portable way, one datagram a call.
+// serveOneByOne, with receiveOne, and Packet.sendEach are the portable way, one datagram a call.
 func serveOneByOne(conn net.PacketConn, in *Inbox, handle func() (more bool)) error {
 	for {
 		if err := receiveOne(conn, in); err != nil {
@@ -209,22 +217,40 @@ func receiveOne(conn net.PacketConn, in *Inbox) error {
 	return nil
 }
 
-func sendEach(conn net.PacketConn, o *Outbox) (failed int, err error) {
-	q, _ := conn.(quick)
+func (p *Packet) sendEach(o *Outbox) (failed int, err error) {
+	q, _ := p.conn.(quick)
 	for i := range o.ends {
 		var e error
 		if q != nil {
 			_, e = q.WriteToUDPAddrPort(o.datagram(i), o.to[i])
 		} else {
-			_, e = conn.WriteTo(o.datagram(i), net.UDPAddrFromAddrPort(o.to[i]))
+			_, e = p.conn.WriteTo(o.datagram(i), net.UDPAddrFromAddrPort(o.to[i]))
 		}
 		if e != nil {
 			failed++
 			err = e
+			p.refused(o, i, e)
 		}
 	}
 	o.reset()
 	return failed, err
+}
+
+// refused tells of datagram i, which the kernel did not take.
+func (p *Packet) refused(o *Outbox, i int, err error) {
+	if p.OnRefused == nil || errors.Is(err, net.ErrClosed) || lacksRoom(err) {
+		return
+	}
+	if errors.Is(err, syscall.EMSGSIZE) {
+		err = ErrTooLong
+	}
+	p.OnRefused(o.to[i], o.datagram(i), err)
+}
+
+// lacksRoom tells whether an error is about too much at a time, and not about one
+// datagram or its destination.
+func lacksRoom(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

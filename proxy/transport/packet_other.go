@@ -32,4 +32,4 @@ func (p *Packet) Serve(in *Inbox, handle func() (more bool)) error {
 
 // Send writes all datagrams of o and empties it. failed counts those that the
 // socket did not take; err is the last reason.
-func (p *Packet) Send(o *Outbox) (failed int, err error) { return sendEach(p.conn, o) }
+func (p *Packet) Send(o *Outbox) (failed int, err error) { return p.sendEach(o) }

@@ -169,7 +169,7 @@ func TestUnreachable(t *testing.T) {
 			var mu sync.Mutex
 			told := map[string]netip.AddrPort{}
 			all := make(chan struct{}, 100)
-			a.OnUnreachable = func(to netip.AddrPort, payload []byte) {
+			a.OnRefused = func(to netip.AddrPort, payload []byte, _ error) {
 				mu.Lock()
 				told[string(payload)] = to
 				mu.Unlock()

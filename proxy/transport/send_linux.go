@@ -93,12 +93,12 @@ func (p *Packet) Send(o *Outbox) (failed int, err error) {
 		return 0, nil
 	}
 	if p.raw == nil {
-		return sendEach(p.conn, o)
+		return p.sendEach(o)
 	}
 	s := &o.sys
 	for next := 0; next < len(o.ends); {
 		s.prepare(o, next, p.six, !p.Single && p.coupled())
-		done, f, e := p.sendBatch(s)
+		done, f, e := p.sendBatch(o, next)
 		next += done
 		failed += f
 		if e != nil {
@@ -136,12 +136,14 @@ func (s *outboxSys) prepare(o *Outbox, next int, six, coupled bool) {
 	}
 }
 
-// sendBatch writes what is prepared and tells how many datagrams that dealt with.
-// An error belongs either to an earlier datagram (then the one at hand is tried once
-// more) or to the one at hand (then it is passed over). A train that is not taken
-// ends the batch, and goes in single datagrams.
-func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
-	again := true
+// sendBatch writes what is prepared, which begins with datagram first, and tells how
+// many datagrams that dealt with.
+// An error belongs either to an earlier datagram (then the one at hand is tried again)
+// or to the one at hand (then it is passed over, and told of). A train that is not
+// taken ends the batch, and goes in single datagrams, so that it is known which one
+// was refused.
+func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
+	s, tries := &o.sys, 0
 	for counted := 0; s.sent < s.n; {
 		if e := p.write(s); e != nil {
 			return done, failed, e
@@ -153,7 +155,7 @@ func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
 		case s.errno == 0 && s.sent < s.n:
 			// The kernel stopped at an error, whose code is lost (sendmmsg(2)).
 			p.drainErrors()
-			again = true
+			tries = 0
 		case s.errno == 0 || s.errno == syscall.EINTR:
 		case s.errno == syscall.EAGAIN: // the others would wait as long, one after the other
 			for ; s.sent < s.n; s.sent++ {
@@ -161,22 +163,34 @@ func (p *Packet) sendBatch(s *outboxSys) (done, failed int, err error) {
 				failed += s.cars[s.sent]
 			}
 			return done, failed, s.errno
-		case transient(s.errno) && again:
+		case transient(s.errno) && tries < maxTries:
 			p.drainErrors()
-			again = false
+			tries++
 		case s.cars[s.sent] > 1:
 			p.uncouple()
 			return done, failed, nil
 		default:
+			err = s.errno
+			if !foreign(s.errno) {
+				p.refused(o, first+done, err)
+			}
 			failed++
 			done++
-			err = s.errno
 			s.sent++
 			counted++
-			again = true
+			tries = 0
 		}
 	}
 	return done, failed, err
+}
+
+// maxTries is how often a datagram meets with the errors of earlier ones.
+const maxTries = 3
+
+// foreign tells the errors that no datagram has by itself: they always tell of an
+// earlier one.
+func foreign(errno syscall.Errno) bool {
+	return errno == syscall.ECONNREFUSED || errno == syscall.EPROTO || errno == syscall.ENOPROTOOPT
 }
 
 // write does the system call. It fails for a socket that is closed.

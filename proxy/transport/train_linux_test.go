@@ -102,7 +102,7 @@ func TestDeadAddressUncouples(t *testing.T) {
 	if a.able && a.coupled() {
 		t.Error("trains go on")
 	}
-	a.OnUnreachable = func(netip.AddrPort, []byte) { told++ }
+	a.OnRefused = func(netip.AddrPort, []byte, error) { told++ }
 	for range 10 { // by itself, as a retransmission comes
 		alike(o, 1, dead)
 		_, _ = a.Send(o)

@@ -33,6 +33,7 @@ type Network struct {
 	listeners map[netip.AddrPort]*Listener
 	rule      Rule
 	silent    map[netip.AddrPort]bool
+	refuse    func(Datagram) error
 	last      uint16
 }
 
@@ -41,6 +42,14 @@ func (n *Network) SetRule(r Rule) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.rule = r
+}
+
+// SetRefusal sets what a sender is told at once instead of its datagram being carried,
+// as by a kernel without a route; nil refuses none.
+func (n *Network) SetRefusal(f func(Datagram) error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refuse = f
 }
 
 // Blackhole makes an address swallow connection attempts instead of refusing them.
@@ -114,12 +123,17 @@ func (n *Network) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) 
 
 // send applies the rule and carries a datagram to its socket. It reports false if
 // nobody listens there.
-func (n *Network) send(d Datagram) bool {
+func (n *Network) send(d Datagram) (arrives bool, err error) {
 	n.mu.Lock()
-	to, rule := n.packets[d.To], n.rule
+	to, rule, refuse := n.packets[d.To], n.rule, n.refuse
 	n.mu.Unlock()
+	if refuse != nil {
+		if err := refuse(d); err != nil {
+			return true, err
+		}
+	}
 	if to == nil {
-		return false
+		return false, nil
 	}
 	delays := []time.Duration{0}
 	if rule != nil {
@@ -132,7 +146,7 @@ func (n *Network) send(d Datagram) bool {
 			time.AfterFunc(after, func() { to.deliver(d) })
 		}
 	}
-	return true
+	return true, nil
 }
 
 func (n *Network) forget(addr netip.AddrPort, packet bool) {

@@ -63,7 +63,11 @@ func (c *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	d := Datagram{From: c.addr, To: to.(*net.UDPAddr).AddrPort(), Bytes: bytes.Clone(b)} //nolint:forcetypeassert // it is
 	d.To = netip.AddrPortFrom(d.To.Addr().Unmap(), d.To.Port())
-	if !c.net.send(d) && c.OnRefused != nil {
+	arrives, err := c.net.send(d)
+	if err != nil {
+		return 0, &net.OpError{Op: "write", Net: "udp", Addr: to, Err: err}
+	}
+	if !arrives && c.OnRefused != nil {
 		go c.OnRefused(d.To, d.Bytes)
 	}
 	return len(b), nil

@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// undelivered is told of a datagram that the kernel did not take or the network sent
+// back. Its first bytes hold our Via, and so the record whose hop has failed (RFC 3261
+// 16.9, 18.4). A datagram that is too long says nothing of the hop.
+func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
+	w := s.borrow()
+	defer s.giveBack(w)
+	repeated := s.badHops.has(to, w.now)
+	if !errors.Is(err, transport.ErrTooLong) {
+		h := hop{addr: to}
+		w.markBad(h)
+		s.health.lost(h, err)
+	}
+	if b, ok := s.ownRequest(payload); ok {
+		s.ownLost(b)
+		return
+	}
+	b, method, ok := quoted(payload)
+	if !ok || w.failed(recordKey(b.key, method), failure{err: err, told: true, attempt: b.attempt}) {
+		return
+	}
+	switch {
+	case errors.Is(err, transport.ErrUnreachable): // not all of it came back, so it cannot be answered
+	case errors.Is(err, transport.ErrTooLong):
+		w.bounce(b, payload, 513, "Message Too Large")
+	case repeated: // else its retransmission goes to the next hop, if there is one
+		w.bounce(b, payload, 503, "Next Hop Unreachable")
+	}
+}
+
+// bounce answers a request that has no record, from its bytes as they were to leave.
+func (w *worker) bounce(b branch, raw []byte, status int, reason string) {
+	if b.local >= len(w.s.locals) || !w.load(raw) || bytes.Equal(w.msg.Method, mACK) {
+		return
+	}
+	answer, ok := w.answer(flow{local: w.s.locals[b.local]}, status, reason)
+	if !ok {
+		return
+	}
+	// It is passed on as if the hop had sent it: our Via goes, the next one leads.
+	back := w.s.borrow()
+	defer w.s.giveBack(back)
+	if wire.Scan(answer, &back.msg) != nil {
+		return
+	}
+	w.s.metrics.refused(refusedUnavailable)
+	w.s.metrics.response(w.s.locals[b.local].side, answer)
+	back.relay(b)
+}

@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rewatch/proxy/transport/transporttest"
+)
+
+// refuse makes the kernel refuse what goes to an address.
+func (r *rig) refuse(err error, to ...string) {
+	r.net.SetRefusal(func(d transporttest.Datagram) error {
+		for _, a := range to {
+			if d.To == netip.MustParseAddrPort(a) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tooLong makes the kernel refuse what is longer and leaves by one of our sockets.
+func (r *rig) tooLong(most int) {
+	r.net.SetRefusal(func(d transporttest.Datagram) error {
+		ours := d.From.String() == coreSide || d.From.String() == serverSide
+		if ours && len(d.Bytes) > most {
+			return syscall.EMSGSIZE
+		}
+		return nil
+	})
+}
+
+// viaUDP is a neighbour's Via over UDP.
+func viaUDP(branch string) string { return "SIP/2.0/UDP " + coreAddr + ";branch=z9hG4bK" + branch }
+
+// TestKernelRefusesNotify: the hop has failed at once, and with the last one the NOTIFY.
+func TestKernelRefusesNotify(t *testing.T) {
+	const second = "10.0.0.3:5060"
+	msg := strings.Replace(notify(), coreAddr, "core.example", 1)
+	for _, errno := range []syscall.Errno{syscall.ENETUNREACH, syscall.EPERM, syscall.EHOSTUNREACH, syscall.EINVAL} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			play(t, func(r *rig) {
+				r.names.set("core.example", coreAddr, second)
+				other := r.peer(second)
+				r.refuse(errno, coreAddr)
+				r.server.send(serverSide, msg)
+				got := other.want("NOTIFY")
+				other.send(coreSide, reply(got, "200 OK"))
+				r.server.want("SIP/2.0 200")
+				r.monitor.told()
+				r.monitor.verdict = gone
+				r.refuse(errno, coreAddr, second)
+				r.server.send(serverSide, strings.Replace(msg, "server1", "server2", 1))
+				r.server.want("SIP/2.0 481")
+				if s := r.monitor.told(); !strings.HasSuffix(s, "NOTIFY unreachable 0 late=false") {
+					t.Error(s)
+				}
+			})
+		})
+	}
+}
+
+// TestNoRoomIsNoFailure: a socket buffer that is full says nothing of the hop; the
+// server sends again.
+func TestNoRoomIsNoFailure(t *testing.T) {
+	play(t, func(r *rig) {
+		r.refuse(syscall.ENOBUFS, coreAddr)
+		r.server.send(serverSide, notify())
+		r.server.nothing()
+		r.net.SetRefusal(nil)
+		r.server.send(serverSide, notify())
+		r.core.send(coreSide, reply(r.core.want("NOTIFY"), "200 OK"))
+		r.server.want("SIP/2.0 200")
+	})
+}
+
+// TestKernelRefusesRequest: what has no record is answered 503, once its retransmission
+// has had its chance with another hop.
+func TestKernelRefusesRequest(t *testing.T) {
+	const second = "10.1.0.3:5070"
+	toSecond := func(c *Config) { c.Server = "sip:server.example" }
+	subscribe := request("SUBSCRIBE", "sip:bob@ims.example", viaUDP("s1"))
+	play(t, func(r *rig) {
+		r.names.set("server.example", serverAddr, second)
+		other := r.peer(second)
+		r.refuse(syscall.ENETUNREACH, serverAddr)
+		r.core.send(coreSide, subscribe)
+		r.core.nothing()
+		r.core.send(coreSide, subscribe)
+		other.want("SUBSCRIBE")
+		r.refuse(syscall.ENETUNREACH, serverAddr, second)
+		other2 := strings.Replace(subscribe, "s1", "s2", 1)
+		r.core.send(coreSide, other2)
+		r.core.send(coreSide, other2)
+		got := r.core.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaUDP("s2"))
+		if strings.Contains(got, branchPrefix) {
+			t.Error(got)
+		}
+	}, toSecond)
+}
+
+// TestTooLong: 513 says it of the message; neither the hop nor the server is bad, nor
+// has a watcher failed.
+func TestTooLong(t *testing.T) {
+	play(t, func(r *rig) {
+		r.tooLong(65507)
+		body := strings.Repeat("x", 70000)
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(strings.Replace(request("PUBLISH", "sip:bob@ims.example", viaTCP("p1")), "Content-Length: 0\n", "Content-Length: 70000\n\n"+body, 1))
+		x.want("SIP/2.0 513 Message Too Large\r\nVia: " + viaTCP("p1"))
+		if r.s.health.down() {
+			t.Error("the server is held to be down")
+		}
+		r.tooLong(2000) // as of a link that does not fragment
+		big := strings.Replace(notify(), "Content-Length: 0\n", "Content-Length: 3000\n\n"+body[:3000], 1)
+		r.server.send(serverSide, big)
+		r.server.want("SIP/2.0 513 Message Too Large")
+		if s := r.monitor.told(); s != "NOTIFY c1" {
+			t.Error(s)
+		}
+		r.core.send(coreSide, strings.Replace(request("MESSAGE", "sip:bob@ims.example", viaUDP("m1")), "Content-Length: 0\n", "Content-Length: 3000\n\n"+body[:3000], 1))
+		r.core.want("SIP/2.0 513")
+		if r.s.badHops.has(netip.MustParseAddrPort(serverAddr), time.Now()) || r.s.badHops.has(netip.MustParseAddrPort(coreAddr), time.Now()) {
+			t.Error("a hop is held to be bad")
+		}
+	}, func(c *Config) { c.Listeners = c.Listeners[:3] }) // no TCP toward the server
+}
