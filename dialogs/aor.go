@@ -214,3 +214,29 @@ func isAlnum(c byte) bool { return isDigit(c) || lower(c) >= 'a' && lower(c) <= 
 func isUnreserved(c byte) bool {
 	return isAlnum(c) || strings.IndexByte("-_.!~*'()", c) >= 0
 }
+
+// parameter gives the value of one of ";"-separated parameters.
+func parameter(params []byte, name string) []byte {
+	for len(params) > 0 {
+		var p []byte
+		p, params, _ = bytes.Cut(params, []byte{';'})
+		key, value, _ := bytes.Cut(p, []byte{'='})
+		if equalFold(bytes.TrimSpace(key), name) {
+			return bytes.TrimSpace(value)
+		}
+	}
+	return nil
+}
+
+// equalFold compares with a lower-case ASCII word.
+func equalFold(b []byte, word string) bool {
+	if len(b) != len(word) {
+		return false
+	}
+	for i, c := range b {
+		if lower(c) != word[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,42 +87,49 @@ func TestUnansweredSubscribesAreBounded(t *testing.T) {
 	}
 }
 
-// awayJournal takes nothing.
-type awayJournal struct{ Journal }
+// awayJournal takes nothing, and notes how much it was to take at most.
+type awayJournal struct {
+	Journal
+	most int
+}
 
-func (awayJournal) Write(context.Context, []Entry) error { return errors.New("away") }
-
-func (awayJournal) Entries(context.Context, Kind) iter.Seq2[Entry, error] {
-	return func(func(Entry, error) bool) {}
+func (j *awayJournal) Write(_ context.Context, batch []Entry) error {
+	j.most = max(j.most, len(batch))
+	return errors.New("away")
 }
 
 // While the Journal is away, what waits for it does not grow with time.
 func TestKeeperIsBounded(t *testing.T) {
-	m := NewMonitor(MonitorConfig{}, newRecorder(), zerolog.Nop(), nil)
-	k := NewKeeper(KeeperConfig{}, m, awayJournal{}, zerolog.New(io.Discard))
-	now := time.Now()
-	one := func(call string) {
-		n := notifyMessage(call, 1)
-		n.At, n.SubscriptionState = now, []byte("active;expires=1")
-		m.Notify(n)
-	}
-	for round := range 200 {
-		for i := range 100 {
-			one("stays") // again and again
-			one(fmt.Sprintf("call%d-%d", round, i))
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMonitor(MonitorConfig{}, newRecorder(), zerolog.Nop(), nil)
+		journal := new(awayJournal)
+		k := NewKeeper(KeeperConfig{Every: time.Second}, journal, zerolog.New(io.Discard), m)
+		k.Start(t.Context())
+		one := func(call string) {
+			n := notifyMessage(call, 1)
+			n.At, n.SubscriptionState = time.Now(), []byte("active;expires=1")
+			m.Notify(n)
 		}
-		k.flush(t.Context())
-		now = now.Add(time.Minute) // 64*T1 and more
-		m.sweep(now)
-	}
-	if len(k.batch) > batchSize+200 {
-		t.Errorf("%d entries wait in the batch", len(k.batch))
-	}
-	for i := range m.subs {
-		if n := len(m.subs[i].notes.changed); n > roomyNotes+2*m.subs[i].subs.count()+1 {
-			t.Errorf("%d notes wait in a shard of %d", n, m.subs[i].subs.count())
+		for round := range 200 {
+			for i := range 100 {
+				one("stays") // again and again
+				one(fmt.Sprintf("call%d-%d", round, i))
+			}
+			time.Sleep(time.Minute) // 64*T1 and more
+			m.sweep(time.Now())
 		}
-	}
+		if err := k.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if journal.most == 0 || journal.most > 2048+200 {
+			t.Errorf("%d entries wait in the batch", journal.most)
+		}
+		for i := range m.subs {
+			if n := len(m.subs[i].notes.changed); n > roomyNotes+2*m.subs[i].subs.count()+1 {
+				t.Errorf("%d notes wait in a shard of %d", n, m.subs[i].subs.count())
+			}
+		}
+	})
 }
 
 // A NOTIFY whose dialog is not known tells its watcher by To, unless the SUBSCRIBE

@@ -46,10 +46,3 @@ func newDryRun(reg prometheus.Registerer) dryRun {
 }
 
 func (d dryRun) did(action string) { d.counter.WithLabelValues(action).Inc() }
-
-// dryly counts an action if this is a dry run.
-func (e *Engine) dryly(action string) {
-	if e.cfg.DryRun {
-		e.metrics.dryRun.did(action)
-	}
-}

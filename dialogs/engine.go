@@ -42,8 +42,10 @@ type Engine struct {
 
 	metrics *engineMetrics
 	hold    *hold
-	// keeper keeps what has to outlive the process besides the states; nil: nothing.
-	keeper  *Keeper
+	// noting: what has to outlive the process besides the states is noted for a Keeper.
+	// journal is not nil where other processes know the same users.
+	noting  bool
+	journal Journal
 	ladders *ladders
 	seed    maphash.Seed
 	shards  [engineShards]engineShard

@@ -68,7 +68,7 @@ func (e *Engine) restoreAlarms(r Record) {
 // entries are what is kept together with a decision: the alarms that it raises and
 // clears, until everybody has been told, and what came with its events.
 func (e *Engine) entries(aor string, d draft) []Entry {
-	if e.keeper == nil {
+	if !e.noting {
 		return nil
 	}
 	var entries []Entry
@@ -146,3 +146,16 @@ func (silentAlarms) Clear(string, string, time.Time) {}
 func (silentAlarms) Adopt(alarm.Alarm) {}
 
 func (silentAlarms) Release(string, string) {}
+
+// capBites raises or clears the alarm of the cap.
+func (e *Engine) capBites(bites bool) {
+	if !bites {
+		e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
+		e.alarms.Clear(alarmCap, capObject, time.Now())
+		return
+	}
+	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", e.cfg.DeregisterCap)
+	e.log.Warn().Int("cap", e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
+	e.dryly(dryAlarm)
+	e.alarms.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
+}

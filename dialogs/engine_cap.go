@@ -2,7 +2,7 @@ package dialogs
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"sync"
 	"time"
 )
@@ -96,15 +96,44 @@ func (c *hourlyCap) set(bit bool) {
 	}
 }
 
-// capBites raises or clears the alarm of the cap.
-func (e *Engine) capBites(bites bool) {
-	if !bites {
-		e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
-		e.alarms.Clear(alarmCap, capObject, time.Now())
-		return
+// signOutsKey is the only key of KindSignOuts.
+const signOutsKey = "hour"
+
+// collect counts what began in the last hour, minute by minute.
+func (c *hourlyCap) collect(batch []Entry) []Entry {
+	if c == nil {
+		return batch
 	}
-	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", e.cfg.DeregisterCap)
-	e.log.Warn().Int("cap", e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
-	e.dryly(dryAlarm)
-	e.alarms.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.noted || len(c.begun) == 0 {
+		return batch
+	}
+	c.noted = false
+	minutes := make(map[int64]int)
+	for _, at := range c.begun {
+		minutes[at.Unix()/60]++
+	}
+	last := c.begun[len(c.begun)-1]
+	return append(batch, Entry{Kind: KindSignOuts, Key: signOutsKey}.With(minutes, last.Add(time.Hour+time.Minute)))
+}
+
+// restore takes each as late as it may have been.
+func (c *hourlyCap) restore(entry Entry, now time.Time) bool {
+	var minutes map[int64]int
+	if c == nil || entry.Key != signOutsKey || json.Unmarshal(entry.Value, &minutes) != nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for minute := now.Add(-time.Hour).Unix() / 60; minute <= now.Unix()/60; minute++ {
+		at := time.Unix(minute*60+59, 0)
+		if at.After(now) {
+			at = now
+		}
+		for n := min(minutes[minute], c.most); n > 0 && len(c.begun) < c.most; n-- {
+			c.begun = append(c.begun, at)
+		}
+	}
+	return true
 }

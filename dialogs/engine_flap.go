@@ -18,6 +18,8 @@ const (
 	longestHoldDown = 4 * time.Hour
 	// maxFlaps bounds those who are remembered, in each shard.
 	maxFlaps = 4096
+	// flapLookup bounds a look-up of what other replicas know.
+	flapLookup = time.Second
 )
 
 // flap is a user who was signed out lately.
@@ -47,8 +49,8 @@ func (e *Engine) flapOf(aor string) flap {
 	sh.mu.Lock()
 	f := sh.flaps[aor]
 	sh.mu.Unlock()
-	if e.keeper != nil && e.keeper.cfg.Shared {
-		if other := e.keeper.lookUpFlap(aor); other.Last.After(f.Last) {
+	if e.journal != nil {
+		if other := e.lookUpFlap(aor); other.Last.After(f.Last) {
 			return other
 		}
 	}
@@ -64,7 +66,7 @@ func (e *Engine) setFlap(aor string, f flap, now time.Time) {
 		return
 	}
 	sh.flaps[aor] = f
-	if e.keeper != nil {
+	if e.noting {
 		sh.flapNotes[aor] = struct{}{}
 	}
 }

@@ -88,6 +88,13 @@ func (l *ladders) follow(
 	}
 }
 
+// What becomes of a recovery.
+const (
+	resultRecovered = "recovered"
+	resultExhausted = "exhausted"
+	resultAbandoned = "abandoned"
+)
+
 // endings are the actions that end an episode, and what that is called.
 var endings = map[policy.ActionKind]string{
 	policy.Recovered: resultRecovered,

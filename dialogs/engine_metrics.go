@@ -13,10 +13,6 @@ const (
 	resultSkipped     = "skipped"
 	resultDryRun      = "dry_run"
 	resultReturned    = "returned"
-
-	resultRecovered = "recovered"
-	resultExhausted = "exhausted"
-	resultAbandoned = "abandoned"
 )
 
 type engineMetrics struct {
@@ -88,4 +84,11 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 			m.queueFull, m.flaps, outage, lost)
 	}
 	return m
+}
+
+// dryly counts an action if this is a dry run.
+func (e *Engine) dryly(action string) {
+	if e.cfg.DryRun {
+		e.metrics.dryRun.did(action)
+	}
 }

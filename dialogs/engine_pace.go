@@ -62,3 +62,22 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	wait := time.Until(at)
 	return wait <= 0 && ctx.Err() == nil || wait > 0 && sleep(ctx, wait)
 }
+
+// sleep waits, and says whether the whole time has passed.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is awake already
+	}
+}

@@ -79,8 +79,7 @@ func startCareful(t *testing.T, cfg dialogs.EngineConfig) *careful {
 	log := zerolog.New(io.Discard)
 	r.Engine = dialogs.NewEngine(cfg, r, r, (*alarmDiary)(r), c.disk, log, r.metrics)
 	c.monitor = dialogs.NewMonitor(dialogs.MonitorConfig{Careful: true}, r.Engine, log, nil)
-	c.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{Every: 13 * time.Millisecond}, c.monitor, c.disk, log)
-	c.keeper.KeepEngine(r.Engine)
+	c.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor, r.Engine)
 	c.keeper.Start(context.Background())
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)

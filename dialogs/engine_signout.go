@@ -180,15 +180,3 @@ func domainOf(aor string) string {
 	}
 	return host
 }
-
-// sleep waits, and says whether the whole time has passed.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

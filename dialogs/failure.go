@@ -34,7 +34,7 @@ func (m *Monitor) wait(sh *subShard, slot uint32, o *Outcome) {
 	}
 	s.waiting = true
 	w := waiting{
-		deadline: instant(o.At).Add(o.retry() + m.linger).UnixNano(),
+		deadline: instant(o.At).Add(retryAfter(o) + m.linger).UnixNano(),
 		outcome:  *o,
 	}
 	w.outcome.Head = nil
@@ -109,11 +109,11 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o Outcome) Verdict {
 func (m *Monitor) strike(sh *subShard, slot uint32, o *Outcome) {
 	s := sh.subs.at(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
-	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || o.killsDialog()) {
+	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
 		m.leaves(s)
 		s.phase = dead
 	}
-	if m.cfg.SignalNotify && !o.killsDialog() {
+	if m.cfg.SignalNotify && !killsDialog(o) {
 		m.keepHead(sh, slot, o.Head)
 	}
 	us := m.userShard(m.hashAOR(s.watcher()))
@@ -145,7 +145,7 @@ func (m *Monitor) answer(o *Outcome) (v Verdict, said string) {
 func (m *Monitor) announceFailure(s subscription, o Outcome, said string, mark Entry) {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
-	sub.Cause = o.cause()
+	sub.Cause = causeOf(&o)
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
 	m.collectFor(at)
@@ -154,7 +154,7 @@ func (m *Monitor) announceFailure(s subscription, o Outcome, said string, mark E
 		Dead:   mark,
 		Silent: o.Kind != Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
 		Event: policy.Event{
-			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: o.row().pointless && o.Kind == Responded,
+			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == Responded,
 		},
 	})
 	m.traceNotify(&s, &o)
@@ -195,7 +195,7 @@ func (m *Monitor) sentAt(s *subscription, o *Outcome) time.Time {
 func (m *Monitor) late(sh *subShard, slot uint32, o Outcome) Verdict {
 	s := sh.subs.at(slot)
 	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
-	if !o.ok() || !s.failed {
+	if !isOK(&o) || !s.failed {
 		sh.mu.Unlock()
 		return Verdict{Relay: !told}
 	}
@@ -265,8 +265,8 @@ func (m *Monitor) dropHead(sh *subShard, slot uint32, s *subscription) {
 // maxCause bounds the reason phrase that is shown to people.
 const maxCause = 64
 
-// cause is how the failure is told to people.
-func (o *Outcome) cause() string {
+// causeOf is how the failure is told to people.
+func causeOf(o *Outcome) string {
 	switch o.Kind {
 	case TimedOut:
 		return "408 Request Timeout"

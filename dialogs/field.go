@@ -51,71 +51,6 @@ func parseState(h []byte) state {
 	return state{expires: seconds(parameter(params, "expires"))}
 }
 
-// addrSpec gives the URI of one name-addr or addr-spec.
-func addrSpec(value []byte) []byte {
-	i := 0
-	for i < len(value) && value[i] != '<' {
-		if value[i] == '"' {
-			i = skipQuoted(value, i)
-			continue
-		}
-		i++
-	}
-	if i < len(value) {
-		uri, _, _ := bytes.Cut(value[i+1:], []byte{'>'})
-		return bytes.TrimSpace(uri)
-	}
-	// Without brackets the parameters belong to the header (RFC 3261 20).
-	uri, _, _ := bytes.Cut(value, []byte{';'})
-	return bytes.TrimSpace(uri)
-}
-
-// nextValue splits the first value off a comma-separated list of addresses.
-func nextValue(list []byte) (value, rest []byte) {
-	bracket := false
-	for i := 0; i < len(list); {
-		switch c := list[i]; {
-		case c == '"' && !bracket:
-			i = skipQuoted(list, i)
-			continue
-		case c == '<':
-			bracket = true
-		case c == '>':
-			bracket = false
-		case c == ',' && !bracket:
-			return list[:i], list[i+1:]
-		}
-		i++
-	}
-	return list, nil
-}
-
-// skipQuoted gives the index after the quoted string that begins at i.
-func skipQuoted(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(b)
-}
-
-// parameter gives the value of one of ";"-separated parameters.
-func parameter(params []byte, name string) []byte {
-	for len(params) > 0 {
-		var p []byte
-		p, params, _ = bytes.Cut(params, []byte{';'})
-		key, value, _ := bytes.Cut(p, []byte{'='})
-		if equalFold(bytes.TrimSpace(key), name) {
-			return bytes.TrimSpace(value)
-		}
-	}
-	return nil
-}
-
 // hasFlag says whether a parameter stands anywhere after the first ";", with or
 // without a value, in the URI or behind it.
 func hasFlag(value []byte, name string) bool {
@@ -150,19 +85,6 @@ func seconds(b []byte) int {
 		}
 	}
 	return n
-}
-
-// equalFold compares with a lower-case ASCII word.
-func equalFold(b []byte, word string) bool {
-	if len(b) != len(word) {
-		return false
-	}
-	for i, c := range b {
-		if lower(c) != word[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func isToken(b []byte) bool {

@@ -117,9 +117,8 @@ func (w *town) open() {
 	metrics := prometheus.NewRegistry()
 	engine := dialogs.NewEngine(w.cfg, nil, w, w, w.store, log, metrics)
 	monitor := dialogs.NewMonitor(dialogs.MonitorConfig{DryRun: w.cfg.DryRun, NotifyTimeout: w.deadline}, engine, log, metrics)
-	keeper := dialogs.NewKeeper(dialogs.KeeperConfig{}, monitor, w.store, log)
-	keeper.KeepEngine(engine)
-	engine.SetDirectory(keeper)
+	keeper := dialogs.NewKeeper(dialogs.KeeperConfig{}, w.store, log, monitor, engine)
+	engine.SetDirectory(monitor.Directory())
 	if err := keeper.Restore(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

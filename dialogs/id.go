@@ -61,9 +61,9 @@ func makeRef(shard, slot, generation uint32) Ref {
 	return Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(shard))
 }
 
-func (r Ref) shard() uint32      { return uint32(r & (shards - 1)) }
-func (r Ref) slot() uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
-func (r Ref) generation() uint32 { return uint32(r >> 32) }
+func shardOf(r Ref) uint32      { return uint32(r & (shards - 1)) }
+func slotOf(r Ref) uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
+func generationOf(r Ref) uint32 { return uint32(r >> 32) }
 
 // hashBytes places a Call-ID. The seed is this process's own, so a peer cannot
 // choose Call-IDs that meet in one shard.

@@ -47,24 +47,27 @@ func BenchmarkIndex(b *testing.B) {
 	}
 }
 
+// link is a value in a chain.
+type link struct{ next uint32 }
+
 // TestUnchain takes slots of a few tags out of their chains in any order.
 func TestUnchain(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 3))
 	var x index
-	var slots slab[thread]
+	var slots slab[link]
 	held := map[uint32][]uint32{}
 	for range 5000 {
 		tag := random.Uint32N(3)
 		if n := len(held[tag]); n > 0 && random.IntN(2) == 0 {
 			i := random.IntN(n)
 			slot := held[tag][i]
-			unchain(&x, &slots, tag, slot, (*thread).link)
-			*slots.at(slot) = thread{}
+			unchain(&x, &slots, tag, slot, func(l *link) *uint32 { return &l.next })
+			*slots.at(slot) = link{}
 			slots.give(slot)
 			held[tag] = slices.Delete(held[tag], i, i+1)
 		} else {
 			slot := slots.take()
-			*slots.at(slot) = thread{next: x.get(tag)}
+			*slots.at(slot) = link{next: x.get(tag)}
 			x.set(tag, slot)
 			held[tag] = append(held[tag], slot)
 		}

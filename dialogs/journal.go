@@ -2,6 +2,7 @@ package dialogs
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"time"
 )
@@ -86,6 +87,17 @@ type Journal interface {
 	// Entries walks over the entries of a kind, in no order, those of other
 	// processes left out unless the kind is shared. After an error it ends.
 	Entries(ctx context.Context, kind Kind) iter.Seq2[Entry, error]
+}
+
+// With gives the entry a value, as JSON: it is little, and an operator may have to read
+// it one night.
+func (e Entry) With(value any, until time.Time) Entry {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return e // which cannot be, for these types
+	}
+	e.Value, e.Until = b, until
+	return e
 }
 
 // over says whether an entry means nothing any more.

@@ -43,7 +43,7 @@ func alarmEntries(a alarm.Alarm, told bool) []Entry {
 	}
 	switch {
 	case !told || a.ClearedAt == nil && !ofUser(a):
-		return []Entry{keep(e, alarmValue{a, told}, a.RaisedAt.Add(alarmAge))}
+		return []Entry{e.With(alarmValue{a, told}, a.RaisedAt.Add(alarmAge))}
 	case a.ClearedAt == nil:
 		return []Entry{raise}
 	default:

@@ -66,8 +66,7 @@ func newWatchdog(t *testing.T, store *dialogs.MemoryStore, r *receiver) *watchdo
 		Sinks: []alarm.Sink{r}, Memory: dialogs.AlarmMemory{Keeper: func() *dialogs.Keeper { return w.keeper }}, Log: log,
 	})
 	w.Engine = dialogs.NewEngine(cfg, w, w, w.alarms, store, log, w.metrics)
-	w.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{}, dialogs.NewMonitor(dialogs.MonitorConfig{}, w.Engine, log, nil), store, log)
-	w.keeper.KeepEngine(w.Engine)
+	w.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{}, store, log, w.Engine)
 	w.alarms.Start(context.Background())
 	if err := errors.Join(w.keeper.Restore(t.Context()), dialogs.RecallAlarms(t.Context(), store, w.alarms)); err != nil {
 		t.Error(err)

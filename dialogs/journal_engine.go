@@ -20,12 +20,41 @@ const lostAge = 24 * time.Hour
 // outageKey is the Journal's key of a scope, which must not be empty.
 func outageKey(scope string) string { return objectOf(scope) }
 
-// KeepEngine has a Keeper keep what an Engine has to remember, too; before Restore.
-func (k *Keeper) KeepEngine(e *Engine) { k.engine, e.keeper = e, k }
+var _ Source = (*Engine)(nil)
+
+// Attach has a Keeper keep what the Engine has to remember.
+func (e *Engine) Attach(k *Keeper) { e.noting, e.journal = true, k.SharedJournal() }
+
+// Kinds are those of the entries that are the Engine's.
+func (e *Engine) Kinds() []Kind { return []Kind{KindOutage, KindLost, KindFlap, KindSignOuts} }
+
+// Settle does nothing: the Engine asks when it needs to know.
+func (e *Engine) Settle(context.Context) {}
+
+// LetGo lets those go on who wait until something is written.
+func (e *Engine) LetGo() {
+	for i := range e.shards {
+		for _, then := range e.shards[i].takeWaiters() {
+			then()
+		}
+	}
+}
+
+// Collect makes the entries of what is noted in one shard, and with the first what is
+// noted once for all users.
+func (e *Engine) Collect(part int, batch []Entry) ([]Entry, []func()) {
+	if part == 0 {
+		batch = e.collectHeld(batch)
+	}
+	if part >= len(e.shards) {
+		return batch, nil
+	}
+	return e.collect(part, batch)
+}
 
 // noteLost has it journalled what an outage broke of a user. The shard is locked.
 func (e *Engine) noteLost(sh *engineShard, aor string) {
-	if e.keeper != nil {
+	if e.noting {
 		sh.lostNotes[aor] = struct{}{}
 	}
 }
@@ -44,13 +73,13 @@ func (e *Engine) collect(shard int, batch []Entry) ([]Entry, []func()) {
 		delete(sh.lostNotes, aor)
 		entry := Entry{Kind: KindLost, Key: aor}
 		if l := sh.lost[aor]; l != nil {
-			entry = keep(entry, lostEntry{l.hop, l.subs}, now.Add(lostAge))
+			entry = entry.With(lostEntry{l.hop, l.subs}, now.Add(lostAge))
 		}
 		batch = append(batch, entry)
 	}
 	for aor := range sh.flapNotes {
 		f := sh.flaps[aor]
-		batch = append(batch, keep(Entry{Kind: KindFlap, Key: aor}, f, f.over()))
+		batch = append(batch, Entry{Kind: KindFlap, Key: aor}.With(f, f.over()))
 	}
 	clear(sh.flapNotes)
 	waiters := sh.waiters
@@ -58,8 +87,8 @@ func (e *Engine) collect(shard int, batch []Entry) ([]Entry, []func()) {
 	return batch, waiters
 }
 
-// unwritten is how many notes wait, and users who are not saved.
-func (e *Engine) unwritten() int {
+// Unwritten is how many notes wait, and users who are not saved.
+func (e *Engine) Unwritten() int {
 	n := 0
 	for i := range e.shards {
 		sh := &e.shards[i]
@@ -85,7 +114,7 @@ func (e *Engine) collectHeld(batch []Entry) []Entry {
 	for scope := range h.notes {
 		entry := Entry{Kind: KindOutage, Key: outageKey(scope)}
 		if c, held := h.told[scope]; held {
-			entry = keep(entry, c, time.Time{})
+			entry = entry.With(c, time.Time{})
 		}
 		batch = append(batch, entry)
 	}
@@ -94,19 +123,9 @@ func (e *Engine) collectHeld(batch []Entry) []Entry {
 	return e.signOuts.hourly.collect(batch)
 }
 
-// keep gives an entry its value.
-func keep(e Entry, value any, until time.Time) Entry {
-	b, err := json.Marshal(value)
-	if err != nil {
-		return e // which cannot be, for these types
-	}
-	e.Value, e.Until = b, until
-	return e
-}
-
-// restore takes up what an earlier process has kept; false if it is nothing that could
+// Restore takes up what an earlier process has kept; false if it is nothing that could
 // be that.
-func (e *Engine) restoreEntry(entry Entry, now time.Time) bool {
+func (e *Engine) Restore(entry Entry, now time.Time) bool {
 	switch entry.Kind {
 	case KindOutage:
 		return e.hold.restore(entry, now)
@@ -172,55 +191,13 @@ func readFlap(entry Entry) (f flap, ok bool) {
 }
 
 // lookUpFlap reads what all replicas together know; nothing if that cannot be told.
-func (k *Keeper) lookUpFlap(aor string) flap {
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+func (e *Engine) lookUpFlap(aor string) flap {
+	ctx, cancel := context.WithTimeout(context.Background(), flapLookup)
 	defer cancel()
-	entry, ok, err := k.journal.Read(ctx, KindFlap, aor)
+	entry, ok, err := e.journal.Read(ctx, KindFlap, aor)
 	if err != nil || !ok {
 		return flap{}
 	}
 	f, _ := readFlap(entry)
 	return f
-}
-
-// signOutsKey is the only key of KindSignOuts.
-const signOutsKey = "hour"
-
-// collect counts what began in the last hour, minute by minute.
-func (c *hourlyCap) collect(batch []Entry) []Entry {
-	if c == nil {
-		return batch
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.noted || len(c.begun) == 0 {
-		return batch
-	}
-	c.noted = false
-	minutes := make(map[int64]int)
-	for _, at := range c.begun {
-		minutes[at.Unix()/60]++
-	}
-	last := c.begun[len(c.begun)-1]
-	return append(batch, keep(Entry{Kind: KindSignOuts, Key: signOutsKey}, minutes, last.Add(time.Hour+time.Minute)))
-}
-
-// restore takes each as late as it may have been.
-func (c *hourlyCap) restore(entry Entry, now time.Time) bool {
-	var minutes map[int64]int
-	if c == nil || entry.Key != signOutsKey || json.Unmarshal(entry.Value, &minutes) != nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for minute := now.Add(-time.Hour).Unix() / 60; minute <= now.Unix()/60; minute++ {
-		at := time.Unix(minute*60+59, 0)
-		if at.After(now) {
-			at = now
-		}
-		for n := min(minutes[minute], c.most); n > 0 && len(c.begun) < c.most; n-- {
-			c.begun = append(c.begun, at)
-		}
-	}
-	return true
 }

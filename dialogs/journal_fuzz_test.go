@@ -42,7 +42,7 @@ func FuzzJournalEntry(f *testing.F) {
 		}
 		for i := range m.subs {
 			sh := &m.subs[i]
-			for slot := uint32(1); slot <= sh.subs.used; slot++ {
+			for slot := uint32(1); slot <= sh.subs.slots(); slot++ {
 				if sh.subs.at(slot).used {
 					m.remove(sh, slot)
 				}

@@ -18,9 +18,33 @@ type KeeperConfig struct {
 	Shared bool
 }
 
-// Keeper keeps a Monitor's subscriptions and registrations in a Journal, and what an
-// Engine has to remember besides its states. It writes them behind, so that the SIP
-// path waits for nothing, and reads them when the process starts.
+// Source learns what is to be kept, and takes it up again in the next process.
+type Source interface {
+	// Attach joins the Source with its Keeper, before anything is learnt.
+	Attach(k *Keeper)
+	// Kinds are those of its entries.
+	Kinds() []Kind
+	// Restore takes up what an earlier process has kept; false if it is over, or
+	// nothing that could be that.
+	Restore(e Entry, now time.Time) bool
+	// Collect adds to a batch what was learnt in one of the Parts, and gives those who
+	// wait until that is written.
+	Collect(part int, batch []Entry) ([]Entry, []func())
+	// Settle is called between the collecting and the writing: what it asks of the
+	// Journal must not be answered by its own entries.
+	Settle(ctx context.Context)
+	// LetGo lets those go on who wait for something that is not collected yet.
+	LetGo()
+	// Unwritten is how much waits to be collected.
+	Unwritten() int
+}
+
+// Parts is in how many parts what a Source has learnt is collected, so that a batch
+// stays small.
+const Parts = 64
+
+// Keeper keeps what its Sources learn in a Journal. It writes it behind, so that the SIP
+// path waits for nothing, and reads it when the process starts.
 //
 // Where the Journal is shared, registrations are not read at the start but looked
 // up when one is needed: a user may register by way of another replica each time,
@@ -28,8 +52,7 @@ type KeeperConfig struct {
 // is the beginning of a period only if the Journal knows of none.
 type Keeper struct {
 	cfg     KeeperConfig
-	m       *Monitor
-	engine  *Engine // nil: there is none, or it remembers nothing else
+	sources []Source
 	journal Journal
 	log     zerolog.Logger
 
@@ -40,30 +63,47 @@ type Keeper struct {
 	waiters []func()
 	busy    atomic.Bool
 	away    bool
+	hurry   chan struct{}
 	end     chan struct{}
-	writing sync.WaitGroup
+	ended   chan struct{} // closed when the last batch is written
 }
-
-var _ Directory = (*Keeper)(nil)
 
 const (
 	// batchSize is about how many entries are written together.
 	batchSize = 2048
-	// lookupTime bounds a look-up, writeTime a batch.
-	lookupTime = time.Second
-	writeTime  = 5 * time.Second
+	// writeTime bounds the writing of a batch.
+	writeTime = 5 * time.Second
 )
 
-// NewKeeper makes a Keeper; before the Monitor hears of the first message.
-func NewKeeper(cfg KeeperConfig, m *Monitor, j Journal, log zerolog.Logger) *Keeper {
+// NewKeeper makes a Keeper; before a Source hears of the first message.
+func NewKeeper(cfg KeeperConfig, j Journal, log zerolog.Logger, sources ...Source) *Keeper {
 	if cfg.Every <= 0 {
 		cfg.Every = 100 * time.Millisecond
 	}
-	m.noting = true
-	if cfg.Shared {
-		m.doubts, m.asked = make(chan doubt, maxDoubts), make(chan struct{}, 1)
+	k := &Keeper{
+		cfg: cfg, sources: sources, journal: j, log: log,
+		hurry: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{}),
 	}
-	return &Keeper{cfg: cfg, m: m, journal: j, log: log, end: make(chan struct{})}
+	for _, s := range sources {
+		s.Attach(k)
+	}
+	return k
+}
+
+// SharedJournal is the Journal, if other processes write to it as well, else nil.
+func (k *Keeper) SharedJournal() Journal {
+	if k.cfg.Shared {
+		return k.journal
+	}
+	return nil
+}
+
+// Hurry has what was learnt written without waiting for the next turn.
+func (k *Keeper) Hurry() {
+	select {
+	case k.hurry <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // Restore reads what an earlier process has kept. What it cannot make sense of it
@@ -87,25 +127,19 @@ func (k *Keeper) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	if !k.cfg.Shared {
-		k.m.lapse = now.Add(k.m.linger).UnixNano()
-	}
 	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("what was learnt before")
 	return nil
 }
 
-// restorers say who takes up the entries of a kind.
+// restorers say who takes up the entries of a kind. What all the processes know
+// together is looked up when it is needed.
 func (k *Keeper) restorers() map[Kind]func(Entry, time.Time) bool {
-	kinds := map[Kind]func(Entry, time.Time) bool{KindSubscription: k.m.restoreSubscription}
-	if !k.cfg.Shared {
-		kinds[KindRegistration] = k.m.restoreRegistration
-	}
-	if k.engine == nil {
-		return kinds
-	}
-	for _, kind := range []Kind{KindOutage, KindLost, KindFlap, KindSignOuts} {
-		if !k.cfg.Shared || !kind.Shared() { // else it is looked up when it is needed
-			kinds[kind] = k.engine.restoreEntry
+	kinds := make(map[Kind]func(Entry, time.Time) bool)
+	for _, s := range k.sources {
+		for _, kind := range s.Kinds() {
+			if !k.cfg.Shared || !kind.Shared() {
+				kinds[kind] = s.Restore
+			}
 		}
 	}
 	return kinds
@@ -113,21 +147,22 @@ func (k *Keeper) restorers() map[Kind]func(Entry, time.Time) bool {
 
 // Start begins to write.
 func (k *Keeper) Start(ctx context.Context) {
-	k.writing.Go(func() {
+	go func() {
+		defer close(k.ended)
 		tick := time.NewTicker(k.cfg.Every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
 				k.flush(ctx)
-			case <-k.m.asked: // the first NOTIFY after a REGISTER is not far
+			case <-k.hurry:
 				k.flush(ctx)
 			case <-k.end:
 				k.flush(ctx)
 				return
 			}
 		}
-	})
+	}()
 }
 
 // Keep keeps entries, the last of each key, with the others.
@@ -147,11 +182,8 @@ func (k *Keeper) Pending() int {
 	k.mu.Lock()
 	n := len(k.given)
 	k.mu.Unlock()
-	for i := range shards {
-		n += k.m.unwritten(i)
-	}
-	if k.engine != nil {
-		n += k.engine.unwritten()
+	for _, s := range k.sources {
+		n += s.Unwritten()
 	}
 	if k.busy.Load() { // last: what was collected meanwhile is in the batch
 		n++
@@ -162,7 +194,12 @@ func (k *Keeper) Pending() int {
 // Shutdown writes what is left and ends; once, after the Monitor's.
 func (k *Keeper) Shutdown(ctx context.Context) error {
 	close(k.end)
-	return waitFor(ctx, &k.writing)
+	select {
+	case <-k.ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // flush writes everything that is noted. Doubts are settled between the collecting
@@ -173,7 +210,9 @@ func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
 	defer func() { k.busy.Store(len(k.batch) > 0) }()
 	if k.away && !k.write(ctx) {
-		k.letGo()
+		for _, s := range k.sources {
+			s.LetGo()
+		}
 		return
 	}
 	k.mu.Lock()
@@ -182,15 +221,10 @@ func (k *Keeper) flush(ctx context.Context) {
 	}
 	k.given = nil
 	k.mu.Unlock()
-	if k.engine != nil {
-		k.batch = k.engine.collectHeld(k.batch)
-	}
-	for i := range shards {
-		k.batch = k.m.collectSubscriptions(i, k.batch)
-		k.batch = k.m.collectRegistrations(i, k.batch)
-		if k.engine != nil && i < engineShards {
+	for part := range Parts {
+		for _, s := range k.sources {
 			var waiters []func()
-			k.batch, waiters = k.engine.collect(i, k.batch)
+			k.batch, waiters = s.Collect(part, k.batch)
 			k.waiters = append(k.waiters, waiters...)
 		}
 		if len(k.batch) >= batchSize && !k.write(ctx) {
@@ -200,19 +234,11 @@ func (k *Keeper) flush(ctx context.Context) {
 	k.write(ctx)
 }
 
-// letGo lets those go on who wait until something of an Engine is written. While the
-// Journal is away nobody does.
-func (k *Keeper) letGo() {
-	for i := 0; k.engine != nil && i < engineShards; i++ {
-		for _, then := range k.engine.shards[i].takeWaiters() {
-			then()
-		}
-	}
-}
-
-// write settles the doubts and writes the batch; false if the Journal is away.
+// write lets the Sources settle what they must, and writes the batch; false if the Journal is away.
 func (k *Keeper) write(ctx context.Context) bool {
-	k.settleDoubts(ctx)
+	for _, s := range k.sources {
+		s.Settle(ctx)
+	}
 	if len(k.batch) == 0 {
 		return true
 	}
@@ -234,51 +260,4 @@ func (k *Keeper) write(ctx context.Context) bool {
 	clear(k.batch)
 	k.batch = k.batch[:0]
 	return true
-}
-
-// settleDoubts asks the Journal what this process does not know.
-func (k *Keeper) settleDoubts(ctx context.Context) {
-	for range len(k.m.doubts) {
-		d := <-k.m.doubts
-		registered := !d.change
-		if r, ok, err := k.lookUp(ctx, d.aor); err == nil {
-			registered = ok && r.until > d.at.UnixNano()
-		}
-		k.m.settle(d, registered)
-	}
-}
-
-// lookUp reads the registration of a user as all processes together know it.
-func (k *Keeper) lookUp(ctx context.Context, aor string) (registration, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
-	e, ok, err := k.journal.Read(ctx, KindRegistration, aor)
-	if err != nil || !ok {
-		return registration{}, false, err
-	}
-	r, err := readRegistration(e.Value)
-	return r, err == nil, err
-}
-
-// User implements Directory: what another replica saw counts as well.
-func (k *Keeper) User(aor string) User {
-	u := k.m.User(aor)
-	if u.Registered || !k.cfg.Shared {
-		return u
-	}
-	r, ok, err := k.lookUp(context.Background(), aor)
-	if err != nil || !ok || r.until <= time.Now().UnixNano() {
-		return u
-	}
-	// Whether a server has it too is a matter of the replica in front of that one.
-	u.Registered, u.SCSCF, u.Emergency = true, r.scscf, u.Emergency || r.emergency
-	return u
-}
-
-// SignedOut implements Directory.
-func (k *Keeper) SignedOut(u User) bool { return k.m.SignedOut(u) }
-
-// Termination implements Directory.
-func (k *Keeper) Termination(aor, callID, event string) (TerminateJob, bool) {
-	return k.m.Termination(aor, callID, event)
 }

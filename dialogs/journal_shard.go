@@ -1,6 +1,162 @@
 package dialogs
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// What the Monitor has to tell the Journal waits in its shards as notes: not what
+// has changed but whose. So a subscription waits once however often it changes,
+// its value is made when the batch is written, and while the Journal is away the
+// notes are bounded by what there is.
+
+// maxGone bounds the keys of a shard that wait to be removed from the Journal. One
+// that does not wait is removed there when its time is over.
+const maxGone = 1 << 14
+
+// subNotes are those of a subShard, under its lock.
+type subNotes struct {
+	changed []Ref
+	gone    []string
+}
+
+// note has a subscription journalled. It is called where one begins, ends, is
+// refreshed or dies, not where a NOTIFY passes.
+func (m *Monitor) note(sh *subShard, slot uint32) {
+	s := sh.subs.at(slot)
+	if !m.noting || s.noted || s.phase == requested {
+		return
+	}
+	s.noted = true
+	if len(sh.notes.changed) > roomyNotes+2*sh.subs.count() {
+		sh.forgetNotes()
+	}
+	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
+}
+
+// noteLater has a subscription noted when its user is saved, and calls then. After a
+// crash the next process takes it that whatever a subscription has been through is known
+// of its user, so it is kept from the Journal meanwhile, whatever it was noted for: its
+// later was raised when it went through that.
+func (m *Monitor) noteLater(s *subscription, ref Ref, then func()) {
+	m.rec.WhenSafe(s.watcher(), func() {
+		sh := &m.subs[shardOf(ref)]
+		sh.mu.Lock()
+		if s, slot := sh.lookup(ref); s != nil {
+			s.later--
+			m.note(sh, slot)
+		}
+		sh.mu.Unlock()
+		then()
+	})
+}
+
+func nothing() {}
+
+// roomyNotes is how many notes of a shard are never too many.
+const roomyNotes = 1024
+
+// forgetNotes drops the notes of subscriptions that are gone. They gather where many
+// come and go while the Journal is away.
+func (sh *subShard) forgetNotes() {
+	sh.notes.changed = slices.DeleteFunc(sh.notes.changed, func(r Ref) bool {
+		s, _ := sh.lookup(r)
+		return s == nil
+	})
+}
+
+// noteGone has it removed, if it was ever written.
+func (m *Monitor) noteGone(sh *subShard, s *subscription) {
+	switch {
+	case !s.kept:
+	case len(sh.notes.gone) < maxGone:
+		sh.notes.gone = append(sh.notes.gone, s.key())
+	default:
+		m.metrics.forgotten[forgottenGone].Inc()
+	}
+}
+
+// noteRegistration has the registration of a user journalled, or its end.
+func (m *Monitor) noteRegistration(us *userShard, aor string) {
+	if !m.noting {
+		return
+	}
+	if us.notes == nil {
+		us.notes = make(map[string]struct{})
+	}
+	if _, noted := us.notes[aor]; !noted && len(us.notes) >= maxGone+us.users.count() {
+		m.metrics.forgotten[forgottenGone].Inc()
+		return
+	}
+	us.notes[aor] = struct{}{}
+}
+
+// unwritten is how many notes wait in a shard.
+func (m *Monitor) unwritten(shard int) int {
+	sh, us := &m.subs[shard], &m.users[shard]
+	sh.mu.Lock()
+	n := len(sh.notes.changed) + len(sh.notes.gone)
+	sh.mu.Unlock()
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return n + len(us.notes)
+}
+
+var _ Source = (*Monitor)(nil)
+
+// Attach has changes noted for a Keeper from now on.
+func (m *Monitor) Attach(k *Keeper) {
+	m.noting = true
+	if j := k.SharedJournal(); j != nil {
+		m.shared = &SharedDirectory{Monitor: m, journal: j, hurry: k.Hurry, doubts: make(chan doubt, maxDoubts)}
+	} else {
+		m.lapse = time.Now().Add(m.linger).UnixNano()
+	}
+}
+
+// Directory is what an Engine may ask; after Attach.
+func (m *Monitor) Directory() Directory {
+	if m.shared != nil {
+		return m.shared
+	}
+	return m
+}
+
+// Kinds are those of the entries that are the Monitor's.
+func (m *Monitor) Kinds() []Kind { return []Kind{KindSubscription, KindRegistration} }
+
+// Restore takes up an entry of an earlier process.
+func (m *Monitor) Restore(e Entry, now time.Time) bool {
+	if e.Kind == KindSubscription {
+		return m.restoreSubscription(e, now)
+	}
+	return m.restoreRegistration(e, now)
+}
+
+// Collect makes the entries of what is noted in one shard; nobody waits for them.
+func (m *Monitor) Collect(part int, batch []Entry) ([]Entry, []func()) {
+	return m.collectRegistrations(part, m.collectSubscriptions(part, batch)), nil
+}
+
+// Settle asks what other processes know. Whoever noted a registration had asked before.
+func (m *Monitor) Settle(ctx context.Context) {
+	if m.shared != nil {
+		m.shared.settleDoubts(ctx)
+	}
+}
+
+// LetGo does nothing: nobody waits for what the Monitor has noted.
+func (m *Monitor) LetGo() {}
+
+// Unwritten is how many notes wait.
+func (m *Monitor) Unwritten() int {
+	n := 0
+	for i := range shards {
+		n += m.unwritten(i)
+	}
+	return n
+}
 
 // collectSubscriptions makes the entries of the subscriptions that are noted in a
 // shard. What is gone comes first: the same key may have come back since.

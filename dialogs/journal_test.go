@@ -54,7 +54,7 @@ func startKept(t *testing.T, j Journal, shared bool) *kept {
 	t.Helper()
 	k := &kept{t: t, offers: &offers{Recovery: newRecorder()}}
 	k.Monitor = NewMonitor(MonitorConfig{}, k.offers, zerolog.New(io.Discard), nil)
-	k.keeper = NewKeeper(KeeperConfig{Shared: shared}, k.Monitor, j, zerolog.New(io.Discard))
+	k.keeper = NewKeeper(KeeperConfig{Shared: shared}, j, zerolog.New(io.Discard), k.Monitor)
 	if err := k.keeper.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestKeeperShared(t *testing.T) {
 		one.register(keptUser, 60)
 		wait(time.Second)
 		expect(one, "registered "+keptUser)
-		if u := two.keeper.User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
+		if u := two.Directory().User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
 			t.Errorf("the other process knows %+v", u)
 		}
 		two.register(keptUser, 600) // a refresh by way of the other

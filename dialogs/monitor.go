@@ -89,11 +89,10 @@ type Monitor struct {
 	subs  [shards]subShard
 	users [shards]userShard
 
-	// noting: there is a Keeper, for whom changes are noted. doubts is not nil
+	// noting: there is a Keeper, for whom changes are noted. shared is not nil
 	// where other processes know the same users.
 	noting bool
-	doubts chan doubt
-	asked  chan struct{}
+	shared *SharedDirectory
 	// lapse is until when a dialog that is not known may have begun in the moments
 	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
 	lapse int64

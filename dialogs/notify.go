@@ -161,7 +161,7 @@ func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
 	if ref == 0 {
 		return m.asItCame(&o) // counted when it passed
 	}
-	sh := &m.subs[ref.shard()]
+	sh := &m.subs[shardOf(ref)]
 	sh.mu.Lock()
 	s, slot := sh.lookup(ref)
 	if s == nil {
@@ -177,7 +177,7 @@ func (m *Monitor) NotifyDone(ref Ref, o Outcome) Verdict {
 		return m.late(sh, slot, o) // these unlock
 	case s.terminated && s.terminatedCSeq == o.CSeq:
 		return m.completed(sh, slot, o)
-	case o.ok():
+	case isOK(&o):
 		return m.passed(sh, slot, o)
 	default:
 		return m.unsuccessful(sh, slot, o)
@@ -199,7 +199,7 @@ func (m *Monitor) observe(s *subscription, o *Outcome) {
 
 // routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
 func (m *Monitor) routing(o *Outcome) {
-	if m.cfg.RoutingFault != nil && o.row().routing {
+	if m.cfg.RoutingFault != nil && rowOf(o).routing {
 		m.cfg.RoutingFault(o.Hop, o.Status)
 	}
 }
@@ -258,12 +258,12 @@ func (m *Monitor) tell(s subscription, kind policy.EventKind, o Outcome) {
 func (m *Monitor) completed(sh *subShard, slot uint32, o Outcome) Verdict {
 	c := *sh.subs.at(slot)
 	m.remove(sh, slot)
-	if o.ok() {
+	if isOK(&o) {
 		sh.passed++
 		sh.through(o.Hop)
 	}
 	sh.mu.Unlock()
-	if o.ok() {
+	if isOK(&o) {
 		m.metrics.ok[c.label].Inc()
 	} else {
 		m.metrics.ignore(c.label, ignoredEnded)
@@ -277,7 +277,7 @@ func (m *Monitor) completed(sh *subShard, slot uint32, o Outcome) Verdict {
 // unsuccessful weighs what is not a 2xx with the state of the subscription.
 func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o Outcome) Verdict {
 	s := sh.subs.at(slot)
-	w := o.worth(m.cfg.FailureRFC)
+	w := worthOf(&o, m.cfg.FailureRFC)
 	var why ignored
 	switch {
 	case s.over(instant(o.At).UnixNano()):

@@ -102,8 +102,8 @@ var byStatus = func() (spread [700]*response) {
 	return spread
 }()
 
-// row finds the row of an outcome.
-func (o *Outcome) row() *response {
+// rowOf finds the row of an outcome.
+func rowOf(o *Outcome) *response {
 	switch {
 	case o.Kind != Responded:
 		return &noResponse
@@ -114,12 +114,12 @@ func (o *Outcome) row() *response {
 	}
 }
 
-// ok says whether the outcome is a 2xx.
-func (o *Outcome) ok() bool { return o.Kind == Responded && o.Status >= 200 && o.Status < 300 }
+// isOK says whether the outcome is a 2xx.
+func isOK(o *Outcome) bool { return o.Kind == Responded && o.Status >= 200 && o.Status < 300 }
 
-// worth weighs the outcome in one of the two modes.
-func (o *Outcome) worth(rfc bool) worth {
-	row := o.row()
+// worthOf weighs the outcome in one of the two modes.
+func worthOf(o *Outcome, rfc bool) worth {
+	row := rowOf(o)
 	w := row.any
 	if rfc {
 		w = row.rfc
@@ -137,8 +137,8 @@ const defaultRetry = 2 * time.Second
 // maxRetry bounds what a Retry-After may ask for.
 const maxRetry = 24 * time.Hour
 
-// retry is when the server may be expected to try again.
-func (o *Outcome) retry() time.Duration {
+// retryAfter is when the server may be expected to try again.
+func retryAfter(o *Outcome) time.Duration {
 	if o.RetryAfter < 0 {
 		return defaultRetry
 	}
@@ -147,8 +147,8 @@ func (o *Outcome) retry() time.Duration {
 
 // killsDialog says whether nothing may be sent in the dialog any more: the
 // codes that end the whole dialog, and 481, which says that there is none.
-func (o *Outcome) killsDialog() bool {
-	return o.row().effect == endsDialog || o.Kind == Responded && o.Status == 481
+func killsDialog(o *Outcome) bool {
+	return rowOf(o).effect == endsDialog || o.Kind == Responded && o.Status == 481
 }
 
 // endsRefresh says whether this response to a refresh SUBSCRIBE ends the

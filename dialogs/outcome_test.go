@@ -42,7 +42,7 @@ func TestOutcomeMatrix(t *testing.T) {
 	for code := 200; code < 700; code++ {
 		o := Outcome{Status: code, RetryAfter: -1}
 		want := expect(code)
-		got := fate{o.worth(false), o.worth(true), o.row().effect}
+		got := fate{worthOf(&o, false), worthOf(&o, true), rowOf(&o).effect}
 		if got != want {
 			t.Errorf("%d: %+v, want %+v", code, got, want)
 		}
@@ -51,22 +51,22 @@ func TestOutcomeMatrix(t *testing.T) {
 		if w := expect(code); w.any == worthOK || w.any == worthChallenge {
 			want = w
 		}
-		if got := (fate{o.worth(false), o.worth(true), o.row().effect}); got != want {
+		if got := (fate{worthOf(&o, false), worthOf(&o, true), rowOf(&o).effect}); got != want {
 			t.Errorf("%d with Retry-After: %+v, want %+v", code, got, want)
 		}
 		kills := want.effect == endsDialog || code == 481
-		if o.killsDialog() != kills {
+		if killsDialog(&o) != kills {
 			t.Errorf("%d kills the dialog: %v, want %v", code, !kills, kills)
 		}
 	}
 	for _, kind := range []OutcomeKind{TimedOut, Unreachable} {
 		o := Outcome{Kind: kind, RetryAfter: -1}
-		if o.worth(false) != worthFailure || o.worth(true) != worthFailure || o.killsDialog() {
+		if worthOf(&o, false) != worthFailure || worthOf(&o, true) != worthFailure || killsDialog(&o) {
 			t.Errorf("%v is no failure of the usage", kind)
 		}
 	}
 	for _, code := range []int{-1, 0, 100, 199, 700, 1 << 30} {
-		if o := (Outcome{Status: code}); o.ok() || o.worth(false) == worthOK {
+		if o := (Outcome{Status: code}); isOK(&o) || worthOf(&o, false) == worthOK {
 			t.Errorf("status %d is a success", code)
 		}
 	}
@@ -132,7 +132,7 @@ func TestCause(t *testing.T) {
 		{Outcome{Status: 500, Reason: []byte(long("x", 100))}, "500 " + long("x", 64), "500"},
 	}
 	for _, tt := range tests {
-		if text, label := tt.o.cause(), causeLabel(&tt.o); text != tt.text || label != tt.label {
+		if text, label := causeOf(&tt.o), causeLabel(&tt.o); text != tt.text || label != tt.label {
 			t.Errorf("%q %q, want %q %q", text, label, tt.text, tt.label)
 		}
 	}

@@ -54,12 +54,12 @@ func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
 
 // lookup gives the subscription of a Ref, or nil if it is gone.
 func (sh *subShard) lookup(ref Ref) (*subscription, uint32) {
-	slot := ref.slot()
-	if slot == 0 || slot > sh.subs.used {
+	slot := slotOf(ref)
+	if slot == 0 || slot > sh.subs.slots() {
 		return nil, 0
 	}
 	s := sh.subs.at(slot)
-	if !s.used || s.generation != ref.generation() {
+	if !s.used || s.generation != generationOf(ref) {
 		return nil, 0
 	}
 	return s, slot
@@ -75,7 +75,7 @@ func (sh *subShard) put(s subscription) (uint32, untracked) {
 	if length >= maxChain {
 		return 0, untrackedForks
 	}
-	if sh.subs.used == maxSlots-1 && len(sh.subs.free) == 0 {
+	if sh.subs.count() == maxSlots-1 {
 		return 0, untrackedFull
 	}
 	slot := sh.subs.take()

@@ -35,3 +35,6 @@ func (s *slab[T]) at(slot uint32) *T {
 
 // count is the number of slots in use.
 func (s *slab[T]) count() int { return int(s.used) - len(s.free) }
+
+// slots is the number of slots ever given out: they are 1 to that.
+func (s *slab[T]) slots() uint32 { return s.used }

@@ -286,25 +286,6 @@ func asked(msg *Message) int32 {
 	return int32(min(msg.Expires, maxSeconds-1)) // #nosec G115 -- bounded
 }
 
-// Contradicts says whether the asserted identities of a SUBSCRIBE, a list of values,
-// have another user than its From, a URI. A NOTIFY of its dialog then does not tell
-// by its To who watches.
-func Contradicts(asserted, from []byte) bool {
-	var scratch [2][maxScratch]byte
-	claimed, ok := appendAOR(scratch[0][:0], from)
-	readable := false
-	for len(asserted) > 0 {
-		var value []byte
-		value, asserted = nextValue(asserted)
-		aor, sound := appendAOR(scratch[1][:0], addrSpec(value))
-		if ok && sound && bytes.Equal(aor, claimed) {
-			return false
-		}
-		readable = readable || sound
-	}
-	return readable
-}
-
 // watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
 // SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
 func (m *Monitor) watcherOf(msg *Message) (string, bool) {

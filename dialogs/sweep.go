@@ -101,7 +101,7 @@ func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, b *breath, th
 			then = append(then, f)
 		}
 	}
-	used := sh.subs.used
+	used := sh.subs.slots()
 	sh.mu.Unlock()
 	if !all {
 		return then
@@ -140,7 +140,7 @@ func (m *Monitor) expired(s *subscription, now time.Time) func() {
 func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	us.mu.Lock()
-	used := us.users.used
+	used := us.users.slots()
 	us.mu.Unlock()
 	for first := uint32(1); first <= used; first += 1 << chunkBits {
 		us.mu.Lock()
@@ -151,7 +151,7 @@ func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []fun
 			}
 			aor := u.aor
 			m.clearRegistration(us, slot)
-			if m.doubts == nil { // else another process may have seen a later one
+			if m.shared == nil { // else another process may have seen a later one
 				m.noteRegistration(us, aor)
 			}
 			then = append(then, func() { m.lapsed(aor, now) })

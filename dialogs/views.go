@@ -48,13 +48,13 @@ func (m *Monitor) Subscriptions(after string, limit int) (page []SubscriptionVie
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
 		taken := 0
-		for ; slot <= sh.subs.used && taken < room; slot++ {
+		for ; slot <= sh.subs.slots() && taken < room; slot++ {
 			if s := sh.subs.at(slot); s.used {
 				page = append(page, s.view())
 				taken++
 			}
 		}
-		return beyond(slot, sh.subs.used), taken
+		return beyond(slot, sh.subs.slots()), taken
 	})
 	return page, next
 }
@@ -68,13 +68,13 @@ func (m *Monitor) Watchers(after string, limit int) (page []WatcherView, next st
 		us.mu.Lock()
 		defer us.mu.Unlock()
 		taken := 0
-		for ; slot <= us.users.used && taken < room; slot++ {
+		for ; slot <= us.users.slots() && taken < room; slot++ {
 			if u := us.users.at(slot); u.aor != "" {
 				page = append(page, u.view(now))
 				taken++
 			}
 		}
-		return beyond(slot, us.users.used), taken
+		return beyond(slot, us.users.slots()), taken
 	})
 	return page, next
 }
@@ -137,7 +137,7 @@ func (m *Monitor) user(aor string, limit int) (u userRecord, refs []Ref, ok bool
 
 // load copies a subscription, if it is still there.
 func (m *Monitor) load(ref Ref) (s subscription, ok bool) {
-	sh := &m.subs[ref.shard()]
+	sh := &m.subs[shardOf(ref)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	place, _ := sh.lookup(ref)

@@ -74,9 +74,8 @@ func (p *sidecarProcess) keepMemory(reg prometheus.Registerer) {
 	}
 	_, shared := p.memory.store.(dialogs.Shared)
 	p.keeper = dialogs.NewKeeper(
-		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.monitor, p.memory.journal, p.log)
-	p.keeper.KeepEngine(p.engine)
-	p.engine.SetDirectory(p.keeper)
+		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.memory.journal, p.log, p.monitor, p.engine)
+	p.engine.SetDirectory(p.monitor.Directory())
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
 	}, func() float64 { return float64(p.pending()) }))
