@@ -15,7 +15,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /rewatch ./cmd/rewatch
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X rewatch/cmd/rewatch/cli.version=${VERSION}" -o /rewatch ./cmd/rewatch
 # The state file's directory. A new volume takes over its owner.
 RUN mkdir -m 0700 /state
 

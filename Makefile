@@ -3,7 +3,7 @@
 GO       ?= go
 BIN      := bin/rewatch
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w -X rewatch/cmd/rewatch/cli.version=$(VERSION)
 LINT     := bin/tools/golangci-lint
 LINT_VER := v2.15.0
 FUZZTIME ?= 60s

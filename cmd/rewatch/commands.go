@@ -7,20 +7,20 @@ import (
 	"net"
 	"slices"
 	"strings"
-)
 
-// call is one command with what it may use.
-type call struct {
-	args    []string
-	environ environment
-	stdout  io.Writer
-}
+	"rewatch/cmd/rewatch/check"
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/demo"
+	"rewatch/cmd/rewatch/sidecar"
+	"rewatch/cmd/rewatch/simulate"
+)
 
 // command is one word after "rewatch".
 type command struct {
 	name    string
 	summary string
-	run     func(context.Context, call) error
+	run     func(context.Context, cli.Call) error
 }
 
 // commands lists them as help shows them. It is a function because help is one
@@ -28,10 +28,10 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "run the sidecar (also without any command)", runCommand},
-		{"check", "check the configuration: values, files, names; listens nowhere", checkCommand},
-		{"env", "list the variables with their values; -markdown for the README", envCommand},
-		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", demoCommand},
-		{"simulate", "show what the rules do to millions of watchers in an outage", simulateCommand},
+		{"check", "check the configuration: values, files, names; listens nowhere", check.Command},
+		{"env", "list the variables with their values; -markdown for the README", config.Command},
+		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", demo.Command},
+		{"simulate", "show what the rules do to millions of watchers in an outage", simulate.Command},
 		{"version", "print the version", versionCommand},
 		{"help", "print this", helpCommand},
 	}
@@ -52,33 +52,29 @@ func findCommand(name string) (command, bool) {
 	return all[i], true
 }
 
-func runCommand(ctx context.Context, c call) error {
-	if err := c.noArguments("run"); err != nil {
+func runCommand(ctx context.Context, c cli.Call) error {
+	if err := c.NoArguments("run"); err != nil {
 		return err
 	}
-	cfg, err := loadConfig(c.environ)
+	cfg, err := config.Load(c.Environ)
 	if err != nil {
 		return err
 	}
-	if err := findServer(ctx, cfg, net.DefaultResolver); err != nil {
+	if err := check.FindServer(ctx, cfg, net.DefaultResolver); err != nil {
 		return err
 	}
-	return runServer(ctx, cfg, c.stdout)
+	return sidecar.Run(ctx, cfg, c.Stdout)
 }
 
-func demoCommand(ctx context.Context, c call) error {
-	return runDemo(ctx, c.args, c.stdout)
-}
-
-func versionCommand(_ context.Context, c call) error {
-	if err := c.noArguments("version"); err != nil {
+func versionCommand(_ context.Context, c cli.Call) error {
+	if err := c.NoArguments("version"); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(c.stdout, versionText())
+	_, err := fmt.Fprintln(c.Stdout, cli.Version())
 	return err
 }
 
-func helpCommand(_ context.Context, c call) error {
+func helpCommand(_ context.Context, c cli.Call) error {
 	const head = `rewatch stands in front of a presence server, watches its NOTIFYs, and when one
 fails it tells the watcher to subscribe again.
 
@@ -98,13 +94,6 @@ Exit status: 0 done, 1 failed or wrongly configured, 2 wrong command line.
 	for _, cmd := range commands() {
 		fmt.Fprintf(&list, "  %-9s %s\n", cmd.name, cmd.summary)
 	}
-	_, err := io.WriteString(c.stdout, head+list.String()+tail)
+	_, err := io.WriteString(c.Stdout, head+list.String()+tail)
 	return err
-}
-
-func (c call) noArguments(name string) error {
-	if len(c.args) == 0 {
-		return nil
-	}
-	return usageError(fmt.Sprintf("%q takes no arguments, but got %q; it is configured by the environment (\"rewatch env\")", name, c.args[0]))
 }

@@ -37,6 +37,37 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
+// TestRoomsOfTheCommand keeps the packages of the command apart. Only what a package
+// imports itself counts here: config may use a parser of proxy/uac, and admin may use
+// config.
+func TestRoomsOfTheCommand(t *testing.T) {
+	const cmd, peers = "rewatch/cmd/rewatch", "rewatch/integration/peers"
+	never := map[string][]string{
+		cmd + "/cli":      {"rewatch/"},
+		cmd + "/config":   {cmd + "/admin", cmd + "/check", cmd + "/demo", cmd + "/sidecar", cmd + "/simulate"},
+		cmd + "/admin":    {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/sidecar"},
+		cmd + "/check":    {cmd + "/admin", cmd + "/sidecar"},
+		cmd + "/simulate": {"rewatch/proxy", "rewatch/dialogs", cmd + "/admin", cmd + "/sidecar"},
+		cmd:               {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy"},
+	}
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, cmd+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		pkg, imports := words[0], words[1:]
+		for _, dep := range imports {
+			if slices.ContainsFunc(never[pkg], func(f string) bool { return strings.HasPrefix(dep, f) }) {
+				t.Errorf("%s imports %s", pkg, dep)
+			}
+			if strings.HasPrefix(dep, "rewatch/integration") && (pkg != cmd+"/demo" || dep != peers) {
+				t.Errorf("%s imports %s; only demo may use %s", pkg, dep, peers)
+			}
+		}
+	}
+}
+
 // deps lists what a package is built from.
 func deps(t *testing.T, pkg string) []string {
 	t.Helper()

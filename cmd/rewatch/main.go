@@ -5,10 +5,10 @@
 // subscription is ended, the watcher is told by MESSAGE to subscribe again, and
 // a user who cannot be brought back is signed out and reported by an alarm.
 //
-// This package only joins the others. config*.go reads the environment, run.go
-// builds everything and stops it in order, admin.go and its neighbours serve the
-// metrics, the API and the console. What SIP is, packages proxy, dialogs and
-// policy know.
+// This package only chooses the command. Package config reads the environment,
+// sidecar builds everything and stops it in order, admin serves the metrics, the API
+// and the console; check, simulate and demo are commands of their own. What SIP is,
+// packages proxy, dialogs and policy know.
 package main
 
 import (
@@ -24,6 +24,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/cli"
 )
 
 // The exit statuses: a start that was wrong in its words (usage) is told apart
@@ -50,25 +52,9 @@ func useOneProcessor() {
 	}
 }
 
-// oneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
-// while it keeps it to itself (proxy.Config.Lane). It is nil where the processors are
-// not ours to choose.
-func oneMoreProcessor() func(held bool) {
-	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) != 1 {
-		return nil
-	}
-	return func(held bool) {
-		if held {
-			runtime.GOMAXPROCS(2)
-		} else {
-			runtime.GOMAXPROCS(1)
-		}
-	}
-}
-
 // run is the program with all that it takes from outside as arguments. It
 // returns the exit status.
-func run(args []string, environ environment, stdout, stderr io.Writer) int {
+func run(args []string, environ cli.Environ, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	name := "run"
@@ -80,7 +66,7 @@ func run(args []string, environ environment, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "rewatch: unknown command %q; \"rewatch help\" lists the commands\n", name)
 		return exitUsage
 	}
-	err := cmd.run(ctx, call{args: args, environ: environ, stdout: stdout})
+	err := cmd.run(ctx, cli.Call{Args: args, Environ: environ, Stdout: stdout})
 	return report(err, stderr)
 }
 
@@ -89,21 +75,13 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	if !errors.Is(err, errReported) {
+	if !errors.Is(err, cli.ErrReported) {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			_, _ = fmt.Fprintf(stderr, "rewatch: %s\n", line)
 		}
 	}
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, ok := errors.AsType[cli.UsageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
 }
-
-// usageError is a command line that cannot be meant.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// errReported: the command has said what is wrong on its standard output.
-var errReported = errors.New("reported")

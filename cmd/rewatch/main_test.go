@@ -3,14 +3,19 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"rewatch/cmd/rewatch/cli"
 )
 
 func TestCommandLine(t *testing.T) {
+	with := func(name, value string) cli.Environ {
+		return cli.Environ{"REWATCH_SERVER": "sip:127.0.0.1:5070;transport=udp", name: value}
+	}
 	good := with("REWATCH_LISTEN", "udp://127.0.0.1:5060")
 	for _, c := range []struct {
 		name    string
 		args    string
-		environ environment
+		environ cli.Environ
 		status  int
 		out     string
 		err     string
@@ -27,7 +32,7 @@ func TestCommandLine(t *testing.T) {
 		{"check wrong", "check", with("REWATCH_THRESHOLD", "0"), exitFailed, `WRONG  REWATCH_THRESHOLD="0": want`, ""},
 		{"run wrong", "run", with("REWATCH_THRESHOLD", "0"), exitFailed, "", `REWATCH_THRESHOLD="0": want`},
 		{"run without its server", "run", with("REWATCH_SERVER", "sip:presence.invalid:5070"), exitFailed, "", "REWATCH_SERVER: sip:presence.invalid:5070: the name presence.invalid "},
-		{"run without a word", "", environment{}, exitFailed, "", "REWATCH_SERVER is not set: want"},
+		{"run without a word", "", cli.Environ{}, exitFailed, "", "REWATCH_SERVER is not set: want"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, err strings.Builder

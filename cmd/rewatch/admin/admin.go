@@ -1,0 +1,159 @@
+// Package admin serves what is not SIP: metrics, probes, the API and the console.
+// It shows and changes a Backend, which it declares and the sidecar implements, so
+// that it knows neither the proxy nor the recovery. If it fails, SIP goes on.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/config"
+)
+
+// Backend is what the admin server shows and changes. What it returns as any is
+// encoded as JSON as it is; a list is a slice.
+type Backend interface {
+	// Ready lists what readiness waits for; all have to be OK.
+	Ready() []Condition
+	// Watchers and Subscriptions return at most limit entries after the one that
+	// a former Page called Next.
+	Watchers(limit int, after string) Page
+	Subscriptions(limit int, after string) Page
+	// Watcher tells everything about one user; false if nothing is known.
+	Watcher(aor string) (any, bool)
+	// Recoveries returns the running ones and then the ended ones, newest first.
+	Recoveries(limit int) any
+	// Alarms returns the active ones, the latest if there are more than limit.
+	Alarms(limit int) any
+	// Reset forgives a user everything, Unban ends the ban only; false if
+	// nothing is known of the user.
+	Reset(aor string) bool
+	Unban(aor string) bool
+}
+
+// Condition is one thing that readiness waits for.
+type Condition struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Page is a part of a long list. Next is given as "after" to get the following
+// part; it is empty at the end.
+type Page struct {
+	Items any    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Admin serves metrics, probes, the API and the console. It has no part in the
+// SIP path: if it fails, SIP goes on.
+type Admin struct {
+	backend  Backend
+	gatherer prometheus.Gatherer
+	guard    *guard
+	token    config.Secret
+	log      zerolog.Logger
+	started  time.Time
+	server   *http.Server
+	listener net.Listener
+}
+
+// New makes the server without listening.
+func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry, log zerolog.Logger) *Admin {
+	a := &Admin{
+		backend: backend, gatherer: registry, guard: newGuard(registry),
+		token: cfg.Token, log: log, started: time.Now(),
+	}
+	a.server = &http.Server{
+		Addr:              cfg.Listen,
+		Handler:           a.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	a.guard.watch(a.server)
+	return a
+}
+
+// Listen takes the port, so that a port in use is known before SIP starts.
+func (a *Admin) Listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", a.server.Addr)
+	if err != nil {
+		return fmt.Errorf("REWATCH_ADMIN_LISTEN: %w", err)
+	}
+	a.listener = l
+	return nil
+}
+
+// Addr is the address that Listen took.
+func (a *Admin) Addr() net.Addr { return a.listener.Addr() }
+
+// Close gives the port back where Serve is never called.
+func (a *Admin) Close() error { return a.listener.Close() }
+
+// Serve answers until Shutdown; it returns nil then.
+func (a *Admin) Serve() error {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin server: %w", err)
+	}
+	return nil
+}
+
+// Shutdown lets running requests finish, until ctx ends.
+func (a *Admin) Shutdown(ctx context.Context) error {
+	if err := a.server.Shutdown(ctx); err != nil {
+		return errors.Join(err, a.server.Close())
+	}
+	return nil
+}
+
+// Handler is everything that the admin server answers.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", readOnly(a.healthz))
+	mux.HandleFunc("/readyz", readOnly(a.readyz))
+	mux.HandleFunc("/metrics", readOnly(a.guard.bounded(a.metrics().ServeHTTP)))
+	a.routeAPI(mux)
+	mux.HandleFunc("/", readOnly(a.console()))
+	const bodyLimit = 4 << 10 // no request of ours has a body to speak of
+	return a.guard.noted(secured(http.MaxBytesHandler(mux, bodyLimit)))
+}
+
+func (a *Admin) metrics() http.Handler {
+	return promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError,
+	})
+}
+
+// healthz says that the process is alive and answers; nothing else, because a
+// failing liveness probe restarts it, which mends nothing of what is outside.
+func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = fmt.Fprintln(w, "ok")
+}
+
+// secured sets the headers that tell a browser to trust nothing but this origin.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}

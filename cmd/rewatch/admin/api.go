@@ -1,0 +1,129 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The bounds of ?limit=.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+// routeAPI adds the API. An address of record stands in the path as one escaped
+// segment: /api/v1/watchers/sip:alice@ims.example or, with a slash in it, %2F.
+func (a *Admin) routeAPI(mux *http.ServeMux) {
+	read := func(path string, answer http.HandlerFunc) { mux.HandleFunc(path, readOnly(a.guard.bounded(answer))) }
+	read("/api/v1/summary", a.summary)
+	read("/api/v1/watchers", paged(a.backend.Watchers))
+	read("/api/v1/subscriptions", paged(a.backend.Subscriptions))
+	read("/api/v1/recoveries", a.recoveries)
+	read("/api/v1/alarms", a.alarms)
+	read("/api/v1/watchers/{aor}", a.watcher)
+	mux.HandleFunc("/api/v1/watchers/{aor}/reset", a.change("reset", a.backend.Reset))
+	mux.HandleFunc("/api/v1/watchers/{aor}/unban", a.change("unban", a.backend.Unban))
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "there is no "+r.URL.Path+"; the API is at /api/v1/: summary, watchers, subscriptions, recoveries, alarms")
+	})
+}
+
+func paged(list func(limit int, after string) Page) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if limit, ok := limitOf(w, r); ok {
+			writeJSON(w, http.StatusOK, list(limit, r.URL.Query().Get("after")))
+		}
+	}
+}
+
+func (a *Admin) recoveries(w http.ResponseWriter, r *http.Request) {
+	if limit, ok := limitOf(w, r); ok {
+		writeJSON(w, http.StatusOK, Page{Items: a.backend.Recoveries(limit)})
+	}
+}
+
+// alarms shows all of them, but for more than anybody reads.
+func (a *Admin) alarms(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, Page{Items: a.backend.Alarms(maxLimit)})
+}
+
+func (a *Admin) watcher(w http.ResponseWriter, r *http.Request) {
+	aor := r.PathValue("aor")
+	found, ok := a.backend.Watcher(aor)
+	if !ok {
+		writeError(w, http.StatusNotFound, "nothing is known of the watcher "+aor)
+		return
+	}
+	writeJSON(w, http.StatusOK, found)
+}
+
+// change is a POST that changes something about one user.
+func (a *Admin) change(what string, do func(aor string) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !methodIs(w, r, http.MethodPost) || !a.authorized(w, r) {
+			return
+		}
+		aor := r.PathValue("aor")
+		if !do(aor) {
+			writeError(w, http.StatusNotFound, "nothing is known of the watcher "+aor)
+			return
+		}
+		a.log.Info().Str("aor", aor).Str("action", what).Str("peer", r.RemoteAddr).Msg("an administrator changed a watcher")
+		writeJSON(w, http.StatusOK, map[string]string{"aor": aor, "done": what})
+	}
+}
+
+// limitOf reads ?limit=; on a wrong one it has answered.
+func limitOf(w http.ResponseWriter, r *http.Request) (int, bool) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return defaultLimit, true
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		writeError(w, http.StatusBadRequest, "limit is a whole number from 1 to "+strconv.Itoa(maxLimit))
+		return 0, false
+	}
+	return n, true
+}
+
+// readOnly lets GET and HEAD pass.
+func readOnly(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if methodIs(w, r, http.MethodGet, http.MethodHead) {
+			next(w, r)
+		}
+	}
+}
+
+func methodIs(w http.ResponseWriter, r *http.Request, allowed ...string) bool {
+	if slices.Contains(allowed, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here, only "+strings.Join(allowed, " and "))
+	return false
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON, with nosniff: no browser takes it for HTML.
+}
+
+// apiError is the body of every answer that is not 2xx.
+type apiError struct {
+	Error string `json:"error"`
+}
+
+func writeError(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, apiError{Error: text})
+}

@@ -1,0 +1,66 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs/boltstore"
+	"rewatch/dialogs/redisstore"
+)
+
+// memoryTime is how long a Redis may take to answer "rewatch check".
+const memoryTime = 3 * time.Second
+
+// stateFinding looks whether what REWATCH_STATE names is there and sound.
+func stateFinding(ctx context.Context, cfg config.Config) finding {
+	const variable = "REWATCH_STATE"
+	shown := config.WithoutUserinfo(cfg.State.Store)
+	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
+	var err error
+	switch {
+	case cfg.State.Store == config.StateMemory:
+		return finding{true, variable, shown + " ends with the process"}
+	case isFile:
+		if err = checkFile(path); errors.Is(err, boltstore.ErrInUse) {
+			return finding{true, variable, shown + " is in use by another process, perhaps a rewatch that runs"}
+		}
+	default:
+		err = pingRedis(ctx, cfg)
+	}
+	if err != nil {
+		return finding{false, variable, shown + ": " + err.Error()}
+	}
+	return finding{true, variable, shown + " is there"}
+}
+
+// checkFile looks at a state file, or at where it would be made.
+func checkFile(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return boltstore.Check(path)
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err == nil && !info.IsDir() {
+		err = errors.New("no directory")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %s", filepath.Dir(path), config.Cause(err))
+	}
+	return nil
+}
+
+func pingRedis(ctx context.Context, cfg config.Config) error {
+	c, err := redisstore.ParseURL(cfg.State.Store)
+	if err != nil {
+		return err
+	}
+	s := redisstore.New(c)
+	ctx, cancel := context.WithTimeout(ctx, memoryTime)
+	defer cancel()
+	return errors.Join(s.Ping(ctx), s.Close())
+}

@@ -1,0 +1,68 @@
+// Package cli holds what the commands of rewatch share: what a command is called
+// with, how it says that its command line was wrong, and how it writes for people.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+)
+
+// Environ is what the variables say; it is injected, so that a test or the
+// demo needs no process of its own.
+type Environ map[string]string
+
+// Call is one command with what it may use.
+type Call struct {
+	Args    []string
+	Environ Environ
+	Stdout  io.Writer
+}
+
+// NoArguments is an error for a command that takes none and got some.
+func (c Call) NoArguments(name string) error {
+	if len(c.Args) == 0 {
+		return nil
+	}
+	return UsageError(fmt.Sprintf("%q takes no arguments, but got %q; it is configured by the environment (\"rewatch env\")", name, c.Args[0]))
+}
+
+// UsageError is a command line that cannot be meant.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// ErrReported is the error of a command that has said what is wrong on its standard output.
+var ErrReported = errors.New("reported")
+
+// DocWidth is the width of a text beside the columns of a table.
+const DocWidth = 60
+
+// Wrapped breaks a text between words.
+func Wrapped(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+// Colourful says whether to use colours: on a terminal, unless told otherwise
+// (https://no-color.org).
+func Colourful(w io.Writer, plain bool) bool {
+	f, ok := w.(*os.File)
+	return ok && !plain && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isatty.IsTerminal(f.Fd())
+}

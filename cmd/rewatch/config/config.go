@@ -1,0 +1,157 @@
+// Package config reads the environment and checks it. The struct Config is the one
+// place where a variable, its default and its meaning are written down; the table of
+// "rewatch env" and of the README are printed from it.
+//
+// Load reports all wrong variables at once, each with its value and with what is
+// accepted. What a value names is looked up by package check, not here.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/policy"
+)
+
+// Config is all that an operator can choose, grouped by the package that it
+// steers. The tags are the one place where a variable is described: its name
+// (env, without the prefix), its default (envDefault, or show where the default
+// is worked out) and its meaning (doc). "rewatch env" and the table in the
+// README are printed from them.
+//
+// Load returns it checked and complete: every value can be used as it is.
+type Config struct {
+	Proxy   ProxyConfig   `envPrefix:"REWATCH_" doc:"The SIP path"`
+	TLS     TLSConfig     `envPrefix:"REWATCH_" doc:"TLS on the core side"`
+	Dialogs DialogsConfig `envPrefix:"REWATCH_" doc:"Subscriptions and failures"`
+	Policy  PolicyConfig  `envPrefix:"REWATCH_" doc:"The recovery"`
+	UAC     UACConfig     `envPrefix:"REWATCH_" doc:"Requests of its own"`
+	State   StateConfig   `envPrefix:"REWATCH_" doc:"Memory"`
+	Alarm   AlarmConfig   `envPrefix:"REWATCH_" doc:"Alarms"`
+	SNMP    SNMPConfig    `envPrefix:"REWATCH_" doc:"Alarms by SNMP"`
+	Admin   AdminConfig   `envPrefix:"REWATCH_" doc:"Administration"`
+	HEP     HEPConfig     `envPrefix:"REWATCH_" doc:"Mirror for Homer"`
+	Process ProcessConfig `envPrefix:"REWATCH_" doc:"The process"`
+	Pod     PodConfig     `doc:"The pod"`
+}
+
+// ProxyConfig steers package proxy.
+type ProxyConfig struct {
+	Server       URI        `env:"SERVER" show:"(required)" doc:"SIP URI of the presence server, such as 'sip:127.0.0.1:5070;transport=udp'"`
+	Core         []URI      `env:"CORE" doc:"next hops into the core (SIP URIs, comma-separated), used when no Route says otherwise"`
+	Listen       []Listener `env:"LISTEN" envDefault:"udp://:5060,tcp://:5060" doc:"listeners on the core side: 'udp://', 'tcp://' or 'tls://' with host:port; an empty host is every address"`
+	ServerListen []Listener `env:"SERVER_LISTEN" envDefault:"udp://127.0.0.1:5062,tcp://127.0.0.1:5062" doc:"listeners on the side of the server: 'udp://' or 'tcp://'"`
+	Advertise    HostPort   `env:"ADVERTISE" show:"POD_IP, else the listener's own address" doc:"host[:port] in Via and Record-Route on the core side; without a port each listener's own"`
+	// Advertised: Advertise was given (or the pod's address is known), so it holds
+	// for every listener of the core side.
+	Advertised      bool           `env:"-"`
+	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
+	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
+	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
+	MaxConnections  int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
+	MaxPerPeer      int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
+	UDPGSO          bool           `env:"UDP_GSO" envDefault:"true" doc:"datagrams for one address that wait together pass the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot cope"`
+}
+
+// TLSConfig names the files of the tls:// listeners. They are read again when
+// they change.
+type TLSConfig struct {
+	Cert string `env:"TLS_CERT" doc:"file with the certificate chain (PEM); needed by a 'tls://' listener"`
+	Key  string `env:"TLS_KEY" doc:"file with its private key (PEM)"`
+	CA   string `env:"TLS_CA" doc:"file with CA certificates (PEM); makes client certificates required"`
+}
+
+// DialogsConfig steers package dialogs: what counts as a failure, and what the
+// server gets to hear.
+type DialogsConfig struct {
+	// Events holds the event packages that are recovered; nil means all.
+	Events           []string    `env:"EVENTS" envDefault:"*" doc:"event packages that are recovered, comma-separated; '*' is all of them"`
+	Failure          FailureMode `env:"FAILURE" envDefault:"any" doc:"'any': whatever is not 2xx; 'rfc': leave out what RFC 5057 calls transaction-only"`
+	Answer           Answer      `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
+	Signal           Signal      `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
+	MaxExpires       Seconds     `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
+	MaxSubscriptions int         `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
+}
+
+// PolicyConfig steers package policy; Rules gives it the form that Decide takes.
+type PolicyConfig struct {
+	Threshold          int                `env:"THRESHOLD" envDefault:"3" doc:"MESSAGEs per user before rewatch gives up"`
+	Count              policy.CountMode   `env:"COUNT" envDefault:"registration" doc:"the count starts anew with each 'registration', or also after each proven 'recovery'"`
+	OnThreshold        policy.OnThreshold `env:"ON_THRESHOLD" envDefault:"deregister" doc:"what giving up means: 'deregister', 'ban' or 'unsubscribe'"`
+	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
+	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
+	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
+	OutageRatio        float64            `env:"OUTAGE_RATIO" envDefault:"0.5" doc:"share of failing NOTIFYs above which recovery is held, over one next hop or all; at least 20 of 10 watchers"`
+	OutageWindow       time.Duration      `env:"OUTAGE_WINDOW" envDefault:"10s" doc:"time over which that share is taken, from 1s to 5m"`
+	DryRun             bool               `env:"DRY_RUN" envDefault:"false" doc:"observe only: log and count what would have been sent"`
+}
+
+// UACConfig steers package proxy/uac, the requests that rewatch sends itself.
+type UACConfig struct {
+	Identity        URI            `env:"IDENTITY" show:"sip:rewatch@(advertised host)" doc:"From and P-Asserted-Identity of these requests"`
+	MessageType     string         `env:"MESSAGE_TYPE" envDefault:"text/plain;charset=utf-8" doc:"content type of the MESSAGE"`
+	MessageTemplate string         `env:"MESSAGE_TEMPLATE" show:"the text shown under MESSAGE" doc:"body of the MESSAGE, a Go text/template, or '@file' to read it from"`
+	MessageRate     float64        `env:"MESSAGE_RATE" envDefault:"200" doc:"MESSAGEs per second at most, all watchers together"`
+	Deregister      DeregisterMode `env:"DEREGISTER" envDefault:"contact" doc:"what a de-REGISTER removes: the watcher's own 'contact' where it is known, or 'all'"`
+	DeregisterRate  float64        `env:"DEREGISTER_RATE" envDefault:"5" doc:"de-REGISTERs per second at most"`
+	DeregisterCap   int            `env:"DEREGISTER_CAP" envDefault:"1000" doc:"de-REGISTERs in any hour at most; others wait, and an alarm is raised; '0' is no cap"`
+	Domains         []string       `env:"DOMAINS" doc:"domains served, comma-separated: their users are de-registered even if their registration was not seen"`
+	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges"`
+	AuthPassword    Secret         `env:"AUTH_PASSWORD" doc:"digest password"`
+	AuthFile        string         `env:"AUTH_PASSWORD_FILE" doc:"file to read the digest password from instead"`
+}
+
+// StateConfig says where counts, bans and registrations are remembered.
+type StateConfig struct {
+	Store string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or 'redis://host' and its kin (see State and replicas)"`
+	Sync  time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait before it is kept for good; '0s' has every change wait for its commit"`
+}
+
+// AlarmConfig names the sinks beyond the log, which always gets every alarm.
+type AlarmConfig struct {
+	Alertmanager []string `env:"ALARM_ALERTMANAGER" doc:"base URLs of Alertmanagers (API v2), comma-separated"`
+	Webhook      []string `env:"ALARM_WEBHOOK" doc:"URLs that get each alarm as a JSON POST, comma-separated"`
+}
+
+// AdminConfig steers the admin server. An empty Listen means there is none.
+type AdminConfig struct {
+	Listen string `env:"ADMIN_LISTEN" envDefault:":9090" doc:"host:port of metrics, probes, API and console; 'off' for none"`
+	Token  Secret `env:"ADMIN_TOKEN" doc:"bearer token for changes; without one the API only reads"`
+	File   string `env:"ADMIN_TOKEN_FILE" doc:"file to read the token from instead"`
+}
+
+// ProcessConfig is about the process as a whole.
+type ProcessConfig struct {
+	Drain     time.Duration `env:"DRAIN" envDefault:"10s" doc:"on SIGTERM, finish what is in flight for at most this long"`
+	LogLevel  zerolog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"'trace', 'debug', 'info', 'warn' or 'error'"`
+	LogFormat LogFormat     `env:"LOG_FORMAT" envDefault:"json" doc:"'json' or 'console'"`
+}
+
+// PodConfig is what Kubernetes tells through the downward API.
+type PodConfig struct {
+	IP netip.Addr `env:"POD_IP" doc:"address of the pod (downward API), the default of REWATCH_ADVERTISE"`
+}
+
+// Rules are the operator's choices together with what is not left to choice:
+// times that follow from the timers of SIP rather than from taste.
+func (c PolicyConfig) Rules() policy.Rules {
+	return policy.Rules{
+		Threshold:          c.Threshold,
+		Count:              c.Count,
+		OnThreshold:        c.OnThreshold,
+		Ban:                c.Ban,
+		ResubscribeTimeout: c.ResubscribeTimeout,
+		Coalesce:           c.Coalesce,
+		ProofTimeout:       timerF,
+		MessageTimeout:     timerF + 8*time.Second,
+		DeregisterRetry:    5 * time.Second,
+		DeregisterTries:    5,
+		Forget:             24 * time.Hour,
+	}
+}
+
+// timerF is 64*T1 (RFC 3261 17.1.2.2): after it a non-INVITE transaction has
+// failed, and after it a subscriber gives up its new subscription (Timer N).
+const timerF = 32 * time.Second

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
+	"github.com/caarlos0/env/v11"
+	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/policy"
+	"rewatch/proxy/uac"
+)
+
+// Load reads the configuration and checks it. The error, if any, is
+// Mistakes: every wrong variable, one line each, so that one restart mends all.
+func Load(environ cli.Environ) (Config, error) {
+	var cfg Config
+	in := newInspection(environ)
+	in.parse(&cfg)
+	in.findUnknown()
+	in.readSecrets(&cfg)
+	in.readTemplate(&cfg)
+	in.findEmptyAdminListen()
+	for _, check := range checks {
+		check(in, &cfg)
+	}
+	if err := in.verdict(); err != nil {
+		return Config{}, err
+	}
+	cfg.complete()
+	return cfg, nil
+}
+
+// parse fills the groups one by one: within a group the name of a field is
+// unique, and that name is all that the error of the library tells.
+func (in *inspection) parse(cfg *Config) {
+	for field, group := range reflect.ValueOf(cfg).Elem().Fields() {
+		prefix := field.Tag.Get("envPrefix")
+		err := env.ParseWithOptions(group.Addr().Interface(), env.Options{
+			Environment: in.environ, Prefix: prefix, FuncMap: parsers,
+		})
+		if err == nil {
+			continue
+		}
+		all, ok := errors.AsType[env.AggregateError](err)
+		if !ok {
+			all.Errors = []error{err}
+		}
+		for _, err := range all.Errors {
+			in.rejectField(group.Type(), prefix, err)
+		}
+	}
+}
+
+func (in *inspection) rejectField(group reflect.Type, prefix string, err error) {
+	parse, ok := errors.AsType[env.ParseError](err)
+	if !ok {
+		in.unknown = append(in.unknown, Mistake{Variable: group.Name(), Want: err.Error()})
+		return
+	}
+	field, _ := group.FieldByName(parse.Name)
+	accepted := parse.Err.Error()
+	if text, ok := acceptedByType[field.Type]; ok {
+		accepted = text
+	}
+	in.reject(prefix+field.Tag.Get("env"), accepted)
+}
+
+// acceptedByType is for types that parse themselves and whose errors do not say
+// what would have been right.
+var acceptedByType = map[reflect.Type]string{
+	reflect.TypeFor[netip.Addr]():         "an IP address",
+	reflect.TypeFor[zerolog.Level]():      wantLevel,
+	reflect.TypeFor[policy.CountMode]():   "registration or recovery",
+	reflect.TypeFor[policy.OnThreshold](): "deregister, ban or unsubscribe",
+}
+
+const wantLevel = "trace, debug, info, warn or error"
+
+// readSecrets takes the secrets from the files that are named instead.
+func (in *inspection) readSecrets(cfg *Config) {
+	in.readSecret("REWATCH_AUTH_PASSWORD", cfg.UAC.AuthFile, &cfg.UAC.AuthPassword)
+	in.readSecret("REWATCH_ALARM_SNMP_COMMUNITY", cfg.SNMP.CommunityFile, &cfg.SNMP.Community)
+	in.readSecret("REWATCH_ALARM_SNMP_AUTH_KEY", cfg.SNMP.AuthKeyFile, &cfg.SNMP.AuthKey)
+	in.readSecret("REWATCH_ALARM_SNMP_PRIV_KEY", cfg.SNMP.PrivKeyFile, &cfg.SNMP.PrivKey)
+	in.readSecret("REWATCH_ADMIN_TOKEN", cfg.Admin.File, &cfg.Admin.Token)
+}
+
+func (in *inspection) readSecret(variable, file string, secret *Secret) {
+	if file == "" {
+		return
+	}
+	if *secret != "" {
+		in.reject(variable+"_FILE", "only one of "+variable+" and "+variable+"_FILE")
+		return
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // The operator names the file.
+	if err != nil {
+		in.reject(variable+"_FILE", "a file that can be read ("+Cause(err)+")")
+		return
+	}
+	// Editors and "echo" end the file with a newline that is no part of it.
+	if *secret = Secret(strings.TrimRight(string(text), "\r\n")); *secret == "" {
+		in.reject(variable+"_FILE", "a file that is not empty")
+	}
+}
+
+// readTemplate replaces "@file" by what the file says.
+func (in *inspection) readTemplate(cfg *Config) {
+	file, ok := strings.CutPrefix(cfg.UAC.MessageTemplate, "@")
+	if !ok {
+		return
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // The operator names the file.
+	if err != nil {
+		in.reject("REWATCH_MESSAGE_TEMPLATE", "template text, or @ and a file that can be read ("+Cause(err)+")")
+		return
+	}
+	cfg.UAC.MessageTemplate = string(text)
+}
+
+// Template is the body of the MESSAGE, or nil for the default one.
+func (c UACConfig) Template() *template.Template {
+	if c.MessageTemplate == "" {
+		return nil
+	}
+	return template.Must(uac.ParseTemplate(c.MessageTemplate)) // checked by Load
+}
+
+// findEmptyAdminListen: the library takes an empty value for an absent one, which
+// is what templates of manifests need; but whoever empties this one wants the
+// port closed, and must not get :9090.
+func (in *inspection) findEmptyAdminListen() {
+	if v, ok := in.environ["REWATCH_ADMIN_LISTEN"]; ok && strings.TrimSpace(v) == "" {
+		in.reject("REWATCH_ADMIN_LISTEN", wantAdminListen)
+	}
+}
+
+// complete works out the defaults that depend on other values or on the machine.
+func (c *Config) complete() {
+	c.Proxy.Advertised = c.Proxy.Advertise.Host != "" || c.Pod.IP.IsValid()
+	if c.Proxy.Advertise.Host == "" {
+		c.Proxy.Advertise.Host = c.ownHost()
+	}
+	if c.UAC.Identity.Raw == "" {
+		c.UAC.Identity, _ = parseURI("sip:rewatch@" + c.Proxy.Advertise.String())
+	}
+	if c.SNMP.Community == "" {
+		c.SNMP.Community = "public"
+	}
+	if c.Admin.Listen == "off" {
+		c.Admin.Listen = ""
+	}
+	if len(c.Dialogs.Events) == 1 && c.Dialogs.Events[0] == "*" {
+		c.Dialogs.Events = nil
+	}
+}
+
+// ownHost is the address at which the core finds rewatch when nobody says so.
+func (c *Config) ownHost() string {
+	if c.Pod.IP.IsValid() {
+		return c.Pod.IP.String()
+	}
+	for _, l := range c.Proxy.Listen {
+		if a, err := netip.ParseAddr(l.Host); l.Host != "" && (err != nil || !a.IsUnspecified()) {
+			return l.Host
+		}
+	}
+	return RouteSource(c.Proxy.Core)
+}
+
+// Cause is the innermost error: the value already shows the file's name.
+func Cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// RouteSource is the address that the machine would send from toward the core,
+// or toward anywhere if the core is not known by address. Connecting a UDP
+// socket asks the routing table and sends nothing.
+func RouteSource(core []URI) string {
+	targets := []string{"192.0.2.1", "2001:db8::1"} // RFC 5737, RFC 3849
+	for _, hop := range core {
+		if _, err := netip.ParseAddr(hop.Host); err == nil {
+			targets = append([]string{hop.Host}, targets...)
+			break
+		}
+	}
+	var dialer net.Dialer
+	for _, target := range targets {
+		conn, err := dialer.DialContext(context.Background(), "udp", net.JoinHostPort(target, "9"))
+		if err != nil {
+			continue
+		}
+		local, ok := conn.LocalAddr().(*net.UDPAddr)
+		_ = conn.Close()
+		if ok && !local.IP.IsUnspecified() {
+			return local.AddrPort().Addr().Unmap().String()
+		}
+	}
+	return "127.0.0.1"
+}

@@ -1,0 +1,241 @@
+package config
+
+import (
+	"fmt"
+	"mime"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// want is the error of a parser: what it would have accepted. The variable and
+// its value are put before it where they are known.
+type want string
+
+func (w want) Error() string { return string(w) }
+
+// parsers turns the text of a variable into the type of its field, unless the
+// type does so itself (encoding.TextUnmarshaler: see acceptedByType). Lists have
+// parsers of their own so that blanks around the commas do no harm.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[bool]():           typed(parseBool),
+	reflect.TypeFor[int]():            typed(parseInt),
+	reflect.TypeFor[float64]():        typed(parseFloat),
+	reflect.TypeFor[time.Duration]():  typed(parseDuration),
+	reflect.TypeFor[Seconds]():        typed(parseSeconds),
+	reflect.TypeFor[URI]():            typed(parseURI),
+	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
+	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
+	reflect.TypeFor[HostPort]():       typed(parseHostPort),
+	reflect.TypeFor[Receiver]():       typed(parseReceiver),
+	reflect.TypeFor[[]Receiver]():     typed(listOf(parseReceiver)),
+	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
+	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
+	reflect.TypeFor[Signal]():         typed(parseSignal),
+	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
+	reflect.TypeFor[Answer]():         typed(oneOf(Answer481, AnswerPassthrough, AnswerSilent)),
+	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
+	reflect.TypeFor[SNMPAuth]():       typed(parseSNMPAuth),
+	reflect.TypeFor[SNMPPriv]():       typed(parseSNMPPriv),
+	reflect.TypeFor[LogFormat]():      typed(oneOf(LogJSON, LogConsole)),
+}
+
+func typed[T any](parse func(string) (T, error)) env.ParserFunc {
+	return func(s string) (any, error) { return parse(strings.TrimSpace(s)) }
+}
+
+func listOf[T any](parse func(string) (T, error)) func(string) ([]T, error) {
+	return func(s string) ([]T, error) {
+		var list []T
+		for part := range strings.SplitSeq(s, ",") {
+			part = strings.TrimSpace(part)
+			if part == "" {
+				return nil, want("a comma-separated list without empty entries")
+			}
+			v, err := parse(part)
+			if err != nil {
+				return nil, fmt.Errorf("%w (wrong is %q)", err, part)
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	}
+}
+
+func oneOf[T ~string](values ...T) func(string) (T, error) {
+	return func(s string) (T, error) {
+		if slices.Contains(values, T(s)) {
+			return T(s), nil
+		}
+		words := make([]string, len(values))
+		for i, v := range values {
+			words[i] = string(v)
+		}
+		return "", want(alternatives(words))
+	}
+}
+
+// alternatives reads as a person would say it: "a, b or c".
+func alternatives(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+func parseText(s string) (string, error) { return s, nil }
+
+func parseBool(s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, want("true or false")
+	}
+	return b, nil
+}
+
+func parseInt(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, want("a whole number")
+	}
+	return n, nil
+}
+
+func parseFloat(s string) (float64, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, want("a number")
+	}
+	return f, nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, want("a duration with its unit, such as 500ms, 28s or 1h30m")
+	}
+	return d, nil
+}
+
+// parseSeconds takes what a SIP engineer writes (3600) and what the other
+// variables look like (1h).
+func parseSeconds(s string) (Seconds, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		return Seconds(n), nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d%time.Second != 0 {
+		return 0, want("whole seconds, such as 3600 or 1h; 0 is off")
+	}
+	return Seconds(d / time.Second), nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, want("CIDRs such as 10.0.0.0/8 or fd00::/8, comma-separated")
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+func parseSignal(s string) (Signal, error) {
+	var signal Signal
+	for part := range strings.SplitSeq(s, ",") {
+		switch strings.TrimSpace(part) {
+		case "message":
+			signal.Message = true
+		case "notify":
+			signal.Notify = true
+		default:
+			return Signal{}, want("message, notify or message,notify")
+		}
+	}
+	return signal, nil
+}
+
+func parseListener(s string) (Listener, error) {
+	const accepted = want("listeners such as udp://:5060, tcp://10.0.0.7:5060 or tls://[fd00::7]:5061, comma-separated")
+	network, address, ok := strings.Cut(s, "://")
+	if !ok || (network != "udp" && network != "tcp" && network != "tls") {
+		return Listener{}, accepted
+	}
+	host, port, err := SplitHostPort(address)
+	if err != nil {
+		return Listener{}, accepted
+	}
+	return Listener{Network: network, Host: host, Port: port}, nil
+}
+
+// SplitHostPort takes host:port with an empty host for every address.
+func SplitHostPort(s string) (string, int, error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, err
+	}
+	if host != "" && !validHost(host) {
+		return "", 0, fmt.Errorf("host %q", host)
+	}
+	return host, int(port), nil
+}
+
+func parseHostPort(s string) (HostPort, error) {
+	const accepted = want("a host that the core can reach, with or without a port, such as 10.0.0.7, rewatch.example:5060 or [fd00::7]:5060")
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return usable(HostPort{Host: s}, accepted)
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		if inner = strings.TrimSuffix(inner, "]"); validHost(inner) {
+			return usable(HostPort{Host: inner}, accepted)
+		}
+	}
+	if !strings.Contains(s, ":") && validHost(s) {
+		return usable(HostPort{Host: s}, accepted)
+	}
+	host, port, err := SplitHostPort(s)
+	if err != nil || host == "" || port == 0 {
+		return HostPort{}, accepted
+	}
+	return usable(HostPort{Host: host, Port: port}, accepted)
+}
+
+const wantReceiver = "host:port such as host.example:162 or [fd00::7]:162"
+
+func parseReceiver(s string) (Receiver, error) {
+	host, port, err := SplitHostPort(s)
+	if err != nil || host == "" || port == 0 {
+		return Receiver{}, want(wantReceiver)
+	}
+	h, err := usable(HostPort{Host: host, Port: port}, wantReceiver)
+	return Receiver{h}, err
+}
+
+// usable refuses 0.0.0.0 and ::, which nobody can send to.
+func usable(h HostPort, accepted want) (HostPort, error) {
+	if a, err := netip.ParseAddr(h.Host); err == nil && a.IsUnspecified() {
+		return HostPort{}, accepted
+	}
+	return h, nil
+}
+
+// validURL is for the sinks of alarms.
+func validURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Hostname() != ""
+}
+
+func validMediaType(s string) bool {
+	kind, _, err := mime.ParseMediaType(s)
+	return err == nil && strings.Contains(kind, "/") && !strings.ContainsAny(s, "\r\n")
+}

@@ -1,0 +1,62 @@
+package demo
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"rewatch/integration/peers"
+)
+
+// record keeps what passed the peers' sockets; the verdict is built on it.
+type record struct {
+	mu  sync.Mutex
+	all []peers.Passed
+}
+
+func (r *record) trace(p peers.Passed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, p)
+}
+
+// pick are the messages that fit, retransmissions left out, in order.
+func (r *record) pick(fits func(peers.Passed) bool) []peers.Passed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var picked []peers.Passed
+	for _, p := range r.all {
+		if !p.Repeat && fits(p) {
+			picked = append(picked, p)
+		}
+	}
+	return picked
+}
+
+// sighting describes messages by who saw them; an empty field fits everything.
+type sighting struct {
+	peer   string
+	method string
+	status int // 0: requests only
+	sent   bool
+	text   string // has to occur in the message
+	after  time.Time
+}
+
+func (s sighting) fits(p peers.Passed) bool {
+	return p.Peer == s.peer && p.Method == s.method && p.Status == s.status &&
+		p.Sent == s.sent && !p.Lost && strings.Contains(p.Text, s.text) && !p.At.Before(s.after)
+}
+
+func (r *record) of(s sighting) []peers.Passed { return r.pick(s.fits) }
+
+// first is the time of the first such message; zero if there was none.
+func (r *record) first(s sighting) time.Time {
+	var first time.Time
+	for _, p := range r.of(s) {
+		if first.IsZero() || p.At.Before(first) {
+			first = p.At
+		}
+	}
+	return first
+}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "io"
-
-// terminalWidth is not known here; the ladder takes its smallest width.
-func terminalWidth(io.Writer) int { return 0 }

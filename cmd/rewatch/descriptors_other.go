@@ -1,7 +1,0 @@
-//go:build !unix
-
-package main
-
-// descriptors is how many files and sockets the process may have open; 0 where
-// the system does not tell.
-func descriptors() int { return 0 }

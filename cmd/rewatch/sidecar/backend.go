@@ -1,0 +1,74 @@
+package sidecar
+
+import (
+	"rewatch/cmd/rewatch/admin"
+	"rewatch/dialogs"
+)
+
+// backend is what the admin server shows of the running process.
+type backend struct{ p *process }
+
+var _ admin.Backend = backend{}
+
+func (b backend) Ready() []admin.Condition {
+	up, detail := b.p.proxy.ServerUp()
+	ready := []admin.Condition{
+		{Name: "listeners", OK: true},
+		{Name: "server", OK: up, Detail: detail},
+	}
+	if b.p.draining.Load() {
+		return append(ready, admin.Condition{Name: "draining", Detail: "rewatch is stopping"})
+	}
+	return ready
+}
+
+func (b backend) Watchers(limit int, after string) admin.Page {
+	items, next := b.p.monitor.Watchers(after, limit)
+	return admin.Page{Items: items, Next: next}
+}
+
+func (b backend) Subscriptions(limit int, after string) admin.Page {
+	items, next := b.p.monitor.Subscriptions(after, limit)
+	return admin.Page{Items: items, Next: next}
+}
+
+// watcher is everything about one user.
+type watcher struct {
+	dialogs.WatcherView
+	Recovery *dialogs.StateView `json:"recovery,omitempty"`
+}
+
+func (b backend) Watcher(aor string) (any, bool) {
+	aor = canonical(aor)
+	view, known := b.p.monitor.Watcher(aor)
+	w := watcher{WatcherView: view}
+	if s, ok := b.p.engine.State(aor); ok {
+		w.Recovery, known = &s, true
+		w.AOR = aor
+	}
+	return w, known
+}
+
+func (b backend) Recoveries(limit int) any {
+	all := b.p.engine.Recoveries()
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all
+}
+
+func (b backend) Alarms(limit int) any {
+	all := b.p.alarms.Active()
+	return all[max(0, len(all)-limit):]
+}
+
+func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
+func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
+
+// canonical lets an administrator spell a user as the user does.
+func canonical(aor string) string {
+	if c, ok := dialogs.CanonicalAOR(aor); ok {
+		return c
+	}
+	return aor
+}

@@ -1,0 +1,65 @@
+package sidecar
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/policy/outage"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/uac"
+)
+
+func (p *process) holdConfig() dialogs.HoldConfig {
+	return dialogs.HoldConfig{
+		Rules:  outage.Rules{Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow},
+		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != "" },
+		Probe:  p.probeCore,
+	}
+}
+
+// transportTo is the transport of a next hop that REWATCH_CORE names; empty if it
+// names another. Only what is resolved already counts, for nobody may wait here.
+func (p *process) transportTo(hop netip.AddrPort) string {
+	for _, uri := range p.cfg.Proxy.Core {
+		target, err := resolve.ParseURI([]byte(uri.Raw))
+		if err != nil {
+			continue
+		}
+		found, _ := p.resolver.Lookup(target)
+		for _, h := range found {
+			if h.Addr == hop {
+				return h.Transport
+			}
+		}
+	}
+	return ""
+}
+
+// probeCore asks a next hop with OPTIONS whether it is there. Of one that is known
+// from a Route alone the transport is not known, so both are tried.
+func (p *process) probeCore(ctx context.Context, hop netip.AddrPort) bool {
+	transports := []string{"udp", "tcp"}
+	if t := p.transportTo(hop); t != "" {
+		transports = []string{t}
+	}
+	for _, transport := range transports {
+		if p.alive(ctx, uac.Hop{Side: dialogs.Core, Transport: transport, Addr: hop}) {
+			return true
+		}
+	}
+	return false
+}
+
+// probePatience bounds one OPTIONS; two have to fit into a probe.
+const probePatience = 2 * time.Second
+
+// alive says whether a hop answers. With 408 or 5xx it says that it is there and
+// what is behind it is not.
+func (p *process) alive(ctx context.Context, hop uac.Hop) bool {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	status := p.client.Probe(ctx, hop, "sip:"+hop.Addr.String()).Status
+	return status >= 200 && status != 408 && (status < 500 || status > 599)
+}

@@ -1,0 +1,58 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"rewatch/dialogs"
+	"rewatch/proxy"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/uac"
+)
+
+// sender lets requests of rewatch's own leave by the sockets of the SIP path.
+type sender struct{ side *process }
+
+var _ uac.Sender = (*sender)(nil)
+
+func (s *sender) Send(hop uac.Hop, raw []byte) error {
+	return shortage(s.side.proxy.Send(hop.Side, hop.Transport, hop.Addr, hop.ServerName, raw))
+}
+
+// shortage tells package dialogs that an error is about too much at a time, and
+// nobody's fault.
+func shortage(err error) error {
+	if proxy.Crowded(err) {
+		return fmt.Errorf("%w: %w", dialogs.ErrCrowded, err)
+	}
+	return err
+}
+
+func (s *sender) Via(hop uac.Hop) (transport, sentBy string) {
+	sentBy, ok := s.side.proxy.SentBy(hop.Side, hop.Transport)
+	if !ok { // Send will say what is wrong; a Via is needed all the same
+		sentBy = s.side.cfg.Proxy.Advertise.String()
+	}
+	return strings.ToUpper(hop.Transport), sentBy
+}
+
+func (s *sender) Resolve(ctx context.Context, side dialogs.Side, uri string) ([]uac.Hop, error) {
+	t, err := resolve.ParseURI([]byte(uri))
+	if err != nil {
+		return nil, fmt.Errorf("next hop %q: %w", uri, err)
+	}
+	found, _, err := s.side.resolver.Resolve(ctx, t)
+	if err != nil {
+		return nil, shortage(err)
+	}
+	hops := make([]uac.Hop, 0, len(found))
+	for _, h := range found {
+		hops = append(hops, uac.Hop{Side: side, Transport: h.Transport, Addr: h.Addr, ServerName: h.ServerName})
+	}
+	if len(hops) == 0 {
+		return nil, errors.New("no address for " + uri)
+	}
+	return hops, nil
+}

@@ -1,0 +1,333 @@
+// Package sidecar builds everything that runs, starts it, and stops it in order. The
+// interfaces that proxy, dialogs, policy and admin declare for each other are joined
+// here and nowhere else.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/admin"
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs"
+	"rewatch/policy/alarm"
+	"rewatch/proxy"
+	"rewatch/proxy/hep"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/uac"
+)
+
+// process is everything that runs, in the order in which it is started.
+type process struct {
+	cfg      config.Config
+	log      zerolog.Logger
+	alarms   *alarm.Manager
+	faults   *routingFaults
+	resolver *resolve.Resolver
+	monitor  *dialogs.Monitor
+	engine   *dialogs.Engine
+	client   *uac.Client
+	proxy    *proxy.Server
+	admin    *admin.Admin
+	mirror   *hep.Sender // nil without a collector
+	memory   memory
+	keeper   *dialogs.Keeper // nil if nothing outlives the process
+	settling *time.Timer
+	draining atomic.Bool
+	// forgotten counts what small tables had no room for, of all packages.
+	forgotten *prometheus.CounterVec
+}
+
+// Run builds everything, runs it until ctx ends, and stops it in order.
+// Whatever can fail, ports above all, fails before the first message is taken.
+func Run(ctx context.Context, cfg config.Config, out io.Writer) error {
+	p := &process{cfg: cfg, log: newLogger(cfg.Process, out)}
+	var err error
+	if p.memory, err = openMemory(cfg); err != nil {
+		return err
+	}
+	if err = p.build(ctx); err == nil {
+		err = p.run(ctx)
+	}
+	return errors.Join(err, p.memory.close())
+}
+
+func newLogger(cfg config.ProcessConfig, out io.Writer) zerolog.Logger {
+	if cfg.LogFormat == config.LogConsole {
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli, NoColor: !cli.Colourful(out, false)}
+	}
+	return zerolog.New(out).Level(cfg.LogLevel).With().Timestamp().Logger()
+}
+
+// build makes the parts and joins them. The interfaces that they declare for each
+// other meet here and nowhere else.
+func (p *process) build(ctx context.Context) error {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	dropped := proxy.NewDropped(reg)
+	p.alarms = alarm.New(alarm.Config{
+		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
+		Memory: p.alarmMemory(),
+	})
+	p.forgotten = proxy.NewForgotten(reg)
+	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
+	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
+	sender := &sender{side: p}
+	p.client = uac.New(p.uacConfig(sender))
+	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
+	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
+	p.engine.SetDirectory(p.monitor)
+	p.keepMemory(reg)
+	if p.cfg.Admin.Listen != "" {
+		p.admin = admin.New(p.cfg.Admin, backend{p}, reg, p.log)
+		if err := p.admin.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	p.mirror = p.cfg.HEP.Sender(dropped, p.log)
+	listeners, err := openListeners(ctx, p.cfg, p.log)
+	if err != nil {
+		return errors.Join(err, p.closeAdmin())
+	}
+	p.proxy, err = proxy.New(p.proxyConfig(listeners, reg, dropped))
+	return err
+}
+
+func (p *process) closeAdmin() error {
+	if p.admin == nil {
+		return nil
+	}
+	return p.admin.Close()
+}
+
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_build_info", Help: "Always 1; the label is the version.",
+		ConstLabels: prometheus.Labels{"version": cli.ShortVersion()},
+	}, func() float64 { return 1 })
+}
+
+func (p *process) sinks() []alarm.Sink {
+	cfg := p.cfg
+	return slices.Concat(
+		alarm.NewWebhooks(cfg.Alarm.Webhook, nil),
+		alarm.NewAlertmanagers(cfg.Alarm.Alertmanager, nil),
+		cfg.SNMP.Sinks(time.Now()),
+	)
+}
+
+func (p *process) uacConfig(s uac.Sender) uac.Config {
+	c := p.cfg.UAC
+	cfg := uac.Config{
+		Sender: s, Identity: c.Identity.Raw, Core: raws(p.cfg.Proxy.Core), Server: p.cfg.Proxy.Server.Raw,
+		User: c.AuthUser, Password: c.AuthPassword.Reveal(), MessageType: c.MessageType,
+		Version: cli.ShortVersion(), Log: p.log,
+	}
+	cfg.MessageTemplate = c.Template()
+	return cfg
+}
+
+func (p *process) engineConfig() dialogs.EngineConfig {
+	c := p.cfg
+	return dialogs.EngineConfig{
+		Rules:         c.Policy.Rules(),
+		SignalMessage: c.Dialogs.Signal.Message, SignalNotify: c.Dialogs.Signal.Notify,
+		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
+		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
+		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
+	}
+}
+
+func (p *process) monitorConfig() dialogs.MonitorConfig {
+	c := p.cfg
+	return dialogs.MonitorConfig{
+		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: answerOf(c.Dialogs.Answer),
+		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
+		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
+		RoutingFault: p.faults.saw, Forgotten: p.forgotten, Careful: careful(c),
+	}
+}
+
+func answerOf(a config.Answer) dialogs.Answer {
+	switch a {
+	case config.AnswerPassthrough:
+		return dialogs.AnswerPassthrough
+	case config.AnswerSilent:
+		return dialogs.AnswerSilent
+	default:
+		return dialogs.Answer481
+	}
+}
+
+func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
+	c := p.cfg.Proxy
+	maxExpires := int(p.cfg.Dialogs.MaxExpires)
+	if p.cfg.Policy.DryRun {
+		maxExpires = 0 // observe only: no message is changed
+	}
+	cfg := proxy.Config{
+		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
+		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
+		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
+		Lane:      oneMoreProcessor(),
+		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
+		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
+		OwnReturned: p.returned,
+		Probe:       p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
+	}
+	if p.mirror != nil { // an interface that holds a nil pointer is not nil
+		cfg.Tap = p.mirror
+	}
+	return cfg
+}
+
+// returned says whether a MESSAGE from the core is one of our own, and raises the
+// alarm if it is.
+func (p *process) returned(tag []byte, via bool, neighbour netip.AddrPort) bool {
+	ours := p.client.Returned(tag) || via
+	if ours {
+		p.faults.cameBack(neighbour)
+	}
+	return ours
+}
+
+// probe asks the presence server whether it is there.
+func (p *process) probe(ctx context.Context) error {
+	uri := p.cfg.Proxy.Server.Raw
+	hops, err := (&sender{side: p}).Resolve(ctx, dialogs.Server, uri)
+	if err != nil {
+		return err
+	}
+	for _, h := range hops {
+		res := p.client.Probe(ctx, h, uri)
+		if res.Status != 0 {
+			return nil
+		}
+		err = res.Err
+	}
+	if err == nil {
+		err = errors.New("no answer")
+	}
+	return err
+}
+
+func (p *process) serverChanged(up bool, detail string) {
+	object := p.cfg.Proxy.Server.Raw
+	if up {
+		p.alarms.Clear(alarm.ServerDown, object, time.Now())
+		return
+	}
+	p.alarms.Raise(alarm.Alarm{Name: alarm.ServerDown, Object: object, Text: "The presence server cannot be reached: " + detail})
+}
+
+// run starts the parts, waits for the end, and stops them in the reverse order:
+// readiness falls, neighbours notice, open NOTIFYs end, our own requests end, and
+// only then do the sockets close.
+func (p *process) run(ctx context.Context) error {
+	slog.SetDefault(slog.New(zerolog.NewSlogHandler(p.log.With().Str("from", "sipgo").Logger())))
+	life := context.WithoutCancel(ctx)
+	p.alarms.Start(life)
+	if err := p.recall(life); err != nil {
+		return fmt.Errorf("REWATCH_STATE: %w", err)
+	}
+	p.monitor.Start(life)
+	if p.mirror != nil {
+		p.mirror.Start(life)
+	}
+	p.proxy.Start()
+	served := make(chan error, 1)
+	if p.admin != nil {
+		go func() { served <- p.admin.Serve() }()
+	}
+	p.announce()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	p.stop(life)
+	return err
+}
+
+func (p *process) announce() {
+	e := p.log.Info().Str("version", cli.ShortVersion()).Str("server", p.cfg.Proxy.Server.Raw).Strs("core", raws(p.cfg.Proxy.Core)).
+		Str("advertise", p.cfg.Proxy.Advertise.String())
+	if p.admin != nil {
+		e = e.Stringer("admin", p.admin.Addr())
+	}
+	e.Msg("rewatch runs")
+}
+
+func (p *process) stop(ctx context.Context) {
+	p.draining.Store(true)
+	p.log.Info().Stringer("at_most", p.cfg.Process.Drain).Msg("draining")
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Process.Drain)
+	defer cancel()
+	pause(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
+	if left := p.proxy.Drain(ctx); left > 0 {
+		p.log.Warn().Int("transactions", left).Msg("stopping before all transactions have ended")
+	}
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer done()
+	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
+	p.proxy.Shutdown()
+	if p.mirror != nil {
+		errs = errors.Join(errs, p.mirror.Shutdown(last))
+	}
+	errs = errors.Join(errs, p.resolver.Shutdown(last), p.alarms.Shutdown(last))
+	if p.keeper != nil { // it notes who was told of which alarm
+		p.settling.Stop()
+		errs = errors.Join(errs, p.keeper.Shutdown(last))
+	}
+	p.faults.stop()
+	if p.admin != nil {
+		errs = errors.Join(errs, p.admin.Shutdown(last))
+	}
+	if errs != nil {
+		p.log.Warn().Err(errs).Msg("not everything stopped in time")
+	}
+	p.log.Info().Msg("stopped")
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func raws(uris []config.URI) []string {
+	list := make([]string, 0, len(uris))
+	for _, u := range uris {
+		list = append(list, u.Raw)
+	}
+	return list
+}
+
+// closeAll gives back sockets when a later one could not be had.
+func closeAll(ls []proxy.Listener) {
+	for _, l := range ls {
+		if l.Packet != nil {
+			_ = l.Packet.Close()
+		}
+		if l.Stream != nil {
+			_ = l.Stream.Close()
+		}
+	}
+}

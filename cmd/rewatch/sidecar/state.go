@@ -1,0 +1,128 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs"
+	"rewatch/dialogs/boltstore"
+	"rewatch/dialogs/redisstore"
+	"rewatch/policy/alarm"
+)
+
+// memory is what outlives the process, as far as REWATCH_STATE has it outlive.
+type memory struct {
+	store   dialogs.Store
+	journal dialogs.Journal // nil: nothing outlives
+	close   func() error
+}
+
+// openMemory opens what REWATCH_STATE names. A Redis need not be there yet; a file
+// has to be, for nobody else will bring it.
+func openMemory(cfg config.Config) (memory, error) {
+	none := memory{store: dialogs.NewMemoryStore(), close: func() error { return nil }}
+	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
+	switch {
+	case cfg.State.Store == config.StateMemory, cfg.Policy.DryRun:
+		return none, nil // what did not happen is not remembered either
+	case isFile:
+		s, err := boltstore.Open(path, boltstore.Options{Sync: cfg.State.Sync})
+		if err != nil {
+			return memory{}, fmt.Errorf("REWATCH_STATE: %w", err)
+		}
+		return memory{s, s, s.Close}, nil
+	}
+	c, err := redisstore.ParseURL(cfg.State.Store)
+	if err != nil {
+		return memory{}, fmt.Errorf("REWATCH_STATE: %w", err)
+	}
+	c.Instance = instanceName(cfg)
+	s := redisstore.New(c)
+	return memory{s, s, s.Close}, nil
+}
+
+// careful says whether nothing that a neighbour was told may be lost. One who would
+// have it so has a state file, and every change wait for its commit.
+func careful(cfg config.Config) bool {
+	return cfg.State.Sync == 0 && strings.HasPrefix(cfg.State.Store, config.StateFile) && !cfg.Policy.DryRun
+}
+
+// shortestSync is how often it is looked what the Monitor has learnt, where every
+// change of a recovery waits for its commit.
+const shortestSync = 10 * time.Millisecond
+
+// keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
+func (p *process) keepMemory(reg prometheus.Registerer) {
+	if p.memory.journal == nil {
+		return
+	}
+	_, shared := p.memory.store.(dialogs.Shared)
+	p.keeper = dialogs.NewKeeper(
+		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.memory.journal, p.log, p.monitor, p.engine)
+	p.engine.SetDirectory(p.monitor.Directory())
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
+	}, func() float64 { return float64(p.pending()) }))
+}
+
+// pending is how much is known and not kept for good yet. What is collected here waits
+// for its commit there, so that comes last.
+func (p *process) pending() int {
+	n := p.keeper.Pending() + p.engine.Pending()
+	if s, ok := p.memory.store.(interface{ Pending() int }); ok {
+		n += s.Pending()
+	}
+	return n
+}
+
+// recall takes up what an earlier process has left, before the first message comes.
+func (p *process) recall(ctx context.Context) error {
+	if p.keeper != nil {
+		if err := p.keeper.Restore(ctx); err != nil {
+			return err
+		}
+		if err := p.recallAlarms(ctx); err != nil {
+			// That they have new ids is no reason not to serve.
+			p.log.Warn().Err(err).Msg("alarms of before could not be read")
+		}
+		p.keeper.Start(ctx)
+	}
+	return p.engine.Start(ctx)
+}
+
+// instanceName is the same for a process that is started again in the same place:
+// the name of the pod (its host name), what it listens on and the server behind it.
+func instanceName(cfg config.Config) string {
+	host, _ := os.Hostname()
+	h := fnv.New64a()
+	for _, l := range cfg.Proxy.Listen {
+		_, _ = fmt.Fprintln(h, l)
+	}
+	_, _ = fmt.Fprintln(h, cfg.Proxy.Server.Raw)
+	return host + "-" + strconv.FormatUint(h.Sum64(), 36)
+}
+
+// settleTime is how long an alarm of an earlier process has to be raised again.
+const settleTime = 2 * time.Minute
+
+// alarmMemory keeps alarms over the end of the process, if anything is kept.
+func (p *process) alarmMemory() alarm.Memory {
+	if p.memory.journal == nil {
+		return nil
+	}
+	return dialogs.AlarmMemory{Keeper: func() *dialogs.Keeper { return p.keeper }}
+}
+
+// recallAlarms takes up the alarms that an earlier process has kept.
+func (p *process) recallAlarms(ctx context.Context) error {
+	p.settling = time.AfterFunc(settleTime, p.alarms.Settle)
+	return dialogs.RecallAlarms(ctx, p.memory.journal, p.alarms)
+}

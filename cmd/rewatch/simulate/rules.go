@@ -1,0 +1,103 @@
+package simulate
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/config"
+	"rewatch/policy/simulate"
+)
+
+// simulatedRules are the variables that the simulation obeys, by their names
+// without the prefix. Names, defaults and meanings come from the tags of Config,
+// so that what is simulated is what is delivered.
+var simulatedRules = []string{
+	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
+	"MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
+}
+
+// ruleTexts are their values as they were given.
+type ruleTexts map[string]string
+
+// flags binds a flag to each, such as -message-rate to REWATCH_MESSAGE_RATE.
+func (r *ruleTexts) flags(fs *flag.FlagSet) {
+	*r = make(ruleTexts)
+	for _, v := range ruleVariables() {
+		name := strings.TrimPrefix(v.Name, "REWATCH_")
+		fs.Var(ruleFlag{*r, name, v.Default}, strings.ReplaceAll(strings.ToLower(name), "_", "-"), strings.ReplaceAll(v.Doc, "'", ""))
+	}
+}
+
+func ruleVariables() []config.Variable {
+	var chosen []config.Variable
+	for _, v := range config.Variables() {
+		if slices.Contains(simulatedRules, strings.TrimPrefix(v.Name, "REWATCH_")) {
+			chosen = append(chosen, v)
+		}
+	}
+	return chosen
+}
+
+func (r ruleTexts) given(name string) bool {
+	_, ok := r[name]
+	return ok
+}
+
+// apply has the values checked as those of the variables are, and takes them over.
+func (r ruleTexts) apply(c *simulate.Config) error {
+	environ := cli.Environ{"REWATCH_SERVER": "sip:192.0.2.1;transport=udp"}
+	for _, v := range config.Variables() {
+		if text, ok := r[strings.TrimPrefix(v.Name, "REWATCH_")]; ok {
+			environ[v.Name] = text
+		}
+	}
+	cfg, err := config.Load(environ)
+	if err != nil {
+		return err
+	}
+	c.Rules = cfg.Policy.Rules()
+	c.NotifyTimeout = cfg.Proxy.NotifyTimeout
+	c.MessageRate, c.DeregisterRate = cfg.UAC.MessageRate, cfg.UAC.DeregisterRate
+	return r.applyHold(c)
+}
+
+// applyHold takes over the rules of the outage hold.
+func (r ruleTexts) applyHold(c *simulate.Config) error {
+	for _, v := range ruleVariables() {
+		text, ok := r[strings.TrimPrefix(v.Name, "REWATCH_")]
+		if !ok {
+			text = v.Default
+		}
+		var err error
+		switch v.Name {
+		case "REWATCH_DEREGISTER_CAP":
+			c.DeregisterCap, err = strconv.Atoi(text)
+		case "REWATCH_OUTAGE_RATIO":
+			c.Outage.Ratio, err = strconv.ParseFloat(text, 64)
+		case "REWATCH_OUTAGE_WINDOW":
+			c.Outage.Window, err = time.ParseDuration(text)
+		}
+		if err != nil {
+			return fmt.Errorf("%s=%q: %w", v.Name, text, err)
+		}
+	}
+	return nil
+}
+
+// ruleFlag is the flag of one rule; it is checked with all the others.
+type ruleFlag struct {
+	texts      ruleTexts
+	name, text string
+}
+
+func (f ruleFlag) String() string { return f.text }
+
+func (f ruleFlag) Set(text string) error {
+	f.texts[f.name] = text
+	return nil
+}
