@@ -47,7 +47,7 @@ install: ## install the Debian packages that tests and lab need
 
 # One package after the other: TestFlood judges a latency and wants the machine for itself.
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
-	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/redisstore/...
+	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/redisstore/... ./docker/...
 
 outage: build ## a core that is out for a minute, at full size, in every way (eight minutes)
 	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 15m -v -run TestOutageAtFullSize ./integration/
@@ -78,7 +78,7 @@ image: ## build the container image with Docker; BUILD_IMAGE and RUN_IMAGE name 
 lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
 	@./docker/lab/lab.sh up
 
-lab-break: ## break something in the lab: make lab-break WHAT=responses WHO=alice
+lab-break: ## break something in the lab: make lab-break WHAT=responses WHO=alice (or core, silent, tunnel, 480)
 	@./docker/lab/lab.sh break $(WHAT) $(WHO)
 
 lab-heal: ## mend it

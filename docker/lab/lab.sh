@@ -11,27 +11,30 @@ docker/lab/lab.sh up                   start core, presence server, rewatch, Ale
                   status               what runs, who is registered, who is subscribed, what is broken
                   break [WHAT] [USER]  break the NOTIFYs to USER (default: alice; "all": everybody)
                                        WHAT: responses (the default: they are lost), silent (so are the NOTIFYs),
-                                       480, "503;2" (Retry-After), any other code
+                                       480, "503;2" (Retry-After), any other code;
+                                       tunnel: the phone has no network, nothing reaches it and nothing comes from it
+                  break core           an outage: the core hears nothing and says nothing
                   heal [USER]          mend what is broken (default: everything)
                   publish [WORDS]      bob's presence changes, so every watcher gets a NOTIFY
                   phones               start the phones anew: they register and subscribe again
                   watch                follow what rewatch says
 
 Environment: LAB_RUN     directory for files and pids   (docker/lab/run)
-             LAB_NET     first three bytes of the addresses (127.0.0)
+             LAB_NET     first three bytes of the addresses (127.0.0); "up" notes it for the other commands
              REWATCH_*   anything but addresses is passed on to rewatch
 USAGE
 }
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
-net=${LAB_NET:-127.0.0}
-
 run=${LAB_RUN:-$here/run}
 # Kamailio's control socket lives there, and the path of a socket has 108 bytes.
 if [ ${#run} -gt 90 ]; then
 	run=${TMPDIR:-/tmp}/rewatch-lab-$(id -u)
 fi
+
+# A lab that is up has its network already.
+net=$(cat "$run/net" 2>/dev/null || echo "${LAB_NET:-127.0.0}")
 
 core=$net.20
 as=$net.30
@@ -134,15 +137,31 @@ CFG
 	done
 }
 
+# sipp_once HOST ARGUMENTS... plays one call.
 sipp_once() {
-	sipp "$core:5060" -m 1 -nostdin -timeout 5s "$@" >"$run/sipp.log" 2>&1
+	to=$1
+	shift
+	sipp "$to:5060" -m 1 -nostdin -timeout 5s "$@" >"$run/sipp.log" 2>&1
 }
 
+# publish sends bob's presence by the core; while that is out, to rewatch itself.
 publish() {
+	by=$core
+	if core_out; then by=$as; fi
 	basic=open
 	if [ $(($(date +%s) % 2)) -eq 0 ]; then basic=closed; fi
-	sipp_once -sf "$here/sipp/publish.xml" -i "$publisher" -p 5060 \
+	sipp_once "$by" -sf "$here/sipp/publish.xml" -i "$publisher" -p 5060 \
 		-key user bob -key basic "$basic" -key note "${1:-it is $(date +%T)}"
+}
+
+# kamcmd ends with 0 also where there is no such key.
+core_out() { core_ctl htable.get switch out 2>/dev/null | grep -q 'value:'; }
+
+# address USER is where the phone of a user is.
+address() {
+	for watcher in $watchers; do
+		if [ "${watcher%%:*}" = "$1" ]; then echo "${watcher#*:}"; fi
+	done
 }
 
 start_phones() {
@@ -177,6 +196,7 @@ up() {
 		(cd "$root" && go build -o bin/rewatch ./cmd/rewatch)
 	fi
 	mkdir -p "$run"
+	echo "$net" >"$run/net"
 	# Whatever goes wrong from here on, nothing is left half started.
 	trap down EXIT
 	trap 'exit 130' INT TERM
@@ -226,8 +246,11 @@ ${sink:+  Alertmanager   $sink/
   make lab-break                        the responses of alice's phone to NOTIFY are lost from now on;
                                         leave it so, and after three MESSAGEs alice is signed out
   make lab-heal                         mend it: the next NOTIFY gets through, the recovery is proven
-  docker/lab/lab.sh break 480 carol     carol's NOTIFYs are answered 480
-  docker/lab/lab.sh break silent all    nothing comes back for anybody
+  make lab-break WHAT=480 WHO=carol     carol's NOTIFYs are answered 480
+  make lab-break WHAT=silent WHO=all    nothing comes back for anybody: nobody is signed out for it
+  make lab-break WHAT=core              an outage: the core hears nothing and says nothing
+  make lab-break WHAT=tunnel            alice's phone has no network until the next make lab-heal;
+                                        for redelivery start the lab by: REWATCH_REDELIVER=10m make lab
   docker/lab/lab.sh status              who is registered and subscribed, and what is broken
   docker/lab/lab.sh phones              who was signed out comes back
   docker/lab/lab.sh watch               follow what rewatch says
@@ -238,6 +261,7 @@ TEXT
 down() {
 	for watcher in $watchers; do stop "phone-${watcher%%:*}"; done
 	for name in rewatch presence core alertmanager; do stop "$name"; done
+	rm -f "$run/net"
 }
 
 status() {
@@ -256,6 +280,7 @@ status() {
 	core_ctl ul.dump | sed -n 's/.*Address: /  /p'
 	echo "subscriptions at the presence server:"
 	db "select '  ' || watcher_username || ' watches ' || presentity_uri || '  ' || callid from active_watchers"
+	if core_out; then echo "the core is out"; fi
 	echo "faults:"
 	core_ctl htable.dump fault | sed -n 's/.*name: \(.*\)/  \1/p; s/.*value: \(.*\)/    \1/p'
 	if alive rewatch; then
@@ -278,15 +303,21 @@ break_it() {
 		;;
 	esac
 	case $what in
+	core)
+		core_ctl htable.sets switch out s:1 >/dev/null
+		echo "lab: the core is out. bob's presence changes now, and again in every \"lab.sh publish\"."
+		publish
+		return
+		;;
 	# kamcmd would make a number of it otherwise.
 	[3-6][0-9][0-9]) value=s:$what ;;
 	responses | lose-response)
 		what=lose-response
 		value=$what
 		;;
-	silent | [3-6][0-9][0-9]\;*) value=$what ;;
+	silent | tunnel | [3-6][0-9][0-9]\;*) value=$what ;;
 	*)
-		echo "lab: break $what? responses, silent, a code 300-699, or \"503;2\"" >&2
+		echo "lab: break $what? core, responses, silent, tunnel, a code 300-699, or \"503;2\"" >&2
 		exit 2
 		;;
 	esac
@@ -297,9 +328,18 @@ break_it() {
 
 heal() {
 	need_lab
+	if [ -z "${1:-}" ] && core_out; then
+		core_ctl htable.delete switch out >/dev/null
+		echo "lab: the core is back"
+	fi
 	for user in ${1:-$(core_ctl htable.dump fault | sed -n 's/.*name: //p')}; do
+		fault=$(core_ctl htable.get fault "$user" 2>/dev/null | sed -n 's/.*value: //p')
 		core_ctl htable.delete fault "$user" >/dev/null
 		echo "lab: NOTIFYs to $user get through again"
+		# A phone that has a network again registers.
+		if [ "$fault" = tunnel ] && [ -n "$(address "$user")" ]; then
+			sipp_once "$core" -sf "$here/sipp/return.xml" -i "$(address "$user")" -p 5061 -key user "$user"
+		fi
 	done
 	publish
 }

@@ -1,0 +1,139 @@
+//go:build integration
+
+// Package lab_test plays in the lab as a person does, by its commands.
+package lab_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long a fact may take. A NOTIFY without an answer takes 4 s, and its
+// MESSAGE to a core that is out half a minute.
+const patience = 60 * time.Second
+
+// lab is a lab on addresses of its own.
+type lab struct {
+	t   *testing.T
+	net string
+	run string
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, tool := range []string{"kamailio", "kamcmd", "sipp", "sqlite3", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is missing; docker/lab/install.sh installs it", tool)
+		}
+	}
+	binary := filepath.Join(t.TempDir(), "rewatch")
+	if out, err := exec.Command("go", "build", "-o", binary, "rewatch/cmd/rewatch").CombinedOutput(); err != nil {
+		t.Fatalf("build rewatch: %v\n%s", err, out)
+	}
+	t.Setenv("LAB_REWATCH", binary)
+	run, err := os.MkdirTemp("", "lab") // short, for the sockets of Kamailio
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(run) })
+	t.Setenv("LAB_RUN", run)
+	return &lab{t: t, run: run, net: fmt.Sprintf("127.%d.77", 32+os.Getpid()%200)}
+}
+
+// command runs one command of the lab. Only "up" is told the network.
+func (l *lab) command(args ...string) string {
+	l.t.Helper()
+	cmd := exec.Command("./lab.sh", args...)
+	if args[0] == "up" {
+		cmd.Env = append(os.Environ(), "LAB_NET="+l.net)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("lab.sh %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// metric is the sum of a metric over the series that have a label.
+func (l *lab) metric(name, label string) int {
+	resp, err := http.Get("http://" + l.net + ".30:9090/metrics")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	sum := 0.0
+	for line := range strings.Lines(string(text)) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if base, _, _ := strings.Cut(series, "{"); base == name && strings.Contains(series, label) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				l.t.Fatalf("%s: %v", line, err)
+			}
+			sum += v
+		}
+	}
+	return int(sum)
+}
+
+func (l *lab) eventually(what string, fact func() bool) {
+	l.t.Helper()
+	for end := time.Now().Add(patience); !fact(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("not within %v: %s\n%s", patience, what, l.command("status"))
+		}
+	}
+}
+
+// nobodySignedOut fails if rewatch has given up on somebody.
+func (l *lab) nobodySignedOut() {
+	l.t.Helper()
+	if n := l.metric("rewatch_recoveries_total", `"exhausted"`) + l.metric("rewatch_deregistrations_total", ""); n != 0 {
+		l.t.Errorf("%d were given up or signed out\n%s", n, l.command("status"))
+	}
+	if out := l.command("status"); strings.Count(out, "  sip:") != 3 {
+		l.t.Errorf("registered are not all three\n%s", out)
+	}
+}
+
+// TestLab plays an outage, a silence for everybody, and a phone without a network. None
+// of them signs somebody out, and afterwards all watch again.
+func TestLab(t *testing.T) {
+	l := newLab(t)
+	defer l.command("down")
+	l.command("up")
+	watching := func() bool { return l.metric("rewatch_subscriptions", "") == 3 }
+	l.eventually("three phones watch", watching)
+
+	failed := 0
+	for _, fault := range [][]string{{"core"}, {"silent", "all"}} {
+		l.command(append([]string{"break"}, fault...)...)
+		failed += 3
+		l.eventually("three NOTIFYs failed", func() bool { return l.metric("rewatch_notify_total", `"failed"`) >= failed })
+		l.nobodySignedOut()
+		l.command("heal")
+		l.eventually("three phones watch again", watching)
+		l.nobodySignedOut()
+	}
+
+	l.command("break", "tunnel", "carol")
+	l.eventually("carol's NOTIFY failed", func() bool { return l.metric("rewatch_notify_total", `"failed"`) > failed })
+	l.command("heal")
+	l.eventually("three phones watch again", watching)
+	l.nobodySignedOut()
+	if out := l.command("status"); strings.Contains(out, "tunnel") {
+		t.Errorf("a fault is left:\n%s", out)
+	}
+}
