@@ -95,7 +95,7 @@ func (w *worker) ownACK() bool {
 // (RFC 3261 18.2.2, RFC 3581 section 4). w.via is the Via of that neighbour.
 func (w *worker) sendBack(from flow, b []byte) {
 	w.s.metrics.response(from.side(), b)
-	if from.local.network.reliable() || from.stream != 0 {
+	if from.local.transport.Reliable() || from.stream != 0 {
 		to := netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
 		if !w.writeBack(from.local, from.stream, to, b) {
 			w.s.metrics.dropped(dropStream, 1)
@@ -117,8 +117,8 @@ func (w *worker) sendBack(from flow, b []byte) {
 // that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
 func (w *worker) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
 	st := w.s.streams[l.side].Get(id)
-	if st == nil && l.network.reliable() && to.IsValid() {
-		st = w.s.streams[l.side].To(to, l.network == tlsnet, "")
+	if st == nil && l.transport.Reliable() && to.IsValid() {
+		st = w.s.streams[l.side].To(to, l.transport == wire.TLS, "")
 	}
 	return st != nil && w.s.write(st, l, b, w.patience) == nil
 }

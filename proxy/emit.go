@@ -5,12 +5,13 @@ import (
 	"strconv"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
 
 // emit adds the edits that depend on the hop, and sends.
-func (w *worker) emit(from flow, t ticket, h hop) error {
-	out := w.s.local(h.side, h.network, h.addr.Addr())
+func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
+	out := w.s.local(from.across(), h.Transport, h.Addr.Addr())
 	if out == nil {
 		return errNoSocket
 	}
@@ -18,15 +19,15 @@ func (w *worker) emit(from flow, t ticket, h hop) error {
 	w.recordRoutes(from, h)
 	w.maxForwards()
 	w.maxExpires(from)
-	if h.network.reliable() {
+	if h.Transport.Reliable() {
 		w.contentLength()
 	}
 	w.ownVia(from, t, out)
 	if w.edits.Overflow() {
 		return errEdits
 	}
-	if !h.network.reliable() {
-		w.datagram(out, h.addr, w.msg.Raw)
+	if !h.Transport.Reliable() {
+		w.datagram(out, h.Addr, w.msg.Raw)
 		return nil
 	}
 	return w.stream(out, h, t.record)
@@ -43,9 +44,9 @@ func (e *streamError) Unwrap() error { return e.err }
 
 // stream sends the message at hand over the connection to h. The record learns
 // which one before anything is written: if the connection ends, it is told.
-func (w *worker) stream(out *local, h hop, record uint64) error {
+func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
 	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
-	st := w.s.streams[h.side].To(h.addr, h.network == tlsnet, h.name)
+	st := w.s.streams[out.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
 	if st == nil {
 		return errStreams
 	}
@@ -63,8 +64,8 @@ func (w *worker) stream(out *local, h hop, record uint64) error {
 const overhead = 250
 
 // size is about how long the request at hand is when it leaves for a hop.
-func (w *worker) size(from flow, h hop) int {
-	out := w.s.local(h.side, h.network, h.addr.Addr())
+func (w *worker) size(from flow, h resolve.Hop) int {
+	out := w.s.local(from.across(), h.Transport, h.Addr.Addr())
 	if out == nil {
 		return 0
 	}
@@ -92,17 +93,17 @@ func (w *worker) recordRouted() bool {
 
 // recordRoutes inserts our two Record-Routes (RFC 5658): the upper one is for the
 // neighbour that the request goes to, the lower for the one it came from.
-func (w *worker) recordRoutes(from flow, h hop) {
+func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 	if !w.recordRouted() {
 		return
 	}
 	// A request that goes by TCP only because it is large is no reason to make
 	// the neighbour use TCP for the rest of the dialog.
-	n := h.network
-	if h.upgraded {
-		n = udp
+	n := h.Transport
+	if h.Upgraded {
+		n = wire.UDP
 	}
-	out := w.s.local(h.side, n, h.addr.Addr())
+	out := w.s.local(from.across(), n, h.Addr.Addr())
 	at := w.msg.First(wire.RecordRoute)
 	pos := 0
 	if at >= 0 {

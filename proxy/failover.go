@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
 )
 
 // What ends a request before any response does.
@@ -56,7 +58,7 @@ func (w *worker) failed(key uint64, f failure) (known bool) {
 		return true
 	}
 	h := r.hop()
-	w.s.log.Debug().Err(f.err).Stringer("hop", h.addr).Msg("next hop failed")
+	w.s.log.Debug().Err(f.err).Stringer("hop", h.Addr).Msg("next hop failed")
 	if !w.another(r, f.err) {
 		e := w.outlived(s, r, dialogs.Unreachable)
 		s.mu.Unlock()
@@ -96,7 +98,7 @@ func (w *worker) crowdedOut(s *shard, r *record) {
 // else to its deadline: a crowded path is no fault of the watcher's. It gives the
 // lock free.
 func (w *worker) postponed(s *shard, r *record) {
-	if !r.from.local.network.reliable() {
+	if !r.from.local.transport.Reliable() {
 		w.s.table.remove(s, r)
 	}
 	s.mu.Unlock()
@@ -111,14 +113,14 @@ func (w *worker) another(r *record, err error) bool {
 	h := r.hop()
 	busy := errors.Is(err, errBusy)
 	switch {
-	case h.upgraded && !busy:
+	case h.Upgraded && !busy:
 		if !errors.Is(err, errStaleStream) && !crowded(err) {
-			w.s.noTCP.add(h.addr, w.now)
+			w.s.noTCP.add(h.Addr, w.now)
 		}
-		r.network, r.upgraded = udp, false
+		r.transport, r.upgraded = wire.UDP, false
 		r.leaves(w.at, w.s.cfg.T1)
 		return true
-	case h.network.reliable() && !r.retried && errors.Is(err, errStaleStream):
+	case h.Transport.Reliable() && !r.retried && errors.Is(err, errStaleStream):
 		r.retried = true
 		r.stream = 0
 		return true
@@ -136,7 +138,7 @@ func (w *worker) another(r *record, err error) bool {
 // size of the request as well.
 func (w *worker) turn(r *record) {
 	r.advance(w.at, w.s.cfg.T1)
-	if h := w.upgraded(r.hop(), len(r.text)+overhead); h != r.hop() {
+	if h := w.upgraded(r.from, r.hop(), len(r.text)+overhead); h != r.hop() {
 		r.goTo(h)
 		r.leaves(w.at, w.s.cfg.T1)
 	}
@@ -146,7 +148,7 @@ func (w *worker) turn(r *record) {
 type resending struct {
 	raw    []byte
 	from   flow
-	hop    hop
+	hop    resolve.Hop
 	ticket ticket
 	what   sending
 }

@@ -46,7 +46,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 		if d.server && !bytes.Equal(w.msg.Method, mACK) {
 			w.s.health.expects(w.now)
 		}
-		w.hops[0] = w.upgraded(w.hops[0], w.size(from, w.hops[0]))
+		w.hops[0] = w.upgraded(from, w.hops[0], w.size(from, w.hops[0]))
 		w.launch(from, t)
 	}
 	return false
@@ -54,7 +54,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 
 // leader finds where the INVITE went that a CANCEL or ACK belongs to, if that has
 // a record. An ACK also ends the retransmission of the answer that it confirms.
-func (w *worker) leader(t ticket) (h hop, attempt uint8, ok bool) {
+func (w *worker) leader(t ticket) (h resolve.Hop, attempt uint8, ok bool) {
 	ack := bytes.Equal(w.msg.Method, mACK)
 	if !ack && !bytes.Equal(w.msg.Method, mCANCEL) {
 		return h, 0, false
@@ -92,7 +92,7 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 		w.unavailable(from, "No Next Hop")
 		return
 	}
-	w.hops = append(w.hops[:0], hop{side: dialogs.Core})
+	w.hops = append(w.hops[:0], resolve.Hop{})
 	ref, ruling := w.announce(from, t)
 	switch {
 	case ruling.Again:
@@ -117,7 +117,7 @@ func (w *worker) notify(from flow) bool {
 func (w *worker) launch(from flow, t ticket) {
 	notify := w.notify(from)
 	h := w.hops[0]
-	stateful := from.local.network.reliable() || h.network.reliable()
+	stateful := from.local.transport.Reliable() || h.Transport.Reliable()
 	if stateful && w.sheds(from) {
 		w.overloaded(from, tooManyOpen)
 		return
@@ -191,21 +191,21 @@ func (w *worker) trying(from flow) {
 }
 
 // stateless sends a request of which nothing is remembered.
-func (w *worker) stateless(from flow, t ticket, h hop) {
+func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 	err := w.emit(from, t, h)
 	switch {
 	case err == nil:
 	case crowded(err):
 		w.overloaded(from, tooMuchWaiting)
 	default:
-		w.s.log.Debug().Err(err).Stringer("hop", h.addr).Msg("next hop unreachable")
+		w.s.log.Debug().Err(err).Stringer("hop", h.Addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
 	}
 }
 
 // emitRecorded sends a request that has a record; if that fails at once, the
 // record goes on to its next hop or to its end.
-func (w *worker) emitRecorded(from flow, t ticket, h hop) {
+func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
 	err := w.emit(from, t, h)
 	if err == nil {
 		return

@@ -74,7 +74,7 @@ func (n *someNames) Lookup(t resolve.Target) ([]resolve.Hop, bool) {
 	if !ok || len(t.Host)%2 == 1 {
 		return nil, ok
 	}
-	return []resolve.Hop{{Transport: "udp", Addr: netip.MustParseAddrPort("10.0.0.7:5060")}}, true
+	return []resolve.Hop{{Transport: wire.UDP, Addr: netip.MustParseAddrPort("10.0.0.7:5060")}}, true
 }
 
 func (n *someNames) Await(t resolve.Target, done func([]resolve.Hop, error)) {

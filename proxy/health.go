@@ -9,6 +9,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 const (
@@ -117,31 +118,30 @@ func (h *health) change(up, silent bool, detail string) {
 // lost notes a transport error of a hop. It concerns us if it is the server's only
 // one, by the transport that leads there: that a server takes no TCP says nothing
 // of one that is spoken to by UDP.
-func (h *health) lost(at hop, err error) {
+func (h *health) lost(at resolve.Hop, err error) {
 	if crowded(err) {
 		return
 	}
-	if only, ok := h.only(); ok && only.addr == at.addr && only.network == at.network {
+	if only, ok := h.only(); ok && only.Addr == at.Addr && only.Transport == at.Transport {
 		h.losses.Add(1)
-		h.change(false, false, at.addr.String()+": "+err.Error())
+		h.change(false, false, at.Addr.String()+": "+err.Error())
 	}
 }
 
 // only gives the server's hop, if it has just one.
-func (h *health) only() (hop, bool) {
-	if l, ok := literal(h.s.serverURI, dialogs.Server); ok {
+func (h *health) only() (resolve.Hop, bool) {
+	if l, ok := literal(h.s.serverURI); ok {
 		return l, true
 	}
 	t, err := resolve.ParseURI(h.s.serverURI)
 	if err != nil {
-		return hop{}, false
+		return resolve.Hop{}, false
 	}
 	hops, ok := h.s.cfg.Resolver.Lookup(t)
 	if !ok || len(hops) != 1 {
-		return hop{}, false
+		return resolve.Hop{}, false
 	}
-	n, err := parseNetwork(hops[0].Transport)
-	return hop{addr: hops[0].Addr, network: n}, err == nil
+	return hops[0], true
 }
 
 // run looks after the server.
@@ -242,16 +242,16 @@ func (s *Server) ping() error {
 		return errResolving
 	}
 	for _, h := range w.hops {
-		l := s.local(h.side, h.network, h.addr.Addr())
+		l := s.local(dialogs.Server, h.Transport, h.Addr.Addr())
 		switch {
 		case l == nil:
 			return errNoSocket
-		case h.network.reliable():
-			if s.streams[h.side].To(h.addr, h.network == tlsnet, h.name) == nil {
+		case h.Transport.Reliable():
+			if s.streams[dialogs.Server].To(h.Addr, h.Transport == wire.TLS, h.ServerName) == nil {
 				return errStreams
 			}
 		default:
-			w.out[l.index].Add(emptyLine, h.addr)
+			w.out[l.index].Add(emptyLine, h.Addr)
 		}
 	}
 	return nil

@@ -4,20 +4,9 @@ import (
 	"bytes"
 	"net/netip"
 
-	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
-
-// hop is one place to send a request to, from the given side.
-type hop struct {
-	addr    netip.AddrPort
-	name    string // server name of TLS
-	side    dialogs.Side
-	network network
-	// upgraded: TCP for the size of the request alone; UDP is left to try.
-	upgraded bool
-}
 
 // candidates resolves a destination into the hops to try in turn, which are in
 // w.hops until the next call. pending is set if they are not known yet.
@@ -27,7 +16,7 @@ func (w *worker) candidates(d destination) (pending resolve.Target, err error) {
 	case d.core:
 		pending, err = w.coreHops()
 	default:
-		pending, err = w.lookup(d.uri, d.side)
+		pending, err = w.lookup(d.uri)
 	}
 	if len(w.hops) > 0 {
 		w.healthiest()
@@ -40,8 +29,8 @@ func (w *worker) candidates(d destination) (pending resolve.Target, err error) {
 }
 
 // lookup appends the hops of one URI.
-func (w *worker) lookup(uri []byte, side dialogs.Side) (pending resolve.Target, err error) {
-	if h, ok := w.literal(uri, side); ok {
+func (w *worker) lookup(uri []byte) (pending resolve.Target, err error) {
+	if h, ok := w.literal(uri); ok {
 		w.hops = append(w.hops, h)
 		return pending, nil
 	}
@@ -53,11 +42,7 @@ func (w *worker) lookup(uri []byte, side dialogs.Side) (pending resolve.Target, 
 	if !ok {
 		return t, nil
 	}
-	for _, h := range hops {
-		if n, err := parseNetwork(h.Transport); err == nil {
-			w.hops = append(w.hops, hop{side: side, network: n, addr: h.Addr, name: h.ServerName})
-		}
-	}
+	w.hops = append(w.hops, hops...)
 	return pending, nil
 }
 
@@ -89,7 +74,7 @@ func (w *worker) target(uri []byte) (resolve.Target, error) {
 // that is not resolved yet does not hold up the others.
 func (w *worker) coreHops() (pending resolve.Target, err error) {
 	for _, uri := range w.s.coreURIs {
-		wait, e := w.lookup(uri, dialogs.Core)
+		wait, e := w.lookup(uri)
 		if e != nil {
 			err = e
 		}
@@ -110,7 +95,7 @@ func (w *worker) healthiest() {
 		return
 	}
 	for i, h := range w.hops {
-		if w.s.badHops.has(h.addr, w.now) {
+		if w.s.badHops.has(h.Addr, w.now) {
 			continue
 		}
 		if i > 0 {
@@ -124,9 +109,9 @@ func (w *worker) healthiest() {
 }
 
 // markBad remembers for a while that a hop failed.
-func (w *worker) markBad(h hop) {
-	if h.addr.IsValid() {
-		w.s.badHops.add(h.addr, w.now)
+func (w *worker) markBad(h resolve.Hop) {
+	if h.Addr.IsValid() {
+		w.s.badHops.add(h.Addr, w.now)
 	}
 }
 
@@ -135,65 +120,63 @@ const maxUDP = 1300
 
 // upgraded changes UDP to TCP for a request that leaves with that many bytes, if
 // the hop takes TCP.
-func (w *worker) upgraded(h hop, size int) hop {
-	if h.network != udp || size <= maxUDP {
+func (w *worker) upgraded(from flow, h resolve.Hop, size int) resolve.Hop {
+	if h.Transport != wire.UDP || size <= maxUDP {
 		return h
 	}
-	if w.s.local(h.side, tcp, h.addr.Addr()) == nil || w.s.noTCP.has(h.addr, w.now) {
+	if w.s.local(from.across(), wire.TCP, h.Addr.Addr()) == nil || w.s.noTCP.has(h.Addr, w.now) {
 		return h
 	}
-	h.network, h.upgraded = tcp, true
+	h.Transport, h.Upgraded = wire.TCP, true
 	return h
 }
 
 // literal is the same as the function, and knows the URI of the uppermost Route.
-func (w *worker) literal(uri []byte, side dialogs.Side) (hop, bool) {
+func (w *worker) literal(uri []byte) (resolve.Hop, bool) {
 	p := w.places.find(uri)
 	if p == nil {
-		return literal(uri, side)
+		return literal(uri)
 	}
-	h := p.hop
-	h.side = side
-	return h, p.literal
+	return p.hop, p.literal
 }
 
 // literal gives the hop of a URI whose host is an address, without the resolver
 // and without allocating.
-func literal(uri []byte, side dialogs.Side) (hop, bool) {
+func literal(uri []byte) (resolve.Hop, bool) {
 	u, ok := wire.ParseURI(uri)
 	if !ok || !isAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
-		return hop{}, false
+		return resolve.Hop{}, false
 	}
 	if _, maddr := wire.Param(u.Params, "maddr"); maddr {
-		return hop{}, false
+		return resolve.Hop{}, false
 	}
 	ip, ok := parseIP(u.Host)
 	if !ok {
-		return hop{}, false
+		return resolve.Hop{}, false
 	}
-	h := hop{side: side}
+	h := resolve.Hop{Transport: wire.UDP}
 	if t, ok := wire.Param(u.Params, "transport"); ok {
 		switch {
 		case wire.EqualFold(t, "udp"):
 		case wire.EqualFold(t, "tcp"):
-			h.network = tcp
+			h.Transport = wire.TCP
 		case wire.EqualFold(t, "tls"):
-			h.network = tlsnet
+			h.Transport = wire.TLS
 		default:
-			return hop{}, false // the resolver says what is wrong with it
+			return resolve.Hop{}, false // the resolver says what is wrong with it
 		}
 	}
 	if wire.EqualFold(u.Scheme, "sips") {
-		h.network = tlsnet
+		h.Transport = wire.TLS
 	}
 	port := u.Port
 	if port == 0 {
 		port = 5060
-		if h.network == tlsnet {
+		if h.Transport == wire.TLS {
 			port = 5061
 		}
 	}
-	h.addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
+	h.Addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
 	return h, true
 }
 

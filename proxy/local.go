@@ -12,41 +12,14 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// network is a transport protocol.
-type network uint8
-
-const (
-	udp network = iota
-	tcp
-	tlsnet
-)
-
-var networkNames = [...]string{udp: "udp", tcp: "tcp", tlsnet: "tls"}
-
-func (n network) String() string { return networkNames[n] }
-
-// via is the transport as a Via names it.
-func (n network) via() string { return [...]string{udp: "UDP", tcp: "TCP", tlsnet: "TLS"}[n] }
-
-func (n network) reliable() bool { return n != udp }
-
-func parseNetwork(s string) (network, error) {
-	for i, name := range networkNames {
-		if s == name {
-			return network(i), nil //nolint:gosec // three of them
-		}
-	}
-	return udp, fmt.Errorf("unknown network %q", s)
-}
-
 // local is one of our sockets.
 type local struct {
-	index   int
-	side    dialogs.Side
-	network network
-	packet  *transport.Packet // of udp
-	four    bool              // it speaks IPv4
-	six     bool              // it speaks IPv6
+	index     int
+	side      dialogs.Side
+	transport wire.Transport
+	packet    *transport.Packet // of udp
+	four      bool              // it speaks IPv4
+	six       bool              // it speaks IPv6
 	// self is the address that a Tap is shown for it.
 	self netip.AddrPort
 	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
@@ -85,22 +58,21 @@ func (ns names) uri(u *wire.URI) (dialogs.Side, bool) {
 
 func defaultPort(u *wire.URI) int {
 	if wire.EqualFold(u.Scheme, "sips") {
-		return 5061
+		return wire.TLS.DefaultPort()
 	}
-	if t, ok := wire.Param(u.Params, "transport"); ok && wire.EqualFold(t, "tls") {
-		return 5061
-	}
-	return 5060
+	named, _ := wire.Param(u.Params, "transport")
+	t, _ := wire.ParseTransport(named)
+	return t.DefaultPort()
 }
 
 // newLocal makes the description of a listener and the names it goes by.
 func newLocal(index int, l Listener) (*local, names, error) {
-	n, err := parseNetwork(l.Network)
-	if err != nil {
-		return nil, nil, err
+	n, ok := wire.ParseTransport([]byte(l.Network))
+	if !ok {
+		return nil, nil, fmt.Errorf("unknown network %q", l.Network)
 	}
 	var addr net.Addr
-	if n == udp {
+	if n == wire.UDP {
 		addr = l.Packet.LocalAddr()
 	} else {
 		addr = l.Stream.Addr()
@@ -120,10 +92,10 @@ func newLocal(index int, l Listener) (*local, names, error) {
 	if port == 0 {
 		port = int(bound.Port())
 	}
-	me := &local{index: index, side: l.Side, network: n, sentBy: hostPort(string(host), port), self: selfOf(bound, string(host))}
+	me := &local{index: index, side: l.Side, transport: n, sentBy: hostPort(string(host), port), self: selfOf(bound, string(host))}
 	me.four, me.six = families(bound.Addr())
 	me.record = "sip:" + me.sentBy + ";lr;rw"
-	if n != udp {
+	if n != wire.UDP {
 		me.record = "sip:" + me.sentBy + ";transport=" + n.String() + ";lr;rw"
 	}
 	ns := names{{strings.ToLower(string(host)), port, l.Side}}
@@ -192,3 +164,6 @@ type flow struct {
 }
 
 func (f flow) side() dialogs.Side { return f.local.side }
+
+// across is the other side, where a request of this flow goes.
+func (f flow) across() dialogs.Side { return dialogs.Server - f.local.side }

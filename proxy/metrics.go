@@ -5,6 +5,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
 )
 
 // refusal is why a request was answered by rewatch itself; the set is closed.
@@ -171,7 +172,7 @@ func (c *sockets) Collect(ch chan<- prometheus.Metric) {
 	for _, side := range []dialogs.Side{dialogs.Core, dialogs.Server} {
 		name := sides[side]
 		var drops uint64
-		for _, l := range c.s.bySide[side][udp] {
+		for _, l := range c.s.bySide[side][wire.UDP] {
 			drops += l.packet.Drops()
 		}
 		show(descDrops, prometheus.CounterValue, float64(drops), name)

@@ -12,7 +12,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	m := &w.msg
 	d := &w.seen
 	*d = dialogs.Message{
-		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.network.String(),
+		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.transport.String(),
 		Expires: m.Number(wire.Expires),
 	}
 	if m.Request {

@@ -204,17 +204,17 @@ func TestTooManyParked(t *testing.T) {
 func TestMemoFull(t *testing.T) {
 	play(t, func(r *rig) {
 		now := time.Now()
-		h, _ := literal([]byte("sip:10.0.0.3:1"), 0)
-		first := h.addr
+		h, _ := literal([]byte("sip:10.0.0.3:1"))
+		first := h.Addr
 		for range maxMemo + 1 {
-			r.s.badHops.add(h.addr, now)
-			h.addr = nextPort(h.addr)
+			r.s.badHops.add(h.Addr, now)
+			h.Addr = nextPort(h.Addr)
 		}
-		if !r.s.badHops.has(first, now) || r.s.badHops.has(h.addr, now) || len(r.s.badHops.m) != maxMemo {
+		if !r.s.badHops.has(first, now) || r.s.badHops.has(h.Addr, now) || len(r.s.badHops.m) != maxMemo {
 			t.Error("the first one made room for the last")
 		}
-		r.s.badHops.add(h.addr, now.Add(remembered+time.Second))
-		if !r.s.badHops.has(h.addr, now) || len(r.s.badHops.m) != 1 {
+		r.s.badHops.add(h.Addr, now.Add(remembered+time.Second))
+		if !r.s.badHops.has(h.Addr, now) || len(r.s.badHops.m) != 1 {
 			t.Error("what is over is not forgotten")
 		}
 	})

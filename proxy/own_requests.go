@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"bytes"
-	"net/netip"
 	"sync"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
 
@@ -126,32 +126,24 @@ func (w *worker) ownVias() bool {
 }
 
 // SentBy is the sent-by that a request of ours has in its Via when it leaves by a
-// side and transport ("udp", "tcp", "tls"); false if no socket there speaks it.
-func (s *Server) SentBy(side dialogs.Side, transport string) (string, bool) {
-	n, err := parseNetwork(transport)
-	if err != nil {
-		return "", false
-	}
-	l := s.local(side, n, netip.Addr{})
+// side and transport; false if no socket there speaks it.
+func (s *Server) SentBy(side dialogs.Side, h resolve.Hop) (string, bool) {
+	l := s.local(side, h.Transport, h.Addr.Addr())
 	if l == nil {
 		return "", false
 	}
 	return l.sentBy, true
 }
 
-// Send writes a request of our own to an address. Its responses come back through
+// Send writes a request of our own to a hop. Its responses come back through
 // Config.OwnResponse. raw is not kept.
-func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, serverName string, raw []byte) error {
-	n, err := parseNetwork(transport)
-	if err != nil {
-		return err
-	}
-	l := s.local(side, n, addr.Addr())
+func (s *Server) Send(side dialogs.Side, h resolve.Hop, raw []byte) error {
+	l := s.local(side, h.Transport, h.Addr.Addr())
 	if l == nil {
 		return errNoSocket
 	}
-	if n.reliable() {
-		st := s.streams[side].To(addr, n == tlsnet, serverName)
+	if h.Transport.Reliable() {
+		st := s.streams[side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
 		if st == nil {
 			return errStreams
 		}
@@ -167,8 +159,8 @@ func (s *Server) Send(side dialogs.Side, transport string, addr netip.AddrPort, 
 	w := s.borrow()
 	defer s.giveBack(w)
 	o := w.out[l.index]
-	o.Add(raw, addr)
+	o.Add(raw, h.Addr)
 	s.tapDatagrams(l, o)
-	_, err = l.packet.Send(o)
+	_, err := l.packet.Send(o)
 	return err
 }

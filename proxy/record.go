@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 // phase is how far a record has come.
@@ -45,13 +47,12 @@ type record struct {
 	phase phase
 	// attempt counts the hops that were tried; it is in our branch, so that the
 	// answer of a hop that was given up is not taken for that of the next.
-	attempt  uint8
-	side     dialogs.Side // of the hop
-	network  network      // of the hop
-	upgraded bool         // the hop is
-	notify   bool         // a NOTIFY of the server: judged by the Monitor
-	invite   bool
-	cancel   bool
+	attempt   uint8
+	transport wire.Transport // of the hop
+	upgraded  bool           // the hop is
+	notify    bool           // a NOTIFY of the server: judged by the Monitor
+	invite    bool
+	cancel    bool
 	// absorb: retransmissions of the request end here, because it left by a stream.
 	absorb bool
 	// resend: retransmitting the request is ours (Timer A or E), because it came
@@ -73,7 +74,7 @@ type more struct {
 	// name is the hop's server name of TLS.
 	name string
 	// rest is where the request can go after the present hop, the last one first.
-	rest []hop
+	rest []resolve.Hop
 	// nextHop is when the next candidate is tried, resendAt the next
 	// retransmission, interval the pause behind it.
 	nextHop, resendAt moment
@@ -103,15 +104,15 @@ func (r *record) empty() {
 }
 
 // hop is where the request went last.
-func (r *record) hop() hop {
-	return hop{addr: r.to, name: r.more.name, side: r.side, network: r.network, upgraded: r.upgraded}
+func (r *record) hop() resolve.Hop {
+	return resolve.Hop{Addr: r.to, ServerName: r.more.name, Transport: r.transport, Upgraded: r.upgraded}
 }
 
 // goTo sets where it goes.
-func (r *record) goTo(h hop) {
-	r.to, r.side, r.network, r.upgraded = h.addr, h.side, h.network, h.upgraded
-	if r.more.name != h.name {
-		r.own().name = h.name
+func (r *record) goTo(h resolve.Hop) {
+	r.to, r.transport, r.upgraded = h.Addr, h.Transport, h.Upgraded
+	if r.more.name != h.ServerName {
+		r.own().name = h.ServerName
 	}
 }
 
@@ -136,8 +137,8 @@ func (r *record) retransmit(now moment, t1 time.Duration) {
 
 // leaves sets what depends on the transport by which the request leaves.
 func (r *record) leaves(now moment, t1 time.Duration) {
-	r.absorb = r.network.reliable()
-	r.resend = !r.absorb && r.from.local.network.reliable()
+	r.absorb = r.transport.Reliable()
+	r.resend = !r.absorb && r.from.local.transport.Reliable()
 	r.stream = 0
 	r.retransmit(now, t1)
 }

@@ -165,7 +165,7 @@ func (w *worker) relay(b branch) {
 		return
 	}
 	l := w.s.locals[b.local]
-	if b.stream != 0 || l.network.reliable() {
+	if b.stream != 0 || l.transport.Reliable() {
 		w.relayStream(l, b.stream, &via)
 		return
 	}

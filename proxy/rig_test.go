@@ -339,7 +339,8 @@ func (n *resolver) set(name string, addrs ...string) {
 		if !ok {
 			transport, addr = "udp", a
 		}
-		n.known[name] = append(n.known[name], resolve.Hop{Transport: transport, Addr: netip.MustParseAddrPort(addr)})
+		over, _ := wire.ParseTransport([]byte(transport))
+		n.known[name] = append(n.known[name], resolve.Hop{Transport: over, Addr: netip.MustParseAddrPort(addr)})
 	}
 }
 

@@ -1,6 +1,9 @@
 package proxy
 
-import "rewatch/proxy/wire"
+import (
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
+)
 
 // place is what the URI of a Route says, as far as routing asks.
 type place struct {
@@ -10,7 +13,7 @@ type place struct {
 	own, marked, veiled bool
 	strict              bool // it names a strict router
 	// hop is where it leads if literal: its host is an address.
-	hop     hop // without its side
+	hop     resolve.Hop
 	literal bool
 }
 
@@ -67,5 +70,5 @@ func (p *place) read(ns names) {
 	p.marked, p.veiled = marked, string(mark) == veiledMark
 	_, loose := wire.Param(u.Params, "lr")
 	p.strict = !loose
-	p.hop, p.literal = literal(p.uri, 0)
+	p.hop, p.literal = literal(p.uri)
 }

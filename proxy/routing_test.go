@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"rewatch/dialogs"
 )
 
 // TestDestination says where requests go.
@@ -146,17 +144,17 @@ func TestHopMemory(t *testing.T) {
 	play(t, func(r *rig) {
 		w := r.s.borrow()
 		for _, a := range []string{"10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1"} {
-			h, _ := literal([]byte("sip:"+a), dialogs.Core)
+			h, _ := literal([]byte("sip:" + a))
 			w.hops = append(w.hops, h)
 		}
 		w.markBad(w.hops[0])
 		w.healthiest()
-		if w.hops[0].addr.String() != "10.0.0.4:1" || w.hops[2].addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
+		if w.hops[0].Addr.String() != "10.0.0.4:1" || w.hops[2].Addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
 			t.Error(w.hops)
 		}
 		r.pass(31 * time.Second)
 		w.clock()
-		if w.s.badHops.has(w.hops[2].addr, w.now) {
+		if w.s.badHops.has(w.hops[2].Addr, w.now) {
 			t.Error("never forgotten")
 		}
 	})

@@ -23,7 +23,7 @@ type Server struct {
 	log       zerolog.Logger
 	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
 	locals    []*local
-	bySide    [2][3][]*local // the sockets of a side and network
+	bySide    [2][wire.TLS + 1][]*local // the sockets of a side and transport
 	streams   [2]*transport.Streams
 	names     names
 	serverURI []byte
@@ -93,7 +93,7 @@ func (s *Server) open() error {
 		}
 		s.locals = append(s.locals, me)
 		s.names = append(s.names, ns...)
-		s.bySide[l.Side][me.network] = append(s.bySide[l.Side][me.network], me)
+		s.bySide[l.Side][me.transport] = append(s.bySide[l.Side][me.transport], me)
 	}
 	if s.cfg.Lane != nil {
 		if err := s.openLane(); err != nil {
@@ -115,7 +115,7 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	if s.cfg.Dial != nil {
 		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return s.cfg.Dial(ctx, side, addr) }
 	}
-	for _, l := range s.bySide[side][tcp] {
+	for _, l := range s.bySide[side][wire.TCP] {
 		if ap, err := netip.ParseAddrPort(s.cfg.Listeners[l.index].Stream.Addr().String()); err == nil && !ap.Addr().IsUnspecified() {
 			cfg.LocalIPs = append(cfg.LocalIPs, ap.Addr().Unmap())
 		}
@@ -153,8 +153,8 @@ func (s *Server) Start() {
 	for i, l := range s.cfg.Listeners {
 		me := s.locals[i]
 		switch {
-		case me.network != udp:
-			s.streams[me.side].Serve(l.Stream, me.network == tlsnet, me)
+		case me.transport != wire.UDP:
+			s.streams[me.side].Serve(l.Stream, me.transport == wire.TLS, me)
 		case s.lane == nil:
 			s.wg.Go(func() { s.read(ctx, me) })
 		}
@@ -296,7 +296,7 @@ func (s *Server) Transactions() int { return s.table.len() }
 
 // local is the socket of a side that speaks a network and reaches an address; of
 // several the one that has its family to itself. Without an address any will do.
-func (s *Server) local(side dialogs.Side, n network, to netip.Addr) (found *local) {
+func (s *Server) local(side dialogs.Side, n wire.Transport, to netip.Addr) (found *local) {
 	for _, l := range s.bySide[side][n] {
 		switch {
 		case to.IsValid() && !l.speaks(to):

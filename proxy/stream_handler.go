@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -42,16 +43,16 @@ const backpressure = 2 * time.Second
 func (h streamHandler) flow(st *transport.Stream) flow {
 	l, ok := st.Listener.(*local)
 	if !ok {
-		l = h.s.local(h.side, networkOf(st), st.Peer.Addr())
+		l = h.s.local(h.side, transportOf(st), st.Peer.Addr())
 	}
 	return flow{local: l, stream: st.ID, addr: st.Peer}
 }
 
-func networkOf(st *transport.Stream) network {
+func transportOf(st *transport.Stream) wire.Transport {
 	if st.Secure {
-		return tlsnet
+		return wire.TLS
 	}
-	return tcp
+	return wire.TCP
 }
 
 // Closed is the end of a stream: what waits for a response on it goes on to the
@@ -63,7 +64,7 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	}
 	h.s.log.Debug().Err(err).Stringer("peer", st.Peer).Bool("dialled", st.Dialled).Msg("stream closed")
 	if !stood {
-		h.s.health.lost(hop{side: h.side, addr: st.Peer, network: networkOf(st)}, err)
+		h.s.health.lost(resolve.Hop{Addr: st.Peer, Transport: transportOf(st)}, err)
 	}
 	h.s.ownLost(h.s.own.take(st.ID)...)
 	if !st.Used.Load() {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 // viaTCP is a neighbour's Via over TCP.
@@ -219,7 +221,7 @@ func TestOwnUnreachable(t *testing.T) {
 		_ = r.core.conn.Close()
 		for _, transport := range []string{"udp", "tcp"} {
 			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + coreSide + ";branch=z9hG4bK-own-" + transport + ";rport"
-			err := r.s.Send(dialogs.Core, transport, netip.MustParseAddrPort(coreAddr), "",
+			err := r.s.Send(dialogs.Core, coreHop(transport, netip.MustParseAddrPort(coreAddr)),
 				[]byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))))
 			if err != nil { // the dial had failed already
 				lost.Store("z9hG4bK-own-"+transport, true)
@@ -319,14 +321,14 @@ func TestSend(t *testing.T) {
 	var mine []string
 	play(t, func(r *rig) {
 		accept := r.listen(coreAddr)
-		hop, _ := literal([]byte("sip:"+coreAddr), dialogs.Core)
+		hop, _ := literal([]byte("sip:" + coreAddr))
 		for _, transport := range []string{"udp", "tcp"} {
-			sentBy, ok := r.s.SentBy(dialogs.Core, transport)
+			sentBy, ok := r.s.SentBy(dialogs.Core, coreHop(transport, hop.Addr))
 			if !ok || sentBy != coreSide {
 				t.Fatal(sentBy)
 			}
 			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + sentBy + ";branch=z9hG4bK-own-1"
-			if err := r.s.Send(dialogs.Core, transport, hop.addr, "", []byte(crlf(request("OPTIONS", "sip:x@y", via)))); err != nil {
+			if err := r.s.Send(dialogs.Core, coreHop(transport, hop.Addr), []byte(crlf(request("OPTIONS", "sip:x@y", via)))); err != nil {
 				t.Fatal(err)
 			}
 			if transport == "udp" {
@@ -339,10 +341,10 @@ func TestSend(t *testing.T) {
 		if len(mine) != 2 || !strings.HasPrefix(mine[0], "SIP/2.0 200") || !strings.HasPrefix(mine[1], "SIP/2.0 404") {
 			t.Error(mine)
 		}
-		if _, ok := r.s.SentBy(dialogs.Core, "tls"); ok {
+		if _, ok := r.s.SentBy(dialogs.Core, coreHop("tls", netip.AddrPort{})); ok {
 			t.Error("there is no TLS socket")
 		}
-		if err := r.s.Send(dialogs.Core, "tls", hop.addr, "", nil); err == nil {
+		if err := r.s.Send(dialogs.Core, coreHop("tls", hop.Addr), nil); err == nil {
 			t.Error("there is no TLS socket")
 		}
 	}, func(c *Config) {
@@ -352,4 +354,10 @@ func TestSend(t *testing.T) {
 			return true
 		}
 	})
+}
+
+// coreHop is a hop of the core by the name of its transport.
+func coreHop(transport string, addr netip.AddrPort) resolve.Hop {
+	over, _ := wire.ParseTransport([]byte(transport))
+	return resolve.Hop{Transport: over, Addr: addr}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
 )
 
 // Tap is shown each SIP message that comes in or leaves, with the addresses of
@@ -26,7 +27,7 @@ func (w *worker) tapReceived(from flow, raw []byte) {
 			here = endOf(st, here)
 		}
 	}
-	w.s.cfg.Tap.Received(from.local.network.String(), from.addr, here, raw)
+	w.s.cfg.Tap.Received(from.local.transport.String(), from.addr, here, raw)
 }
 
 // tapDatagrams shows what an outbox is about to send.
@@ -36,7 +37,7 @@ func (s *Server) tapDatagrams(l *local, o *transport.Outbox) {
 	}
 	for i := range o.Len() {
 		raw, to := o.Datagram(i)
-		s.cfg.Tap.Sent(udp.String(), l.self, to, raw)
+		s.cfg.Tap.Sent(wire.UDP.String(), l.self, to, raw)
 	}
 }
 
@@ -45,7 +46,7 @@ func (s *Server) tapDatagrams(l *local, o *transport.Outbox) {
 func (s *Server) write(st *transport.Stream, l *local, raw []byte, patience time.Duration) error {
 	err := st.WriteWithin(raw, patience)
 	if err == nil && s.cfg.Tap != nil {
-		s.cfg.Tap.Sent(networkOf(st).String(), endOf(st, l.self), st.Peer, raw)
+		s.cfg.Tap.Sent(transportOf(st).String(), endOf(st, l.self), st.Peer, raw)
 	}
 	return err
 }

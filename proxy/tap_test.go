@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"rewatch/dialogs"
 )
 
 // wiretap writes down what it is shown, with the first line of each message.
@@ -60,7 +62,7 @@ func TestTap(t *testing.T) {
 			"out udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 483 Too Many Hops")
 
 		own := []byte(crlf(request("OPTIONS", "sip:core", viaCore)))
-		if err := r.s.Send(0, "udp", netip.MustParseAddrPort(coreAddr), "", own); err != nil {
+		if err := r.s.Send(dialogs.Core, coreHop("udp", netip.MustParseAddrPort(coreAddr)), own); err != nil {
 			r.Fatal(err)
 		}
 		shown(r, "out udp 10.0.0.1:5060>10.0.0.2:5060 OPTIONS sip:core SIP/2.0")

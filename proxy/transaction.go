@@ -103,7 +103,7 @@ func (w *worker) judged(s *shard, r *record) {
 // record of an INVITE tells its ACK the way.
 func (w *worker) finish(s *shard, r *record) {
 	cfg := &w.s.cfg
-	overUDP := !r.from.local.network.reliable()
+	overUDP := !r.from.local.transport.Reliable()
 	if keep := r.invite || r.absorb && overUDP; !keep {
 		w.s.table.remove(s, r)
 		return

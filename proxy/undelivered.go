@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -17,7 +18,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	defer s.giveBack(w)
 	repeated := s.badHops.has(to, w.now)
 	if !errors.Is(err, transport.ErrTooLong) {
-		h := hop{addr: to}
+		h := resolve.Hop{Addr: to, Transport: wire.UDP}
 		w.markBad(h)
 		s.health.lost(h, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
 
@@ -19,7 +20,7 @@ type ending struct {
 	cseq   uint32
 	notify bool
 	invite bool
-	hop    hop
+	hop    resolve.Hop
 	// status, reason and retryAfter are those of the response, if one came; late
 	// if it came after the verdict.
 	status, retryAfter int
@@ -43,7 +44,7 @@ func (w *worker) ending(r *record, kind dialogs.OutcomeKind) ending {
 func (e *ending) outcome(at time.Time, head []byte) dialogs.Outcome {
 	return dialogs.Outcome{
 		Kind: e.kind, At: at, Late: e.late, Status: e.status, Reason: e.reason, RetryAfter: e.retryAfter,
-		CSeq: e.cseq, Hop: e.hop.addr, Head: head,
+		CSeq: e.cseq, Hop: e.hop.Addr, Head: head,
 	}
 }
 

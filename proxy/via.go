@@ -10,7 +10,7 @@ import (
 func (w *worker) ownVia(from flow, t ticket, out *local) {
 	start := len(w.text)
 	w.text = append(w.text, "Via: SIP/2.0/"...)
-	w.text = append(w.text, out.network.via()...)
+	w.text = append(w.text, out.transport.Via()...)
 	w.text = append(w.text, ' ')
 	w.text = append(w.text, out.sentBy...)
 	w.text = append(w.text, ";branch="...)

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"rewatch/proxy/resolve"
 )
 
 // TestWheel holds a wheel against what it stands for: every record comes by once,
@@ -61,7 +63,7 @@ func TestRecordReuse(t *testing.T) {
 	r := table.add(s, 16)
 	s.keep(&r.text, []byte("secret"))
 	r.notify, r.phase = true, judged
-	r.own().rest = append(r.more.rest, hop{}, hop{})
+	r.own().rest = append(r.more.rest, resolve.Hop{}, resolve.Hop{})
 	s.wheel.set(r, 5)
 	table.remove(s, r)
 	again := table.add(s, 32)

@@ -25,7 +25,7 @@ type worker struct {
 	seen  dialogs.Message
 	// patience is how long the message at hand may wait for room on a stream.
 	patience time.Duration
-	hops     []hop // where the request at hand can go
+	hops     []resolve.Hop // where the request at hand can go
 	places   places
 	hash     []byte // what is to be hashed
 	asserted []byte // the asserted identities of several fields
@@ -39,7 +39,7 @@ type worker struct {
 func (s *Server) newWorker() *worker {
 	w := &worker{s: s, out: make([]*transport.Outbox, len(s.locals))}
 	for i, l := range s.locals {
-		if l.network == udp {
+		if l.transport == wire.UDP {
 			w.out[i] = transport.NewOutbox()
 		}
 	}

@@ -76,7 +76,7 @@ func naptrRecord(order, pref uint16, flags, service, name string) Record {
 func list(hops []Hop) string {
 	var s []string
 	for _, h := range hops {
-		s = append(s, h.Transport+" "+h.Addr.String())
+		s = append(s, h.Transport.String()+" "+h.Addr.String())
 	}
 	return strings.Join(s, ", ")
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"rewatch/proxy/wire"
 )
 
 // Bounds of one search, against answers that are larger than they should be.
@@ -35,7 +37,10 @@ type search struct {
 }
 
 // service is a transport and the SRV name under which it is offered.
-type service struct{ transport, name string }
+type service struct {
+	transport wire.Transport
+	name      string
+}
 
 // literal answers a target that is an address, or reports false.
 func literal(t Target) ([]Hop, bool) {
@@ -44,22 +49,22 @@ func literal(t Target) ([]Hop, bool) {
 		return nil, false
 	}
 	transport := fallback(t)
-	return []Hop{{transport, netip.AddrPortFrom(addr.Unmap(), port(t.Port, transport)), t.Host}}, true
+	return []Hop{t.hop(transport, addr.Unmap(), port(t.Port, transport))}, true
 }
 
 // fallback is the transport where neither the URI nor DNS names one.
-func fallback(t Target) string {
-	if tr := t.transport(); tr != "" {
-		return tr
-	}
-	return "udp"
+func fallback(t Target) wire.Transport { return cmp.Or(t.transport(), wire.UDP) }
+
+// hop is one address at which a target is found.
+func (t Target) hop(over wire.Transport, addr netip.Addr, port uint16) Hop {
+	return Hop{Transport: over, Addr: netip.AddrPortFrom(addr, port), ServerName: t.Host}
 }
 
-func port(given uint16, transport string) uint16 {
+func port(given uint16, transport wire.Transport) uint16 {
 	switch {
 	case given != 0:
 		return given
-	case transport == "tls":
+	case transport == wire.TLS:
 		return 5061
 	}
 	return 5060
@@ -91,7 +96,7 @@ func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 // services lists the SRV names to ask, in order: those of the one transport that
 // the URI names, those of NAPTR, or the usual ones.
 func (s *search) services(ctx context.Context, t Target) ([]service, error) {
-	if tr := t.transport(); tr != "" {
+	if tr := t.transport(); tr != wire.AnyTransport {
 		return []service{{tr, srvName(tr, t.Host)}}, nil
 	}
 	records, err := s.ask(ctx, t.Host, TypeNAPTR)
@@ -101,14 +106,14 @@ func (s *search) services(ctx context.Context, t Target) ([]service, error) {
 	if list := naptr(records, t); len(list) > 0 {
 		return list, nil
 	}
-	return []service{{"udp", srvName("udp", t.Host)}, {"tcp", srvName("tcp", t.Host)}}, nil
+	return []service{{wire.UDP, srvName(wire.UDP, t.Host)}, {wire.TCP, srvName(wire.TCP, t.Host)}}, nil
 }
 
-func srvName(transport, host string) string {
-	if transport == "tls" {
+func srvName(transport wire.Transport, host string) string {
+	if transport == wire.TLS {
 		return "_sips._tcp." + host
 	}
-	return "_sip._" + transport + "." + host
+	return "_sip._" + transport.String() + "." + host
 }
 
 // naptr picks the services that we speak, by order and preference. Only the flag
@@ -125,11 +130,11 @@ func naptr(records []Record, t Target) []service {
 		}
 		switch name := strings.ToUpper(r.Service); {
 		case name == "SIPS+D2T":
-			list = append(list, service{"tls", r.Name})
+			list = append(list, service{wire.TLS, r.Name})
 		case name == "SIP+D2U" && !t.Secure:
-			list = append(list, service{"udp", r.Name})
+			list = append(list, service{wire.UDP, r.Name})
 		case name == "SIP+D2T" && !t.Secure:
-			list = append(list, service{"tcp", r.Name})
+			list = append(list, service{wire.TCP, r.Name})
 		}
 	}
 	return list
@@ -151,14 +156,14 @@ func (s *search) servers(ctx context.Context, t Target, sv service) ([]Hop, erro
 			return nil, err
 		}
 		for _, a := range addrs {
-			hops = append(hops, Hop{sv.transport, netip.AddrPortFrom(a, r.Port), t.Host})
+			hops = append(hops, t.hop(sv.transport, a, r.Port))
 		}
 	}
 	return hops, nil
 }
 
 // hosts asks for the addresses of the name itself.
-func (s *search) hosts(ctx context.Context, t Target, transport string) ([]Hop, error) {
+func (s *search) hosts(ctx context.Context, t Target, transport wire.Transport) ([]Hop, error) {
 	addrs, err := s.addresses(ctx, t.Host)
 	if err != nil {
 		return nil, err
@@ -168,7 +173,7 @@ func (s *search) hosts(ctx context.Context, t Target, transport string) ([]Hop, 
 	}
 	hops := make([]Hop, 0, len(addrs))
 	for _, a := range addrs[:min(len(addrs), maxHops)] {
-		hops = append(hops, Hop{transport, netip.AddrPortFrom(a, port(t.Port, transport)), t.Host})
+		hops = append(hops, t.hop(transport, a, port(t.Port, transport)))
 	}
 	return hops, nil
 }

@@ -15,14 +15,17 @@ import (
 type Target struct {
 	Host      string // lower case, an IPv6 address without brackets; the maddr if there is one
 	Port      uint16 // 0: none given
-	Transport string // "udp", "tcp" or "tls"; empty: none given
-	Secure    bool   // a sips URI
+	Transport wire.Transport
+	Secure    bool // a sips URI
 }
 
-// Hop is one address to try.
+// Hop is one place to send a request to.
 type Hop struct {
-	Transport string // "udp", "tcp" or "tls"
-	Addr      netip.AddrPort
+	Transport wire.Transport
+	// Upgraded: TCP for the size of the request alone (RFC 3261 18.1.1); UDP is left
+	// to try. A Resolver says it of none.
+	Upgraded bool
+	Addr     netip.AddrPort
 	// ServerName is the name that the certificate of a TLS peer has to carry:
 	// that of the URI, not of an SRV record (RFC 5922 section 4).
 	ServerName string
@@ -60,8 +63,7 @@ func ParseURI(uri []byte) (Target, error) {
 		}
 	}
 	if transport, _ := wire.Param(u.Params, "transport"); len(transport) > 0 {
-		t.Transport = strings.ToLower(string(transport))
-		if t.Transport != "udp" && t.Transport != "tcp" && t.Transport != "tls" {
+		if t.Transport, ok = wire.ParseTransport(transport); !ok {
 			return Target{}, fmt.Errorf("%w %q in %q", ErrTransport, transport, uri)
 		}
 	}
@@ -80,11 +82,11 @@ func (t *Target) setHost(host []byte) error {
 	return nil
 }
 
-// transport is the one that the URI names, or the empty string. Over sips, TCP
-// means TLS (RFC 3261 26.2.2).
-func (t Target) transport() string {
-	if t.Secure && (t.Transport == "tcp" || t.Transport == "") {
-		return "tls"
+// transport is the one that the URI names, if any. Over sips, TCP means TLS (RFC
+// 3261 26.2.2).
+func (t Target) transport() wire.Transport {
+	if t.Secure && t.Transport != wire.UDP {
+		return wire.TLS
 	}
 	return t.Transport
 }

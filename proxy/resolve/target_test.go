@@ -3,6 +3,8 @@ package resolve
 import (
 	"errors"
 	"testing"
+
+	"rewatch/proxy/wire"
 )
 
 func TestParseURI(t *testing.T) {
@@ -12,19 +14,19 @@ func TestParseURI(t *testing.T) {
 	}{
 		{"sip:ims.example", Target{Host: "ims.example"}},
 		{"sip:alice@IMS.Example.:5070", Target{Host: "ims.example", Port: 5070}},
-		{"SIP:alice:pw@ims.example;Transport=TCP;lr", Target{Host: "ims.example", Transport: "tcp"}},
-		{"sips:ims.example;transport=tcp", Target{Host: "ims.example", Transport: "tcp", Secure: true}},
+		{"SIP:alice:pw@ims.example;Transport=TCP;lr", Target{Host: "ims.example", Transport: wire.TCP}},
+		{"sips:ims.example;transport=tcp", Target{Host: "ims.example", Transport: wire.TCP, Secure: true}},
 		{"<sip:192.0.2.1:5060;lr>", Target{Host: "192.0.2.1", Port: 5060}},
 		{`"A <x> \"y" <sip:p1.example;lr>;tag=1`, Target{Host: "p1.example"}},
 		{"<sip:a.example;lr>, <sip:b.example;lr>", Target{Host: "a.example"}},
 		{"sip:[2001:DB8::1]", Target{Host: "2001:db8::1"}},
-		{"sip:a@[2001:db8::1]:5062;transport=udp", Target{Host: "2001:db8::1", Port: 5062, Transport: "udp"}},
+		{"sip:a@[2001:db8::1]:5062;transport=udp", Target{Host: "2001:db8::1", Port: 5062, Transport: wire.UDP}},
 		{"sip:1;phone-context=x?y@gw.example;user=phone?Subject=z", Target{Host: "gw.example"}},
 		{"sip:ims.example?Route=x", Target{Host: "ims.example"}},
 		{"sip:far.example;maddr=192.0.2.7", Target{Host: "192.0.2.7"}},
 		{"sip:far.example;maddr=[2001:db8::7]", Target{Host: "2001:db8::7"}},
 		{"sip:h;transport=", Target{Host: "h"}},
-		{"sip:h;;lr;=x;transport=tls", Target{Host: "h", Transport: "tls"}},
+		{"sip:h;;lr;=x;transport=tls", Target{Host: "h", Transport: wire.TLS}},
 	}
 	for _, tt := range tests {
 		if got, err := ParseURI([]byte(tt.uri)); err != nil || got != tt.want {

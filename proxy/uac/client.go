@@ -5,13 +5,13 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 
 	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
 )
 
 // BranchPrefix starts the Via branch of every request of ours, so that the
@@ -31,12 +31,11 @@ type Sender interface {
 	Resolve(ctx context.Context, side dialogs.Side, uri string) ([]Hop, error)
 }
 
-// Hop is one address that a request can be sent to.
+// Hop is a next hop and the side that it is on.
 type Hop struct {
-	Side       dialogs.Side
-	Transport  string // "udp", "tcp" or "tls"
-	Addr       netip.AddrPort
-	ServerName string // of TLS
+	resolve.Hop
+
+	Side dialogs.Side
 }
 
 // Config is what a Client needs.

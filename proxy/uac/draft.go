@@ -35,18 +35,18 @@ type target struct {
 	route string
 }
 
-// wire is a draft as it goes to one hop.
-type wire struct {
+// rendered is a draft as it goes to one hop.
+type rendered struct {
 	req    *sip.Request
 	raw    []byte
 	branch string
 }
 
 // render binds a draft to a hop: Via with a new branch, Route, CSeq.
-func (c *Client) render(d *draft, t target) (wire, error) {
+func (c *Client) render(d *draft, t target) (rendered, error) {
 	var uri sip.Uri
 	if err := sip.ParseUri(d.uri, &uri); err != nil {
-		return wire{}, fmt.Errorf("request URI %q: %w", d.uri, err)
+		return rendered{}, fmt.Errorf("request URI %q: %w", d.uri, err)
 	}
 	via := c.via(t.hop)
 	req := sip.NewRequest(d.method, uri)
@@ -64,7 +64,7 @@ func (c *Client) render(d *draft, t target) (wire, error) {
 	}
 	req.SetBody(d.body)
 	branch, _ := via.Params.Get("branch")
-	return wire{req: req, raw: spell(req, d.uri), branch: branch}, nil
+	return rendered{req: req, raw: spell(req, d.uri), branch: branch}, nil
 }
 
 // spell writes a request with its Request-URI as it was given: sipgo orders and

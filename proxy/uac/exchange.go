@@ -35,7 +35,7 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
 	err = errNoHop
 	for i, t := range targets {
-		var w wire
+		var w rendered
 		if w, err = c.render(d, t); err != nil {
 			return nil, nil, err
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 // counter is a source of "random" bytes that a golden message can be made with.
@@ -48,10 +50,10 @@ type peer struct {
 }
 
 var (
-	hopA = Hop{Transport: "udp", Addr: netip.MustParseAddrPort("192.0.2.1:5060")}
-	hopB = Hop{Transport: "udp", Addr: netip.MustParseAddrPort("192.0.2.2:5060")}
-	hopT = Hop{Transport: "tcp", Addr: netip.MustParseAddrPort("192.0.2.3:5060")}
-	hopS = Hop{Side: dialogs.Server, Transport: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:5070")}
+	hopA = Hop{Hop: resolve.Hop{Transport: wire.UDP, Addr: netip.MustParseAddrPort("192.0.2.1:5060")}}
+	hopB = Hop{Hop: resolve.Hop{Transport: wire.UDP, Addr: netip.MustParseAddrPort("192.0.2.2:5060")}}
+	hopT = Hop{Hop: resolve.Hop{Transport: wire.TCP, Addr: netip.MustParseAddrPort("192.0.2.3:5060")}}
+	hopS = Hop{Side: dialogs.Server, Hop: resolve.Hop{Transport: wire.UDP, Addr: netip.MustParseAddrPort("127.0.0.1:5070")}}
 )
 
 func newPeer(t *testing.T, answer func(n int, s sent) []string, change ...func(*Config)) *peer {
@@ -80,9 +82,9 @@ func newPeer(t *testing.T, answer func(n int, s sent) []string, change ...func(*
 
 func (p *peer) Via(hop Hop) (string, string) {
 	if hop.Side == dialogs.Server {
-		return strings.ToUpper(hop.Transport), "127.0.0.1:5062"
+		return hop.Transport.Via(), "127.0.0.1:5062"
 	}
-	return strings.ToUpper(hop.Transport), "10.0.0.1:5060"
+	return hop.Transport.Via(), "10.0.0.1:5060"
 }
 
 func (p *peer) Resolve(_ context.Context, side dialogs.Side, uri string) ([]Hop, error) {

@@ -105,7 +105,7 @@ func (c *Client) end(branch string) {
 
 // transact sends one request to one hop and waits for its final response. All
 // that it started has ended when it returns.
-func (c *Client) transact(ctx context.Context, hop Hop, w wire) (*sip.Response, error) {
+func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Response, error) {
 	t := c.begin(w.branch, w.req.Method)
 	defer c.end(w.branch)
 	tx := sip.NewClientTx(w.branch, w.req, &path{sender: c.cfg.Sender, hop: hop, raw: w.raw}, c.slog)

@@ -9,19 +9,20 @@ import (
 	"rewatch/policy/outage"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
+	"rewatch/proxy/wire"
 )
 
 func (p *process) holdConfig() dialogs.HoldConfig {
 	return dialogs.HoldConfig{
 		Rules:  outage.Rules{Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow},
-		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != "" },
+		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != wire.AnyTransport },
 		Probe:  p.probeCore,
 	}
 }
 
-// transportTo is the transport of a next hop that REWATCH_CORE names; empty if it
+// transportTo is the transport of a next hop that REWATCH_CORE names; none if it
 // names another. Only what is resolved already counts, for nobody may wait here.
-func (p *process) transportTo(hop netip.AddrPort) string {
+func (p *process) transportTo(hop netip.AddrPort) wire.Transport {
 	for _, uri := range p.cfg.Proxy.Core {
 		target, err := resolve.ParseURI([]byte(uri.Raw))
 		if err != nil {
@@ -34,18 +35,18 @@ func (p *process) transportTo(hop netip.AddrPort) string {
 			}
 		}
 	}
-	return ""
+	return wire.AnyTransport
 }
 
 // probeCore asks a next hop with OPTIONS whether it is there. Of one that is known
 // from a Route alone the transport is not known, so both are tried.
 func (p *process) probeCore(ctx context.Context, hop netip.AddrPort) bool {
-	transports := []string{"udp", "tcp"}
-	if t := p.transportTo(hop); t != "" {
-		transports = []string{t}
+	transports := []wire.Transport{wire.UDP, wire.TCP}
+	if t := p.transportTo(hop); t != wire.AnyTransport {
+		transports = []wire.Transport{t}
 	}
 	for _, transport := range transports {
-		if p.alive(ctx, uac.Hop{Side: dialogs.Core, Transport: transport, Addr: hop}) {
+		if p.alive(ctx, uac.Hop{Side: dialogs.Core, Hop: resolve.Hop{Transport: transport, Addr: hop}}) {
 			return true
 		}
 	}

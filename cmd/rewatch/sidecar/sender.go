@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"rewatch/dialogs"
 	"rewatch/proxy"
@@ -18,7 +17,7 @@ type sender struct{ side *process }
 var _ uac.Sender = (*sender)(nil)
 
 func (s *sender) Send(hop uac.Hop, raw []byte) error {
-	return shortage(s.side.proxy.Send(hop.Side, hop.Transport, hop.Addr, hop.ServerName, raw))
+	return shortage(s.side.proxy.Send(hop.Side, hop.Hop, raw))
 }
 
 // shortage tells package dialogs that an error is about too much at a time, and
@@ -31,11 +30,11 @@ func shortage(err error) error {
 }
 
 func (s *sender) Via(hop uac.Hop) (transport, sentBy string) {
-	sentBy, ok := s.side.proxy.SentBy(hop.Side, hop.Transport)
+	sentBy, ok := s.side.proxy.SentBy(hop.Side, hop.Hop)
 	if !ok { // Send will say what is wrong; a Via is needed all the same
 		sentBy = s.side.cfg.Proxy.Advertise.String()
 	}
-	return strings.ToUpper(hop.Transport), sentBy
+	return hop.Transport.Via(), sentBy
 }
 
 func (s *sender) Resolve(ctx context.Context, side dialogs.Side, uri string) ([]uac.Hop, error) {
@@ -49,7 +48,7 @@ func (s *sender) Resolve(ctx context.Context, side dialogs.Side, uri string) ([]
 	}
 	hops := make([]uac.Hop, 0, len(found))
 	for _, h := range found {
-		hops = append(hops, uac.Hop{Side: side, Transport: h.Transport, Addr: h.Addr, ServerName: h.ServerName})
+		hops = append(hops, uac.Hop{Side: side, Hop: h})
 	}
 	if len(hops) == 0 {
 		return nil, errors.New("no address for " + uri)
