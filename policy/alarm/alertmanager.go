@@ -31,7 +31,7 @@ func NewAlertmanagers(bases []string, client *http.Client) []Sink {
 	for _, base := range bases {
 		sinks = append(sinks, &alertmanager{
 			target: strings.TrimRight(base, "/") + "/api/v2/alerts",
-			client: orDefault(client),
+			client: direct(client),
 		})
 	}
 	return sinks

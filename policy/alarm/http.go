@@ -34,6 +34,8 @@ func post(ctx context.Context, client *http.Client, target string, v any) error 
 	return judge(res, target)
 }
 
+// judge says whether the receiver has taken it. A redirect, to a login page perhaps, is no
+// delivery; it may be over at the next try.
 func judge(res *http.Response, target string) error {
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
@@ -62,10 +64,14 @@ func redact(target string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// orDefault lets a nil client mean the default one, which honours proxies.
-func orDefault(c *http.Client) *http.Client {
+// direct gives the client by which alarms are sent; nil means the default one, which
+// honours the proxies of the environment. It follows no redirect: only the receiver
+// that was named can say that it has an alarm, and no other host is to hear of it.
+func direct(c *http.Client) *http.Client {
 	if c == nil {
-		return http.DefaultClient
+		c = http.DefaultClient
 	}
-	return c
+	own := *c
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,4 +193,54 @@ func TestEveryAlertmanagerGetsEverything(t *testing.T) {
 		}
 		shut(t, m)
 	})
+}
+
+// A redirect is followed by no sink, and is no delivery: the alarm is told again until
+// the receiver itself has taken it.
+func TestRedirectIsNoDelivery(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			var strays, asked atomic.Int32
+			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strays.Add(1) }))
+			defer elsewhere.Close()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) <= 2 { // the first of each sink
+					http.Redirect(w, r, elsewhere.URL+"/login", code)
+				}
+			}))
+			defer srv.Close()
+			m := New(Config{Sinks: append(NewWebhooks([]string{srv.URL}, srv.Client()), NewAlertmanagers([]string{srv.URL}, nil)...)})
+			m.Start(context.Background())
+			m.Raise(Alarm{Name: ServerDown, Object: "sip:server"})
+			shut(t, m)
+			if strays.Load() != 0 {
+				t.Error("another host was told")
+			}
+			if asked.Load() != 4 {
+				t.Errorf("the receiver was asked %d times, want twice by each sink", asked.Load())
+			}
+			if srv.Client().CheckRedirect != nil {
+				t.Error("the caller's client was changed")
+			}
+		})
+	}
+}
+
+// Every alarm has a name of its own in the table, and words that a reader can use.
+func TestAlarmTable(t *testing.T) {
+	if len(Names()) != len(kinds) {
+		t.Errorf("%d names, %d kinds", len(Names()), len(kinds))
+	}
+	for _, name := range Names() {
+		a := fill(Alarm{Name: name})
+		if a.EventType == "" || a.ProbableCause == "" || a.Severity == "" || !strings.HasSuffix(a.Text, ".") {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	if s := fill(Alarm{Name: HeldByHand}).Severity; s != Warning {
+		t.Errorf("held-by-hand is %s", s)
+	}
+	if s := fill(Alarm{Name: StateLost}).Severity; s != Major {
+		t.Errorf("state-lost is %s", s)
+	}
 }

@@ -10,6 +10,8 @@ const (
 	DeregisterFailed = "deregister-failed"
 	DeregisterCap    = "deregister-cap"
 	RoutingFault     = "routing-fault"
+	HeldByHand       = "held-by-hand"
+	StateLost        = "state-lost"
 )
 
 // kind is what all alarms of one name have in common.
@@ -26,21 +28,23 @@ const (
 )
 
 var kinds = map[string]kind{
-	WatcherExhausted: {qualityOfService, "thresholdCrossed", Minor, "the watcher did not subscribe again; rewatch gave up on him"},
-	WatcherBanned:    {qualityOfService, "thresholdCrossed", Warning, "the watcher is refused"},
-	CoreOutage:       {communications, "communicationsSubsystemFailure", Critical, "NOTIFYs fail for too many watchers; recovery is held"},
-	ServerDown:       {processingError, "applicationSubsystemFailure", Critical, "the presence server does not answer"},
-	StoreUnavailable: {processingError, "underlyingResourceUnavailable", Major, "the state store cannot be reached; nobody is de-registered"},
-	DeregisterFailed: {communications, "communicationsProtocolError", Major, "the watcher could not be signed out"},
-	DeregisterCap:    {qualityOfService, "thresholdCrossed", Major, "the hourly cap of de-REGISTERs is reached"},
-	RoutingFault:     {communications, "communicationsProtocolError", Major, "the path of NOTIFYs is broken"},
+	WatcherExhausted: {qualityOfService, "thresholdCrossed", Minor, "The user did not subscribe again; rewatch has given it up."},
+	WatcherBanned:    {qualityOfService, "thresholdCrossed", Warning, "The user is refused for a while."},
+	CoreOutage:       {communications, "communicationsSubsystemFailure", Critical, "NOTIFYs fail for too many users; rewatch holds and acts on nobody."},
+	ServerDown:       {processingError, "applicationSubsystemFailure", Critical, "The presence server does not answer."},
+	StoreUnavailable: {processingError, "underlyingResourceUnavailable", Major, "State cannot be saved; nobody is signed out until it can."},
+	DeregisterFailed: {communications, "communicationsProtocolError", Major, "The user could not be signed out."},
+	DeregisterCap:    {qualityOfService, "thresholdCrossed", Major, "As many users were signed out in an hour as the cap allows; others wait."},
+	RoutingFault:     {communications, "communicationsProtocolError", Major, "The path of the NOTIFYs is broken, not the users."},
+	HeldByHand:       {processingError, "indeterminate", Warning, "An operator has stopped all recovery; rewatch only watches."},
+	StateLost:        {processingError, "corruptData", Major, "The state file could not be read and was moved aside; rewatch has begun a new one."},
 }
 
 // Names lists the names of all alarms.
 func Names() []string {
 	return []string{
-		WatcherExhausted, WatcherBanned, CoreOutage, ServerDown,
-		StoreUnavailable, DeregisterFailed, DeregisterCap, RoutingFault,
+		WatcherExhausted, WatcherBanned, CoreOutage, ServerDown, StoreUnavailable, DeregisterFailed, DeregisterCap,
+		RoutingFault, HeldByHand, StateLost,
 	}
 }
 

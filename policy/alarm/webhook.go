@@ -16,7 +16,7 @@ type webhook struct {
 func NewWebhooks(urls []string, client *http.Client) []Sink {
 	var sinks []Sink
 	for _, u := range urls {
-		sinks = append(sinks, &webhook{target: u, client: orDefault(client)})
+		sinks = append(sinks, &webhook{target: u, client: direct(client)})
 	}
 	return sinks
 }
