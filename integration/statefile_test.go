@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,9 +64,67 @@ func formatOf(n uint64) func(t *testing.T, path string) {
 	}
 }
 
-// TestStateFileRefused: a file that is none, or is not whole, stops the start with one
-// line that names it and says what is wrong, and is left as it is.
+// TestStateFileRefused: a file that is no state file stops the start with one line that
+// names it and says what is wrong, and is left as it is.
 func TestStateFileRefused(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(t *testing.T, path string){
+		"a text": func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte("these are my notes\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"of another program": func(t *testing.T, path string) {
+			bolt(t, path, func(tx *bbolt.Tx) error {
+				_, err := tx.CreateBucket([]byte("photographs"))
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const want = "not a state file"
+			s := newSite(t)
+			s.startNotifier()
+			path := s.file("state.db")
+			make(t, path)
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := s.launchRewatch(env{"REWATCH_STATE": "file:" + path})
+			var exit *exec.ExitError
+			if err := r.wait(patience); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("rewatch ended with %v, want 1", err)
+			}
+			out := strings.TrimSpace(r.output())
+			if strings.Contains(out, "\n") || !strings.Contains(out, "REWATCH_STATE: "+path+": ") || !strings.Contains(out, want) {
+				t.Errorf("it says, and not in one line %q:\n%s", want, out)
+			}
+			s.checked(t, path, want)
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the file was changed (%v)", err)
+			}
+		})
+	}
+}
+
+// checked makes sure that "rewatch check" finds fault with a state file.
+func (s *site) checked(t *testing.T, path, want string) {
+	t.Helper()
+	check := exec.Command(binary, "check")
+	check.Env = s.settings(env{"REWATCH_STATE": "file:" + path})
+	told, err := check.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(told), want) {
+		t.Errorf("rewatch check: %v\n%s", err, told)
+	}
+}
+
+// TestStateFileMovedAside: a state file that cannot be read is moved aside as it is and an
+// alarm tells of it; rewatch starts and serves. The next start takes up the new file, and
+// the alarm ends when the old one is gone.
+func TestStateFileMovedAside(t *testing.T) {
 	t.Parallel()
 	content := usedFile(t)
 	for name, c := range map[string]struct {
@@ -84,50 +143,52 @@ func TestStateFileRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "damaged"},
-		"a text": {func(t *testing.T, path string) {
-			if err := os.WriteFile(path, []byte("these are my notes\n"), 0o600); err != nil {
+		"overwritten": {func(t *testing.T, path string) {
+			wrong := bytes.Clone(content)
+			for i := range wrong[:16<<10] {
+				wrong[i] = byte(i * 7)
+			}
+			if err := os.WriteFile(path, wrong, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "not a state file"},
-		"of another program": {func(t *testing.T, path string) {
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-			bolt(t, path, func(tx *bbolt.Tx) error {
-				_, err := tx.CreateBucket([]byte("photographs"))
-				return err
-			})
-		}, "not a state file"},
-		"of a version before":  {formatOf(1), "another version of rewatch"},
-		"of a version to come": {formatOf(3), "another version of rewatch"},
+		}, "damaged"},
+		"of a version before":  {formatOf(2), "another version of rewatch"},
+		"of a version to come": {formatOf(4), "another version of rewatch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			s.startNotifier()
+			n := s.startNotifier()
+			scscf := s.startSCSCF()
+			hook := s.startWebhook()
 			path := s.write("state.db", string(content))
 			c.harm(t, path)
 			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := s.launchRewatch(env{"REWATCH_STATE": "file:" + path})
-			var exit *exec.ExitError
-			if err := r.wait(patience); !errors.As(err, &exit) || exit.ExitCode() != 1 {
-				t.Errorf("rewatch ended with %v, want 1", err)
+			s.checked(t, path, c.want)
+			settings := env{"REWATCH_STATE": "file:" + path, "REWATCH_ALARM_WEBHOOK": hook.url}
+			r := s.startRewatch(settings)
+			aside, err := filepath.Glob(path + ".unreadable-*")
+			if err != nil || len(aside) != 1 {
+				t.Fatalf("moved aside: %v, %v", aside, err)
 			}
-			out := strings.TrimSpace(r.output())
-			if strings.Contains(out, "\n") || !strings.Contains(out, "REWATCH_STATE: "+path+": ") || !strings.Contains(out, c.want) {
-				t.Errorf("it says, and not in one line %q:\n%s", c.want, out)
-			}
-			check := exec.Command(binary, "check")
-			check.Env = s.settings(env{"REWATCH_STATE": "file:" + path})
-			told, err := check.Output()
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(told), c.want) {
-				t.Errorf("rewatch check: %v\n%s", err, told)
-			}
-			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			if after, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(before, after) {
 				t.Errorf("the file was changed (%v)", err)
+			}
+			eventually(t, patience, "the alarm is told", func() bool {
+				return hook.about("state-lost", "", false) == 1 && r.metric("rewatch_alarms_active", `name="state-lost"`) == 1
+			})
+			established(scscf, n, "alice", "bob")
+			r.kept()
+			r.kill()
+			again := s.startRewatch(settings)
+			if got := again.metric("rewatch_subscriptions"); got != 1 {
+				t.Errorf("%v subscriptions are left of the one in the new file", got)
+			}
+			if more, _ := filepath.Glob(path + ".unreadable-*"); len(more) != 1 {
+				t.Errorf("moved aside again: %v", more)
 			}
 		})
 	}

@@ -222,7 +222,7 @@ func putUsers(tx *bbolt.Tx, users []dialogs.Record) error {
 	if len(users) == 0 {
 		return nil
 	}
-	bucket, err := openBucket(tx, usersBucket)
+	bucket, err := tx.CreateBucketIfNotExists(usersBucket)
 	if err != nil {
 		return err
 	}
@@ -232,38 +232,36 @@ func putUsers(tx *bbolt.Tx, users []dialogs.Record) error {
 			value, err = encodeRecord(r)
 		}
 		if err == nil {
-			err = bucket.set(r.AOR, value)
+			err = set(bucket, r.AOR, value)
 		}
 		if err != nil {
 			return fmt.Errorf("save %s: %w", r.AOR, err)
 		}
 	}
-	return bucket.close()
+	return nil
 }
 
 func putEntries(tx *bbolt.Tx, entries map[entryKey]dialogs.Entry) error {
-	buckets := make(map[dialogs.Kind]*summed)
 	for k, e := range entries {
-		bucket := buckets[k.kind]
-		if bucket == nil {
-			var err error
-			if bucket, err = openBucket(tx, kindBucket(k.kind)); err != nil {
-				return err
-			}
-			buckets[k.kind] = bucket
+		bucket, err := tx.CreateBucketIfNotExists(kindBucket(k.kind))
+		if err != nil {
+			return err
 		}
 		var value []byte
 		if len(e.Value) > 0 {
 			value = encodeEntry(e)
 		}
-		if err := bucket.set(k.key, value); err != nil {
+		if err := set(bucket, k.key, value); err != nil {
 			return fmt.Errorf("save %s %q: %w", k.kind, k.key, err)
 		}
 	}
-	for _, bucket := range buckets {
-		if err := bucket.close(); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// set puts a value, or deletes what is there; nil is none.
+func set(bucket *bbolt.Bucket, key string, value []byte) error {
+	if value == nil {
+		return bucket.Delete([]byte(key))
+	}
+	return bucket.Put([]byte(key), value)
 }

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -22,7 +20,7 @@ import (
 // What tells a state file of rewatch, and the version of what is in it.
 const (
 	magic  = "rewatch state"
-	format = 2
+	format = 3
 )
 
 var (
@@ -39,11 +37,22 @@ var (
 	ErrInUse = errors.New("in use by another process")
 	// ErrForeign says that the file is no state file of rewatch.
 	ErrForeign = errors.New("not a state file of rewatch; it was left as it is")
-	// ErrCorrupt says that it was one.
-	ErrCorrupt = errors.New("damaged; it was left as it is, move it away to start without it")
+	// ErrCorrupt says that it is one, and not what was written.
+	ErrCorrupt = errors.New("damaged")
 	// ErrFormat says that it is one of another version.
-	ErrFormat = errors.New("written by another version of rewatch; it was left as it is, move it away to start without it")
+	ErrFormat = errors.New("written by another version of rewatch")
+
+	// errHeader says that there is nothing of ours in a file that bbolt can read.
+	errHeader = errors.New("it has no header")
 )
+
+// damaged marks an error as a sign of damage.
+func damaged(err error) error {
+	if errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
 
 // Check reads the whole of a file that is there, and changes nothing.
 func Check(path string) error {
@@ -51,9 +60,8 @@ func Check(path string) error {
 	return err
 }
 
-// openFile opens the file and makes sure that it is ours and whole, before bbolt may
-// touch it.
-func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
+// openFile opens the file after it was verified, or makes it.
+func openFile(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	begun, err := verify(path, timeout)
 	if err == nil && !begun {
 		err = create(path, timeout)
@@ -61,14 +69,13 @@ func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := bbolt.Open(path, 0o600, options(timeout))
-	if err != nil {
-		return nil, classify(err)
-	}
-	if err := identify(db); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
+	err = guard(func() (err error) {
+		if db, err = bbolt.Open(path, 0o600, options(timeout)); err != nil {
+			return classify(err)
+		}
+		return identify(db)
+	})
+	return db, err
 }
 
 func options(timeout time.Duration) *bbolt.Options {
@@ -111,7 +118,7 @@ func syncDirectory(path string) {
 	}
 }
 
-// verify reads every page of a file, and writes none. It says whether there is
+// verify reads the whole of a file, and writes nothing. It says whether there is
 // anything in it.
 func verify(path string, timeout time.Duration) (begun bool, err error) {
 	f, err := os.Open(path) // #nosec G304 -- the operator's file
@@ -122,72 +129,69 @@ func verify(path string, timeout time.Duration) (begun bool, err error) {
 		return false, withoutPath(err)
 	}
 	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return false, errors.Join(ErrForeign, err)
 	}
-	if err := lock(f, timeout); err != nil {
-		return false, err
+	if info.Size() == 0 {
+		return false, nil
 	}
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return false, withoutPath(err)
+	err = guard(func() error { return inspect(path, f, timeout) })
+	switch {
+	case errors.Is(err, errHeader) && !hasWords(f), errors.Is(err, ErrCorrupt) && !ours(f):
+		err = ErrForeign
+	case errors.Is(err, errHeader):
+		err = damaged(err)
 	}
-	switch err := inspect(f, info.Size()); {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, ErrForeign), errors.Is(err, ErrFormat):
-		return true, err
-	default:
-		return true, fmt.Errorf("%w (%w)", ErrCorrupt, err)
-	}
+	return true, err
 }
 
-// inspect reads the whole of a file and compares it with what its header says.
-func inspect(f *os.File, length int64) error {
-	t, err := openTree(f, length)
-	if err != nil || len(t.buckets) == 0 { // one in which nothing was written yet
-		return err
-	}
-	header, err := readHeader(t)
+// inspect lets bbolt read a file, and reads all that is in it.
+func inspect(path string, f *os.File, timeout time.Duration) error {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: timeout})
 	if err != nil {
-		return err
+		return classify(err)
 	}
-	for _, bucket := range slices.Sorted(maps.Keys(t.buckets)) {
-		if bucket == string(headerBucket) {
-			continue
-		}
-		check := checkerOf(bucket)
-		if check == nil {
-			return fmt.Errorf("bucket %q is not known", bucket)
-		}
-		var has sum
-		if err := t.each(bucket, func(key, value []byte) error {
-			has.add(value)
-			return check(key, value)
-		}); err != nil {
+	err = db.View(func(tx *bbolt.Tx) error {
+		size := int64(db.Info().PageSize)
+		info, err := f.Stat()
+		if err != nil {
 			return err
 		}
-		if want, err := decodeSum(bucket, header[string(sumKey(bucket))]); err != nil || has != want {
-			return errors.Join(fmt.Errorf("%s: %w", bucket, errSum), err)
+		if info.Size() < tx.Size() {
+			return damaged(fmt.Errorf("%d bytes are left of %d", info.Size(), tx.Size()))
 		}
-	}
-	return nothingMissing(t, header)
+		all := pages{file: f, size: uint64(size), count: uint64(tx.Size() / size), seen: make(map[uint64]bool)} // #nosec G115 -- lengths
+		if err := all.walk(uint64(tx.Cursor().Bucket().Root()), nil, nil); err != nil {
+			return damaged(err)
+		}
+		return examine(tx)
+	})
+	return errors.Join(err, db.Close())
 }
 
-// readHeader reads the header, which says whose file it is.
-func readHeader(t *tree) (map[string][]byte, error) {
-	header := make(map[string][]byte)
-	if _, ok := t.buckets[string(headerBucket)]; !ok {
-		return nil, ErrForeign
+// examine reads every value in every bucket.
+func examine(tx *bbolt.Tx) error {
+	if first, _ := tx.Cursor().First(); first == nil {
+		return nil // nothing was written yet
 	}
-	err := t.each(string(headerBucket), func(key, value []byte) error {
-		header[string(key)] = bytes.Clone(value)
-		return nil
+	header := tx.Bucket(headerBucket)
+	if header == nil {
+		return errHeader
+	}
+	if err := checkHeader(header); err != nil {
+		return err
+	}
+	return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
+		if bytes.Equal(name, headerBucket) {
+			return nil
+		}
+		check := checkerOf(string(name))
+		if check == nil {
+			return damaged(fmt.Errorf("bucket %q is not known", name))
+		}
+		return bucket.ForEach(check)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return header, checkHeader(header)
 }
 
 // checkerOf gives what looks at the items of a bucket; nil for one that is not ours.
@@ -209,25 +213,16 @@ func checkerOf(bucket string) func(key, value []byte) error {
 	return nil
 }
 
-// nothingMissing looks whether there is a bucket for every sum.
-func nothingMissing(t *tree, header map[string][]byte) error {
-	for key := range header {
-		bucket, isSum := strings.CutPrefix(key, sumPrefix)
-		if _, ok := t.buckets[bucket]; isSum && !ok {
-			return fmt.Errorf("%s: %w", bucket, errSum)
-		}
-	}
-	return nil
-}
-
+// classify tells damage from a system that refuses.
 func classify(err error) error {
+	code, system := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return ErrInUse
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w (%w)", ErrCorrupt, err)
+	case system && code != syscall.EIO:
+		return withoutPath(err)
 	}
-	return withoutPath(err)
+	return damaged(err)
 }
 
 // withoutPath drops what every message of this package says anyway.
@@ -255,14 +250,11 @@ func identify(db *bbolt.DB) error {
 	})
 }
 
-// checkHeader says whose file it is.
-func checkHeader(header map[string][]byte) error {
-	if !bytes.Equal(header[string(magicKey)], []byte(magic)) {
-		return ErrForeign
-	}
-	value := header[string(formatKey)]
-	if len(value) != 8 {
-		return errors.New("the header is not what was written")
+// checkHeader says whether this version of rewatch can read the file.
+func checkHeader(header *bbolt.Bucket) error {
+	value := header.Get(formatKey)
+	if !bytes.Equal(header.Get(magicKey), []byte(magic)) || len(value) != 8 {
+		return damaged(errors.New("the header is not what was written"))
 	}
 	if has := binary.BigEndian.Uint64(value); has != format {
 		return fmt.Errorf("%w (format %d, this one writes %d)", ErrFormat, has, format)

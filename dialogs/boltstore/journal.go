@@ -3,7 +3,6 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"iter"
 	"time"
 
@@ -36,9 +35,14 @@ func (s *Store) Write(ctx context.Context, entries []dialogs.Entry) error {
 	return b.wait(ctx)
 }
 
+// view reads in the file, which may be cut off in this moment.
+func (s *Store) view(do func(*bbolt.Tx) error) error {
+	return guard(func() error { return s.db.View(do) })
+}
+
 // Read returns one entry.
 func (s *Store) Read(_ context.Context, kind dialogs.Kind, key string) (e dialogs.Entry, ok bool, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(kindBucket(kind))
 		if bucket == nil {
 			return nil
@@ -88,7 +92,7 @@ func (s *Store) Entries(ctx context.Context, kind dialogs.Kind) iter.Seq2[dialog
 
 // page reads the entries that follow a key.
 func (s *Store) page(kind dialogs.Kind, after []byte) (page []dialogs.Entry, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(kindBucket(kind))
 		if bucket == nil {
 			return nil
@@ -122,10 +126,9 @@ func readUsers(tx *bbolt.Tx, user func(dialogs.Record)) error {
 	}
 	return bucket.ForEach(func(k, v []byte) error {
 		r, err := decodeRecord(k, v)
-		if err != nil {
-			return fmt.Errorf("%w (%w)", ErrCorrupt, err)
+		if err == nil {
+			user(r)
 		}
-		user(r)
-		return nil
+		return err
 	})
 }

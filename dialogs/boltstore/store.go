@@ -30,6 +30,8 @@ type Store struct {
 	every    time.Duration
 	db       *bbolt.DB
 	pageSize int64
+	aside    string // what could not be read, under its new name
+	lost     error  // and why
 	// These are the committing goroutine's: the file as the last commit left it, how
 	// long that took, and what made bbolt unusable.
 	print  print
@@ -68,8 +70,27 @@ func allStorable(entries []dialogs.Entry) bool {
 	return !slices.ContainsFunc(entries, func(e dialogs.Entry) bool { return !storable(e.Key) })
 }
 
-// Open opens the file, or makes it. The directory has to be there.
+// Open opens the file, or makes it. The directory has to be there. A state file that
+// cannot be read is moved aside, and a new one is begun; Lost tells of it. A file that
+// is no state file is left alone, and is an error.
 func Open(path string, o Options) (*Store, error) {
+	s, err := openStore(path, o)
+	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) {
+		return s, err
+	}
+	lost := err
+	aside, err := moveAside(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; %w", lost, err)
+	}
+	if s, err = openStore(path, o); err != nil {
+		return nil, err
+	}
+	s.aside, s.lost = aside, lost
+	return s, nil
+}
+
+func openStore(path string, o Options) (*Store, error) {
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = time.Second
 	}
@@ -81,7 +102,7 @@ func Open(path string, o Options) (*Store, error) {
 		path: path, every: o.Sync, db: db, pageSize: int64(db.Info().PageSize), records: make(map[string]dialogs.Record),
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
-	err = db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		return readUsers(tx, func(r dialogs.Record) {
 			s.records[r.AOR] = r
 			s.last = max(s.last, r.Version)

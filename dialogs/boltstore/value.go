@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -10,23 +9,29 @@ import (
 	"rewatch/dialogs"
 )
 
-// errDamaged says that a value is not what was written.
-var errDamaged = errors.New("its checksum is wrong")
+// version begins every value, so that a later form of it is told from damage.
+const version = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// begin starts a value of which n bytes are to follow.
+func begin(n int) []byte { return append(make([]byte, 0, 1+n+4), version) }
 
 // seal adds the checksum to a value.
 func seal(key string, value []byte) []byte {
 	return binary.BigEndian.AppendUint32(value, checksum([]byte(key), value))
 }
 
-// unseal takes it off again.
+// unseal takes version and checksum off again.
 func unseal(key, value []byte) ([]byte, error) {
 	n := len(value) - 4
-	if n < 0 || binary.BigEndian.Uint32(value[n:]) != checksum(key, value[:n]) {
-		return nil, errDamaged
+	switch {
+	case n < 1 || binary.BigEndian.Uint32(value[n:]) != checksum(key, value[:n]):
+		return nil, ErrCorrupt
+	case value[0] != version:
+		return nil, fmt.Errorf("%w (version %d of a value, this one writes %d)", ErrFormat, value[0], version)
 	}
-	return value[:n], nil
+	return value[1:n], nil
 }
 
 // checksum covers the key too, so that a value cannot pass for another's.
@@ -40,7 +45,7 @@ func encodeRecord(r dialogs.Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(state)+4), r.Version)
+	value := binary.BigEndian.AppendUint64(begin(8+len(state)), r.Version)
 	return seal(r.AOR, append(value, state...)), nil
 }
 
@@ -50,11 +55,11 @@ func decodeRecord(key, value []byte) (dialogs.Record, error) {
 		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, err)
 	}
 	if len(value) < 8 {
-		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, errDamaged)
+		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, ErrCorrupt)
 	}
 	state, err := dialogs.DecodeState(value[8:])
 	if err != nil {
-		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, err)
+		return dialogs.Record{}, fmt.Errorf("user %q: %w", key, damaged(err))
 	}
 	return dialogs.Record{AOR: string(key), Version: binary.BigEndian.Uint64(value), State: state}, nil
 }
@@ -65,7 +70,7 @@ func encodeEntry(e dialogs.Entry) []byte {
 	if !e.Until.IsZero() {
 		until = e.Until.UnixNano()
 	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(e.Value)+4), uint64(until)) // #nosec G115 -- and back
+	value := binary.BigEndian.AppendUint64(begin(8+len(e.Value)), uint64(until)) // #nosec G115 -- and back
 	return seal(e.Key, append(value, e.Value...))
 }
 
@@ -73,7 +78,7 @@ func encodeEntry(e dialogs.Entry) []byte {
 func decodeEntry(kind dialogs.Kind, key, value []byte) (dialogs.Entry, error) {
 	value, err := unseal(key, value)
 	if err == nil && len(value) < 8 {
-		err = errDamaged
+		err = ErrCorrupt
 	}
 	if err != nil {
 		return dialogs.Entry{}, fmt.Errorf("%s %q: %w", kind, key, err)

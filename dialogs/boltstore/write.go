@@ -3,6 +3,7 @@ package boltstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 
@@ -11,10 +12,13 @@ import (
 	"rewatch/dialogs"
 )
 
+// metaSize is how much of a first page changes.
+const metaSize = 80
+
 // print is what a file is known by between two commits.
 type print struct {
-	info os.FileInfo
-	txid uint64 // of its last commit
+	info  os.FileInfo
+	heads [2][metaSize]byte // of the first two pages, which change with every commit
 }
 
 // write writes a batch to the file, in one transaction.
@@ -48,22 +52,37 @@ func (s *Store) write(users []dialogs.Record, b *batch) error {
 // ours or bbolt's may take the sidecar with it; but bbolt does not get over it, so the
 // file is left alone from then on. The transaction stays open then: to end it bbolt would
 // read the whole file, in a goroutine whose faults nobody can catch.
-func (s *Store) transact(do func(*bbolt.Tx) error) (err error) {
+func (s *Store) transact(do func(*bbolt.Tx) error) error {
+	err := guard(func() error {
+		tx, err := s.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		if err := do(tx); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
+	if errors.Is(err, errFault) {
+		s.broken = fmt.Errorf("%w; rewatch has to be restarted", err)
+		return s.broken
+	}
+	return err
+}
+
+// errFault says that the file led bbolt astray.
+var errFault = fmt.Errorf("%w, or cut off in use", ErrCorrupt)
+
+// guard does something with the file, and makes an error of a panic or a fault that
+// comes of it.
+func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			s.broken = fmt.Errorf("%v; rewatch has to be restarted", p)
-			err = s.broken
+			err = fmt.Errorf("%w: %v", errFault, p)
 		}
 	}()
-	tx, err := s.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	return do()
 }
 
 // present says whether the file is still the one that was opened, and as it was left.
@@ -76,7 +95,7 @@ func (s *Store) present() error {
 		return errors.New("another file was put in its place; rewatch has to be restarted")
 	case now.info.Size() < s.print.info.Size():
 		return fmt.Errorf("it was cut off in use, %d bytes are left of %d", now.info.Size(), s.print.info.Size())
-	case now.txid != s.print.txid:
+	case now.heads != s.print.heads:
 		return errors.New("something else was written over it; rewatch has to be restarted")
 	}
 	return nil
@@ -92,13 +111,9 @@ func (s *Store) look() (p print, err error) {
 	if p.info, err = f.Stat(); err != nil {
 		return p, err
 	}
-	head := make([]byte, headerSize+metaSize)
-	for i := range int64(2) {
-		if n, err := f.ReadAt(head, i*s.pageSize); err != nil || !isMeta(head[:n]) {
-			continue // no number is that of another file
-		}
-		if m, err := parseMeta(head); err == nil {
-			p.txid = max(p.txid, m.txid)
+	for i := range p.heads {
+		if _, err := f.ReadAt(p.heads[i][:], int64(i)*s.pageSize); err != nil && !errors.Is(err, io.EOF) {
+			return p, err
 		}
 	}
 	return p, nil

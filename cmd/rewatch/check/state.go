@@ -33,6 +33,9 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 	default:
 		err = pingRedis(ctx, cfg)
 	}
+	if errors.Is(err, boltstore.ErrCorrupt) || errors.Is(err, boltstore.ErrFormat) {
+		err = fmt.Errorf("%w; the next start moves it aside and begins a new one", err)
+	}
 	if err != nil {
 		return finding{false, variable, shown + ": " + err.Error()}
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ type process struct {
 	memory   memory
 	keeper   *dialogs.Keeper // nil if nothing outlives the process
 	settling *time.Timer
+	watching sync.WaitGroup // for what ends with the life of run
 	draining atomic.Bool
 	// forgotten counts what small tables had no room for, of all packages.
 	forgotten *prometheus.CounterVec
@@ -244,6 +246,8 @@ func (p *process) run(ctx context.Context) error {
 	if err := p.recall(life); err != nil {
 		return fmt.Errorf("REWATCH_STATE: %w", err)
 	}
+	p.tellLostState(ctx)
+	defer p.watching.Wait()
 	p.monitor.Start(life)
 	if p.mirror != nil {
 		p.mirror.Start(life)

@@ -23,6 +23,7 @@ type memory struct {
 	store   dialogs.Store
 	journal dialogs.Journal // nil: nothing outlives
 	close   func() error
+	lost    lostState
 }
 
 // openMemory opens what REWATCH_STATE names. A Redis need not be there yet; a file
@@ -38,7 +39,9 @@ func openMemory(cfg config.Config) (memory, error) {
 		if err != nil {
 			return memory{}, fmt.Errorf("REWATCH_STATE: %w", err)
 		}
-		return memory{s, s, s.Close}, nil
+		m := memory{store: s, journal: s, close: s.Close}
+		m.lost.path, m.lost.why = s.Lost()
+		return m, nil
 	}
 	c, err := redisstore.ParseURL(cfg.State.Store)
 	if err != nil {
@@ -46,7 +49,7 @@ func openMemory(cfg config.Config) (memory, error) {
 	}
 	c.Instance = instanceName(cfg)
 	s := redisstore.New(c)
-	return memory{s, s, s.Close}, nil
+	return memory{store: s, journal: s, close: s.Close}, nil
 }
 
 // careful says whether nothing that a neighbour was told may be lost. One who would
