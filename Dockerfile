@@ -34,5 +34,7 @@ VOLUME /var/lib/rewatch
 USER 65532:65532
 # SIP on the core side; metrics, probes, API and console.
 EXPOSE 5060/udp 5060/tcp 9090/tcp
+# Kubernetes takes no notice of it and has probes of its own.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/local/bin/rewatch", "health"]
 # SIGTERM, the default, drains (REWATCH_DRAIN): give it longer than that.
 ENTRYPOINT ["/usr/local/bin/rewatch"]

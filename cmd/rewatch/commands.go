@@ -12,6 +12,8 @@ import (
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 	"rewatch/cmd/rewatch/demo"
+	"rewatch/cmd/rewatch/health"
+	"rewatch/cmd/rewatch/manual"
 	"rewatch/cmd/rewatch/sidecar"
 	"rewatch/cmd/rewatch/simulate"
 )
@@ -20,6 +22,7 @@ import (
 type command struct {
 	name    string
 	summary string
+	flags   []string // as a shell completes them
 	run     func(context.Context, cli.Call) error
 }
 
@@ -27,13 +30,15 @@ type command struct {
 // of them.
 func commands() []command {
 	return []command{
-		{"run", "run the sidecar (also without any command)", runCommand},
-		{"check", "check the configuration: values, files, names; listens nowhere", check.Command},
-		{"env", "list the variables with their values; -markdown for the README", config.Command},
-		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", demo.Command},
-		{"simulate", "show what the rules do to millions of watchers in an outage", simulate.Command},
-		{"version", "print the version", versionCommand},
-		{"help", "print this", helpCommand},
+		{"run", "run the sidecar (also without any command)", nil, runCommand},
+		{"check", "check the configuration: values, files, names; listens nowhere", nil, check.Command},
+		{"env", "list the variables with their values; -file as a file for systemd, -markdown for the README", []string{"-file", "-markdown"}, config.Command},
+		{"health", "ask a rewatch that runs with the same environment whether it is alive; -ready whether it is ready", []string{"-ready"}, health.Command},
+		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", []string{"-keep", "-plain", "-v"}, demo.Command},
+		{"simulate", "show what the rules do to millions of watchers in an outage", []string{"-scenario", "-seed", "-svg", "-markdown", "-h"}, simulate.Command},
+		{"completion", "print the completion for bash, zsh or fish", manual.Shells, completionCommand},
+		{"version", "print the version", nil, versionCommand},
+		{"help", "print this; -man the manual page", []string{"-man"}, helpCommand},
 	}
 }
 
@@ -74,7 +79,28 @@ func versionCommand(_ context.Context, c cli.Call) error {
 	return err
 }
 
+func completionCommand(_ context.Context, c cli.Call) error {
+	if len(c.Args) != 1 || !slices.Contains(manual.Shells, c.Args[0]) {
+		return cli.UsageError("\"completion\" takes one of " + strings.Join(manual.Shells, ", "))
+	}
+	_, err := io.WriteString(c.Stdout, manual.Completion(c.Args[0], manualCommands()))
+	return err
+}
+
+// manualCommands is the list for the manual.
+func manualCommands() []manual.Command {
+	var all []manual.Command
+	for _, c := range commands() {
+		all = append(all, manual.Command{Name: c.name, Summary: c.summary, Flags: c.flags})
+	}
+	return all
+}
+
 func helpCommand(_ context.Context, c cli.Call) error {
+	if len(c.Args) == 1 && (c.Args[0] == "-man" || c.Args[0] == "--man") {
+		_, err := io.WriteString(c.Stdout, manual.Page(cli.ShortVersion(), manualCommands()))
+		return err
+	}
 	const head = `rewatch stands in front of a presence server, watches its NOTIFYs, and when one
 fails it tells the watcher to subscribe again.
 
@@ -92,7 +118,7 @@ Exit status: 0 done, 1 failed or wrongly configured, 2 wrong command line.
 `
 	var list strings.Builder
 	for _, cmd := range commands() {
-		fmt.Fprintf(&list, "  %-9s %s\n", cmd.name, cmd.summary)
+		fmt.Fprintf(&list, "  %-10s %s\n", cmd.name, cmd.summary)
 	}
 	_, err := io.WriteString(c.Stdout, head+list.String()+tail)
 	return err

@@ -47,6 +47,8 @@ func TestRoomsOfTheCommand(t *testing.T) {
 		cmd + "/config":   {cmd + "/admin", cmd + "/check", cmd + "/demo", cmd + "/sidecar", cmd + "/simulate"},
 		cmd + "/admin":    {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/sidecar"},
 		cmd + "/check":    {cmd + "/admin", cmd + "/sidecar"},
+		cmd + "/health":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
+		cmd + "/manual":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
 		cmd + "/simulate": {"rewatch/proxy", "rewatch/dialogs", cmd + "/admin", cmd + "/sidecar"},
 		cmd:               {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy"},
 	}

@@ -25,6 +25,11 @@ func TestCommandLine(t *testing.T) {
 		{"version", "version", nil, exitOK, "rewatch ", ""},
 		{"env", "env", nil, exitOK, "REWATCH_SERVER", ""},
 		{"markdown", "env -markdown", nil, exitOK, "| `REWATCH_SERVER` | (required) |", ""},
+		{"file", "env -file", nil, exitOK, "#REWATCH_SERVER=''", ""},
+		{"manual", "help -man", nil, exitOK, ".TH REWATCH 8", ""},
+		{"completion", "completion bash", nil, exitOK, "complete -F _rewatch rewatch", ""},
+		{"completion of what", "completion", nil, exitUsage, "", "bash, zsh, fish"},
+		{"health of nobody", "health", with("REWATCH_ADMIN_LISTEN", "off"), exitFailed, "", "REWATCH_ADMIN_LISTEN=off"},
 		{"unknown", "fly", nil, exitUsage, "", `unknown command "fly"`},
 		{"arguments", "version please", nil, exitUsage, "", "takes no arguments"},
 		{"flag of env", "env -json", nil, exitUsage, "", "-markdown"},
@@ -44,5 +49,22 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("stderr: %q", err.String())
 			}
 		})
+	}
+}
+
+// TestFlagsAreTaken: what a shell completes, the command knows.
+func TestFlagsAreTaken(t *testing.T) {
+	for _, cmd := range commands() {
+		for _, flag := range cmd.flags {
+			var out, err strings.Builder
+			if cmd.name == "demo" || cmd.name == "simulate" { // which would run
+				run([]string{cmd.name, "-h"}, nil, &out, &err)
+				if flag != "-h" && !strings.Contains(out.String(), flag) {
+					t.Errorf("%s -h says nothing of %s", cmd.name, flag)
+				}
+			} else if run([]string{cmd.name, flag}, nil, &out, &err) == exitUsage {
+				t.Errorf("%s %s: %s", cmd.name, flag, &err)
+			}
+		}
 	}
 }

@@ -18,8 +18,10 @@ func Command(_ context.Context, c cli.Call) error {
 	switch {
 	case len(c.Args) == 1 && (c.Args[0] == "-markdown" || c.Args[0] == "--markdown"):
 		table = envMarkdown
+	case len(c.Args) == 1 && (c.Args[0] == "-file" || c.Args[0] == "--file"):
+		table = envFile
 	case len(c.Args) > 0:
-		return cli.UsageError(fmt.Sprintf("%q takes -markdown or nothing, but got %q", "env", strings.Join(c.Args, " ")))
+		return cli.UsageError(fmt.Sprintf("%q takes -file, -markdown or nothing, but got %q", "env", strings.Join(c.Args, " ")))
 	}
 	_, err := io.WriteString(c.Stdout, table())
 	return err
@@ -93,6 +95,33 @@ func envMarkdown() string {
 			shown = "`" + strings.ReplaceAll(v.Default, ",", ", ") + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.Name, shown, code.ReplaceAllString(v.Doc, "$1`$2`"))
+	}
+	return b.String()
+}
+
+// envFile is the file of a service, for systemd's EnvironmentFile= and for a shell:
+// every variable with its default, commented out.
+func envFile() string {
+	var b strings.Builder
+	b.WriteString("# The variables of rewatch. REWATCH_SERVER is the only one that has to be set.\n" +
+		"# Remove the # in front of a line to set its variable; values stand in single quotes.\n" +
+		"# \"rewatch check\" tells what is wrong with them.\n")
+	group := ""
+	for _, v := range Variables() {
+		if v.Group != group {
+			group = v.Group
+			fmt.Fprintf(&b, "\n## %s\n", group)
+		}
+		b.WriteString("\n")
+		doc := v.Doc
+		if v.Default == "" && v.Shown != "" {
+			doc += "; default: " + v.Shown
+		}
+		const width = 96
+		for _, line := range cli.Wrapped(doc, width) {
+			fmt.Fprintf(&b, "# %s\n", line)
+		}
+		fmt.Fprintf(&b, "#%s='%s'\n", v.Name, v.Default)
 	}
 	return b.String()
 }

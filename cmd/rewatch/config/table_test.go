@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -71,5 +72,44 @@ func TestEnvTextShowsWhatIsInEffect(t *testing.T) {
 	}
 	if strings.Contains(text, "geheim") {
 		t.Error("a secret is shown")
+	}
+}
+
+// TestEnvFile: every variable is there once, and without its # it means the same as not
+// set.
+func TestEnvFile(t *testing.T) {
+	environ := cli.Environ{"REWATCH_SERVER": "sip:127.0.0.1:5070", "REWATCH_ADVERTISE": "127.0.0.1"}
+	want, err := Load(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(envFile()) {
+		if strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "## ") || line == "\n" {
+			continue
+		}
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		name, ok2 := strings.CutPrefix(name, "#")
+		if !ok || !ok2 || value[0] != '\'' || value[len(value)-1] != '\'' || strings.Contains(value[1:len(value)-1], "'") {
+			t.Fatalf("neither a comment nor a variable: %q", line)
+		}
+		names = append(names, name)
+		if value != "''" {
+			environ[name] = value[1 : len(value)-1]
+		}
+	}
+	var all []string
+	for _, v := range Variables() {
+		all = append(all, v.Name)
+	}
+	if !slices.Equal(names, all) {
+		t.Errorf("%v, want %v", names, all)
+	}
+	got, err := Load(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the defaults as they are written down are not the defaults:\n%+v\n%+v", got, want)
 	}
 }

@@ -1,0 +1,104 @@
+// Package health asks a rewatch that runs with the same environment how it is: for the
+// HEALTHCHECK of a container without a shell, and for the check of a keepalived.
+package health
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/config"
+)
+
+// timeout is how long the answer may take.
+const timeout = 2 * time.Second
+
+// Command asks /healthz, with -ready /readyz, and writes the answer. It fails unless
+// the answer is 200.
+func Command(ctx context.Context, c cli.Call) error {
+	path := "/healthz"
+	switch {
+	case len(c.Args) == 1 && (c.Args[0] == "-ready" || c.Args[0] == "--ready"):
+		path = "/readyz"
+	case len(c.Args) > 0:
+		return cli.UsageError(fmt.Sprintf("%q takes -ready or nothing, but got %q", "health", strings.Join(c.Args, " ")))
+	}
+	cfg, err := config.Load(c.Environ)
+	if err != nil {
+		return err
+	}
+	if cfg.Admin.Listen == "" {
+		return errors.New("REWATCH_ADMIN_LISTEN=off: nobody listens whom one could ask")
+	}
+	text, err := ask(ctx, address(cfg.Admin.Listen), path)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(c.Stdout, text)
+	return err
+}
+
+// address is where the admin server of this machine is reached: the one that it
+// listens on, or loopback where it listens on all.
+func address(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
+		host = "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// ask tries HTTP, and HTTPS where the server wants that. Its certificate is not
+// verified: it is the server's own machine that asks, and nothing is told to it.
+func ask(ctx context.Context, address, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // #nosec G402 -- see above
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	status, text, err := get(ctx, client, "http://"+address+path)
+	if err == nil && status == http.StatusBadRequest && strings.Contains(text, "HTTPS server") {
+		status, text, err = get(ctx, client, "https://"+address+path)
+	}
+	if err != nil {
+		return "", err
+	}
+	if status != http.StatusOK {
+		return "", fmt.Errorf("%s says %d: %s", address, status, strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+	}
+	return text, nil
+}
+
+func get(ctx context.Context, client *http.Client, url string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	const most = 16 << 10
+	text, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	return resp.StatusCode, string(text), err
+}
