@@ -77,17 +77,17 @@ var _ Recovery = (*Engine)(nil)
 // NewEngine makes an Engine. The Directory may be nil until Start (SetDirectory),
 // because Monitor and Engine need each other.
 func NewEngine(
-	cfg EngineConfig, dir Directory, actor Actor, alarms Alarms, store Store,
+	cfg EngineConfig, dir Directory, actor Actor, alarms Alarms, states Store,
 	log zerolog.Logger, reg prometheus.Registerer,
 ) *Engine {
 	cfg = cfg.withDefaults()
 	if cfg.DryRun {
 		// What did not happen must not be remembered as if it had.
-		store, alarms = NewMemoryStore(), silentAlarms{}
+		states, alarms = NewMemoryStore(), silentAlarms{}
 		log = log.With().Bool("dry_run", true).Logger()
 	}
 	e := &Engine{
-		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: store, log: log,
+		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: states, log: log,
 		ladders: newLadders(), seed: maphash.MakeSeed(),
 		messages:  newJobQueue(cfg.MessageRate, cfg.Concurrency, cfg.MaxQueue),
 		signOuts:  newJobQueue(cfg.DeregisterRate, cfg.Concurrency, cfg.MaxQueue),

@@ -47,13 +47,13 @@ func TestReferenceFlow(t *testing.T) {
 			len(v[0].Broken) != 2 || v[0].Broken[0].Progress != policy.Proven {
 			t.Fatalf("recoveries %+v", v)
 		}
-		if got, want := ladder(v[0]), "NOTIFY presence, MESSAGE attempt 1 of 3, 200 OK"; got != want {
+		if got, want := stepsOf(v[0]), "NOTIFY presence, MESSAGE attempt 1 of 3, 200 OK"; got != want {
 			t.Errorf("ladder %q, want %q", got, want)
 		}
 	})
 }
 
-func ladder(v dialogs.RecoveryView) string {
+func stepsOf(v dialogs.RecoveryView) string {
 	var steps []string
 	for _, s := range v.Steps {
 		steps = append(steps, s.What)
@@ -101,7 +101,7 @@ func TestGivingUp(t *testing.T) {
 		r.expectMetric(1, "rewatch_deregistrations_total", "result", "ok", "target", "core")
 		r.expectMetric(1, "rewatch_deregistrations_total", "result", "ok", "target", "server")
 		r.expectMetric(1, "rewatch_recoveries_total", "result", "exhausted")
-		if got, want := ladder(r.Recoveries()[0]), "MESSAGE attempt 1 of 1, no response, "+
+		if got, want := stepsOf(r.Recoveries()[0]), "MESSAGE attempt 1 of 1, no response, "+
 			"REGISTER Expires: 0, 403 Forbidden, REGISTER Expires: 0, 403 Forbidden, "+
 			"REGISTER Expires: 0, 200 OK, REGISTER Expires: 0, 200 OK"; got != want {
 			t.Errorf("ladder %q", got)

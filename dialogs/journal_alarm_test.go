@@ -53,22 +53,22 @@ type watchdog struct {
 	keeper *dialogs.Keeper
 }
 
-func newWatchdog(t *testing.T, store *dialogs.MemoryStore, r *receiver) *watchdog {
+func newWatchdog(t *testing.T, disk *dialogs.MemoryStore, r *receiver) *watchdog {
 	t.Helper()
 	cfg := config()
 	cfg.Rules.Threshold = 1
 	log := zerolog.New(io.Discard)
 	w := &watchdog{rig: &rig{
-		t: t, began: time.Now(), store: store, metrics: prometheus.NewRegistry(), users: map[string]dialogs.User{alice: {Registered: true}},
+		t: t, began: time.Now(), store: disk, metrics: prometheus.NewRegistry(), users: map[string]dialogs.User{alice: {Registered: true}},
 		inFlight: map[string]int{}, answer: func(string) dialogs.Result { return dialogs.Result{Status: 200} },
 	}}
 	w.alarms = alarm.New(alarm.Config{
 		Sinks: []alarm.Sink{r}, Memory: dialogs.AlarmMemory{Keeper: func() *dialogs.Keeper { return w.keeper }}, Log: log,
 	})
-	w.Engine = dialogs.NewEngine(cfg, w, w, w.alarms, store, log, w.metrics)
-	w.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{}, store, log, w.Engine)
+	w.Engine = dialogs.NewEngine(cfg, w, w, w.alarms, disk, log, w.metrics)
+	w.keeper = dialogs.NewKeeper(dialogs.KeeperConfig{}, disk, log, w.Engine)
 	w.alarms.Start(context.Background())
-	if err := errors.Join(w.keeper.Restore(t.Context()), dialogs.RecallAlarms(t.Context(), store, w.alarms)); err != nil {
+	if err := errors.Join(w.keeper.Restore(t.Context()), dialogs.RecallAlarms(t.Context(), disk, w.alarms)); err != nil {
 		t.Error(err)
 	}
 	w.keeper.Start(context.Background())
@@ -102,13 +102,13 @@ func (w *watchdog) end() {
 // and that it is over.
 func TestAlarmsAreToldAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, r := dialogs.NewMemoryStore(), &receiver{away: true}
-		w := newWatchdog(t, store, r)
+		disk, r := dialogs.NewMemoryStore(), &receiver{away: true}
+		w := newWatchdog(t, disk, r)
 		outage, exhausted := w.trouble()
 		w.end()
 
 		r.away = false
-		w = newWatchdog(t, store, r)
+		w = newWatchdog(t, disk, r)
 		w.at(time.Second)
 		want := []string{"raised core-outage " + alarm.ID(outage), "raised watcher-exhausted " + exhausted}
 		got := r.take()
@@ -126,7 +126,7 @@ func TestAlarmsAreToldAfterARestart(t *testing.T) {
 		w.end()
 
 		r.away = false
-		w = newWatchdog(t, store, r)
+		w = newWatchdog(t, disk, r)
 		w.at(time.Second)
 		want = []string{"cleared core-outage " + alarm.ID(outage), "cleared watcher-exhausted " + exhausted}
 		got = r.take()
@@ -136,13 +136,13 @@ func TestAlarmsAreToldAfterARestart(t *testing.T) {
 		}
 		w.end()
 
-		w = newWatchdog(t, store, r)
+		w = newWatchdog(t, disk, r)
 		w.at(3 * time.Minute)
 		if got := r.take(); len(got) != 0 || len(w.alarms.Active()) != 0 {
 			t.Errorf("told %q once more, %v are active", got, w.alarms.Active())
 		}
 		w.end()
-		for e, err := range store.Entries(t.Context(), dialogs.KindAlarm) {
+		for e, err := range disk.Entries(t.Context(), dialogs.KindAlarm) {
 			t.Errorf("left: %s %v", e.Key, err)
 		}
 	})
@@ -152,8 +152,8 @@ func TestAlarmsAreToldAfterARestart(t *testing.T) {
 // by the next process, the raise first, and is not active there.
 func TestAnAlarmThatIsOverIsToldAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, r := dialogs.NewMemoryStore(), &receiver{away: true}
-		w := newWatchdog(t, store, r)
+		disk, r := dialogs.NewMemoryStore(), &receiver{away: true}
+		w := newWatchdog(t, disk, r)
 		outage, exhausted := w.trouble()
 		w.Offer(alice, policy.Event{Kind: policy.Registered, At: time.Now()})
 		w.offer(policy.NotifyOK, "bob", "call-2")
@@ -163,7 +163,7 @@ func TestAnAlarmThatIsOverIsToldAfterARestart(t *testing.T) {
 		w.end()
 
 		r.away = false
-		w = newWatchdog(t, store, r)
+		w = newWatchdog(t, disk, r)
 		w.at(time.Second)
 		want := []string{
 			"raised core-outage " + alarm.ID(outage), "raised watcher-exhausted " + exhausted,
@@ -176,7 +176,7 @@ func TestAnAlarmThatIsOverIsToldAfterARestart(t *testing.T) {
 			t.Errorf("active are %v", active)
 		}
 		w.end()
-		for e, err := range store.Entries(t.Context(), dialogs.KindAlarm) {
+		for e, err := range disk.Entries(t.Context(), dialogs.KindAlarm) {
 			t.Errorf("left: %s %v", e.Key, err)
 		}
 	})

@@ -111,8 +111,8 @@ func (k *kept) fail(n *Message) Verdict {
 // Who is registered and subscribed, and which dialogs are dead, outlives a process.
 func TestKeeperRestores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryStore()
-		k := startKept(t, store, false)
+		disk := NewMemoryStore()
+		k := startKept(t, disk, false)
 		k.register(keptUser, 600)
 		k.subscribe("good")
 		k.fail(k.subscribe("broken"))
@@ -123,7 +123,7 @@ func TestKeeperRestores(t *testing.T) {
 		k.stop()
 
 		time.Sleep(time.Minute)
-		k = startKept(t, store, false)
+		k = startKept(t, disk, false)
 		u := k.User(keptUser)
 		if !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" || !slices.Contains(u.Contacts, "sip:alice@192.0.2.7:5066") {
 			t.Errorf("known of alice: %+v", u)
@@ -147,7 +147,7 @@ func TestKeeperRestores(t *testing.T) {
 		synctest.Wait()
 		k.stop()
 		for _, kind := range Kinds() {
-			for e, err := range store.Entries(t.Context(), kind) {
+			for e, err := range disk.Entries(t.Context(), kind) {
 				t.Errorf("left: %+v, %v", e, err)
 			}
 		}
@@ -157,9 +157,9 @@ func TestKeeperRestores(t *testing.T) {
 // A SUBSCRIBE that a crash took away: its NOTIFY tells of it, or it comes again.
 func TestKeeperLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryStore()
-		startKept(t, store, false).stop()
-		k := startKept(t, store, false)
+		disk := NewMemoryStore()
+		startKept(t, disk, false).stop()
+		k := startKept(t, disk, false)
 		k.offers.Recovery.(*recorder).interested["*"] = true
 		n := notifyOf("forgotten")
 		ref, _ := k.Notify(n)
@@ -275,8 +275,8 @@ func TestKeeperAway(t *testing.T) {
 // when a period begins and ends.
 func TestKeeperShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryStore()
-		one, two := startKept(t, store, true), startKept(t, store, true)
+		disk := NewMemoryStore()
+		one, two := startKept(t, disk, true), startKept(t, disk, true)
 		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
 		expect := func(k *kept, want ...string) {
 			t.Helper()

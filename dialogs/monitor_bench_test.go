@@ -10,10 +10,10 @@ import (
 
 // BenchmarkNotify is the Monitor's share of a forwarded NOTIFY and its 200.
 func BenchmarkNotify(b *testing.B) {
-	for _, dialogs := range []int{1, 20_000, 200_000} {
-		b.Run(fmt.Sprint(dialogs), func(b *testing.B) {
+	for _, many := range []int{1, 20_000, 200_000} {
+		b.Run(fmt.Sprint(many), func(b *testing.B) {
 			m, _ := newTestMonitor(MonitorConfig{})
-			calls := make([][]byte, dialogs)
+			calls := make([][]byte, many)
 			msg := notifyMessage("", 1)
 			for i := range calls {
 				calls[i] = fmt.Appendf(nil, "3848276298220188511-%d@10.0.0.1", i)
@@ -23,7 +23,7 @@ func BenchmarkNotify(b *testing.B) {
 			o := Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1, Hop: testHop(1)}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				msg.CallID = calls[(i*7919)%dialogs]
+				msg.CallID = calls[(i*7919)%many]
 				ref, _ := m.Notify(msg)
 				m.NotifyDone(ref, o)
 			}

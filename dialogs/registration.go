@@ -128,10 +128,10 @@ func (m *Monitor) admit(aor string) bool {
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
 // registers for himself (the server is the registrar) it is his phone, which is
 // no way to him for others.
-func servingContact(msg *Message, aor string) []byte {
+func servingContact(msg *Message, user string) []byte {
 	var scratch [maxScratch]byte
 	contact := addrSpec(msg.Contact)
-	if from, ok := appendAOR(scratch[:0], msg.FromURI); !fit(contact) || ok && string(from) == aor {
+	if from, ok := appendAOR(scratch[:0], msg.FromURI); !fit(contact) || ok && string(from) == user {
 		return nil
 	}
 	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {

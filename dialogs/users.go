@@ -114,7 +114,7 @@ func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 
 // spelled gives the canonical form of a URI. That of a user who is known is the one
 // that is kept of him, and costs no allocation.
-func (m *Monitor) spelled(uri []byte) (aor string, ok bool) {
+func (m *Monitor) spelled(uri []byte) (user string, ok bool) {
 	var scratch [maxScratch]byte
 	canonical, ok := appendAOR(scratch[:0], uri)
 	if !ok {

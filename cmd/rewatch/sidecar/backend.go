@@ -66,9 +66,9 @@ func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)
 func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
 
 // canonical lets an administrator spell a user as the user does.
-func canonical(aor string) string {
-	if c, ok := dialogs.CanonicalAOR(aor); ok {
+func canonical(uri string) string {
+	if c, ok := dialogs.CanonicalAOR(uri); ok {
 		return c
 	}
-	return aor
+	return uri
 }
