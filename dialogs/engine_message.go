@@ -11,19 +11,6 @@ import (
 	"rewatch/policy"
 )
 
-// ErrNoResponse is the Result.Err of a request that nobody answered in time. An
-// Actor that wraps it lets the metrics tell a silent peer from a broken network.
-var ErrNoResponse = errors.New("no response")
-
-// What a Result.Err of an Actor may say of a request that did not get as far as
-// the user, and so is no attempt.
-var (
-	// ErrReturned: the core has sent the request back to us.
-	ErrReturned = errors.New("the core sends rewatch's own request back to rewatch")
-	// ErrCrowded: there was no room here to send it.
-	ErrCrowded = errors.New("too much is being sent already")
-)
-
 func short(res Result) bool { return errors.Is(res.Err, ErrReturned) || errors.Is(res.Err, ErrCrowded) }
 
 // The parties of a ladder.
