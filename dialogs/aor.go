@@ -183,6 +183,7 @@ func isScheme(b []byte) bool {
 	return all(b, func(c byte) bool { return isAlnum(c) || c == '+' || c == '-' || c == '.' })
 }
 
+// all says whether every byte is one of a kind.
 func all(b []byte, is func(byte) bool) bool {
 	for _, c := range b {
 		if !is(c) {
@@ -206,8 +207,10 @@ func unhex(c byte) byte {
 	return lower(c) - 'a' + 10
 }
 
+// isDigit says whether c is an ASCII digit.
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func isHex(c byte) bool   { return isDigit(c) || lower(c) >= 'a' && lower(c) <= 'f' }
+// isAlnum says whether c is an ASCII letter or digit.
 func isAlnum(c byte) bool { return isDigit(c) || lower(c) >= 'a' && lower(c) <= 'z' }
 
 // isUnreserved is the production of RFC 3261 25.1.

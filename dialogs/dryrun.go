@@ -45,4 +45,5 @@ func newDryRun(reg prometheus.Registerer) dryRun {
 	return dryRun{c}
 }
 
+// did counts an action that was left out.
 func (d dryRun) did(action string) { d.counter.WithLabelValues(action).Inc() }

@@ -61,6 +61,7 @@ type traced struct {
 	step Step
 }
 
+// newLadders remembers nothing yet.
 func newLadders() *ladders {
 	return &ladders{latest: make(map[string]*recovery)}
 }

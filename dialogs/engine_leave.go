@@ -7,13 +7,6 @@ import (
 	"rewatch/policy"
 )
 
-// Behind is a Store that writes behind: what it has saved is safe only when Sync has
-// returned. Nothing leaves for the user before it is safe that it has.
-type Behind interface {
-	// Sync makes safe what has been saved of a user so far.
-	Sync(ctx context.Context, aor string) error
-}
-
 // leaves says whether a request that has its turn may be sent. It asks the policy,
 // which lets each leave once, and returns when the answer is safe from a crash: a
 // process that is killed from then on is taken to have sent it.
@@ -58,13 +51,13 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 
 // makeSafe waits until what was saved is safe.
 func (e *Engine) makeSafe(ctx context.Context, aor string) {
-	store, ok := e.store.(Behind)
+	behind, ok := e.store.(Behind)
 	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := store.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
+	if err := behind.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
 		e.nothingWaits.Store(true)
 	}
 }

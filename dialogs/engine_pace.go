@@ -75,6 +75,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// signal wakes whoever waits for c, which has room for one signal.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

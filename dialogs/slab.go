@@ -25,6 +25,7 @@ func (s *slab[T]) take() uint32 {
 	return s.used
 }
 
+// give takes a slot back; what is in it stays until it is used again.
 func (s *slab[T]) give(slot uint32) { s.free = append(s.free, slot) }
 
 // at gives the value of a slot that was given out.

@@ -61,3 +61,10 @@ type Shared interface {
 	// Neither may block for long. A store that is away is no error.
 	Watch(ctx context.Context, changed func(aor string), resync func()) error
 }
+
+// Behind is a Store that writes behind: what it has saved is safe only when Sync has
+// returned. Nothing leaves for the user before it is safe that it has.
+type Behind interface {
+	// Sync makes safe what has been saved of a user so far.
+	Sync(ctx context.Context, aor string) error
+}
