@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
@@ -126,7 +127,7 @@ func (w *worker) veil(from flow) string {
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
 		return ""
 	}
-	if uri, _ := address(m, wire.From); dialogs.Contradicts(w.identities(), uri) {
+	if uri, _ := address(m, wire.From); aor.Contradicts(w.identities(), uri) {
 		return "=" + veiledMark
 	}
 	return ""

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rewatch/dialogs"
+	dialogsmonitor "rewatch/dialogs/monitor"
 )
 
 // ours stands for our Via in the responses of FuzzResponse.
@@ -51,7 +51,7 @@ func FuzzResponse(f *testing.F) {
 			}
 		}, func(c *Config) {
 			c.Resolver = &someNames{}
-			c.Monitor = dialogs.NewMonitor(dialogs.MonitorConfig{SignalNotify: true}, keen{}, zerolog.Nop(), nil)
+			c.Monitor = dialogsmonitor.New(dialogsmonitor.Config{SignalNotify: true}, keen{}, zerolog.Nop(), nil)
 		}, left.refused)
 	})
 }

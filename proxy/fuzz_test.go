@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	dialogsmonitor "rewatch/dialogs/monitor"
 	"rewatch/policy"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport/transporttest"
@@ -61,7 +62,7 @@ func FuzzPath(f *testing.F) {
 			}
 		}, func(c *Config) {
 			c.MaxTransactions, c.Resolver, c.KeepHeads = few, &someNames{}, true
-			c.Monitor = dialogs.NewMonitor(dialogs.MonitorConfig{MaxSubscriptions: few, SignalNotify: true}, keen{}, zerolog.Nop(), nil)
+			c.Monitor = dialogsmonitor.New(dialogsmonitor.Config{MaxSubscriptions: few, SignalNotify: true}, keen{}, zerolog.Nop(), nil)
 		}, left.refused)
 	})
 }

@@ -15,15 +15,27 @@ import (
 // nothing but the standard library.
 func TestImportsRunOneWay(t *testing.T) {
 	never := map[string][]string{
-		"rewatch/policy":          {"rewatch/", "github.com/", "golang.org/x/"},
-		"rewatch/policy/outage":   {"rewatch/", "github.com/", "golang.org/x/"},
-		"rewatch/policy/alarm":    {"rewatch/proxy", "rewatch/dialogs", "rewatch/cmd"},
-		"rewatch/dialogs":         {"rewatch/proxy", "rewatch/cmd", "github.com/emiago/sipgo"},
+		"rewatch/policy":           {"rewatch/", "github.com/", "golang.org/x/"},
+		"rewatch/policy/outage":    {"rewatch/", "github.com/", "golang.org/x/"},
+		"rewatch/policy/alarm":     {"rewatch/proxy", "rewatch/dialogs", "rewatch/cmd"},
+		"rewatch/dialogs":          {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
+		"rewatch/dialogs/aor":      {"rewatch/", "github.com/"},
+		"rewatch/dialogs/count":    {"rewatch/"},
+		"rewatch/dialogs/monitor":  {"rewatch/cmd", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
+		"rewatch/dialogs/recovery": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "github.com/emiago/sipgo"},
+		"rewatch/dialogs/store":    {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
+
+		"rewatch/dialogs/monitor/slab":    {"rewatch/", "github.com/"},
+		"rewatch/dialogs/recovery/queue":  {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor"},
+		"rewatch/dialogs/recovery/ladder": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor"},
+		"rewatch/dialogs/store/bolt":      {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
+		"rewatch/dialogs/store/redis":     {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
+
 		"rewatch/proxy/wire":      {"rewatch/", "github.com/"},
 		"rewatch/proxy/transport": {"rewatch/", "github.com/"},
 		"rewatch/proxy/resolve":   {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy":           {"rewatch/cmd", "rewatch/proxy/uac", "github.com/emiago/sipgo"},
-		"rewatch/proxy/uac":       {"rewatch/cmd", "rewatch/proxy/transport"},
+		"rewatch/proxy":           {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
+		"rewatch/proxy/uac":       {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
 	}
 	for pkg, forbidden := range never {
 		for _, dep := range deps(t, pkg) {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"rewatch/cmd/rewatch/config"
-	"rewatch/dialogs/boltstore"
-	"rewatch/dialogs/redisstore"
+	"rewatch/dialogs/store/bolt"
+	"rewatch/dialogs/store/redis"
 )
 
 // memoryTime is how long a Redis may take to answer "rewatch check".
@@ -27,13 +27,13 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 	case cfg.State.Store == config.StateMemory:
 		return finding{true, variable, shown + " ends with the process"}
 	case isFile:
-		if err = checkFile(path); errors.Is(err, boltstore.ErrInUse) {
+		if err = checkFile(path); errors.Is(err, bolt.ErrInUse) {
 			return finding{true, variable, shown + " is in use by another process, perhaps a rewatch that runs"}
 		}
 	default:
 		err = pingRedis(ctx, cfg)
 	}
-	if errors.Is(err, boltstore.ErrCorrupt) || errors.Is(err, boltstore.ErrFormat) {
+	if errors.Is(err, bolt.ErrCorrupt) || errors.Is(err, bolt.ErrFormat) {
 		err = fmt.Errorf("%w; the next start moves it aside and begins a new one", err)
 	}
 	if err != nil {
@@ -45,7 +45,7 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 // checkFile looks at a state file, or at where it would be made.
 func checkFile(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		return boltstore.Check(path)
+		return bolt.Check(path)
 	}
 	info, err := os.Stat(filepath.Dir(path))
 	if err == nil && !info.IsDir() {
@@ -58,11 +58,11 @@ func checkFile(path string) error {
 }
 
 func pingRedis(ctx context.Context, cfg config.Config) error {
-	c, err := redisstore.ParseURL(cfg.State.Store)
+	c, err := redis.ParseURL(cfg.State.Store)
 	if err != nil {
 		return err
 	}
-	s := redisstore.New(c)
+	s := redis.New(c)
 	ctx, cancel := context.WithTimeout(ctx, memoryTime)
 	defer cancel()
 	return errors.Join(s.Ping(ctx), s.Close())

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"rewatch/dialogs/redisstore"
+	"rewatch/dialogs/store/redis"
 )
 
 // The forms of REWATCH_STATE, besides the URLs of Redis.
@@ -12,7 +12,7 @@ const (
 	StateMemory = "memory:"
 	StateFile   = "file:"
 
-	wantState = "memory:, file:PATH, or one of " + redisstore.Forms
+	wantState = "memory:, file:PATH, or one of " + redis.Forms
 )
 
 func checkState(in *inspection, c *Config) {
@@ -24,7 +24,7 @@ func checkState(in *inspection, c *Config) {
 		in.reject(name, "a path after file:, such as file:/var/lib/rewatch/state.db")
 	case isFile:
 	default:
-		if _, err := redisstore.ParseURL(c.State.Store); err != nil {
+		if _, err := redis.ParseURL(c.State.Store); err != nil {
 			in.reject(name, wantState+" ("+WithoutUserinfo(err.Error())+")")
 		}
 	}

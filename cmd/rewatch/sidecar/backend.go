@@ -2,7 +2,9 @@ package sidecar
 
 import (
 	"rewatch/cmd/rewatch/admin"
-	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor"
+	"rewatch/dialogs/recovery"
 )
 
 // backend is what the admin server shows of the running process.
@@ -34,8 +36,8 @@ func (b backend) Subscriptions(limit int, after string) admin.Page {
 
 // watcher is everything about one user.
 type watcher struct {
-	dialogs.WatcherView
-	Recovery *dialogs.StateView `json:"recovery,omitempty"`
+	monitor.WatcherView
+	Recovery *recovery.StateView `json:"recovery,omitempty"`
 }
 
 func (b backend) Watcher(aor string) (any, bool) {
@@ -67,7 +69,7 @@ func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)
 
 // canonical lets an administrator spell a user as the user does.
 func canonical(uri string) string {
-	if c, ok := dialogs.CanonicalAOR(uri); ok {
+	if c, ok := aor.Canonical(uri); ok {
 		return c
 	}
 	return uri

@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/recovery"
 	"rewatch/policy/outage"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
 	"rewatch/proxy/wire"
 )
 
-func (p *process) holdConfig() dialogs.HoldConfig {
-	return dialogs.HoldConfig{
+func (p *process) holdConfig() recovery.HoldConfig {
+	return recovery.HoldConfig{
 		Rules:  outage.Rules{Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow},
 		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != wire.AnyTransport },
 		Probe:  p.probeCore,

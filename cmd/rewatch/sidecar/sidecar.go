@@ -23,6 +23,9 @@ import (
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor"
+	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
 	"rewatch/proxy/hep"
@@ -37,14 +40,14 @@ type process struct {
 	alarms   *alarm.Manager
 	faults   *routingFaults
 	resolver *resolve.Resolver
-	monitor  *dialogs.Monitor
-	engine   *dialogs.Engine
+	monitor  *monitor.Monitor
+	engine   *recovery.Engine
 	client   *uac.Client
 	proxy    *proxy.Server
 	admin    *admin.Admin
 	mirror   *hep.Sender // nil without a collector
 	memory   memory
-	keeper   *dialogs.Keeper // nil if nothing outlives the process
+	keeper   *store.Keeper // nil if nothing outlives the process
 	settling *time.Timer
 	watching sync.WaitGroup // for what ends with the life of run
 	draining atomic.Bool
@@ -88,8 +91,8 @@ func (p *process) build(ctx context.Context) error {
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}
 	p.client = uac.New(p.uacConfig(sender))
-	p.engine = dialogs.NewEngine(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
-	p.monitor = dialogs.NewMonitor(p.monitorConfig(), p.engine, p.log, reg)
+	p.engine = recovery.New(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
+	p.monitor = monitor.New(p.monitorConfig(), p.engine, p.log, reg)
 	p.engine.SetDirectory(p.monitor)
 	p.keepMemory(reg)
 	if p.cfg.Admin.Listen != "" {
@@ -141,9 +144,9 @@ func (p *process) uacConfig(s uac.Sender) uac.Config {
 	return cfg
 }
 
-func (p *process) engineConfig() dialogs.EngineConfig {
+func (p *process) engineConfig() recovery.Config {
 	c := p.cfg
-	return dialogs.EngineConfig{
+	return recovery.Config{
 		Rules:         c.Policy.Rules(),
 		SignalMessage: c.Dialogs.Signal.Message, SignalNotify: c.Dialogs.Signal.Notify,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
@@ -153,9 +156,9 @@ func (p *process) engineConfig() dialogs.EngineConfig {
 	}
 }
 
-func (p *process) monitorConfig() dialogs.MonitorConfig {
+func (p *process) monitorConfig() monitor.Config {
 	c := p.cfg
-	return dialogs.MonitorConfig{
+	return monitor.Config{
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: answerOf(c.Dialogs.Answer),
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
@@ -163,14 +166,14 @@ func (p *process) monitorConfig() dialogs.MonitorConfig {
 	}
 }
 
-func answerOf(a config.Answer) dialogs.Answer {
+func answerOf(a config.Answer) monitor.Answer {
 	switch a {
 	case config.AnswerPassthrough:
-		return dialogs.AnswerPassthrough
+		return monitor.AnswerPassthrough
 	case config.AnswerSilent:
-		return dialogs.AnswerSilent
+		return monitor.AnswerSilent
 	default:
-		return dialogs.Answer481
+		return monitor.Answer481
 	}
 }
 

@@ -12,16 +12,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/cmd/rewatch/config"
-	"rewatch/dialogs"
-	"rewatch/dialogs/boltstore"
-	"rewatch/dialogs/redisstore"
+	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/store"
+	"rewatch/dialogs/store/bolt"
+	"rewatch/dialogs/store/redis"
 	"rewatch/policy/alarm"
 )
 
 // memory is what outlives the process, as far as REWATCH_STATE has it outlive.
 type memory struct {
-	store   dialogs.Store
-	journal dialogs.Journal // nil: nothing outlives
+	store   store.Store
+	journal store.Journal // nil: nothing outlives
 	close   func() error
 	lost    lostState
 }
@@ -29,13 +30,13 @@ type memory struct {
 // openMemory opens what REWATCH_STATE names. A Redis need not be there yet; a file
 // has to be, for nobody else will bring it.
 func openMemory(cfg config.Config) (memory, error) {
-	none := memory{store: dialogs.NewMemoryStore(), close: func() error { return nil }}
+	none := memory{store: store.NewMemoryStore(), close: func() error { return nil }}
 	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
 	switch {
 	case cfg.State.Store == config.StateMemory, cfg.Policy.DryRun:
 		return none, nil // what did not happen is not remembered either
 	case isFile:
-		s, err := boltstore.Open(path, boltstore.Options{Sync: cfg.State.Sync})
+		s, err := bolt.Open(path, bolt.Options{Sync: cfg.State.Sync})
 		if err != nil {
 			return memory{}, fmt.Errorf("REWATCH_STATE: %w", err)
 		}
@@ -43,12 +44,12 @@ func openMemory(cfg config.Config) (memory, error) {
 		m.lost.path, m.lost.why = s.Lost()
 		return m, nil
 	}
-	c, err := redisstore.ParseURL(cfg.State.Store)
+	c, err := redis.ParseURL(cfg.State.Store)
 	if err != nil {
 		return memory{}, fmt.Errorf("REWATCH_STATE: %w", err)
 	}
 	c.Instance = instanceName(cfg)
-	s := redisstore.New(c)
+	s := redis.New(c)
 	return memory{store: s, journal: s, close: s.Close}, nil
 }
 
@@ -67,9 +68,9 @@ func (p *process) keepMemory(reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
 	}
-	_, shared := p.memory.store.(dialogs.Shared)
-	p.keeper = dialogs.NewKeeper(
-		dialogs.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.memory.journal, p.log, p.monitor, p.engine)
+	_, shared := p.memory.store.(store.Shared)
+	p.keeper = store.NewKeeper(
+		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.memory.journal, p.log, p.monitor, p.engine)
 	p.engine.SetDirectory(p.monitor.Directory())
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
@@ -121,11 +122,11 @@ func (p *process) alarmMemory() alarm.Memory {
 	if p.memory.journal == nil {
 		return nil
 	}
-	return dialogs.AlarmMemory{Keeper: func() *dialogs.Keeper { return p.keeper }}
+	return recovery.AlarmMemory{Keeper: func() *store.Keeper { return p.keeper }}
 }
 
 // recallAlarms takes up the alarms that an earlier process has kept.
 func (p *process) recallAlarms(ctx context.Context) error {
 	p.settling = time.AfterFunc(settleTime, p.alarms.Settle)
-	return dialogs.RecallAlarms(ctx, p.memory.journal, p.alarms)
+	return recovery.RecallAlarms(ctx, p.memory.journal, p.alarms)
 }

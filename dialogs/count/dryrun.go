@@ -1,0 +1,49 @@
+package count
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The actions that a dry run leaves out: a closed set.
+const (
+	DryMessage    = "message"
+	DryNotify     = "notify"
+	DryDeregister = "deregister"
+	DryBan        = "ban"
+	DryRefuse     = "refuse"
+	DryAnswer     = "answer"
+	DryAlarm      = "alarm"
+	DryProbe      = "probe"
+	DryExpires    = "expires"
+)
+
+// DryRun counts what would have been done.
+type DryRun struct{ counter *prometheus.CounterVec }
+
+// NewDryRun registers the counter, or takes the one that is registered: Monitor
+// and Engine share it.
+func NewDryRun(reg prometheus.Registerer) DryRun {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_dry_run_total", Help: "What a dry run has left out.",
+	}, []string{"action"})
+	if reg != nil {
+		if err := reg.Register(c); err != nil {
+			there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+			if !ok {
+				panic(err)
+			}
+			return DryRun{there.ExistingCollector.(*prometheus.CounterVec)}
+		}
+	}
+	for _, action := range []string{
+		DryMessage, DryNotify, DryDeregister, DryBan, DryRefuse, DryAnswer, DryAlarm, DryProbe, DryExpires,
+	} {
+		c.WithLabelValues(action)
+	}
+	return DryRun{c}
+}
+
+// Did counts an action that was left out.
+func (d DryRun) Did(action string) { d.counter.WithLabelValues(action).Inc() }

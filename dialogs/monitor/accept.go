@@ -1,0 +1,187 @@
+package monitor
+
+import (
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/slab"
+	"rewatch/policy"
+)
+
+// SubscribeDone is told of the final response to a SUBSCRIBE of the core. What it
+// returns is that of Verdict.First; nil: the response may pass.
+func (m *Monitor) SubscribeDone(msg *dialogs.Message) (first func(answer func())) {
+	if msg.Status < 200 || len(msg.CallID) == 0 {
+		return nil
+	}
+	at := instant(msg.At)
+	hash := m.hashBytes(msg.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.answered(hash, msg)
+	if slot == 0 {
+		sh.mu.Unlock()
+		return nil
+	}
+	if msg.Status > 299 {
+		m.rejected(sh, slot, msg, at) // unlocks
+		return nil
+	}
+	if s := sh.subs.At(slot); s.notifierTag() != string(msg.ToTag) {
+		if slot = m.adopt(sh, hash, slot, msg.ToTag); slot == 0 {
+			sh.mu.Unlock()
+			return nil
+		}
+	}
+	return m.accepted(sh, slot, msg, at) // unlocks
+}
+
+// answered finds the subscription whose SUBSCRIBE this response answers. A
+// response names no event, but in one dialog no two requests share a CSeq. The
+// dialog of the To tag is preferred; else, after an initial SUBSCRIBE, one that
+// waits for its tag; else any other fork.
+func (sh *subShard) answered(hash uint64, msg *dialogs.Message) (found uint32) {
+	best := 0
+	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
+		s := sh.subs.At(slot)
+		if s.subscribeCSeq == msg.CSeq && s.callID() == string(msg.CallID) && s.watcherTag() == string(msg.FromTag) {
+			rank := 0
+			switch tag := s.notifierTag(); {
+			case tag == string(msg.ToTag):
+				rank = 3
+			case tag == "":
+				rank = 2
+			case s.initial:
+				rank = 1
+			}
+			if rank > best {
+				best, found = rank, slot
+			}
+		}
+		slot = s.next
+	}
+	return found
+}
+
+// adopt gives the dialog of a notifier tag that is new. The first one fills the
+// place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
+func (m *Monitor) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
+	s := sh.subs.At(slot)
+	if len(tag) == 0 || len(tag) > maxTag || !isPlain(tag) {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return 0
+	}
+	if s.notifierTag() == "" {
+		if twin := sh.twin(hash, s, tag); twin != 0 {
+			m.succeed(sh, slot, twin)
+			return twin
+		}
+		m.rewrite(s, textNotifierTag, tag)
+		s.identity = m.identify(s)
+		return slot
+	}
+	fork := subscription{
+		text: s.text, ends: s.ends, label: s.label, tag: s.tag,
+		initial: s.initial, birth: s.birth, subscribeCSeq: s.subscribeCSeq, asked: s.asked,
+		fetch: s.fetch, emergency: s.emergency, expires: s.expires, until: s.until,
+	}
+	if fork.fetch {
+		fork.phase = ending
+	}
+	fork.replace(textNotifierTag, tag)
+	return m.add(sh, fork, &dialogs.Message{Side: dialogs.Server})
+}
+
+// twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
+// restart the NOTIFY may be repeated before the SUBSCRIBE is.
+func (sh *subShard) twin(hash uint64, s *subscription, tag []byte) uint32 {
+	return sh.first(hash, func(o *subscription) bool {
+		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
+			o.watcherTag() == s.watcherTag() && o.event() == s.event()
+	})
+}
+
+// succeed puts the twin in the place of the SUBSCRIBE. It is the one that stays, for a
+// NOTIFY may be open in it, whose failure nobody would know.
+func (m *Monitor) succeed(sh *subShard, slot, twin uint32) {
+	s, t := sh.subs.At(slot), sh.subs.At(twin)
+	t.initial, t.announced, t.fetch, t.subscribeCSeq, t.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
+	m.remove(sh, slot)
+}
+
+// accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
+func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) (first func(answer func())) {
+	s := sh.subs.At(slot)
+	granted := min(msg.Expires, maxSeconds)
+	if granted < 0 {
+		granted = int(s.asked)
+	}
+	if granted < 0 {
+		granted = assumedExpires
+	}
+	wanted := s.asked != 0 && s.phase != dead
+	announce := false
+	switch {
+	case wanted && granted > 0:
+		m.confirm(s)
+		s.lasts(at.UnixNano(), granted, m.linger)
+		announce = s.announce()
+	case wanted:
+		m.end(s, at) // the server grants nothing
+	}
+	left := !wanted && !s.fetch && s.phase == ending && !s.left
+	s.left = s.left || left
+	interested := m.rec.Interested(s.watcher())
+	if interested && announce {
+		s.later++
+	} else {
+		m.note(sh, slot)
+	}
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
+	watcher := c.watcher()
+	sh.mu.Unlock()
+	if !interested {
+		return nil
+	}
+	m.traceResponse(watcher, at, "server", "core", msg.Status, msg.Reason)
+	if announce {
+		m.subscribed(&c, ref, at)
+	}
+	if left {
+		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	}
+	return m.safely(watcher)
+}
+
+// subscribed tells the Engine of a new subscription, and then the Journal.
+func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
+	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
+	m.noteLater(s, ref, nothing)
+}
+
+// announce says, once, that the Engine has to hear of a new subscription.
+func (s *subscription) announce() bool {
+	if s.announced || !s.initial || s.phase != active {
+		return false
+	}
+	s.announced = true
+	return true
+}
+
+// rejected is another final response to a SUBSCRIBE; it gives the lock of sh
+// free.
+func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) {
+	s := sh.subs.At(slot)
+	c := *s
+	if s.phase == requested || endsRefresh(msg.Status) && s.phase != dead {
+		m.remove(sh, slot)
+	}
+	sh.mu.Unlock()
+	if !m.rec.Interested(c.watcher()) {
+		return
+	}
+	m.traceResponse(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
+	if c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status) {
+		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	}
+}

@@ -1,0 +1,103 @@
+package monitor
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// BenchmarkNotify is the Monitor's share of a forwarded NOTIFY and its 200.
+func BenchmarkNotify(b *testing.B) {
+	for _, many := range []int{1, 20_000, 200_000} {
+		b.Run(fmt.Sprint(many), func(b *testing.B) {
+			m, _ := newTestMonitor(Config{})
+			calls := make([][]byte, many)
+			msg := notifyMessage("", 1)
+			for i := range calls {
+				calls[i] = fmt.Appendf(nil, "3848276298220188511-%d@10.0.0.1", i)
+				msg.CallID = calls[i]
+				m.Notify(msg)
+			}
+			o := dialogs.Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1, Hop: testHop(1)}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				msg.CallID = calls[(i*7919)%many]
+				ref, _ := m.Notify(msg)
+				m.NotifyDone(ref, o)
+			}
+		})
+	}
+}
+
+func BenchmarkSubscribe(b *testing.B) {
+	m, _ := newTestMonitor(Config{MaxSubscriptions: 1 << 30})
+	msg := subscribeMessage("", 1, 600)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		msg.CallID = fmt.Appendf(msg.CallID[:0], "3848276298220188511-%d@10.0.0.1", i)
+		msg.Status, msg.ToTag = 0, nil
+		m.Subscribe(msg)
+		msg.Status, msg.ToTag = 200, []byte("server-tag")
+		m.SubscribeDone(msg)
+	}
+}
+
+// memoryOf makes a Monitor with n subscriptions, each of another user, and tells what
+// the heap has of each.
+func memoryOf(n int) (m *Monitor, each float64) {
+	before := heap()
+	m, _ = newTestMonitor(Config{})
+	for i := range n {
+		msg := notifyMessage(fmt.Sprintf("3848276298220188511-%d@10.0.0.1", i), 1)
+		msg.ToURI = fmt.Appendf(nil, "sip:watcher%d@ims.example", i)
+		m.Notify(msg)
+	}
+	return m, float64(heap()-before) / float64(n)
+}
+
+// TestSubscriptionIsSmall is the promise that a million of them fit in 1 GB: 1 KB each,
+// everything included.
+func TestSubscriptionIsSmall(t *testing.T) {
+	m, each := memoryOf(50_000)
+	if each > 1024 {
+		t.Errorf("%.0f bytes", each)
+	}
+	runtime.KeepAlive(m)
+}
+
+// BenchmarkMemory tells the same of more, and how long they hold up a collection.
+func BenchmarkMemory(b *testing.B) {
+	for b.Loop() {
+		m, each := memoryOf(100_000)
+		start := time.Now()
+		runtime.GC()
+		b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms/GC")
+		b.ReportMetric(each, "B/subscription")
+		runtime.KeepAlive(m)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// BenchmarkSweep is one full pass over 100,000 subscriptions.
+func BenchmarkSweep(b *testing.B) {
+	m, _ := newTestMonitor(Config{})
+	for i := range 100_000 {
+		m.Notify(notifyMessage(fmt.Sprint("c", i), 1))
+	}
+	now := time.Now()
+	for b.Loop() {
+		for i := range shards {
+			m.sweepSubs(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/store"
+)
+
+// Long names fill the room for texts before the number of subscriptions does, and
+// give it back.
+func TestTextsAreBounded(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	const most = 10_000
+	m := New(Config{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	long := strings.Repeat("x", 900)
+	now := time.Now()
+	register := func(i int) {
+		m.Register(&dialogs.Message{
+			At: now, ToURI: fmt.Appendf(nil, "sip:r%d%s@ims.example", i, long), CallID: []byte("r"), CSeq: 1,
+			Contact: []byte("<sip:" + long + ">"), Expires: 60,
+		})
+	}
+	for i := range most / 2 {
+		msg := subscribeMessage(fmt.Sprint("call", i), 1, 60)
+		msg.FromURI = fmt.Appendf(nil, "sip:w%d%s@ims.example", i, long)
+		msg.ToURI = []byte("sip:" + long + "@ims.example")
+		m.Subscribe(msg)
+		n := notifyMessage(fmt.Sprint("call", i), 1)
+		n.SubscriptionState = []byte("active;expires=60")
+		m.Notify(n)
+		register(i)
+	}
+	if n := m.texts.Load(); n > textsEach*most || n < textsEach*most*9/10 {
+		t.Errorf("%d bytes of text are kept, of %d", n, textsEach*most)
+	}
+	if n := m.records.Load() + m.registered.Load(); n == 0 || n >= most/2 {
+		t.Errorf("%d are kept", n)
+	}
+	if gather(reg)["rewatch_untracked_total{full}"] == 0 {
+		t.Error("what was not kept is not counted")
+	}
+	for range sweepParts {
+		now = now.Add(time.Hour)
+		m.sweep(now)
+	}
+	if m.texts.Load() != 0 || m.records.Load() != 0 || m.registered.Load() != 0 {
+		t.Errorf("left: %d bytes, %d subscriptions, %d registrations", m.texts.Load(), m.records.Load(), m.registered.Load())
+	}
+}
+
+// SUBSCRIBEs that nobody answers have a part of the room. What exists has the rest:
+// it is known by its NOTIFY.
+func TestUnansweredSubscribesAreBounded(t *testing.T) {
+	const most, part = 8000, 2000
+	reg := prometheus.NewRegistry()
+	m := New(Config{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	for i := range most {
+		m.Subscribe(subscribeMessage(fmt.Sprint("call", i), 1, 60))
+	}
+	if m.records.Load() != part || gather(reg)["rewatch_untracked_total{unconfirmed}"] != most-part {
+		t.Errorf("%d are kept", m.records.Load())
+	}
+	for i := range most - part {
+		if ref, _ := m.Notify(notifyMessage(fmt.Sprint("call", part+i), 1)); ref == 0 {
+			t.Fatalf("NOTIFY %d is not tracked", i)
+		}
+	}
+	m.Notify(notifyMessage("call0", 1)) // confirms one
+	m.Subscribe(subscribeMessage("more", 1, 60))
+	if m.pending.Load() != part-1 || m.records.Load() != most {
+		t.Errorf("%d unanswered of %d; all the room is taken", m.pending.Load(), m.records.Load())
+	}
+	later := time.Now().Add(time.Minute)
+	for i := range sweepParts {
+		m.sweep(later.Add(time.Duration(i) * time.Second))
+	}
+	if m.pending.Load() != 0 {
+		t.Errorf("%d unanswered are left", m.pending.Load())
+	}
+}
+
+// awayJournal takes nothing, and notes how much it was to take at most.
+type awayJournal struct {
+	store.Journal
+	most int
+}
+
+func (j *awayJournal) Write(_ context.Context, batch []store.Entry) error {
+	j.most = max(j.most, len(batch))
+	return errors.New("away")
+}
+
+// While the Journal is away, what waits for it does not grow with time.
+func TestKeeperIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New(Config{}, newRecorder(), zerolog.Nop(), nil)
+		journal := new(awayJournal)
+		k := store.NewKeeper(store.KeeperConfig{Every: time.Second}, journal, zerolog.New(io.Discard), m)
+		k.Start(t.Context())
+		one := func(call string) {
+			n := notifyMessage(call, 1)
+			n.At, n.SubscriptionState = time.Now(), []byte("active;expires=1")
+			m.Notify(n)
+		}
+		for round := range 200 {
+			for i := range 100 {
+				one("stays") // again and again
+				one(fmt.Sprintf("call%d-%d", round, i))
+			}
+			time.Sleep(time.Minute) // 64*T1 and more
+			m.sweep(time.Now())
+		}
+		if err := k.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if journal.most == 0 || journal.most > 2048+200 {
+			t.Errorf("%d entries wait in the batch", journal.most)
+		}
+		for i := range m.subs {
+			if n := len(m.subs[i].notes.changed); n > roomyNotes+2*m.subs[i].subs.Count()+1 {
+				t.Errorf("%d notes wait in a shard of %d", n, m.subs[i].subs.Count())
+			}
+		}
+	})
+}
+
+// A NOTIFY whose dialog is not known tells its watcher by To, unless the SUBSCRIBE
+// had claimed to be of another user than it was.
+func TestVeiledNotify(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := New(Config{}, newRecorder(), zerolog.Nop(), reg)
+	veiled := func(call string) *dialogs.Message {
+		n := notifyMessage(call, 1)
+		n.Veiled = true
+		return n
+	}
+	if ref, ruling := m.Notify(veiled("before")); ref != 0 || ruling != (dialogs.Ruling{}) || m.records.Load() != 0 {
+		t.Errorf("it is tracked: %d, %+v", ref, ruling)
+	}
+	if gather(reg)["rewatch_untracked_total{veiled}"] != 1 {
+		t.Error("it is not counted")
+	}
+	msg := subscribeMessage("seen", 1, 60)
+	msg.AssertedIdentity = []byte("<sip:mallory@ims.example>")
+	m.Subscribe(msg)
+	if ref, _ := m.Notify(veiled("seen")); ref == 0 {
+		t.Error("one whose SUBSCRIBE was seen is not tracked")
+	}
+	if list, _ := m.Watchers("", 0); len(list) != 1 || list[0].AOR != "sip:mallory@ims.example" {
+		t.Errorf("watchers: %+v", list)
+	}
+}

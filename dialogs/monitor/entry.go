@@ -1,0 +1,184 @@
+package monitor
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"rewatch/dialogs/aor"
+)
+
+// entryFormat begins every value that a Monitor writes, so that a later version
+// knows what it reads. What is of another format is as good as forgotten.
+const entryFormat = 1
+
+var errEntry = errors.New("not an entry of this format")
+
+// key names a subscription in the journal: Call-ID, tags and event.
+func (s *subscription) key() string {
+	b := make([]byte, 0, int(s.ends[textEvent])+texts)
+	for i := textCallID; i <= textEvent; i++ {
+		b = append(append(b, s.part(i)...), 0)
+	}
+	return string(b)
+}
+
+// bit sets bit i of b where it is true.
+func bit(b bool, i int) byte {
+	if b {
+		return 1 << i
+	}
+	return 0
+}
+
+// appendSubscription writes what has to survive of a subscription, and the hop that
+// its user is reached by.
+func appendSubscription(b []byte, s *subscription, h hop) []byte {
+	b = append(b, entryFormat, byte(s.phase),
+		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.left, 3)|
+			bit(s.emergency, 4)|bit(s.taken, 5)|bit(s.failed, 6)|bit(s.terminated, 7))
+	b = binary.AppendUvarint(b, s.birth)
+	for _, n := range [...]int64{
+		s.expires, s.until, int64(s.asked), int64(s.subscribeCSeq),
+		int64(s.notifyCSeq), int64(s.terminatedCSeq), int64(s.failedCSeq),
+	} {
+		b = binary.AppendVarint(b, n)
+	}
+	b = appendHop(b, h)
+	for i := range texts {
+		b = appendText(b, s.part(i))
+	}
+	return b
+}
+
+func appendHop(b []byte, h hop) []byte {
+	b = append(b, bit(h.known, 0), byte(h.transport))
+	if h.known {
+		b = binary.BigEndian.AppendUint16(append(b, h.addr[:]...), h.port)
+	}
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// entryReader takes a value apart. After the first thing that is not as it should
+// be it gives zeros, and bad is set.
+type entryReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *entryReader) take(n int) []byte {
+	if r.bad || n < 0 || n > len(r.b) {
+		r.bad = true
+		return make([]byte, max(0, min(n, 16)))
+	}
+	taken := r.b[:n]
+	r.b = r.b[n:]
+	return taken
+}
+
+func (r *entryReader) octet(most byte) byte {
+	c := r.take(1)[0]
+	r.bad = r.bad || c > most
+	if r.bad {
+		return 0
+	}
+	return c
+}
+
+func (r *entryReader) unsigned() uint64 {
+	n, length := binary.Uvarint(r.b)
+	if length <= 0 {
+		length = -1
+	}
+	r.take(length)
+	return n
+}
+
+func (r *entryReader) signed(least, most int64) int64 {
+	n, length := binary.Varint(r.b)
+	if length <= 0 || n < least || n > most {
+		length = -1
+	}
+	r.take(length)
+	if r.bad {
+		return 0
+	}
+	return n
+}
+
+func (r *entryReader) cseq() uint32 { return uint32(r.signed(0, math.MaxUint32)) } // #nosec G115 -- bounded
+
+func (r *entryReader) text() []byte {
+	n := r.unsigned()
+	if n > aor.MaxURI+maxCallID {
+		r.bad = true
+		return nil
+	}
+	return r.take(int(n)) // #nosec G115 -- bounded
+}
+
+func (r *entryReader) hop() (h hop) {
+	h.known = r.octet(1) == 1
+	h.transport = transport(r.octet(byte(overTLS)))
+	if h.known {
+		copy(h.addr[:], r.take(len(h.addr)))
+		h.port = binary.BigEndian.Uint16(r.take(2))
+	}
+	return h
+}
+
+// readSubscription reads what appendSubscription wrote.
+func readSubscription(value []byte) (s subscription, h hop, err error) {
+	r := entryReader{b: value}
+	if r.octet(entryFormat) != entryFormat {
+		return s, h, errEntry
+	}
+	s.phase = phase(r.octet(byte(dead)))
+	bits := r.octet(math.MaxUint8)
+	for i, b := range [...]*bool{
+		&s.fetch, &s.initial, &s.announced, &s.left, &s.emergency, &s.taken, &s.failed, &s.terminated,
+	} {
+		*b = bits&(1<<i) != 0
+	}
+	s.birth = r.unsigned()
+	s.expires, s.until = r.signed(0, math.MaxInt64), r.signed(0, math.MaxInt64)
+	s.asked = int32(r.signed(-1, maxSeconds-1)) // #nosec G115 -- bounded
+	s.subscribeCSeq, s.notifyCSeq, s.terminatedCSeq, s.failedCSeq = r.cseq(), r.cseq(), r.cseq(), r.cseq()
+	h = r.hop()
+	var t textBuilder
+	for range texts {
+		t.add(r.text())
+	}
+	s.text, s.ends = t.String(), t.ends
+	if r.bad || len(r.b) > 0 || s.callID() == "" || s.event() == "" || s.watcher() == "" {
+		return subscription{}, hop{}, errEntry
+	}
+	return s, h, nil
+}
+
+// appendRegistration writes what has to survive of a registration.
+func appendRegistration(b []byte, r *registration) []byte {
+	b = append(b, entryFormat, bit(r.atServer, 0)|bit(r.emergency, 1))
+	b = binary.AppendVarint(b, r.until)
+	return appendText(b, r.scscf)
+}
+
+// readRegistration reads what appendRegistration wrote.
+func readRegistration(value []byte) (registration, error) {
+	r := entryReader{b: value}
+	if r.octet(entryFormat) != entryFormat {
+		return registration{}, errEntry
+	}
+	bits := r.octet(3)
+	reg := registration{atServer: bits&1 != 0, emergency: bits&2 != 0}
+	reg.until = r.signed(1, math.MaxInt64)
+	reg.scscf = string(r.text())
+	if r.bad || len(r.b) > 0 {
+		return registration{}, errEntry
+	}
+	return reg, nil
+}

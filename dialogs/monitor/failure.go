@@ -1,0 +1,289 @@
+package monitor
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/store"
+	"rewatch/policy"
+)
+
+// waiting is a temporary failure: it becomes one for good at its deadline,
+// unless a NOTIFY of the subscription succeeds before.
+type waiting struct {
+	deadline int64
+	outcome  dialogs.Outcome // without Head, with a Reason of its own
+	head     []byte
+}
+
+// Bounds of the heads kept for Termination. In an outage there are more failed
+// NOTIFYs than anybody will terminate.
+const (
+	maxHead  = 8 << 10
+	maxHeads = 8192
+)
+
+const goneText = "481 " + goneReason
+
+// wait begins the wait after a temporary failure. A further one changes
+// nothing: the first is the one whose watcher has been waiting longest.
+func (m *Monitor) wait(sh *subShard, slot uint32, o *dialogs.Outcome) {
+	s := sh.subs.At(slot)
+	if s.waiting {
+		return
+	}
+	s.waiting = true
+	w := waiting{
+		deadline: instant(o.At).Add(retryAfter(o) + m.linger).UnixNano(),
+		outcome:  *o,
+	}
+	w.outcome.Head = nil
+	w.outcome.Reason = []byte(printable(o.Reason, maxCause))
+	switch {
+	case !m.cfg.SignalNotify || len(o.Head) == 0:
+	case len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards:
+		w.head = bytes.Clone(o.Head)
+	default:
+		m.metrics.forgotten[count.ForgottenHead].Inc()
+	}
+	sh.waiting[slot] = w
+}
+
+// gaveOut is the end of such a wait; the lock of sh is held, and what it gives
+// is called without. Nobody awaits an answer any more, but the next NOTIFY
+// finds the dialog dead.
+func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
+	s := sh.subs.At(slot)
+	w := sh.waiting[slot]
+	s.waiting = false
+	delete(sh.waiting, slot)
+	if s.over(at.UnixNano()) || s.phase == dead || m.superseded(s) {
+		return nil
+	}
+	o := w.outcome
+	o.At, o.Head = at, w.head
+	m.strike(sh, slot, &o)
+	s.later++
+	mark := m.mark(s)
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
+	m.metrics.failed[c.label].Inc()
+	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
+	return func() {
+		m.announceFailure(c, o, "", mark)
+		m.noteLater(&c, ref, nothing)
+	}
+}
+
+// fail declares a NOTIFY failed; it gives the lock of sh free.
+func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+	s := sh.subs.At(slot)
+	if s.waiting {
+		s.waiting = false
+		delete(sh.waiting, slot)
+	}
+	m.strike(sh, slot, &o)
+	sh.failed++
+	s.later++
+	mark := m.mark(s)
+	c, ref := *s, makeRef(sh.number, slot, s.generation)
+	sh.mu.Unlock()
+	m.metrics.failed[c.label].Inc()
+	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
+
+	v, said := m.answer(&o)
+	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
+	follow := func(answer func()) {
+		m.announceFailure(c, o, said, mark)
+		m.noteLater(&c, ref, answer)
+	}
+	if m.cfg.Careful {
+		v.First = follow
+	} else {
+		v.Then = func() { follow(nothing) }
+	}
+	return v
+}
+
+// strike marks the subscription of a failed NOTIFY. Where the server decides
+// for itself (passthrough) its dialog is dead only if the response says so.
+func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
+	s := sh.subs.At(slot)
+	s.failed, s.failedCSeq = true, o.CSeq
+	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
+		m.leaves(s)
+		s.phase = dead
+	}
+	if m.cfg.SignalNotify && !killsDialog(o) {
+		m.keepHead(sh, slot, o.Head)
+	}
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.toFront(s.node)
+	us.mu.Unlock()
+}
+
+// answer is what the server gets after a failure, and how the ladder shows it.
+func (m *Monitor) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
+	switch {
+	case m.cfg.DryRun:
+		if m.cfg.Answer != AnswerPassthrough {
+			m.metrics.dryRun.Did(count.DryAnswer)
+		}
+		return dialogs.Verdict{Relay: true}, ""
+	case m.cfg.Answer == AnswerPassthrough:
+		return dialogs.Verdict{Relay: true}, ""
+	case m.cfg.Answer == AnswerSilent:
+		return dialogs.Verdict{}, ""
+	case o.Kind == dialogs.Responded && o.Status == goneStatus:
+		return dialogs.Verdict{Relay: true}, goneText
+	default:
+		return dialogs.Verdict{Status: goneStatus, Reason: goneReason}, goneText
+	}
+}
+
+// announceFailure tells the Engine of a failure, and the ladder how it came.
+func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string, mark store.Entry) {
+	watcher, at := s.watcher(), instant(o.At)
+	sub := s.broken()
+	sub.Cause = causeOf(&o)
+	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
+		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
+	m.collectFor(at)
+	m.rec.Failed(dialogs.Failure{
+		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
+		Dead:   mark,
+		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
+		Event: policy.Event{
+			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,
+		},
+	})
+	m.traceNotify(&s, &o)
+	switch o.Kind {
+	case dialogs.TimedOut:
+		m.trace(watcher, at, "rewatch", "rewatch", m.noAnswer)
+	case dialogs.Unreachable:
+		m.trace(watcher, at, "rewatch", "rewatch", "next hop unreachable")
+	case dialogs.Responded:
+		m.trace(watcher, at, "core", "rewatch", sub.Cause)
+		if said == "" && m.cfg.Answer != AnswerSilent {
+			said = sub.Cause
+		}
+	}
+	if said != "" {
+		m.trace(watcher, at, "rewatch", "server", said)
+	}
+}
+
+// sentAt is when the NOTIFY of an outcome was sent, as far as it is known: only the
+// last one of a subscription is remembered. An earlier one that got no response
+// was sent a whole deadline ago.
+func (m *Monitor) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
+	at := instant(o.At)
+	switch {
+	case s.notifyCSeq == o.CSeq && s.sent != 0:
+		return time.Unix(0, s.sent)
+	case o.Kind == dialogs.TimedOut:
+		return at.Add(-m.cfg.NotifyTimeout)
+	default:
+		return at
+	}
+}
+
+// late is a final response after the verdict: a 2xx calls the recovery off.
+// The server keeps to what it was told; one that was told nothing may still
+// take the response, until its own timer has ended the subscription.
+func (m *Monitor) late(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+	s := sh.subs.At(slot)
+	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
+	if !isOK(&o) || !s.failed {
+		sh.mu.Unlock()
+		return dialogs.Verdict{Relay: !told}
+	}
+	s.failed = false
+	if s.headKept {
+		m.dropHead(sh, slot, s)
+	}
+	alive := !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
+	if s.phase == dead && !told && !s.taken {
+		m.confirm(s)
+	}
+	m.note(sh, slot)
+	c := *s
+	sh.mu.Unlock()
+	m.metrics.late.Inc()
+	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken(), Alive: alive})
+	m.trace(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+	return dialogs.Verdict{Relay: !told}
+}
+
+// Termination implements Directory. After it the CSeqs of rewatch and of the
+// server would go apart, so the server's further NOTIFYs get 481.
+func (m *Monitor) Termination(aor, callID, event string) (dialogs.TerminateJob, bool) {
+	hash := m.hashBytes([]byte(callID))
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot := sh.first(hash, func(s *subscription) bool {
+		return s.headKept && s.callID() == callID && s.event() == event && s.watcher() == aor
+	})
+	if slot == 0 {
+		return dialogs.TerminateJob{}, false
+	}
+	s := sh.subs.At(slot)
+	job := dialogs.TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
+	m.dropHead(sh, slot, s)
+	if !m.cfg.DryRun {
+		m.leaves(s)
+		s.phase, s.taken = dead, true
+		m.note(sh, slot)
+	}
+	return job, true
+}
+
+func (m *Monitor) keepHead(sh *subShard, slot uint32, head []byte) {
+	s := sh.subs.At(slot)
+	if len(head) == 0 || len(head) > maxHead {
+		return
+	}
+	if !s.headKept {
+		if m.heads.Add(1) > maxHeads {
+			m.heads.Add(-1)
+			m.metrics.forgotten[count.ForgottenHead].Inc()
+			return
+		}
+		s.headKept = true
+	}
+	sh.heads[slot] = bytes.Clone(head)
+}
+
+func (m *Monitor) dropHead(sh *subShard, slot uint32, s *subscription) {
+	s.headKept = false
+	delete(sh.heads, slot)
+	m.heads.Add(-1)
+}
+
+// maxCause bounds the reason phrase that is shown to people.
+const maxCause = 64
+
+// causeOf is how the failure is told to people.
+func causeOf(o *dialogs.Outcome) string {
+	switch o.Kind {
+	case dialogs.TimedOut:
+		return "408 Request Timeout"
+	case dialogs.Unreachable:
+		return "503 Service Unavailable"
+	case dialogs.Responded:
+	}
+	return statusText(o.Status, o.Reason)
+}
+
+func statusText(status int, reason []byte) string {
+	text := strconv.Itoa(status)
+	if r := printable(reason, maxCause); r != "" {
+		text += " " + r
+	}
+	return text
+}

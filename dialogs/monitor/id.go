@@ -1,0 +1,113 @@
+package monitor
+
+import (
+	"hash/maphash"
+
+	"rewatch/dialogs"
+)
+
+// ID names one subscription within a dialog: Call-ID, tags, and the event
+// package with its id parameter (RFC 6665 4.4.1). Its slices are borrowed.
+type ID struct {
+	CallID []byte
+	// WatcherTag is the From tag of the SUBSCRIBE and the To tag of the NOTIFY;
+	// NotifierTag the other one, empty as long as it is not known.
+	WatcherTag, NotifierTag []byte
+	// Package and Param are the Event header's value and its id parameter.
+	Package, Param []byte
+}
+
+// notifyID reads the ID from a NOTIFY of the server.
+func notifyID(msg *dialogs.Message) ID {
+	id := ID{CallID: msg.CallID, WatcherTag: msg.ToTag, NotifierTag: msg.FromTag}
+	id.Package, id.Param = parseEvent(msg.Event)
+	return id
+}
+
+// subscribeID reads it from a SUBSCRIBE of the core.
+func subscribeID(msg *dialogs.Message) ID {
+	id := ID{CallID: msg.CallID, WatcherTag: msg.FromTag, NotifierTag: msg.ToTag}
+	id.Package, id.Param = parseEvent(msg.Event)
+	return id
+}
+
+// Bounds of what is kept of a peer's text.
+const (
+	maxCallID = 512
+	maxTag    = 255
+	maxEvent  = 128
+)
+
+// check says why an ID cannot be kept, if so.
+func (id *ID) check() untracked {
+	switch {
+	case len(id.CallID) > maxCallID, len(id.WatcherTag) > maxTag, len(id.NotifierTag) > maxTag,
+		len(id.Package)+len(idParam)+len(id.Param) > maxEvent:
+		return untrackedOversize
+	case len(id.CallID) == 0, len(id.WatcherTag) == 0, len(id.Package) == 0,
+		!isPlain(id.CallID), !isPlain(id.WatcherTag), !isPlain(id.NotifierTag):
+		return untrackedMalformed
+	}
+	return tracked
+}
+
+// A Ref is the place of a subscription and the generation of that place, so
+// that one that outlives its subscription finds nothing: 32 bits generation,
+// 26 bits slot, 6 bits shard.
+const (
+	shardBits = 6
+	slotBits  = 26
+	shards    = 1 << shardBits
+	maxSlots  = 1 << slotBits
+)
+
+func makeRef(shard, slot, generation uint32) dialogs.Ref {
+	return dialogs.Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(shard))
+}
+
+func shardOf(r dialogs.Ref) uint32      { return uint32(r & (shards - 1)) }
+func slotOf(r dialogs.Ref) uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
+func generationOf(r dialogs.Ref) uint32 { return uint32(r >> 32) }
+
+// hashBytes places a Call-ID. The seed is this process's own, so a peer cannot
+// choose Call-IDs that meet in one shard.
+func (m *Monitor) hashBytes(b []byte) uint64 { return maphash.Bytes(m.seed, b) }
+
+// identity tells one ID from all others of its Call-ID's shard.
+func (m *Monitor) identity(id *ID) uint64 {
+	var room [256]byte
+	b := room[:0]
+	for _, part := range [...][]byte{id.CallID, id.WatcherTag, id.NotifierTag, id.Package} {
+		b = append(append(b, part...), 0)
+	}
+	if len(id.Param) > 0 {
+		b = append(append(b[:len(b)-1], idParam...), id.Param...)
+		b = append(b, 0)
+	}
+	return maphash.Bytes(m.identities, b)
+}
+
+// identify is the identity of a subscription, by its texts.
+func (m *Monitor) identify(s *subscription) uint64 {
+	var room [256]byte
+	b := room[:0]
+	for i := textCallID; i <= textEvent; i++ {
+		b = append(append(b, s.part(i)...), 0)
+	}
+	return maphash.Bytes(m.identities, b)
+}
+
+// hashAOR places a user.
+func (m *Monitor) hashAOR(aor string) uint64 { return maphash.String(m.seed, aor) }
+
+// hashTriple stands for watcher, resource and event, by which a new
+// subscription is known to replace an older one: it has a fresh Call-ID.
+func (m *Monitor) hashTriple(watcher, resource, event string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(m.seed)
+	for _, s := range [...]string{watcher, resource, event} {
+		_, _ = h.WriteString(s)
+		_ = h.WriteByte(0)
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,310 @@
+package monitor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/slab"
+	"rewatch/dialogs/store"
+)
+
+// What the Monitor has to tell the Journal waits in its shards as notes: not what
+// has changed but whose. So a subscription waits once however often it changes,
+// its value is made when the batch is written, and while the Journal is away the
+// notes are bounded by what there is.
+
+// maxGone bounds the keys of a shard that wait to be removed from the Journal. One
+// that does not wait is removed there when its time is over.
+const maxGone = 1 << 14
+
+// subNotes are those of a subShard, under its lock.
+type subNotes struct {
+	changed []dialogs.Ref
+	gone    []string
+}
+
+// note has a subscription journalled. It is called where one begins, ends, is
+// refreshed or dies, not where a NOTIFY passes.
+func (m *Monitor) note(sh *subShard, slot uint32) {
+	s := sh.subs.At(slot)
+	if !m.noting || s.noted || s.phase == requested {
+		return
+	}
+	s.noted = true
+	if len(sh.notes.changed) > roomyNotes+2*sh.subs.Count() {
+		sh.forgetNotes()
+	}
+	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
+}
+
+// noteLater has a subscription noted when its user is saved, and calls then. After a
+// crash the next process takes it that whatever a subscription has been through is known
+// of its user, so it is kept from the Journal meanwhile, whatever it was noted for: its
+// later was raised when it went through that.
+func (m *Monitor) noteLater(s *subscription, ref dialogs.Ref, then func()) {
+	m.rec.WhenSafe(s.watcher(), func() {
+		sh := &m.subs[shardOf(ref)]
+		sh.mu.Lock()
+		if s, slot := sh.lookup(ref); s != nil {
+			s.later--
+			m.note(sh, slot)
+		}
+		sh.mu.Unlock()
+		then()
+	})
+}
+
+func nothing() {}
+
+// roomyNotes is how many notes of a shard are never too many.
+const roomyNotes = 1024
+
+// forgetNotes drops the notes of subscriptions that are gone. They gather where many
+// come and go while the Journal is away.
+func (sh *subShard) forgetNotes() {
+	sh.notes.changed = slices.DeleteFunc(sh.notes.changed, func(r dialogs.Ref) bool {
+		s, _ := sh.lookup(r)
+		return s == nil
+	})
+}
+
+// noteGone has it removed, if it was ever written.
+func (m *Monitor) noteGone(sh *subShard, s *subscription) {
+	switch {
+	case !s.kept:
+	case len(sh.notes.gone) < maxGone:
+		sh.notes.gone = append(sh.notes.gone, s.key())
+	default:
+		m.metrics.forgotten[count.ForgottenGone].Inc()
+	}
+}
+
+// noteRegistration has the registration of a user journalled, or its end.
+func (m *Monitor) noteRegistration(us *userShard, aor string) {
+	if !m.noting {
+		return
+	}
+	if us.notes == nil {
+		us.notes = make(map[string]struct{})
+	}
+	if _, noted := us.notes[aor]; !noted && len(us.notes) >= maxGone+us.users.Count() {
+		m.metrics.forgotten[count.ForgottenGone].Inc()
+		return
+	}
+	us.notes[aor] = struct{}{}
+}
+
+// unwritten is how many notes wait in a shard.
+func (m *Monitor) unwritten(shard int) int {
+	sh, us := &m.subs[shard], &m.users[shard]
+	sh.mu.Lock()
+	n := len(sh.notes.changed) + len(sh.notes.gone)
+	sh.mu.Unlock()
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return n + len(us.notes)
+}
+
+var _ store.Source = (*Monitor)(nil)
+
+// Attach has changes noted for a Keeper from now on.
+func (m *Monitor) Attach(k *store.Keeper) {
+	m.noting = true
+	if j := k.SharedJournal(); j != nil {
+		m.shared = &SharedDirectory{Monitor: m, journal: j, hurry: k.Hurry, doubts: make(chan doubt, maxDoubts)}
+	} else {
+		m.lapse = time.Now().Add(m.linger).UnixNano()
+	}
+}
+
+// Directory is what an Engine may ask; after Attach.
+func (m *Monitor) Directory() dialogs.Directory {
+	if m.shared != nil {
+		return m.shared
+	}
+	return m
+}
+
+// Kinds are those of the entries that are the Monitor's.
+func (m *Monitor) Kinds() []store.Kind {
+	return []store.Kind{store.KindSubscription, store.KindRegistration}
+}
+
+// Restore takes up an entry of an earlier process.
+func (m *Monitor) Restore(e store.Entry, now time.Time) bool {
+	if e.Kind == store.KindSubscription {
+		return m.restoreSubscription(e, now)
+	}
+	return m.restoreRegistration(e, now)
+}
+
+// Collect makes the entries of what is noted in one shard; nobody waits for them.
+func (m *Monitor) Collect(part int, batch []store.Entry) ([]store.Entry, []func()) {
+	return m.collectRegistrations(part, m.collectSubscriptions(part, batch)), nil
+}
+
+// Settle asks what other processes know. Whoever noted a registration had asked before.
+func (m *Monitor) Settle(ctx context.Context) {
+	if m.shared != nil {
+		m.shared.settleDoubts(ctx)
+	}
+}
+
+// LetGo does nothing: nobody waits for what the Monitor has noted.
+func (m *Monitor) LetGo() {}
+
+// Unwritten is how many notes wait.
+func (m *Monitor) Unwritten() int {
+	n := 0
+	for i := range shards {
+		n += m.unwritten(i)
+	}
+	return n
+}
+
+// collectSubscriptions makes the entries of the subscriptions that are noted in a
+// shard. What is gone comes first: the same key may have come back since.
+func (m *Monitor) collectSubscriptions(shard int, batch []store.Entry) []store.Entry {
+	sh := &m.subs[shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, key := range sh.notes.gone {
+		batch = append(batch, store.Entry{Kind: store.KindSubscription, Key: key})
+	}
+	for _, ref := range sh.notes.changed {
+		s, _ := sh.lookup(ref)
+		if s == nil {
+			continue // removed since
+		}
+		if s.noted = false; s.later > 0 {
+			continue // it will be noted once more
+		}
+		batch = append(batch, m.entry(s))
+	}
+	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]
+	return batch
+}
+
+// entry is what the Journal is to know of a subscription.
+func (m *Monitor) entry(s *subscription) store.Entry {
+	s.kept = true
+	return store.Entry{
+		Kind: store.KindSubscription, Key: s.key(),
+		Value: appendSubscription(nil, s, m.hopOf(s)), Until: time.Unix(0, s.until),
+	}
+}
+
+// mark is the same of one whose dialog has died, for whoever decides about its user; none
+// if there is no Journal.
+func (m *Monitor) mark(s *subscription) store.Entry {
+	if !m.noting || s.phase != dead {
+		return store.Entry{}
+	}
+	return m.entry(s)
+}
+
+// hopOf is where the user of a subscription was heard from last.
+func (m *Monitor) hopOf(s *subscription) hop {
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.users.At(us.nodes.At(s.node).user).hop
+}
+
+// collectRegistrations makes the entries of the registrations noted in a shard.
+func (m *Monitor) collectRegistrations(shard int, batch []store.Entry) []store.Entry {
+	us := &m.users[shard]
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for aor := range us.notes {
+		e := store.Entry{Kind: store.KindRegistration, Key: aor}
+		if slot := us.find(m.hashAOR(aor), aor); slot != 0 {
+			if r := &us.users.At(slot).registration; r.known() {
+				e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
+			}
+		}
+		batch = append(batch, e)
+	}
+	clear(us.notes)
+	return batch
+}
+
+// restoreSubscription takes up a subscription of before; false if it is over, or
+// nothing that could be one.
+func (m *Monitor) restoreSubscription(e store.Entry, now time.Time) bool {
+	s, h, err := readSubscription(e.Value)
+	if err != nil || s.until <= now.UnixNano() {
+		return false
+	}
+	id := s.id()
+	if id.check() != tracked || e.Key != s.key() {
+		return false
+	}
+	s.kept = true
+	s.label = labelOf(id.Package)
+	for b := m.births.Load(); b < s.birth && !m.births.CompareAndSwap(b, s.birth); b = m.births.Load() {
+	}
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.tag = slab.TagOf(hash)
+	if sh.find(hash, m.identity(&id)) != 0 {
+		return false
+	}
+	slot := m.add(sh, s, &dialogs.Message{Side: dialogs.Server})
+	if slot == 0 {
+		return false
+	}
+	m.restoreUser(sh.subs.At(slot), h)
+	return true
+}
+
+// id is the ID that names this subscription.
+func (s *subscription) id() ID {
+	id := ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
+	id.Package, id.Param = parseEvent([]byte(s.event()))
+	return id
+}
+
+// restoreUser tells the user of a restored subscription what it knew of him.
+func (m *Monitor) restoreUser(s *subscription, h hop) {
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if h.known {
+		us.users.At(us.nodes.At(s.node).user).hop = h
+	}
+	if s.phase == active {
+		us.confirm(s.node, s.birth)
+	}
+	if s.failed || s.phase == dead {
+		us.toFront(s.node)
+	}
+}
+
+// restoreRegistration takes up a registration of before.
+func (m *Monitor) restoreRegistration(e store.Entry, now time.Time) bool {
+	r, err := readRegistration(e.Value)
+	aor, ok := aor.Canonical(e.Key)
+	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key {
+		return false
+	}
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.known() {
+		return false
+	}
+	if !m.admit(aor) {
+		return false
+	}
+	m.texts.Add(int64(len(r.scscf)))
+	us.users.At(us.need(hash, aor)).registration = r
+	return true
+}

@@ -1,0 +1,164 @@
+package monitor
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+)
+
+// eventLabel is the metric label of an event package: a closed set, so that a
+// peer cannot grow the metrics by inventing packages.
+type eventLabel uint8
+
+var eventLabels = [...]string{
+	"other", "presence", "presence.winfo", "reg", "conference", "dialog",
+	"message-summary", "xcap-diff", "ua-profile", "refer",
+}
+
+func labelOf(pkg []byte) eventLabel {
+	for i := 1; i < len(eventLabels); i++ {
+		if string(pkg) == eventLabels[i] {
+			return eventLabel(i) // #nosec G115 -- ten of them
+		}
+	}
+	return 0
+}
+
+// untracked says why something is forwarded without being remembered.
+type untracked uint8
+
+const (
+	tracked untracked = iota
+	untrackedFull
+	untrackedOversize
+	untrackedMalformed
+	untrackedForks
+	untrackedUnconfirmed
+	untrackedVeiled
+	untrackedReasons
+)
+
+func (u untracked) String() string {
+	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled"}[u]
+}
+
+// ignored says why the outcome of a NOTIFY was no failure.
+type ignored uint8
+
+const (
+	ignoredPackage     ignored = iota // not one of REWATCH_EVENTS
+	ignoredUntracked                  // see untracked
+	ignoredStale                      // its subscription is no longer known
+	ignoredDead                       // its dialog was declared dead
+	ignoredEnded                      // its subscription had ended anyway
+	ignoredChallenge                  // 401, 407
+	ignoredSuperseded                 // 481, and a newer subscription exists
+	ignoredTemporary                  // 491, Retry-After
+	ignoredTransaction                // REWATCH_FAILURE=rfc
+	ignoredCauses
+)
+
+func (i ignored) String() string {
+	return [...]string{
+		"package", "untracked", "stale", "dead-dialog", "ended",
+		"challenge", "superseded", "temporary", "transaction",
+	}[i]
+}
+
+// monitorMetrics are resolved before the first NOTIFY: counting is one atomic
+// addition.
+type monitorMetrics struct {
+	ok, failed, ignored [len(eventLabels)]prometheus.Counter
+	causes              [ignoredCauses]prometheus.Counter
+	failures            *prometheus.CounterVec
+	late                prometheus.Counter
+	seconds             prometheus.Histogram
+	untracked           [untrackedReasons]prometheus.Counter
+	forgotten           [count.ForgottenKinds]prometheus.Counter
+	dryRun              count.DryRun
+}
+
+func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
+	mm := &monitorMetrics{
+		dryRun:    count.NewDryRun(reg),
+		forgotten: count.NewForgotten(m.cfg.Forgotten),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_notify_failures_total",
+			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",
+		}, []string{"cause"}),
+		late: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rewatch_notify_late_total",
+			Help: "2xx responses to NOTIFYs that had been judged failed.",
+		}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "rewatch_notify_seconds",
+			Help:    "Time from a NOTIFY to its outcome.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+	}
+	notifies := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_notify_total",
+		Help: "NOTIFY transactions by event package and result.",
+	}, []string{"event", "result"})
+	for i, event := range eventLabels {
+		mm.ok[i] = notifies.WithLabelValues(event, "ok")
+		mm.failed[i] = notifies.WithLabelValues(event, "failed")
+		mm.ignored[i] = notifies.WithLabelValues(event, "ignored")
+	}
+	causes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_notify_ignored_total",
+		Help: "NOTIFYs with result ignored, by the reason for it.",
+	}, []string{"cause"})
+	for i := range ignoredCauses {
+		mm.causes[i] = causes.WithLabelValues(i.String())
+	}
+	reasons := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_untracked_total",
+		Help: "Messages that were forwarded but could not be remembered, by reason.",
+	}, []string{"reason"})
+	for i := untrackedFull; i < untrackedReasons; i++ {
+		mm.untracked[i] = reasons.WithLabelValues(i.String())
+	}
+	subscriptions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_subscriptions",
+		Help: "Subscriptions that are active.",
+	}, func() float64 { return float64(m.live.Load()) })
+	registrations := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_registrations",
+		Help: "Users whose third-party registration is known and has not lapsed.",
+	}, func() float64 { return float64(m.registered.Load()) })
+	if reg != nil {
+		reg.MustRegister(notifies, causes, reasons, mm.failures, mm.late, mm.seconds, subscriptions, registrations)
+	}
+	return mm
+}
+
+func (mm *monitorMetrics) ignore(event eventLabel, why ignored) {
+	mm.ignored[event].Inc()
+	mm.causes[why].Inc()
+}
+
+// causeLabel is the label of a failure: the codes of RFC 3261 and of the
+// extensions that have any business in a NOTIFY, and little else.
+func causeLabel(o *dialogs.Outcome) string {
+	switch o.Kind {
+	case dialogs.TimedOut:
+		return "timeout"
+	case dialogs.Unreachable:
+		return "unreachable"
+	case dialogs.Responded:
+	}
+	switch o.Status {
+	case 300, 301, 302, 305, 380,
+		400, 402, 403, 404, 405, 406, 408, 410, 412, 413, 414, 415, 416, 417,
+		420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437, 438, 439, 440,
+		469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
+		500, 501, 502, 503, 504, 505, 513, 555, 580,
+		600, 603, 604, 606, 607, 608:
+		return strconv.Itoa(o.Status)
+	}
+	return "other"
+}

@@ -1,0 +1,144 @@
+package monitor
+
+import (
+	"context"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/store"
+	"rewatch/policy"
+)
+
+// doubt is a REGISTER, or the lapse of a registration, as one process sees it.
+// Where several share the users, another may have seen more.
+type doubt struct {
+	aor   string
+	at    time.Time
+	lapse bool
+	// change: as far as this process knows, a period began or ended.
+	change bool
+}
+
+// maxDoubts bounds those that wait for the Journal.
+const maxDoubts = 4096
+
+// knower is the part of an Engine that says of whom it knows anything. To all
+// others it makes no difference when they registered.
+type knower interface{ Known(aor string) bool }
+
+func (m *Monitor) matters(aor string) bool {
+	k, ok := m.rec.(knower)
+	return !ok || k.Known(aor)
+}
+
+// askRegistered has it found out whether a REGISTER begins a period. It comes
+// before the registration is noted: see Keeper.flush.
+func (m *Monitor) askRegistered(aor string, at time.Time) {
+	if m.shared != nil && m.matters(aor) {
+		m.shared.ask(doubt{aor: aor, at: at, change: !m.User(aor).Registered})
+	}
+}
+
+// registeredHere tells of a REGISTER where nobody else could know more. Whether or
+// not it begins a period, it is a sign of life.
+func (m *Monitor) registeredHere(aor string, at time.Time, lapsed, began bool) {
+	if (m.shared != nil || !lapsed && !began) && m.rec.Interested(aor) {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at})
+	}
+	if m.shared != nil {
+		return
+	}
+	if lapsed {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+	}
+	if began {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Registered, At: at})
+	}
+}
+
+// lapsed tells that a registration was not refreshed here.
+func (m *Monitor) lapsed(aor string, at time.Time) {
+	if m.shared == nil {
+		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+	} else if m.matters(aor) {
+		m.shared.ask(doubt{aor: aor, at: at, lapse: true, change: true})
+	}
+}
+
+// SharedDirectory is the Directory of a Monitor whose Journal other processes write to as
+// well: a user may register by way of another replica each time, and what this one once
+// saw is out of date soon. So registrations are looked up when one is needed, and a
+// REGISTER is the beginning of a period only if the Journal knows of none.
+type SharedDirectory struct {
+	*Monitor
+	journal store.Journal
+	hurry   func()
+	doubts  chan doubt
+}
+
+var _ dialogs.Directory = (*SharedDirectory)(nil)
+
+// lookupTime bounds a look-up.
+const lookupTime = time.Second
+
+// ask hands a doubt to the Keeper, or settles it by what is known here if there are
+// too many. The first NOTIFY after a REGISTER is not far.
+func (d *SharedDirectory) ask(q doubt) {
+	select {
+	case d.doubts <- q:
+		d.hurry()
+	default:
+		d.settle(q, !q.change)
+	}
+}
+
+// settleDoubts asks the Journal what this process does not know.
+func (d *SharedDirectory) settleDoubts(ctx context.Context) {
+	for range len(d.doubts) {
+		q := <-d.doubts
+		registered := !q.change
+		if r, ok, err := d.lookUp(ctx, q.aor); err == nil {
+			registered = ok && r.until > q.at.UnixNano()
+		}
+		d.settle(q, registered)
+	}
+}
+
+// settle offers what became of a doubt: whether there was a registration already,
+// or is one still.
+func (d *SharedDirectory) settle(q doubt, registered bool) {
+	switch {
+	case registered:
+	case q.lapse:
+		d.rec.Offer(q.aor, policy.Event{Kind: policy.Deregistered, At: q.at})
+	default:
+		d.rec.Offer(q.aor, policy.Event{Kind: policy.Registered, At: q.at})
+	}
+}
+
+// lookUp reads the registration of a user as all processes together know it.
+func (d *SharedDirectory) lookUp(ctx context.Context, aor string) (registration, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	e, ok, err := d.journal.Read(ctx, store.KindRegistration, aor)
+	if err != nil || !ok {
+		return registration{}, false, err
+	}
+	r, err := readRegistration(e.Value)
+	return r, err == nil, err
+}
+
+// User tells what is known of a user: what another replica saw counts as well.
+func (d *SharedDirectory) User(aor string) dialogs.User {
+	u := d.Monitor.User(aor)
+	if u.Registered {
+		return u
+	}
+	r, ok, err := d.lookUp(context.Background(), aor)
+	if err != nil || !ok || r.until <= time.Now().UnixNano() {
+		return u
+	}
+	// Whether a server has it too is a matter of the replica in front of that one.
+	u.Registered, u.SCSCF, u.Emergency = true, r.scscf, u.Emergency || r.emergency
+	return u
+}

@@ -1,0 +1,105 @@
+package monitor
+
+import (
+	"sync"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/slab"
+)
+
+// subShard has the subscriptions of some of the Call-IDs.
+type subShard struct {
+	mu sync.Mutex
+	// chains leads from the hash of a Call-ID to the first of its subscriptions;
+	// of pointers there is one string in each slot.
+	chains slab.Index
+	subs   slab.Slab[subscription]
+	number uint32 // of this shard
+	// waiting and heads are what few subscriptions have, by slot.
+	waiting map[uint32]waiting
+	heads   map[uint32][]byte
+	notes   subNotes
+	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
+	passed, failed uint64
+	// hops has those that passed since they were collected, by next hop.
+	hops []hopCount
+
+	_ [44]byte // a cache line of its own
+}
+
+// maxChain bounds the subscriptions of one Call-ID: forks times packages. A
+// peer that gives all its dialogs one Call-ID must not make a shard slow.
+const maxChain = 64
+
+// find gives the slot of exactly one ID, or 0. It goes by the hashes alone, 96 bits
+// in all under seeds that nobody knows: to compare the texts would cost another
+// miss of the caches, and tell nothing new before the end of days.
+func (sh *subShard) find(hash, identity uint64) uint32 {
+	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
+		s := sh.subs.At(slot)
+		if s.identity == identity && s.tag == slab.TagOf(hash) {
+			return slot
+		}
+		slot = s.next
+	}
+	return 0
+}
+
+// first gives the first slot of a Call-ID that fits, or 0.
+func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
+	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
+		s := sh.subs.At(slot)
+		if fits(s) {
+			return slot
+		}
+		slot = s.next
+	}
+	return 0
+}
+
+// lookup gives the subscription of a Ref, or nil if it is gone.
+func (sh *subShard) lookup(ref dialogs.Ref) (*subscription, uint32) {
+	slot := slotOf(ref)
+	if slot == 0 || slot > sh.subs.Slots() {
+		return nil, 0
+	}
+	s := sh.subs.At(slot)
+	if !s.used || s.generation != generationOf(ref) {
+		return nil, 0
+	}
+	return s, slot
+}
+
+// put links a new subscription into its chain. Its slot has a generation that
+// no earlier one had.
+func (sh *subShard) put(s subscription) (uint32, untracked) {
+	length := 0
+	for slot := sh.chains.Get(s.tag); slot != 0; slot = sh.subs.At(slot).next {
+		length++
+	}
+	if length >= maxChain {
+		return 0, untrackedForks
+	}
+	if sh.subs.Count() == maxSlots-1 {
+		return 0, untrackedFull
+	}
+	slot := sh.subs.Take()
+	place := sh.subs.At(slot)
+	s.generation = place.generation + 1
+	if s.generation == 0 {
+		s.generation = 1
+	}
+	s.used = true
+	s.next = sh.chains.Get(s.tag)
+	*place = s
+	sh.chains.Set(s.tag, slot)
+	return slot, tracked
+}
+
+// drop unlinks a subscription and gives its slot free.
+func (sh *subShard) drop(slot uint32) {
+	s := sh.subs.At(slot)
+	slab.Unchain(&sh.chains, &sh.subs, s.tag, slot, (*subscription).link)
+	*s = subscription{generation: s.generation}
+	sh.subs.Give(slot)
+}

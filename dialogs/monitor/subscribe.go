@@ -1,0 +1,314 @@
+package monitor
+
+import (
+	"bytes"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/slab"
+	"rewatch/policy"
+)
+
+// goneStatus and goneReason are the answer that ends a subscription everywhere:
+// RFC 6665 and every server and client we know obey it.
+const (
+	goneStatus = 481
+	goneReason = "Subscription Does Not Exist"
+)
+
+// Subscribe is told of a SUBSCRIBE before it is forwarded: initial, refresh,
+// un-SUBSCRIBE or fetch. One from the server (which then is a watcher itself)
+// is nothing to us.
+func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
+	if msg.Side == dialogs.Server {
+		return dialogs.Ruling{}
+	}
+	if limit := m.cfg.MaxExpires; m.cfg.DryRun && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
+		m.metrics.dryRun.Did(count.DryExpires)
+	}
+	watcher, ok := m.watcherOf(msg)
+	at := instant(msg.At)
+	if ok && msg.Expires != 0 && m.refused(watcher, at) {
+		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
+	}
+	id := subscribeID(msg)
+	if !m.recovers(id.Package) {
+		return dialogs.Ruling{}
+	}
+	why := id.check()
+	if !ok && why == tracked {
+		why = untrackedMalformed
+	}
+	if why != tracked {
+		m.metrics.untracked[why].Inc()
+		return dialogs.Ruling{}
+	}
+	if len(id.NotifierTag) == 0 {
+		m.subscribe(msg, &id, watcher, at)
+	} else if !m.refresh(msg, &id, watcher, at) {
+		return m.refuseRefresh(&id, watcher, msg, at)
+	}
+	m.traceSubscribe(watcher, at, "server", &id)
+	return dialogs.Ruling{}
+}
+
+// subscribe notes an initial SUBSCRIBE, once however often it is retransmitted.
+func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at time.Time) {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	again := sh.first(hash, func(s *subscription) bool {
+		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id)
+	})
+	if again != 0 {
+		return
+	}
+	if m.unconfirmed() {
+		m.metrics.untracked[untrackedUnconfirmed].Inc()
+		return
+	}
+	s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact))
+	if !ok {
+		return
+	}
+	s.emergency = hasFlag(msg.Contact, "sos")
+	s.initial = true
+	s.birth = m.births.Add(1)
+	s.subscribeCSeq = msg.CSeq
+	s.asked = asked(msg)
+	s.until = at.Add(m.linger).UnixNano()
+	if s.asked == 0 {
+		s.fetch, s.phase = true, ending
+	}
+	m.add(sh, s, msg)
+}
+
+// refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
+// started. It is false if the dialog is dead.
+func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.Time) bool {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot := sh.find(hash, m.identity(id))
+	if slot == 0 {
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact)); ok {
+			s.emergency = hasFlag(msg.Contact, "sos")
+			s.announced = true
+			s.until = at.Add(m.linger).UnixNano()
+			slot = m.add(sh, s, msg)
+		}
+		if slot == 0 {
+			return true
+		}
+	}
+	s := sh.subs.At(slot)
+	if s.phase == dead {
+		return false
+	}
+	s.subscribeCSeq = msg.CSeq
+	s.asked = asked(msg)
+	m.moved(s, msg)
+	if s.asked == 0 {
+		m.end(s, at)
+	}
+	m.note(sh, slot)
+	return true
+}
+
+// refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client
+// subscribes anew. If it only meant to leave, there is nothing to recover.
+func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
+	if m.rec.Interested(watcher) {
+		m.traceSubscribe(watcher, at, "rewatch", id)
+		m.trace(watcher, at, "rewatch", "core", goneText)
+		if msg.Expires == 0 {
+			m.offerEnded(id, at)
+		}
+	}
+	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
+}
+
+// offerEnded tells that the watcher of a dead dialog wants it no more.
+func (m *Monitor) offerEnded(id *ID, at time.Time) {
+	hash := m.hashBytes(id.CallID)
+	sh := m.subShard(hash)
+	sh.mu.Lock()
+	slot := sh.find(hash, m.identity(id))
+	if slot == 0 {
+		sh.mu.Unlock()
+		return
+	}
+	c := *sh.subs.At(slot)
+	sh.mu.Unlock()
+	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+}
+
+// describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
+func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
+	var scratch [aor.MaxScratch]byte
+	aor, ok := aor.Append(scratch[:0], resource)
+	if !ok {
+		m.metrics.untracked[untrackedMalformed].Inc()
+		return s, false
+	}
+	if !fit(contact) {
+		contact = nil
+	}
+	var b textBuilder
+	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(aor) + len(contact)
+	if len(id.Param) > 0 {
+		length += len(idParam) + len(id.Param)
+	}
+	b.Grow(length)
+	b.add(id.CallID)
+	b.add(id.WatcherTag)
+	b.add(id.NotifierTag)
+	_, _ = b.Write(id.Package)
+	if len(id.Param) > 0 {
+		_, _ = b.WriteString(idParam)
+		_, _ = b.Write(id.Param)
+	}
+	b.end()
+	b.addString(watcher)
+	b.add(aor)
+	b.add(contact)
+	s.text, s.ends = b.String(), b.ends
+	s.label = labelOf(id.Package)
+	s.tag = slab.TagOf(hash)
+	s.asked = -1
+	return s, true
+}
+
+// add gives a subscription its place in the shard, whose lock is held, and in
+// the list of its user. It is 0 if there is no room.
+func (m *Monitor) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
+	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) || m.wordy(len(s.text)) {
+		m.records.Add(-1)
+		m.metrics.untracked[untrackedFull].Inc()
+		return 0
+	}
+	s.identity = m.identify(&s)
+	slot, why := sh.put(s)
+	if why != tracked {
+		m.records.Add(-1)
+		m.metrics.untracked[why].Inc()
+		return 0
+	}
+	place := sh.subs.At(slot)
+	ref := makeRef(sh.number, slot, place.generation)
+	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
+	aor := m.hashAOR(s.watcher())
+	us := m.userShard(aor)
+	us.mu.Lock()
+	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
+	if msg.Side == dialogs.Core {
+		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)
+	}
+	us.mu.Unlock()
+	m.texts.Add(int64(len(s.text)))
+	m.begins(&s)
+	return slot
+}
+
+// remove takes a subscription out everywhere; the lock of its shard is held.
+func (m *Monitor) remove(sh *subShard, slot uint32) {
+	s := sh.subs.At(slot)
+	m.leaves(s)
+	m.texts.Add(-int64(len(s.text)))
+	if s.waiting {
+		delete(sh.waiting, slot)
+	}
+	if s.headKept {
+		m.dropHead(sh, slot, s)
+	}
+	m.noteGone(sh, s)
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.unlink(s.node)
+	us.mu.Unlock()
+	sh.drop(slot)
+	m.records.Add(-1)
+}
+
+// confirm makes a subscription active: its 2xx or its first NOTIFY has come.
+func (m *Monitor) confirm(s *subscription) {
+	if s.phase == active {
+		return
+	}
+	m.leaves(s)
+	s.phase = active
+	m.begins(s)
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.confirm(s.node, s.birth)
+	us.mu.Unlock()
+}
+
+// end marks a subscription of which nothing is expected any more but what is
+// under way.
+func (m *Monitor) end(s *subscription, at time.Time) {
+	m.leaves(s)
+	s.phase = ending
+	s.until = at.Add(m.linger).UnixNano()
+}
+
+// superseded says whether a newer subscription has taken the place of s, which may
+// be a copy of one that is gone.
+func (m *Monitor) superseded(s *subscription) bool {
+	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.superseded(triple, s.birth)
+}
+
+// moved notes the Contact and the hop of a refresh: the client may have moved.
+func (m *Monitor) moved(s *subscription, msg *dialogs.Message) {
+	uri := aor.AddrSpec(msg.Contact)
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
+	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
+		if !m.wordy(len(uri) - len(s.contact())) {
+			m.rewrite(s, textContact, uri)
+		}
+		s.emergency = hasFlag(msg.Contact, "sos")
+		us.setEmergency(s.node, s.emergency)
+	}
+	us.mu.Unlock()
+}
+
+// fit says whether a URI can be kept.
+func fit(uri []byte) bool { return len(uri) <= aor.MaxURI && isPlain(uri) }
+
+// asked is the Expires of a SUBSCRIBE; -1: the package's default.
+func asked(msg *dialogs.Message) int32 {
+	return int32(min(msg.Expires, maxSeconds-1)) // #nosec G115 -- bounded
+}
+
+// watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
+// SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
+func (m *Monitor) watcherOf(msg *dialogs.Message) (string, bool) {
+	var scratch [aor.MaxScratch]byte
+	var tel []byte
+	for list := msg.AssertedIdentity; len(list) > 0; {
+		var value []byte
+		value, list = aor.NextValue(list)
+		uri := aor.AddrSpec(value)
+		switch aor, ok := aor.Append(scratch[:0], uri); {
+		case !ok:
+		case !bytes.HasPrefix(aor, []byte("tel:")):
+			return m.kept(aor), true
+		case tel == nil:
+			tel = uri
+		}
+	}
+	if tel != nil {
+		return m.spelled(tel)
+	}
+	return m.spelled(msg.FromURI)
+}

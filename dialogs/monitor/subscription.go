@@ -1,0 +1,180 @@
+package monitor
+
+import (
+	"strings"
+	"time"
+
+	"rewatch/policy"
+)
+
+// phase is where a subscription stands.
+type phase uint8
+
+const (
+	// requested: a SUBSCRIBE was seen, neither its 2xx nor a NOTIFY.
+	requested phase = iota
+	// active: confirmed, and wanted.
+	active
+	// ending: un-SUBSCRIBE, fetch or terminated NOTIFY; what becomes of its
+	// NOTIFYs does not matter any more.
+	ending
+	// dead: a NOTIFY failed, and rewatch has said that the subscription is gone.
+	dead
+)
+
+// String is the word that the admin API shows.
+func (p phase) String() string {
+	return [...]string{"requested", "active", "ending", "dead"}[p]
+}
+
+// The texts of a subscription, in the order in which they lie in its string.
+const (
+	textCallID = iota
+	textWatcherTag
+	textNotifierTag
+	textEvent // with id parameter, "presence;id=7"
+	textWatcher
+	textResource
+	textContact // URI
+	texts
+)
+
+// subscription is one usage of one dialog. All its text is one string, so that
+// it costs one object. It is owned by its shard; a copy may leave the lock.
+//
+// It fills two cache lines. The first has all that a NOTIFY and its 2xx touch.
+type subscription struct {
+	identity uint64 // of the ID, see Monitor.identity
+	sent     int64  // when the last NOTIFY passed
+	expires  int64  // unix nanoseconds
+	until    int64  // when the sweep removes it
+
+	tag        uint32 // of the Call-ID
+	next       uint32 // in the chain of the Call-ID
+	generation uint32
+	notifyCSeq uint32 // of the last NOTIFY
+	// transaction is a part of what the last NOTIFY's is known by; answered: that
+	// got its 2xx.
+	transaction uint32
+	node        uint32 // in the list of its user
+
+	phase phase
+	label eventLabel
+	used  bool // the slot is taken
+
+	answered bool
+	// waiting: a temporary failure awaits the next NOTIFY.
+	waiting    bool
+	failed     bool // a NOTIFY has; failedCSeq is set
+	terminated bool // terminatedCSeq is set
+	// headKept: subShard.heads has the head of the failed NOTIFY.
+	headKept bool
+
+	text string
+	ends [texts]uint16
+
+	// fetch: an initial SUBSCRIBE with Expires: 0, which subscribes to nothing.
+	fetch bool
+	// initial: its SUBSCRIBE came by; announced: the Engine was told.
+	initial, announced bool
+	// left: the Engine was told that the watcher wants it no more.
+	left bool
+	// emergency: its Contact is an emergency registration.
+	emergency bool
+	// taken: rewatch has used a CSeq of the dialog, so the server cannot go on.
+	taken bool
+	// noted: it waits for the Journal; kept: the Journal has it.
+	noted, kept bool
+	// later is how often its user has to be saved before the Journal may have it.
+	later uint8
+
+	subscribeCSeq uint32 // of the last SUBSCRIBE
+	asked         int32  // Expires of that SUBSCRIBE; -1: absent
+	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
+	birth uint64
+
+	terminatedCSeq uint32 // of the NOTIFY that says terminated
+	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
+}
+
+func (s *subscription) link() *uint32 { return &s.next }
+
+func (s *subscription) part(i int) string {
+	if i == 0 {
+		return s.text[:s.ends[0]]
+	}
+	return s.text[s.ends[i-1]:s.ends[i]]
+}
+
+func (s *subscription) callID() string      { return s.part(textCallID) }
+func (s *subscription) watcherTag() string  { return s.part(textWatcherTag) }
+func (s *subscription) notifierTag() string { return s.part(textNotifierTag) }
+func (s *subscription) event() string       { return s.part(textEvent) }
+func (s *subscription) watcher() string     { return s.part(textWatcher) }
+func (s *subscription) resource() string    { return s.part(textResource) }
+func (s *subscription) contact() string     { return s.part(textContact) }
+
+// textBuilder puts the texts of a subscription together. Grow it before, and they
+// cost one allocation.
+type textBuilder struct {
+	strings.Builder
+	ends [texts]uint16
+	n    int
+}
+
+// end closes a text.
+func (b *textBuilder) end() {
+	b.ends[b.n] = uint16(b.Len()) // #nosec G115 -- the parts are bounded, maxTexts in all
+	b.n++
+}
+
+func (b *textBuilder) add(text []byte) {
+	_, _ = b.Write(text)
+	b.end()
+}
+
+func (b *textBuilder) addString(text string) {
+	_, _ = b.WriteString(text)
+	b.end()
+}
+
+// replace gives the texts with one of them changed.
+func (s *subscription) replace(i int, with []byte) {
+	var b textBuilder
+	b.Grow(len(s.text) - len(s.part(i)) + len(with))
+	for j := range texts {
+		if j == i {
+			b.add(with)
+		} else {
+			b.addString(s.part(j))
+		}
+	}
+	s.text, s.ends = b.String(), b.ends
+}
+
+// sameDialogs says whether this is a dialog of that SUBSCRIBE: all but the
+// notifier tag agrees, which is different in each of the forked dialogs.
+func (s *subscription) sameDialogs(id *ID) bool {
+	return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) &&
+		eventIs(s.event(), id.Package, id.Param)
+}
+
+// over says whether the subscription has ended anyway at a time.
+func (s *subscription) over(at int64) bool {
+	return s.phase == ending || s.phase != dead && s.phase != requested && at > s.expires
+}
+
+// broken names the subscription as policy does.
+func (s *subscription) broken() policy.Broken {
+	return policy.Broken{Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID())}
+}
+
+// lasts sets the expiry to some seconds after at. The record outlives it by 64*T1,
+// in which its last NOTIFY may still be under way.
+func (s *subscription) lasts(at int64, seconds int, linger time.Duration) {
+	s.expires = at + int64(seconds)*int64(time.Second)
+	s.until = s.expires + int64(linger)
+}
+
+// assumedExpires is the length of a subscription of which none was told.
+const assumedExpires = 3600

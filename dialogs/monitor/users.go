@@ -1,0 +1,282 @@
+package monitor
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor/slab"
+)
+
+// userShard has the users (addresses of record) of some hashes: what each is
+// subscribed to, and by which S-CSCF he is registered. Its lock may be taken
+// while that of a subShard is held, never the other way round.
+type userShard struct {
+	mu     sync.Mutex
+	byHash slab.Index
+	users  slab.Slab[userRecord]
+	nodes  slab.Slab[userNode]
+	// threads are by watcher, resource and event.
+	byTriple slab.Index
+	threads  slab.Slab[thread]
+	// notes are the users whose registration waits for the Journal.
+	notes map[string]struct{}
+
+	_ [8]byte
+}
+
+// userRecord is one user. It lives as long as he has a subscription or a
+// registration.
+type userRecord struct {
+	aor  string
+	next uint32 // users of the same hash
+	hash uint64
+	// head and tail are the list of his subscriptions, the most recently broken
+	// ones first.
+	head, tail    uint32
+	subscriptions int32
+	emergencies   int32 // subscriptions with an emergency contact
+	hop           hop   // that the last SUBSCRIBE came from
+	registration  registration
+}
+
+func (u *userRecord) link() *uint32 { return &u.next }
+
+// userNode is one subscription in the list of its user.
+type userNode struct {
+	user, before, after uint32
+	thread              uint32
+	ref                 dialogs.Ref
+	emergency           bool
+}
+
+// thread is what a watcher's subscriptions to one resource and event have in
+// common, each of which takes the place of the one before.
+type thread struct {
+	triple uint64 // hash of the three
+	birth  uint64 // of the newest subscription that was confirmed
+	next   uint32 // threads of the same tag
+	count  int32  // subscriptions, whatever their age
+}
+
+func (t *thread) link() *uint32 { return &t.next }
+
+// hop is a neighbour without the pointer in netip.Addr.
+type hop struct {
+	addr      [16]byte
+	port      uint16
+	transport transport
+	known     bool
+}
+
+type transport uint8
+
+const (
+	overUDP transport = iota
+	overTCP
+	overTLS
+)
+
+func makeHop(source netip.AddrPort, over string) hop {
+	if !source.IsValid() {
+		return hop{}
+	}
+	h := hop{addr: source.Addr().As16(), port: source.Port(), known: true}
+	switch over {
+	case "tcp":
+		h.transport = overTCP
+	case "tls":
+		h.transport = overTLS
+	}
+	return h
+}
+
+// uri is where a request to this neighbour goes.
+func (h hop) uri() string {
+	if !h.known {
+		return ""
+	}
+	address := netip.AddrPortFrom(netip.AddrFrom16(h.addr).Unmap(), h.port).String()
+	return "sip:" + address + [...]string{";transport=udp", ";transport=tcp", ";transport=tls"}[h.transport]
+}
+
+// find gives the slot of a user, or 0.
+func (us *userShard) find(hash uint64, aor string) uint32 { return findUser(us, hash, aor) }
+
+func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
+	for slot := us.byHash.Get(slab.TagOf(hash)); slot != 0; {
+		u := us.users.At(slot)
+		if u.hash == hash && u.aor == string(aor) {
+			return slot
+		}
+		slot = u.next
+	}
+	return 0
+}
+
+// spelled gives the canonical form of a URI. That of a user who is known is the one
+// that is kept of him, and costs no allocation.
+func (m *Monitor) spelled(uri []byte) (user string, ok bool) {
+	var scratch [aor.MaxScratch]byte
+	canonical, ok := aor.Append(scratch[:0], uri)
+	if !ok {
+		return "", false
+	}
+	return m.kept(canonical), true
+}
+
+// kept gives a canonical form as it is kept of its user, if he is known.
+func (m *Monitor) kept(canonical []byte) string {
+	hash := m.hashBytes(canonical)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if slot := findUser(us, hash, canonical); slot != 0 {
+		return us.users.At(slot).aor
+	}
+	return string(canonical)
+}
+
+// need gives the slot of a user who is made if he is not known.
+func (us *userShard) need(hash uint64, aor string) uint32 {
+	if slot := us.find(hash, aor); slot != 0 {
+		return slot
+	}
+	slot := us.users.Take()
+	// aor may be a part of a longer text, which shall not live as long as he does.
+	*us.users.At(slot) = userRecord{aor: strings.Clone(aor), hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
+	us.byHash.Set(slab.TagOf(hash), slot)
+	return slot
+}
+
+// forget removes a user who has neither subscription nor registration.
+func (us *userShard) forget(slot uint32) {
+	u := us.users.At(slot)
+	if u.subscriptions > 0 || u.registration.known() {
+		return
+	}
+	slab.Unchain(&us.byHash, &us.users, slab.TagOf(u.hash), slot, (*userRecord).link)
+	*u = userRecord{}
+	us.users.Give(slot)
+}
+
+// link adds a subscription at the end of its user's list.
+func (us *userShard) link(hash uint64, aor string, ref dialogs.Ref, triple uint64, emergency bool) uint32 {
+	slot, node := us.need(hash, aor), us.nodes.Take()
+	u := us.users.At(slot)
+	*us.nodes.At(node) = userNode{user: slot, before: u.tail, ref: ref, thread: us.join(triple)}
+	if u.tail != 0 {
+		us.nodes.At(u.tail).after = node
+	} else {
+		u.head = node
+	}
+	u.tail = node
+	u.subscriptions++
+	us.setEmergency(node, emergency)
+	return node
+}
+
+// join adds a subscription to the thread of a triple, and gives that.
+func (us *userShard) join(triple uint64) uint32 {
+	slot := us.threadOf(triple)
+	if slot == 0 {
+		slot = us.threads.Take()
+		*us.threads.At(slot) = thread{triple: triple, next: us.byTriple.Get(slab.TagOf(triple))}
+		us.byTriple.Set(slab.TagOf(triple), slot)
+	}
+	us.threads.At(slot).count++
+	return slot
+}
+
+// threadOf gives the slot of a triple's thread, or 0.
+func (us *userShard) threadOf(triple uint64) uint32 {
+	slot := us.byTriple.Get(slab.TagOf(triple))
+	for slot != 0 && us.threads.At(slot).triple != triple {
+		slot = us.threads.At(slot).next
+	}
+	return slot
+}
+
+// part takes a subscription out of its thread, which ends with the last one.
+func (us *userShard) part(slot uint32) {
+	t := us.threads.At(slot)
+	if t.count--; t.count > 0 {
+		return
+	}
+	slab.Unchain(&us.byTriple, &us.threads, slab.TagOf(t.triple), slot, (*thread).link)
+	*t = thread{}
+	us.threads.Give(slot)
+}
+
+// unlink takes it out, and the user with his last one.
+func (us *userShard) unlink(node uint32) {
+	us.setEmergency(node, false)
+	us.cut(node)
+	n := us.nodes.At(node)
+	us.part(n.thread)
+	u := us.users.At(n.user)
+	u.subscriptions--
+	user := n.user
+	*n = userNode{}
+	us.nodes.Give(node)
+	us.forget(user)
+}
+
+// cut takes a node out of its list.
+func (us *userShard) cut(node uint32) {
+	n := us.nodes.At(node)
+	u := us.users.At(n.user)
+	if n.before != 0 {
+		us.nodes.At(n.before).after = n.after
+	} else {
+		u.head = n.after
+	}
+	if n.after != 0 {
+		us.nodes.At(n.after).before = n.before
+	} else {
+		u.tail = n.before
+	}
+	n.before, n.after = 0, 0
+}
+
+// toFront moves a broken subscription to the front of its user's list.
+func (us *userShard) toFront(node uint32) {
+	us.cut(node)
+	n := us.nodes.At(node)
+	u := us.users.At(n.user)
+	n.after = u.head
+	if u.head != 0 {
+		us.nodes.At(u.head).before = node
+	} else {
+		u.tail = node
+	}
+	u.head = node
+}
+
+func (us *userShard) setEmergency(node uint32, emergency bool) {
+	n := us.nodes.At(node)
+	if n.emergency == emergency {
+		return
+	}
+	n.emergency = emergency
+	if emergency {
+		us.users.At(n.user).emergencies++
+	} else {
+		us.users.At(n.user).emergencies--
+	}
+}
+
+// confirm notes the birth of a subscription that was accepted.
+func (us *userShard) confirm(node uint32, birth uint64) {
+	t := us.threads.At(us.nodes.At(node).thread)
+	t.birth = max(t.birth, birth)
+}
+
+// superseded says whether a newer one of the same triple has been accepted.
+// One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
+func (us *userShard) superseded(triple, birth uint64) bool {
+	slot := us.threadOf(triple)
+	return slot != 0 && us.threads.At(slot).birth > birth
+}

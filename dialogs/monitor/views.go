@@ -1,0 +1,209 @@
+package monitor
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// SubscriptionView is a subscription as the admin API shows it.
+type SubscriptionView struct {
+	CallID     string    `json:"call_id"`
+	Watcher    string    `json:"watcher"`
+	Resource   string    `json:"resource"`
+	Event      string    `json:"event"`
+	Contact    string    `json:"contact,omitempty"`
+	State      string    `json:"state"` // requested, active, ending or dead
+	Expires    time.Time `json:"expires,omitzero"`
+	LastNotify time.Time `json:"last_notify,omitzero"`
+}
+
+// WatcherView is a user as the admin API shows him.
+type WatcherView struct {
+	AOR           string    `json:"aor"`
+	Registered    bool      `json:"registered"`
+	AtServer      bool      `json:"at_server"`
+	Until         time.Time `json:"registered_until,omitzero"`
+	SCSCF         string    `json:"scscf,omitempty"`
+	LastHop       string    `json:"last_hop,omitempty"`
+	Emergency     bool      `json:"emergency,omitempty"`
+	Subscriptions int       `json:"subscriptions"`
+	// List is filled for a single user, up to MaxPage of them.
+	List []SubscriptionView `json:"list,omitempty"`
+}
+
+// MaxPage bounds one page of a list, DefaultPage is its length if none is asked.
+const (
+	MaxPage     = 1000
+	DefaultPage = 100
+)
+
+// Subscriptions lists subscriptions. after is empty or what the page before gave
+// as next; next is empty at the end. The order is none that means anything, and
+// one that comes or goes meanwhile may be missed.
+func (m *Monitor) Subscriptions(after string, limit int) (page []SubscriptionView, next string) {
+	page = []SubscriptionView{}
+	next = m.page(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
+		sh := &m.subs[shard]
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		taken := 0
+		for ; slot <= sh.subs.Slots() && taken < room; slot++ {
+			if s := sh.subs.At(slot); s.used {
+				page = append(page, s.view())
+				taken++
+			}
+		}
+		return beyond(slot, sh.subs.Slots()), taken
+	})
+	return page, next
+}
+
+// Watchers lists users, as Subscriptions does.
+func (m *Monitor) Watchers(after string, limit int) (page []WatcherView, next string) {
+	page = []WatcherView{}
+	now := time.Now().UnixNano()
+	next = m.page(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
+		us := &m.users[shard]
+		us.mu.Lock()
+		defer us.mu.Unlock()
+		taken := 0
+		for ; slot <= us.users.Slots() && taken < room; slot++ {
+			if u := us.users.At(slot); u.aor != "" {
+				page = append(page, u.view(now))
+				taken++
+			}
+		}
+		return beyond(slot, us.users.Slots()), taken
+	})
+	return page, next
+}
+
+// Watcher shows one user with his subscriptions.
+func (m *Monitor) Watcher(aor string) (WatcherView, bool) {
+	u, refs, ok := m.user(aor, MaxPage)
+	if !ok {
+		return WatcherView{}, false
+	}
+	v := u.view(time.Now().UnixNano())
+	for _, ref := range refs {
+		if s, ok := m.load(ref); ok {
+			v.List = append(v.List, s.view())
+		}
+	}
+	return v, true
+}
+
+// maxContacts bounds User.Contacts: a resource list server may be the watcher
+// of a hundred thousand subscriptions.
+const maxContacts = 64
+
+// User implements Directory.
+func (m *Monitor) User(aor string) dialogs.User {
+	u, refs, ok := m.user(aor, maxContacts)
+	if !ok {
+		return dialogs.User{AOR: aor}
+	}
+	v := u.view(time.Now().UnixNano())
+	user := dialogs.User{
+		AOR: aor, Registered: v.Registered, AtServer: v.AtServer, Until: v.Until,
+		SCSCF: v.SCSCF, LastHop: v.LastHop, Emergency: v.Emergency, Request: u.registration.request,
+	}
+	for _, ref := range refs {
+		s, ok := m.load(ref)
+		if contact := s.contact(); ok && contact != "" && !slices.Contains(user.Contacts, contact) {
+			user.Contacts = append(user.Contacts, contact)
+		}
+	}
+	return user
+}
+
+// user copies what is known of one, with the first of his subscriptions.
+func (m *Monitor) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, ok bool) {
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	slot := us.find(hash, aor)
+	if slot == 0 {
+		return u, nil, false
+	}
+	u = *us.users.At(slot)
+	for node := u.head; node != 0 && len(refs) < limit; node = us.nodes.At(node).after {
+		refs = append(refs, us.nodes.At(node).ref)
+	}
+	return u, refs, true
+}
+
+// load copies a subscription, if it is still there.
+func (m *Monitor) load(ref dialogs.Ref) (s subscription, ok bool) {
+	sh := &m.subs[shardOf(ref)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	place, _ := sh.lookup(ref)
+	if place == nil {
+		return s, false
+	}
+	return *place, true
+}
+
+func (s *subscription) view() SubscriptionView {
+	v := SubscriptionView{
+		CallID: s.callID(), Watcher: s.watcher(), Resource: s.resource(), Event: s.event(),
+		Contact: s.contact(), State: s.phase.String(),
+	}
+	if s.expires != 0 {
+		v.Expires = time.Unix(0, s.expires).UTC()
+	}
+	if s.sent != 0 {
+		v.LastNotify = time.Unix(0, s.sent).UTC()
+	}
+	return v
+}
+
+func (u *userRecord) view(now int64) WatcherView {
+	r := &u.registration
+	v := WatcherView{
+		AOR: u.aor, LastHop: u.hop.uri(), SCSCF: r.scscf,
+		Registered: r.until > now, AtServer: r.until > now && r.atServer,
+		Emergency: u.emergencies > 0 || r.emergency, Subscriptions: int(u.subscriptions),
+	}
+	if r.known() {
+		v.Until = time.Unix(0, r.until).UTC()
+	}
+	return v
+}
+
+// page walks shard by shard from a cursor (slot and shard in one number). take copies up to room
+// entries from a slot on and gives the slot to go on with, 0 for the next shard.
+func (m *Monitor) page(after string, limit int, take func(shard int, slot uint32, room int) (uint32, int)) string {
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	room := min(limit, MaxPage)
+	shard, slot := 0, uint32(1)
+	if n, err := strconv.ParseUint(after, 10, 32); err == nil {
+		shard, slot = int(n&(shards-1)), max(1, uint32(n>>shardBits))
+	}
+	for shard < shards {
+		var taken int
+		slot, taken = take(shard, slot, room)
+		room -= taken
+		if slot == 0 {
+			shard, slot = shard+1, 1
+		}
+		if room == 0 && shard < shards {
+			return strconv.FormatUint(uint64(slot)<<shardBits|uint64(shard), 10)
+		}
+	}
+	return ""
+}
+
+func beyond(slot, used uint32) uint32 {
+	if slot > used {
+		return 0
+	}
+	return slot
+}

@@ -1,0 +1,130 @@
+package recovery
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"rewatch/dialogs/store"
+	"rewatch/policy/alarm"
+)
+
+// alarmAge is how long an alarm is remembered that nobody clears.
+const alarmAge = 30 * 24 * time.Hour
+
+// alarmValue is the value of a KindAlarm.
+type alarmValue struct {
+	alarm.Alarm
+	// Told: every receiver has been told.
+	Told bool `json:"told,omitempty"`
+}
+
+// perUser are the alarms that a user's state remembers while they are raised. What is
+// in the Journal is only what nobody was told of yet.
+var perUser = []string{alarm.WatcherExhausted, alarm.WatcherBanned, alarm.DeregisterFailed}
+
+// ofUser says whether an alarm is about a user, whose state remembers it.
+func ofUser(a alarm.Alarm) bool { return slices.Contains(perUser, a.Name) }
+
+// alarmEntries remember an alarm that was raised or cleared, for the next process: the
+// raise and the clear under a key each, as one may be told and the other not. If every
+// receiver has been told (told), nothing is left to be remembered of one that is
+// cleared, or of a raise that a user's state remembers.
+func alarmEntries(a alarm.Alarm, told bool) []store.Entry {
+	if a.ID == "" {
+		a.ID = alarm.ID(a)
+	}
+	raise := store.Entry{Kind: store.KindAlarm, Key: a.Name + " " + a.Object + " " + a.ID}
+	e := raise
+	if a.ClearedAt != nil {
+		e.Key += " cleared"
+	}
+	switch {
+	case !told || a.ClearedAt == nil && !ofUser(a):
+		return []store.Entry{e.With(alarmValue{a, told}, a.RaisedAt.Add(alarmAge))}
+	case a.ClearedAt == nil:
+		return []store.Entry{raise}
+	default:
+		return []store.Entry{raise, e}
+	}
+}
+
+// Recaller takes up the alarms of an earlier process. Package policy/alarm implements it.
+type Recaller interface {
+	// Recall makes one active that has to be raised again to stay.
+	Recall(a alarm.Alarm)
+	// Remind tells everybody of one, raised or cleared.
+	Remind(a alarm.Alarm)
+}
+
+// RecallAlarms takes up the alarms that an earlier process has kept, and tells of what it
+// could not tell everybody, in the order in which it happened. Of an alarm that is in
+// nobody's state it has to turn out whether it goes on.
+func RecallAlarms(ctx context.Context, j store.Journal, r Recaller) error {
+	kept, err := keptAlarms(ctx, j)
+	if err != nil {
+		return err
+	}
+	over := make(map[string]bool) // by id
+	for _, v := range kept {
+		over[v.ID] = over[v.ID] || v.ClearedAt != nil
+	}
+	for _, v := range kept {
+		if !over[v.ID] && !ofUser(v.Alarm) {
+			r.Recall(v.Alarm)
+		}
+		if !v.Told {
+			r.Remind(v.Alarm)
+		}
+	}
+	return nil
+}
+
+// keptAlarms reads every raise and clear that is kept, in the order in which they happened.
+func keptAlarms(ctx context.Context, j store.Journal) ([]alarmValue, error) {
+	var kept []alarmValue
+	for e, err := range j.Entries(ctx, store.KindAlarm) {
+		if err != nil {
+			return nil, fmt.Errorf("read every alarm: %w", err)
+		}
+		var v alarmValue
+		if json.Unmarshal(e.Value, &v) != nil || !slices.Contains(alarm.Names(), v.Name) || v.RaisedAt.IsZero() {
+			continue
+		}
+		kept = append(kept, v)
+	}
+	slices.SortFunc(kept, func(a, b alarmValue) int {
+		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(b.State(), a.State())) // raised before cleared
+	})
+	return kept, nil
+}
+
+// at is when it was raised, or cleared.
+func (v alarmValue) at() time.Time {
+	if v.ClearedAt != nil {
+		return *v.ClearedAt
+	}
+	return v.RaisedAt
+}
+
+// AlarmMemory is an alarm.Memory that keeps what a Keeper writes.
+type AlarmMemory struct{ Keeper func() *store.Keeper }
+
+// Changed remembers an alarm that nobody has been told of. One of a user was remembered
+// together with the decision that led to it, and one about the store cannot be kept in
+// the store.
+func (m AlarmMemory) Changed(a alarm.Alarm) {
+	if a.Name != alarm.StoreUnavailable && !ofUser(a) {
+		m.Keeper().Keep(alarmEntries(a, false)...)
+	}
+}
+
+// Told remembers that everybody has been told.
+func (m AlarmMemory) Told(a alarm.Alarm) {
+	if a.Name != alarm.StoreUnavailable {
+		m.Keeper().Keep(alarmEntries(a, true)...)
+	}
+}

@@ -1,0 +1,168 @@
+package recovery
+
+import (
+	priority "container/heap"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"rewatch/policy"
+)
+
+// engineClock tells the goroutine that delivers Ticks of a deadline that comes
+// before the one it sleeps for.
+type engineClock struct {
+	next    atomic.Int64 // Unix nanoseconds of what it sleeps for
+	earlier chan struct{}
+}
+
+// schedule sets when a user's Tick is due; the zero time is never. The shard is
+// locked.
+func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
+	if !at.IsZero() {
+		at = at.Add(e.late(u))
+	}
+	if !at.IsZero() && at.Before(u.notBefore) {
+		at = u.notBefore
+	}
+	if u.signOut != nil && (at.IsZero() || u.signOutAt.Before(at)) {
+		at = u.signOutAt
+	}
+	u.wake = at
+	switch placed := u.place != unplaced; {
+	case at.IsZero() && placed:
+		priority.Remove(&sh.due, u.place)
+	case at.IsZero():
+	case placed:
+		priority.Fix(&sh.due, u.place)
+	default:
+		priority.Push(&sh.due, u)
+	}
+	if !at.IsZero() && at.UnixNano() < e.clock.next.Load() {
+		select {
+		case e.clock.earlier <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// keepTime delivers the Ticks until the Engine is shut down.
+func (e *Engine) keepTime() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		// Whatever is scheduled from here on wakes us again, so that none is
+		// missed between looking at its shard and going to sleep.
+		e.clock.next.Store(math.MaxInt64)
+		next := e.strike(time.Now())
+		if !next.IsZero() {
+			e.clock.next.Store(next.UnixNano())
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-timer.C:
+		case <-e.clock.earlier:
+		case <-e.stopClock:
+			return
+		}
+	}
+}
+
+// strike delivers what is due, and returns when the next will be.
+func (e *Engine) strike(now time.Time) time.Time {
+	var next time.Time
+	for i := range e.shards {
+		sh := &e.shards[i]
+		for _, aor := range sh.takeDue(now) {
+			e.tick(sh, aor, now)
+		}
+		if at := sh.firstDue(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// takeDue takes the users out of the heap whose time has come.
+func (sh *engineShard) takeDue(now time.Time) []string {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var due []string
+	for len(sh.due) > 0 && !sh.due[0].wake.After(now) {
+		due = append(due, priority.Pop(&sh.due).(*engineUser).aor)
+	}
+	return due
+}
+
+func (sh *engineShard) firstDue() time.Time {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if len(sh.due) == 0 {
+		return time.Time{}
+	}
+	return sh.due[0].wake
+}
+
+// tick delivers a Tick to a user. The Directory is asked before the lock is
+// taken, for it may hold a lock of its own when it offers something.
+func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
+	s, known := e.look(aor)
+	registered := known && s.Phase == policy.Idle && s.Sent > 0 && e.dir.User(aor).Registered
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u != nil {
+		u.timely(now)
+	}
+	switch {
+	case u == nil:
+	case u.borrowed && e.storeAway.Load():
+		// Whoever acts for him does so, whether we hear of it or not.
+		e.schedule(sh, u, now)
+	case e.park(u, now):
+	case e.hesitate(u, now):
+		e.schedule(sh, u, now.Add(hesitation))
+	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
+		// Its outcome is sure to come as well, be it after hours.
+		e.schedule(sh, u, first(u.state.BannedUntil, u.state.ForgetAt))
+	case u.messaging && (u.state.Phase == policy.Notifying || u.state.Phase == policy.Gathering):
+		// The MESSAGE waits for its turn or its response. Its outcome is sure to
+		// come, and sets the deadline anew.
+	case registered && u.state.Phase == policy.Idle && u.state.Sent > 0:
+		// The count lasts as long as the registration.
+		e.schedule(sh, u, now.Add(e.cfg.Rules.Forget))
+	default:
+		e.decide(sh, u, policy.Event{Kind: policy.Tick, At: now})
+	}
+}
+
+// unplaced is the place of a user who is not in the heap.
+const unplaced = -1
+
+// deadlines is the heap of a shard, the earliest deadline on top.
+type deadlines []*engineUser
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].wake.Before(d[j].wake) }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
+
+// Push adds a user; use priority.Push.
+func (d *deadlines) Push(x any) {
+	u := x.(*engineUser)
+	u.place = len(*d)
+	*d = append(*d, u)
+}
+
+// Pop removes the last user; use priority.Pop.
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	u := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	u.place = unplaced
+	return u
+}

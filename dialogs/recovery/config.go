@@ -1,0 +1,78 @@
+package recovery
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/policy"
+)
+
+// Config is what the operator chose for the recovery. Zero values of what
+// he cannot choose get sensible ones.
+type Config struct {
+	Rules policy.Rules
+	// SignalMessage tells a watcher by MESSAGE, SignalNotify by terminating
+	// NOTIFYs; both may be set.
+	SignalMessage, SignalNotify bool
+	// MessageRate and DeregisterRate are the most per second; 0 is no limit.
+	MessageRate, DeregisterRate float64
+	// Domains are those whose users are de-registered though their registration
+	// was not seen.
+	Domains []string
+	// DeregisterAll removes all of a user's contacts rather than the one that
+	// failed.
+	DeregisterAll bool
+	// DryRun decides, counts and logs, but sends and raises nothing.
+	DryRun bool
+	// DeregisterCap is the most in any hour; 0 is no limit.
+	DeregisterCap int
+	// Hold says what an outage is, and how its end is found out.
+	Hold HoldConfig
+	// HoldDown is how long a user is spared who was given up again soon after he
+	// was signed out; it doubles each time.
+	HoldDown time.Duration
+	// MaxQueue bounds the requests of a kind that wait for their turn.
+	MaxQueue int
+	// Concurrency bounds the requests of a kind that await their outcome.
+	Concurrency int
+	// MaxUsers bounds the users whose state is remembered.
+	MaxUsers int
+	// Forgotten counts what was not remembered, by the label what; nil: not counted.
+	Forgotten *prometheus.CounterVec
+}
+
+const (
+	defaultConcurrency = 4096
+	defaultMaxUsers    = 1_000_000
+	defaultMaxQueue    = 100_000
+	defaultHoldDown    = 5 * time.Minute
+
+	// timerF is 64*T1 (RFC 3261 17.1.2.2), after which a request of ours has
+	// failed; as Timer N it bounds the wait for a first NOTIFY.
+	timerF = 32 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	c.Concurrency = orElse(c.Concurrency, defaultConcurrency)
+	c.MaxUsers = orElse(c.MaxUsers, defaultMaxUsers)
+	c.MaxQueue = orElse(c.MaxQueue, defaultMaxQueue)
+	c.HoldDown = orElse(c.HoldDown, defaultHoldDown)
+	r := &c.Rules
+	r.Threshold = orElse(r.Threshold, 1)
+	r.ResubscribeTimeout = orElse(r.ResubscribeTimeout, 30*time.Second)
+	r.ProofTimeout = orElse(r.ProofTimeout, timerF)
+	r.MessageTimeout = orElse(r.MessageTimeout, timerF+8*time.Second)
+	r.DeregisterRetry = orElse(r.DeregisterRetry, 5*time.Second)
+	r.DeregisterTries = orElse(r.DeregisterTries, 1)
+	r.Forget = orElse(r.Forget, 24*time.Hour)
+	return c
+}
+
+// orElse returns v, or otherwise where v was not given.
+func orElse[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}

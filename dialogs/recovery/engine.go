@@ -1,0 +1,304 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/ladder"
+	"rewatch/dialogs/recovery/queue"
+	"rewatch/dialogs/store"
+	"rewatch/policy"
+)
+
+// Engine keeps the state of recovery of every user, lets package policy decide,
+// and carries out what was decided. It implements Recovery.
+//
+// An event goes this way: Offer decides under the lock of the user's shard and
+// returns. The shard's writer then saves the new state, and only after that acts:
+// a MESSAGE or de-REGISTER is queued and sent by a goroutine of its own, whose
+// outcome comes back as the next event. Deadlines wait in a heap per shard; one
+// goroutine delivers them as Ticks.
+//
+// # Why
+//
+// A shard is a map under a mutex rather than a goroutine with a mailbox. A mailbox
+// that is full either makes the SIP path wait or loses an event, and a lost
+// NotifyOK costs a user his registration. Decide takes microseconds and asks
+// nobody, so the lock is held no longer than a mailbox's would be, every event is
+// taken, and a caller knows when it returns that the ban it caused is in force.
+// What does take long, the store and the network, is on the other side of the
+// list of changes, which holds each user at most once.
+type Engine struct {
+	cfg    Config
+	dir    dialogs.Directory
+	actor  dialogs.Actor
+	alarms dialogs.Alarms
+	store  store.Store
+	log    zerolog.Logger
+
+	metrics *engineMetrics
+	hold    *hold
+	// noting: what has to outlive the process besides the states is noted for a Keeper.
+	// journal is not nil where other processes know the same users.
+	noting  bool
+	journal store.Journal
+	ladders *ladder.Ladders
+	seed    maphash.Seed
+	shards  [engineShards]engineShard
+
+	// known counts the users, active those for whom Interested is true, bans
+	// those with a ban.
+	// lost counts the watchers whom an outage broke and who wait for its end.
+	known, active, bans, lost atomic.Int64
+	clock                     engineClock
+	others                    follower
+	storeAway                 atomic.Bool
+	// nothingWaits: that the store is away was not found out by a Save, which is
+	// tried again.
+	nothingWaits atomic.Bool
+
+	messages, signOuts *queue.Queue
+	// clocking, queueing and writing are the goroutines, in the order in which
+	// they end.
+	clocking, queueing, writing sync.WaitGroup
+	stopClock, stopWriting      chan struct{}
+	// requests is the context of our own requests; stopQueues ends the waiting
+	// for a turn, hangUp the requests themselves.
+	stopQueues, hangUp context.CancelFunc
+	stopped            sync.Once
+}
+
+var _ dialogs.Recovery = (*Engine)(nil)
+
+// New makes an Engine. The Directory may be nil until Start (SetDirectory),
+// because Monitor and Engine need each other.
+func New(
+	cfg Config, dir dialogs.Directory, actor dialogs.Actor, alarms dialogs.Alarms, states store.Store,
+	log zerolog.Logger, reg prometheus.Registerer,
+) *Engine {
+	cfg = cfg.withDefaults()
+	if cfg.DryRun {
+		// What did not happen must not be remembered as if it had.
+		states, alarms = store.NewMemoryStore(), silentAlarms{}
+		log = log.With().Bool("dry_run", true).Logger()
+	}
+	e := &Engine{
+		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: states, log: log,
+		ladders: ladder.New(), seed: maphash.MakeSeed(),
+		messages:  queue.New(cfg.MessageRate, cfg.Concurrency, cfg.MaxQueue),
+		signOuts:  queue.New(cfg.DeregisterRate, cfg.Concurrency, cfg.MaxQueue),
+		stopClock: make(chan struct{}), stopWriting: make(chan struct{}),
+		stopQueues: func() {}, hangUp: func() {},
+	}
+	e.hold = newHold(e, cfg.Hold)
+	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.capBites)
+	e.clock.earlier = make(chan struct{}, 1)
+	for i := range e.shards {
+		e.shards[i].users = make(map[string]*engineUser)
+		e.shards[i].lost = make(map[string]*lostWatcher)
+		e.shards[i].flaps = make(map[string]flap)
+		e.shards[i].lostNotes = make(map[string]struct{})
+		e.shards[i].flapNotes = make(map[string]struct{})
+		e.shards[i].changed = make(chan struct{}, 1)
+	}
+	e.metrics = newEngineMetrics(e, reg)
+	return e
+}
+
+// SetDirectory joins the Engine with its Directory; before Start.
+func (e *Engine) SetDirectory(dir dialogs.Directory) { e.dir = dir }
+
+// Start takes up what the store remembers and begins to work. Events may be
+// offered before; they are decided, and acted upon from here on. The end of ctx
+// does not stop the Engine, Shutdown does.
+func (e *Engine) Start(ctx context.Context) error {
+	if err := e.takeUp(ctx); err != nil {
+		return err
+	}
+	var turns, requests context.Context
+	ctx = context.WithoutCancel(ctx)
+	turns, e.stopQueues = context.WithCancel(ctx)
+	requests, e.hangUp = context.WithCancel(ctx)
+	for _, q := range []*queue.Queue{e.messages, e.signOuts} {
+		e.queueing.Go(func() { q.Run(turns, requests) })
+	}
+	for i := range e.shards {
+		e.writing.Go(func() { e.write(ctx, &e.shards[i]) })
+	}
+	e.clocking.Go(e.keepTime)
+	e.follow(ctx)
+	e.hold.start(turns)
+	return nil
+}
+
+// Shutdown begins nothing new, waits for the requests in flight until ctx ends,
+// then gives them up, and returns when every goroutine has ended and every state
+// is saved. A MESSAGE that had not had its turn is sent after the next start.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	var err error
+	e.stopped.Do(func() {
+		e.others.stop()
+		e.others.running.Wait()
+		close(e.stopClock)
+		e.clocking.Wait()
+		e.stopQueues()
+		e.hold.stop()
+		err = waitFor(ctx, &e.queueing)
+		e.hangUp()
+		e.queueing.Wait()
+		close(e.stopWriting)
+		e.writing.Wait()
+	})
+	return err
+}
+
+// waitFor waits for a group, or for the end of the context.
+func waitFor(ctx context.Context, group *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Offer takes an event, decides and returns.
+func (e *Engine) Offer(aor string, ev policy.Event) { e.offer(aor, ev, "") }
+
+// offer takes an event, and what is to be kept together with the decision. Of a failure
+// it is known over which hop it came.
+func (e *Engine) offer(aor string, ev policy.Event, hop string, with ...store.Entry) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e.backByHimself(sh, aor, ev)
+	u := sh.users[aor]
+	if u == nil {
+		if u = e.newcomer(aor, ev); u == nil {
+			return
+		}
+		e.add(sh, u)
+	}
+	ev.Hop = hop
+	before := len(u.changes)
+	e.decide(sh, u, ev)
+	if len(u.changes) > before {
+		u.changes[before].with = with
+	}
+}
+
+// newcomer makes the record of a user of whom nothing is known, unless the event
+// leaves it at that: most users never need one.
+func (e *Engine) newcomer(aor string, ev policy.Event) *engineUser {
+	if ev.Kind != policy.NotifyFailed {
+		return nil
+	}
+	if e.known.Load() >= int64(e.cfg.MaxUsers) {
+		e.metrics.dropped.Inc()
+		return nil
+	}
+	return &engineUser{aor: aor, place: unplaced}
+}
+
+// Interested says whether successes and new subscriptions of this user matter.
+func (e *Engine) Interested(aor string) bool {
+	if e.active.Load() == 0 && e.lost.Load() == 0 {
+		return false
+	}
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	return u != nil && u.state.Active() || sh.lost[aor] != nil
+}
+
+// Banned says whether this user is refused.
+func (e *Engine) Banned(aor string, at time.Time) bool {
+	if e.bans.Load() == 0 {
+		return false
+	}
+	s, ok := e.look(aor)
+	banned := ok && at.Before(s.BannedUntil)
+	if banned && e.cfg.DryRun {
+		e.metrics.dryRun.Did(count.DryRefuse)
+		return false
+	}
+	return banned
+}
+
+// Trace adds a step to the ladder of this user's recovery.
+func (e *Engine) Trace(aor string, s dialogs.Step) { e.ladders.Trace(aor, s) }
+
+// Reset forgives a user everything. It returns false if nothing was known.
+func (e *Engine) Reset(aor string) bool { return e.order(aor, policy.Reset) }
+
+// Unban ends a user's ban. It returns false if nothing was known.
+func (e *Engine) Unban(aor string) bool { return e.order(aor, policy.Unban) }
+
+func (e *Engine) order(aor string, kind policy.EventKind) bool {
+	_, known := e.look(aor)
+	if known {
+		e.Offer(aor, policy.Event{Kind: kind, At: time.Now()})
+	}
+	return known
+}
+
+// look returns the state of a user. Its Broken is shared and must not be changed;
+// Decide never changes what it was given, so it does not change under the reader.
+func (e *Engine) look(aor string) (policy.State, bool) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return policy.State{}, false
+	}
+	return u.state, true
+}
+
+func (e *Engine) shard(aor string) *engineShard {
+	return &e.shards[maphash.String(e.seed, aor)%engineShards]
+}
+
+// takeUp loads what the store remembers, and has the recoveries go on that an
+// earlier process had begun. A store that others share may be away when one of them starts: the
+// SIP path must not wait for it, and what it knows is taken over when it is back.
+func (e *Engine) takeUp(ctx context.Context) error {
+	if e.dir == nil {
+		return errors.New("the engine has no directory")
+	}
+	_, shared := e.store.(store.Shared)
+	for r, err := range e.store.All(ctx) {
+		if shared && err != nil {
+			e.storeFailed("", err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !e.restore(r) {
+			continue
+		}
+		e.restoreAlarms(r)
+		if !r.Foreign && e.resume(r.AOR).SignedOut && !shared {
+			// A crash may have left the registration; it must not make the user's
+			// return look like a refresh.
+			e.dir.SignedOut(e.dir.User(r.AOR))
+		}
+	}
+	return nil
+}

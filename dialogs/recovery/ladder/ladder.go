@@ -1,0 +1,241 @@
+package ladder
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
+)
+
+const (
+	// maxRecoveries is how many recoveries are remembered, maxSteps how many
+	// steps of each; the oldest go first.
+	maxRecoveries = 512
+	maxSteps      = 64
+	// A step that is traced up to afterglow after the end belongs to it still:
+	// the response to the NOTIFY that ended it, for one.
+	afterglow = time.Second
+	// The steps that led to a failure may be traced before it is offered; the
+	// last of them, of all users, wait for that this long.
+	maxPrelude  = 256
+	preludeLife = time.Minute
+)
+
+// View is one recovery as the API and the console show it.
+type View struct {
+	ID       string          `json:"id"`
+	AOR      string          `json:"aor"`
+	Started  time.Time       `json:"started"`
+	Ended    *time.Time      `json:"ended,omitempty"`
+	Result   string          `json:"result,omitempty"` // recovered, exhausted or abandoned
+	Phase    policy.Phase    `json:"phase"`
+	Attempt  int             `json:"attempt"` // MESSAGEs in the present count
+	Of       int             `json:"of"`
+	Broken   []policy.Broken `json:"broken"`
+	More     int             `json:"more,omitempty"`
+	Deadline *time.Time      `json:"deadline,omitempty"`
+	Steps    []dialogs.Step  `json:"steps"`
+}
+
+// Ladders remembers the last recoveries and what passed on the wire in them.
+type Ladders struct {
+	mu      sync.Mutex
+	last    uint64 // number of the latest
+	all     []*recovery
+	latest  map[string]*recovery // by AOR
+	prelude []traced             // a ring; next is where the oldest is
+	next    int
+}
+
+// recovery is a RecoveryView in the making.
+type recovery struct {
+	View
+	episode uint64
+}
+
+// traced is a step of a user without a recovery.
+type traced struct {
+	aor  string
+	step dialogs.Step
+}
+
+// New remembers nothing yet.
+func New() *Ladders {
+	return &Ladders{latest: make(map[string]*recovery)}
+}
+
+// Follow keeps the recovery of a user up to date with a decision.
+func (l *Ladders) Follow(
+	aor string, from, to policy.State, ev policy.Event, actions []policy.Action, threshold int,
+) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if to.Episode != from.Episode {
+		l.open(aor, to.Episode, ev, threshold)
+	}
+	r := l.latest[aor]
+	if r == nil || r.Ended != nil {
+		return
+	}
+	if to.Phase != policy.Idle {
+		r.update(to)
+	}
+	for _, a := range actions {
+		if result, ends := Endings[a.Kind]; ends {
+			r.end(ev.At, result, to.Phase)
+		}
+	}
+}
+
+// What becomes of a recovery.
+const (
+	ResultRecovered = "recovered"
+	ResultExhausted = "exhausted"
+	ResultAbandoned = "abandoned"
+)
+
+// Endings are the actions that end an episode, and what that is called.
+var Endings = map[policy.ActionKind]string{
+	policy.Recovered: ResultRecovered,
+	policy.GaveUp:    ResultExhausted,
+	policy.Abandoned: ResultAbandoned,
+}
+
+// Align brings a recovery into line with a state that another replica had a part in.
+func (l *Ladders) Align(aor string, s policy.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.latest[aor]
+	if r == nil || r.Ended != nil {
+		return
+	}
+	switch s.Phase {
+	case policy.Idle:
+		r.end(time.Now(), ResultAbandoned, s.Phase)
+	case policy.Exhausted:
+		r.update(s)
+		r.end(time.Now(), ResultExhausted, s.Phase)
+	case policy.Gathering, policy.Notifying, policy.Waiting, policy.Proving:
+		r.update(s)
+	}
+}
+
+// open begins the recovery of an episode with the steps that led to it.
+func (l *Ladders) open(aor string, episode uint64, ev policy.Event, threshold int) {
+	l.begin(aor, episode, ev.At, threshold)
+	r := l.latest[aor]
+	r.Broken = []policy.Broken{ev.Sub}
+	for i := range l.prelude {
+		t := &l.prelude[(l.next+i)%len(l.prelude)]
+		if t.aor == aor && ev.At.Sub(t.step.At) < preludeLife {
+			r.add(t.step)
+			*t = traced{}
+		}
+	}
+}
+
+func (l *Ladders) begin(aor string, episode uint64, at time.Time, threshold int) {
+	l.last++
+	r := &recovery{episode: episode, View: View{
+		ID: strconv.FormatUint(l.last, 10), AOR: aor, Started: at, Of: threshold,
+	}}
+	if len(l.all) == maxRecoveries {
+		if old := l.all[0]; l.latest[old.AOR] == old {
+			delete(l.latest, old.AOR)
+		}
+		l.all = slices.Delete(l.all, 0, 1)
+	}
+	l.all = append(l.all, r)
+	l.latest[aor] = r
+}
+
+// Resume begins the recovery anew of an episode that was running before a restart.
+func (l *Ladders) Resume(aor string, s policy.State, threshold int) {
+	if s.Phase == policy.Idle || s.Phase == policy.Exhausted {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begin(aor, s.Episode, s.Started, threshold)
+	l.latest[aor].update(s)
+}
+
+// Trace adds a step that the Monitor saw.
+func (l *Ladders) Trace(aor string, s dialogs.Step) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.latest[aor]; r != nil && (r.Ended == nil || s.At.Sub(*r.Ended) < afterglow) {
+		r.add(s)
+		return
+	}
+	if len(l.prelude) < maxPrelude {
+		l.prelude = append(l.prelude, traced{aor, s})
+		return
+	}
+	l.prelude[l.next] = traced{aor, s}
+	l.next = (l.next + 1) % maxPrelude
+}
+
+// Add adds a step of our own, however long ago the recovery has ended: a user who
+// was given up may be de-registered much later.
+func (l *Ladders) Add(aor string, s dialogs.Step) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.latest[aor]; r != nil {
+		r.add(s)
+	}
+}
+
+// Views are the running recoveries, then the ended ones, each the newest first.
+func (l *Ladders) Views() []View {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	views := make([]View, 0, len(l.all))
+	for _, running := range []bool{true, false} {
+		for _, r := range slices.Backward(l.all) {
+			if (r.Ended == nil) == running {
+				v := r.View
+				v.Steps = r.inOrder()
+				views = append(views, v)
+			}
+		}
+	}
+	return views
+}
+
+func (r *recovery) add(s dialogs.Step) {
+	if len(r.Steps) == maxSteps {
+		r.Steps = slices.Delete(r.Steps, 0, 1)
+	}
+	r.Steps = append(r.Steps, s)
+}
+
+// inOrder are the steps by time; what the Monitor saw and what we did are noted
+// by goroutines that do not wait for one another.
+func (r *recovery) inOrder() []dialogs.Step {
+	steps := slices.Clone(r.Steps)
+	slices.SortStableFunc(steps, func(a, b dialogs.Step) int { return a.At.Compare(b.At) })
+	return steps
+}
+
+// update takes over what the state tells. Its slices are never changed.
+func (r *recovery) update(s policy.State) {
+	r.Phase, r.Attempt, r.Broken, r.More = s.Phase, s.Sent, s.Broken, s.More
+	r.Deadline = nil
+	if deadline := s.Deadline; !deadline.IsZero() {
+		r.Deadline = &deadline
+	}
+}
+
+func (r *recovery) end(at time.Time, result string, phase policy.Phase) {
+	r.Ended, r.Result, r.Phase, r.Deadline = &at, result, phase, nil
+	if result == ResultRecovered {
+		r.Broken = slices.Clone(r.Broken)
+		for i := range r.Broken {
+			r.Broken[i].Progress = policy.Proven
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+	"rewatch/policy"
+)
+
+func short(res dialogs.Result) bool {
+	return errors.Is(res.Err, dialogs.ErrReturned) || errors.Is(res.Err, dialogs.ErrCrowded)
+}
+
+// The parties of a ladder.
+const (
+	atCore    = "core"
+	atRewatch = "rewatch"
+	atServer  = "server"
+)
+
+// tell carries out one SendMessage and feeds back that it is done.
+func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
+	broken := e.stillBroken(aor, a)
+	switch {
+	case len(broken) == 0:
+		e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
+	case e.cfg.DryRun:
+		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
+		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
+		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
+		if e.cfg.SignalMessage {
+			e.dryly(count.DryMessage)
+		}
+		if e.cfg.SignalNotify {
+			e.dryly(count.DryNotify)
+		}
+	case e.leaves(ctx, aor, a):
+		e.signal(ctx, aor, a, broken)
+		return
+	case e.elsewhere(aor, a):
+		return
+	}
+	e.told(aor, a, settled)
+}
+
+// elsewhere says whether the MESSAGE has left another process, which awaits its
+// outcome. Here nobody does any more.
+func (e *Engine) elsewhere(aor string, a policy.Action) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return true
+	}
+	s := u.state
+	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Left
+	if left {
+		u.messaging = false
+		e.schedule(sh, u, s.Deadline)
+	}
+	return left
+}
+
+// stumbled says whether an outcome tells of the core rather than of the user.
+func stumbled(res dialogs.Result) bool {
+	return res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
+}
+
+// settled stands for the outcome of a MESSAGE that was not sent or not needed.
+var settled = dialogs.Result{Status: 200}
+
+// told feeds back that a MESSAGE is done. One that the client cannot take has
+// arrived all the same.
+func (e *Engine) told(aor string, a policy.Action, res dialogs.Result) {
+	result := messageResult(res)
+	e.settle(aor, policy.Event{
+		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res),
+		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
+	})
+}
+
+// signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
+// a second MESSAGE beside the first; the NOTIFYs are in dialogs of their own, so
+// they go beside it, and the recovery waits for them only if there is no MESSAGE.
+func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	var ending sync.WaitGroup
+	if e.cfg.SignalNotify {
+		ending.Go(func() { e.terminate(ctx, aor, a, broken) })
+	}
+	if e.cfg.SignalMessage {
+		e.told(aor, a, e.message(ctx, aor, a, broken))
+		ending.Wait()
+		return
+	}
+	ending.Wait()
+	e.told(aor, a, settled)
+}
+
+// stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
+// if the recovery was called off or the watcher came back while it was queued.
+func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
+	s, _ := e.look(aor)
+	if s.Phase != policy.Notifying || s.Episode != a.Episode || s.Tries != a.Try {
+		return nil
+	}
+	var lost []policy.Broken
+	for _, b := range s.Broken {
+		if b.Told && b.Progress == policy.Lost {
+			lost = append(lost, b)
+		}
+	}
+	return lost
+}
+
+func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) dialogs.Result {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	e.note(aor, atRewatch, atCore, messageStep(a))
+	sent := time.Now()
+	res := e.actor.Message(ctx, dialogs.MessageJob{
+		AOR: aor, Route: routeTo(e.dir.User(aor)),
+		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
+	})
+	e.noteResult(aor, atCore, res)
+	e.evidence(aor, a, sent, res)
+	result := messageResult(res)
+	e.metrics.messages.WithLabelValues(result).Inc()
+	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
+		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
+	return res
+}
+
+// terminate ends the broken subscriptions with NOTIFYs, one after the other. A
+// watcher who does not answer one will not answer the next either: a dead phone
+// with a hundred subscriptions must not cost a hundred times Timer F.
+func (e *Engine) terminate(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	for _, b := range broken {
+		job, ok := e.dir.Termination(aor, b.CallID, b.Event)
+		if !ok {
+			continue
+		}
+		e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
+		res := e.terminateOne(ctx, job)
+		e.noteResult(aor, atCore, res)
+		e.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
+			AnErr("error", res.Err).Msg("terminating NOTIFY")
+		if res.Status == 0 {
+			return
+		}
+	}
+}
+
+func (e *Engine) terminateOne(ctx context.Context, job dialogs.TerminateJob) dialogs.Result {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	return e.actor.Terminate(ctx, job)
+}
+
+// routeTo is the way to a user: by his S-CSCF, else by where his SUBSCRIBE came
+// from, else (empty) by REWATCH_CORE.
+func routeTo(u dialogs.User) string {
+	if u.SCSCF != "" {
+		return u.SCSCF
+	}
+	return u.LastHop
+}
+
+func messageStep(a policy.Action) string {
+	return fmt.Sprintf("MESSAGE attempt %d of %d", a.Attempt, a.Of)
+}
+
+// noteResult adds the outcome of a request to the ladder.
+func (e *Engine) noteResult(aor, peer string, res dialogs.Result) {
+	switch {
+	case res.Status == 0 && res.Err != nil:
+		e.note(aor, atRewatch, atRewatch, res.Err.Error())
+	case res.Status == 0:
+		e.note(aor, atRewatch, atRewatch, dialogs.ErrNoResponse.Error())
+	default:
+		e.note(aor, peer, atRewatch, responseStep(res))
+	}
+}
+
+func responseStep(res dialogs.Result) string {
+	text := strconv.Itoa(res.Status)
+	if res.Reason != "" {
+		text += " " + res.Reason
+	}
+	if res.Err != nil {
+		text += " (" + res.Err.Error() + ")"
+	}
+	return text
+}
+
+// messageResult is the metric label of a MESSAGE's outcome. 405 and 415 say that
+// the client cannot take it at all.
+func messageResult(res dialogs.Result) string {
+	switch {
+	case res.OK():
+		return resultOK
+	case errors.Is(res.Err, dialogs.ErrReturned):
+		return resultReturned
+	case res.Status == 405 || res.Status == 415:
+		return resultUnsupported
+	case res.Status == 408 || res.Status == 0 && isSilence(res.Err):
+		return resultTimeout
+	case res.Status >= 300:
+		return resultRejected
+	default:
+		return resultError
+	}
+}
+
+// isSilence says whether an error means that nothing came back.
+func isSilence(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return err == nil || errors.Is(err, dialogs.ErrNoResponse) || errors.As(err, &timeout) && timeout.Timeout()
+}

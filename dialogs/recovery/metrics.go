@@ -1,0 +1,99 @@
+package recovery
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/ladder"
+)
+
+// The labels of what we did and of how it ended: closed sets.
+const (
+	resultOK          = "ok"
+	resultUnsupported = "unsupported"
+	resultRejected    = "rejected"
+	resultTimeout     = "timeout"
+	resultError       = "error"
+	resultFailed      = "failed"
+	resultSkipped     = "skipped"
+	resultDryRun      = "dry_run"
+	resultReturned    = "returned"
+)
+
+type engineMetrics struct {
+	messages        *prometheus.CounterVec
+	deregistrations *prometheus.CounterVec
+	recoveries      *prometheus.CounterVec
+	seconds         prometheus.Histogram
+	dropped         prometheus.Counter
+	queueFull       *prometheus.CounterVec
+	flaps           prometheus.Counter
+	forgotten       [count.ForgottenKinds]prometheus.Counter
+	dryRun          count.DryRun
+}
+
+// newEngineMetrics registers the metrics, every label with a first 0, so that a
+// rate over them is right from the first event on.
+func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
+	m := &engineMetrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_messages_total", Help: "MESSAGEs sent to watchers, by their outcome.",
+		}, []string{"result"}),
+		deregistrations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_deregistrations_total", Help: "De-REGISTERs of users given up, by their outcome.",
+		}, []string{"target", "result"}),
+		recoveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by how they did.",
+		}, []string{"result"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rewatch_recovery_seconds", Help: "Time from the first failed NOTIFY to the first that got through.",
+			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
+		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rewatch_recoveries_dropped_total", Help: "Failures not acted upon because too many users are remembered.",
+		}),
+		queueFull: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rewatch_queue_dropped_total", Help: "Requests of our own that found their queue full.",
+		}, []string{"request"}),
+		flaps: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rewatch_flapping_total", Help: "De-REGISTERs put off because the user had been signed out shortly before.",
+		}),
+		dryRun:    count.NewDryRun(reg),
+		forgotten: count.NewForgotten(e.cfg.Forgotten),
+	}
+	for _, r := range []string{queueMessage, queueDeregister} {
+		m.queueFull.WithLabelValues(r)
+	}
+	for _, r := range []string{resultOK, resultUnsupported, resultRejected, resultTimeout, resultError, resultDryRun, resultReturned} {
+		m.messages.WithLabelValues(r)
+	}
+	for _, target := range []string{atCore, atServer} {
+		for _, r := range []string{resultOK, resultFailed, resultSkipped, resultDryRun} {
+			m.deregistrations.WithLabelValues(target, r)
+		}
+	}
+	for _, r := range []string{ladder.ResultRecovered, ladder.ResultExhausted, ladder.ResultAbandoned} {
+		m.recoveries.WithLabelValues(r)
+	}
+	active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_recoveries_active", Help: "Users with a recovery running, given up, or with an alarm.",
+	}, func() float64 { return float64(e.active.Load()) })
+	outage := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_outage", Help: "1 while recovery is held because of an outage, else 0.",
+	}, func() float64 { return float64(one(e.hold.any())) })
+	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
+	}, func() float64 { return float64(e.lost.Load()) })
+	if reg != nil {
+		reg.MustRegister(m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active,
+			m.queueFull, m.flaps, outage, lost)
+	}
+	return m
+}
+
+// dryly counts an action if this is a dry run.
+func (e *Engine) dryly(action string) {
+	if e.cfg.DryRun {
+		e.metrics.dryRun.Did(action)
+	}
+}

@@ -1,0 +1,92 @@
+package recovery
+
+import (
+	"context"
+	"time"
+
+	"rewatch/dialogs/recovery/queue"
+	"rewatch/policy"
+)
+
+// The labels of the queues.
+const (
+	queueMessage    = "message"
+	queueDeregister = "deregister"
+)
+
+// pushMessage queues a MESSAGE. If there is no room it was not sent, which is no
+// fault of the user's: the strike is given back, and the next Tick tries again.
+func (e *Engine) pushMessage(sh *engineShard, u *engineUser, a policy.Action, ev policy.Event) {
+	aor := u.aor
+	if e.messages.Push(queue.Job{
+		Ready: func(j queue.Job) bool { return !e.keepBack(aor, e.messages, j) },
+		Run:   func(ctx context.Context) { e.tell(ctx, aor, a) },
+	}) {
+		return
+	}
+	e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
+	e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
+	e.told(aor, a, settled)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})
+}
+
+// charged is when the MESSAGE that an event led to was counted: one that a restart
+// has interrupted, before that.
+func charged(s policy.State, ev policy.Event) time.Time {
+	if n := len(s.Strikes); n > 0 && s.Strikes[n-1].Before(ev.At) {
+		return s.Strikes[n-1]
+	}
+	return ev.At
+}
+
+// pushSignOut queues a de-REGISTER, at once or after the hold-down. If there is no
+// room that is a try that failed: the policy tries again later.
+func (e *Engine) pushSignOut(sh *engineShard, u *engineUser, a policy.Action) {
+	aor := u.aor
+	push := func() {
+		if e.signOuts.Push(queue.Job{
+			Ready: func(j queue.Job) bool { return e.mayGo(aor, a, j) },
+			Run:   func(ctx context.Context) { e.signOut(ctx, aor, a) },
+		}) {
+			return
+		}
+		e.metrics.queueFull.WithLabelValues(queueDeregister).Inc()
+		e.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
+		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+	}
+	wait := e.heldDown(aor, a)
+	if wait <= 0 {
+		push()
+		return
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	// Not under the lock of the shard: a full queue is told to the policy.
+	u.signOut, u.signOutAt = func() { e.clocking.Go(push) }, time.Now().Add(wait)
+	e.schedule(sh, u, u.state.Deadline)
+}
+
+// timely does what was put off, if its time has come. The shard is locked.
+func (u *engineUser) timely(now time.Time) {
+	if u.signOut != nil && !now.Before(u.signOutAt) {
+		push := u.signOut
+		u.signOut = nil
+		push()
+	}
+}
+
+// over says whether an exhausted user's ban has ended, or his time.
+func over(s policy.State, now time.Time) bool {
+	due := first(s.BannedUntil, s.ForgetAt)
+	return !due.IsZero() && !now.Before(due)
+}
+
+// first is the earlier of two times, of which either may be unset.
+func first(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

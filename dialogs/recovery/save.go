@@ -1,0 +1,242 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"rewatch/dialogs/store"
+	"rewatch/policy"
+)
+
+const (
+	// storeTimeout bounds one operation of the store.
+	storeTimeout = 2 * time.Second
+	// storeRetry is the pause before a store that failed is tried again.
+	storeRetry = time.Second
+	// storeConflicts is how often a save is decided anew before it counts as a
+	// failure of the store.
+	storeConflicts = 16
+)
+
+// draft is a user's changes with the state that they lead to.
+type draft struct {
+	state   policy.State
+	version uint64
+	changes []change
+	waiters []func()
+	// join: what the store has is not what the state was made from, so the two
+	// are joined (policy.Merge).
+	join bool
+}
+
+// alarming says whether an alarm is raised or cleared.
+func (d *draft) alarming() bool {
+	return slices.ContainsFunc(d.changes, func(c change) bool {
+		return slices.ContainsFunc(c.actions, func(a policy.Action) bool {
+			return a.Kind == policy.RaiseAlarm || a.Kind == policy.ClearAlarm
+		})
+	})
+}
+
+// write is the goroutine of a shard that saves, and then acts. A user whose state
+// could not be saved is remembered in unsaved.
+func (e *Engine) write(ctx context.Context, sh *engineShard) {
+	unsaved := make(map[*engineUser]bool)
+	var retry <-chan time.Time
+	for {
+		e.flush(ctx, sh, unsaved)
+		if len(unsaved) > 0 && retry == nil {
+			retry = time.After(storeRetry)
+		}
+		select {
+		case <-sh.changed:
+		case <-retry:
+			retry = nil
+			e.saveAgain(ctx, sh, unsaved)
+		case <-e.stopWriting:
+			e.flush(ctx, sh, unsaved)
+			e.saveAgain(ctx, sh, unsaved)
+			return
+		}
+	}
+}
+
+// flush works off what has changed.
+func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engineUser]bool) {
+	for {
+		u, d := sh.take()
+		if u == nil {
+			return
+		}
+		waiters := d.waiters
+		switch {
+		case e.storeAway.Load():
+			unsaved[u] = true // its turn comes when the store is tried again
+			sh.settled(u, false)
+		default:
+			d = e.save(ctx, sh, u, d, unsaved)
+		}
+		sh.letGo(u, waiters) // what we say precedes what we do
+		if d.alarming() {    // an alarm that nobody remembers would never be cleared
+			e.makeSafe(ctx, u.aor)
+		}
+		for _, c := range d.changes {
+			e.perform(sh, u, c)
+		}
+		e.forget(sh, u)
+	}
+}
+
+// take takes the changes of the next user.
+func (sh *engineShard) take() (*engineUser, draft) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if len(sh.dirty) == 0 {
+		sh.dirty = nil
+		return nil, draft{}
+	}
+	u := sh.dirty[0]
+	sh.dirty[0] = nil
+	sh.dirty = sh.dirty[1:]
+	d := draft{u.state, u.version, u.changes, u.waiters, u.unsaved}
+	u.dirty, u.saving, u.changes, u.waiters = false, true, nil, nil
+	return u, d
+}
+
+// save saves a draft, deciding anew as often as somebody else was faster, and
+// returns what was decided in the end. Should the store fail, the recovery goes
+// on with what is known here.
+func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d draft, unsaved map[*engineUser]bool) draft {
+	err := store.ErrConflict
+	for range storeConflicts {
+		var version uint64
+		if version, err = e.put(ctx, u.aor, d); err == nil {
+			sh.saved(u, version)
+			delete(unsaved, u)
+			e.storeBack()
+			return d
+		}
+		switch {
+		case errors.Is(err, store.ErrLost): // the store was emptied: we know best
+			d.version, d.join, err = 0, true, nil
+		case errors.Is(err, store.ErrConflict):
+			d, err = e.decideAnew(ctx, sh, u, d)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = store.ErrConflict
+	}
+	unsaved[u] = true
+	sh.settled(u, false)
+	e.storeFailed(u.aor, err)
+	return d
+}
+
+func (sh *engineShard) saved(u *engineUser, version uint64) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u.version, u.saving, u.unsaved = version, false, false
+}
+
+// settled notes that the writer is done with a user for now.
+func (sh *engineShard) settled(u *engineUser, saved bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u.saving, u.unsaved = false, !saved
+}
+
+// put writes a draft to the store, or removes what need not be remembered.
+func (e *Engine) put(ctx context.Context, aor string, d draft) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	switch {
+	case !d.state.Forgettable():
+		return e.store.Save(ctx, store.Record{AOR: aor, Version: d.version, State: d.state}, e.entries(aor, d)...)
+	case d.version != 0:
+		return 0, e.store.Delete(ctx, aor, d.version, e.entries(aor, d)...)
+	default:
+		return 0, nil
+	}
+}
+
+// decideAnew takes the state that somebody else saved and lets the events of the
+// draft, and those that came since, happen to that.
+func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser, d draft) (draft, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	r, err := e.store.Load(ctx, u.aor)
+	if err != nil {
+		return d, err
+	}
+	old, _ := e.look(u.aor)
+	e.followAlarms(u.aor, old, r.State)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	anew := draft{state: r.State, version: r.Version, join: d.join}
+	if d.join {
+		anew.state, anew.changes = policy.Merge(e.cfg.Rules, d.state, r.State), yield(d.changes, r.State)
+	} else {
+		anew.state, anew.changes = e.replay(r.State, d.changes)
+	}
+	var latest policy.State
+	latest, u.changes = e.replay(anew.state, u.changes)
+	e.replace(u, latest)
+	e.schedule(sh, u, latest.Deadline)
+	e.ladders.Align(u.aor, latest)
+	return anew, nil
+}
+
+// yield refuses the turns in changes if somebody else has sent, or forgone, what it
+// is the turn of.
+func yield(changes []change, other policy.State) []change {
+	if !other.Left && !other.SignedOut && !other.Kept {
+		return changes
+	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		if changes[i].turn != nil {
+			changes[i].actions = nil
+		}
+	}
+	return changes
+}
+
+// replay lets the events of changes happen to a state.
+func (e *Engine) replay(s policy.State, changes []change) (policy.State, []change) {
+	var anew []change
+	for _, c := range changes {
+		next, actions := policy.Decide(e.cfg.Rules, s, c.event)
+		anew = append(anew, change{
+			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn, with: c.with,
+		})
+		s = next
+	}
+	return s, anew
+}
+
+// saveAgain tries what could not be saved, until the first that fails again. Who
+// has saved such a user meanwhile knew more than we did while the store was away.
+func (e *Engine) saveAgain(ctx context.Context, sh *engineShard, unsaved map[*engineUser]bool) {
+	for u := range unsaved {
+		sh.mu.Lock()
+		d := draft{state: u.state, version: u.version, join: true}
+		u.saving = true
+		sh.mu.Unlock()
+		if d.state.Forgettable() && d.version == 0 {
+			delete(unsaved, u) // nothing to write, and nothing learnt of the store
+			sh.settled(u, true)
+		} else {
+			e.save(ctx, sh, u, d, unsaved)
+		}
+		sh.letGo(u, nil)
+		if unsaved[u] {
+			return
+		}
+		e.forget(sh, u)
+	}
+}

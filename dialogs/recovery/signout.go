@@ -1,0 +1,185 @@
+package recovery
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/queue"
+	"rewatch/policy"
+)
+
+// serverTries is how often the server is told of a de-registration. That it was
+// not told is a matter of the server's, not of the user's.
+const serverTries = 3
+
+// signOut carries out one DoDeregister and feeds back its outcome.
+func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
+	if e.cfg.DryRun {
+		e.dryly(count.DryDeregister)
+		e.leaveIn(aor, a, resultDryRun, "dry run")
+		return
+	}
+	if !e.leaves(ctx, aor, a) {
+		e.calledOff(aor, a)
+		return
+	}
+	u := e.dir.User(aor)
+	if why := e.mustStay(u); why != "" { // it takes a while until it is safe that it leaves
+		e.leaveIn(aor, a, resultSkipped, why)
+		return
+	}
+	if !e.deregister(ctx, a, dialogs.DeregisterJob{
+		AOR: aor, Target: dialogs.AtCore, Route: routeTo(u), Contact: e.contactOf(u),
+	}) {
+		if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
+			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+		}
+		return
+	}
+	e.flapped(aor, time.Now())
+	gone := e.dir.SignedOut(u)
+	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
+	if gone && u.AtServer {
+		e.tellServer(ctx, a, u)
+	}
+}
+
+// mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
+// or there is no need or right to send it any more.
+func (e *Engine) mayGo(aor string, a policy.Action, j queue.Job) bool {
+	if !e.stillGivenUp(aor) {
+		e.calledOff(aor, a)
+		return false
+	}
+	if e.keepBack(aor, e.signOuts, j) {
+		return false
+	}
+	if why := e.mustStay(e.dir.User(aor)); why != "" {
+		e.leaveIn(aor, a, resultSkipped, why)
+		return false
+	}
+	return true
+}
+
+// leaveIn feeds back that a user is not de-registered.
+func (e *Engine) leaveIn(aor string, a policy.Action, result, why string) {
+	e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
+	e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
+	e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
+	e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
+}
+
+// stillGivenUp says whether a de-REGISTER that has its turn is wanted still. He
+// who has signed in again while it was queued must not be signed out.
+func (e *Engine) stillGivenUp(aor string) bool {
+	s, known := e.look(aor)
+	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept
+}
+
+// calledOff drops a de-REGISTER that is not wanted any more, or that another
+// process has sent.
+func (e *Engine) calledOff(aor string, a policy.Action) {
+	e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
+	e.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
+	e.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return
+	}
+	u.signingOut = false
+	e.schedule(sh, u, u.state.Deadline)
+	sh.touch(u) // it may have been kept only for this
+}
+
+// mustStay says why a user is not de-registered; empty if he is. A watcher may be
+// a resource list server or live in a foreign domain, an emergency registration
+// is sacred, and without the store nobody knows what the other replicas know.
+func (e *Engine) mustStay(u dialogs.User) string {
+	switch {
+	case u.Emergency:
+		return "emergency registration"
+	case !u.Registered && !slices.ContainsFunc(e.cfg.Domains, func(d string) bool {
+		return strings.EqualFold(d, domainOf(u.AOR))
+	}):
+		return "not registered here"
+	case e.storeAway.Load():
+		return "the state store is away"
+	default:
+		return ""
+	}
+}
+
+// contactOf is the contact that has to go; empty for all.
+func (e *Engine) contactOf(u dialogs.User) string {
+	if e.cfg.DeregisterAll || len(u.Contacts) == 0 {
+		return ""
+	}
+	return u.Contacts[0]
+}
+
+// tellServer ends the third-party registration at the server. The binding there
+// is the S-CSCF's contact, not the user's. A user who has registered again while
+// it is being tried is left alone: by now it would end his new registration.
+func (e *Engine) tellServer(ctx context.Context, a policy.Action, u dialogs.User) {
+	pause := e.cfg.Rules.DeregisterRetry
+	for try := 1; ; try++ {
+		if e.deregister(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF}) {
+			return
+		}
+		if try == serverTries || !queue.Sleep(ctx, pause) || e.returned(u.AOR) {
+			return
+		}
+		pause *= 2
+	}
+}
+
+// returned says whether a user is given up no more.
+func (e *Engine) returned(aor string) bool {
+	s, ok := e.look(aor)
+	return !ok || s.Phase != policy.Exhausted
+}
+
+// deregister sends one de-REGISTER and says whether it did what it was sent for.
+func (e *Engine) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) bool {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+	defer cancel()
+	target := atCore
+	if job.Target == dialogs.AtServer {
+		target = atServer
+	}
+	e.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
+	res := e.actor.Deregister(ctx, job)
+	e.noteResult(job.AOR, target, res)
+	result := resultOK
+	if !res.OK() {
+		result = resultFailed
+	}
+	e.metrics.deregistrations.WithLabelValues(target, result).Inc()
+	e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
+		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
+	return res.OK()
+}
+
+// domainOf is the host of an address of record; a tel URI has none.
+func domainOf(aor string) string {
+	_, host, ok := strings.Cut(aor, "@")
+	if !ok {
+		return ""
+	}
+	if strings.HasPrefix(host, "[") { // IPv6
+		if i := strings.IndexByte(host, ']'); i > 0 {
+			return host[:i+1]
+		}
+	}
+	if i := strings.IndexAny(host, ":;?"); i >= 0 {
+		host = host[:i]
+	}
+	return host
+}

@@ -1,0 +1,65 @@
+package recovery
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"rewatch/dialogs/recovery/ladder"
+	"rewatch/policy"
+)
+
+// StateView is the state of one user as the API shows it.
+type StateView struct {
+	AOR string `json:"aor"`
+	policy.State
+	// Of is the threshold that State.Sent counts up to.
+	Of int `json:"of"`
+}
+
+// Ban is one user who is refused.
+type Ban struct {
+	AOR   string    `json:"aor"`
+	Until time.Time `json:"until"`
+}
+
+// Recoveries returns the recoveries that are running and then those that ended,
+// each the newest first.
+func (e *Engine) Recoveries() []ladder.View { return e.ladders.Views() }
+
+// State returns the state of one user; false if nothing is known of him.
+func (e *Engine) State(aor string) (StateView, bool) {
+	s, ok := e.look(aor)
+	return e.view(aor, s), ok
+}
+
+// States returns the state of every user of whom anything is known, by AOR. Its
+// slices are shared and must not be changed.
+func (e *Engine) States() []StateView {
+	views := make([]StateView, 0, e.known.Load())
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for aor, u := range sh.users {
+			views = append(views, e.view(aor, u.state))
+		}
+		sh.mu.Unlock()
+	}
+	slices.SortFunc(views, func(a, b StateView) int { return cmp.Compare(a.AOR, b.AOR) })
+	return views
+}
+
+// Bans returns the users who are refused, by AOR.
+func (e *Engine) Bans() []Ban {
+	var bans []Ban
+	for _, v := range e.States() {
+		if !v.BannedUntil.IsZero() {
+			bans = append(bans, Ban{v.AOR, v.BannedUntil})
+		}
+	}
+	return bans
+}
+
+func (e *Engine) view(aor string, s policy.State) StateView {
+	return StateView{AOR: aor, State: s, Of: e.cfg.Rules.Threshold}
+}

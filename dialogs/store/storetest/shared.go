@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"rewatch/dialogs/store"
+	"rewatch/policy"
+)
+
+// RunShared lets a store that several processes share prove what that adds. open
+// returns the same empty store twice, as two processes would have it.
+func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Shared)) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, one, two store.Shared)
+	}{
+		{"what one saves the other loads", both},
+		{"a change of another is told", told},
+		{"a deletion is no loss", deletion},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			one, two := open(t)
+			test.run(t, one, two)
+		})
+	}
+}
+
+func both(t *testing.T, one, two store.Shared) {
+	v := save(t, one, alice, 0, full())
+	if r := load(t, two, alice); r.Version != v || !r.State.Equal(full()) {
+		t.Errorf("saved %+v, loaded %+v", full(), r)
+	}
+	save(t, two, alice, v, policy.State{Sent: 3})
+	if _, err := one.Save(t.Context(), store.Record{AOR: alice, Version: v}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("save what the other has changed: %v, want a conflict", err)
+	}
+}
+
+// diary is what Watch has told.
+type diary struct {
+	mu      sync.Mutex
+	changed map[string]int
+	resyncs int
+}
+
+func (d *diary) change(aor string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changed[aor]++
+}
+
+func (d *diary) resync() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.resyncs++
+}
+
+// until waits until the diary has what is wanted.
+func (d *diary) until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 500 {
+		d.mu.Lock()
+		ok := holds()
+		d.mu.Unlock()
+		if ok {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("was not told of %s", what)
+}
+
+func told(t *testing.T, one, two store.Shared) {
+	d := &diary{changed: make(map[string]int)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := two.Watch(ctx, d.change, d.resync); err != nil {
+			t.Error(err)
+		}
+	})
+	defer watching.Wait()
+	defer cancel()
+	d.until(t, "the beginning", func() bool { return d.resyncs > 0 })
+	save(t, two, "sip:own@ims.example", 0, full())
+	v := save(t, one, alice, 0, full())
+	d.until(t, "the save", func() bool { return d.changed[alice] == 1 })
+	if err := one.Delete(t.Context(), alice, v); err != nil {
+		t.Fatal(err)
+	}
+	d.until(t, "the deletion", func() bool { return d.changed[alice] == 2 })
+	d.until(t, "nothing of its own", func() bool { return d.changed["sip:own@ims.example"] == 0 })
+}
+
+func deletion(t *testing.T, one, two store.Shared) {
+	v := save(t, one, alice, 0, full())
+	if err := two.Delete(t.Context(), alice, v); err != nil {
+		t.Fatal(err)
+	}
+	_, err := one.Save(t.Context(), store.Record{AOR: alice, Version: v})
+	if !errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrLost) {
+		t.Errorf("save what the other has deleted: %v, want a conflict that is no loss", err)
+	}
+}
