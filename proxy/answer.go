@@ -2,11 +2,13 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"hash/maphash"
 	"net/netip"
 	"strconv"
 	"strings"
 
+	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -116,11 +118,16 @@ func (w *worker) sendBack(from flow, b []byte) {
 // writeBack sends a response over the connection that its request came by. If
 // that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
 func (w *worker) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
-	st := w.s.streams[l.side].Get(id)
-	if st == nil && l.transport.Reliable() && to.IsValid() {
-		st = w.s.streams[l.side].To(to, l.transport == wire.TLS, "")
+	if st := w.s.streams[l.side].Get(id); st != nil {
+		if err := w.s.write(st, l, b); !errors.Is(err, transport.ErrClosed) {
+			return err == nil
+		}
 	}
-	return st != nil && w.s.write(st, l, b, w.patience) == nil
+	if !l.transport.Reliable() || !to.IsValid() {
+		return false
+	}
+	st := w.s.streams[l.side].To(to, l.transport == wire.TLS, "")
+	return st != nil && w.s.write(st, l, b) == nil
 }
 
 // printable makes text from the network fit for a start line: no control

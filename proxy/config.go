@@ -87,6 +87,9 @@ type Config struct {
 	// OwnUnreachable is told the branch of a request of our own that the network
 	// refused. It must not block.
 	OwnUnreachable func(branch []byte)
+	// OwnInterrupted is told the branch of one whose connection was closed on our side,
+	// which says nothing of the hop: it is to be sent again. It must not block.
+	OwnInterrupted func(branch []byte)
 	// Probe asks the presence server whether it is there (OPTIONS); it blocks
 	// until it is known. Nil: only traffic tells.
 	Probe func(ctx context.Context) error

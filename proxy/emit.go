@@ -2,11 +2,13 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -47,18 +49,23 @@ func (e *streamError) Unwrap() error { return e.err }
 // which one before anything is written: if the connection ends, it is told.
 func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
 	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
-	st := w.s.streams[out.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
-	if st == nil {
-		return errStreams
+	for again := true; ; again = false {
+		st := w.s.streams[out.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
+		if st == nil {
+			return errStreams
+		}
+		if record != 0 {
+			st.Used.Store(true)
+			w.s.table.setStream(record, st.ID)
+		}
+		switch err := w.s.write(st, out, w.build); {
+		case err == nil:
+			return nil
+		case again && errors.Is(err, transport.ErrClosed): // it has ended at this moment
+		default:
+			return &streamError{st.ID, err}
+		}
 	}
-	if record != 0 {
-		st.Used.Store(true)
-		w.s.table.setStream(record, st.ID)
-	}
-	if err := w.s.write(st, out, w.build, w.patience); err != nil {
-		return &streamError{st.ID, err}
-	}
-	return nil
 }
 
 // overhead is more than the edits of a request commonly add.

@@ -46,6 +46,13 @@ func (w *worker) failed(key uint64, f failure) (known bool) {
 		s.mu.Unlock()
 		return r != nil
 	}
+	if errors.Is(f.err, transport.ErrOurs) {
+		// That judges nobody: it goes on, on another connection, until its own deadline.
+		r.later(w.at, 0)
+		s.wheel.set(r, r.due(w.s.cfg.T1))
+		s.mu.Unlock()
+		return true
+	}
 	if crowded(f.err) && (r.notify || !r.upgraded) {
 		w.crowdedOut(s, r) // unlocks
 		return true
@@ -94,12 +101,16 @@ func (w *worker) crowdedOut(s *shard, r *record) {
 	w.conclude(e)
 }
 
-// postponed leaves a NOTIFY that found no room to the server's retransmission, or
-// else to its deadline: a crowded path is no fault of the watcher's. It gives the
-// lock free.
+// postponed leaves a NOTIFY that found no room to the server's retransmission, and where
+// the server sends none it is tried again: a crowded path is no fault of the watcher's.
+// It gives the lock free.
 func (w *worker) postponed(s *shard, r *record) {
-	if !r.from.local.transport.Reliable() {
+	switch {
+	case !r.from.local.transport.Reliable():
 		w.s.table.remove(s, r)
+	case r.absorb:
+		r.later(w.at, w.s.cfg.T1)
+		s.wheel.set(r, r.due(w.s.cfg.T1))
 	}
 	s.mu.Unlock()
 	w.s.metrics.dropped(dropBacklog, 1)

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"sync"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -29,6 +32,16 @@ func (o *ownSent) add(stream uint64, branch []byte) {
 	}
 	list := append(o.byStream[stream], branch)
 	o.byStream[stream] = list[max(0, len(list)-maxOwnSent):]
+}
+
+// drop forgets one that has not left after all.
+func (o *ownSent) drop(stream uint64, branch []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := slices.DeleteFunc(o.byStream[stream], func(b []byte) bool { return bytes.Equal(b, branch) })
+	if o.byStream[stream] = list; len(list) == 0 {
+		delete(o.byStream, stream)
+	}
 }
 
 func (o *ownSent) take(stream uint64) [][]byte {
@@ -57,11 +70,8 @@ func (s *Server) ownRequest(raw []byte) ([]byte, bool) {
 }
 
 // ownLost tells that a request of our own did not arrive.
-func (s *Server) ownLost(branches ...[]byte) {
-	if s.cfg.OwnUnreachable == nil {
-		return
-	}
-	for _, b := range branches {
+func (s *Server) ownLost(b []byte) {
+	if s.cfg.OwnUnreachable != nil {
 		s.cfg.OwnUnreachable(b)
 	}
 }
@@ -138,23 +148,22 @@ func (s *Server) SentBy(side dialogs.Side, h resolve.Hop) (string, bool) {
 // Send writes a request of our own to a hop. Its responses come back through
 // Config.OwnResponse. raw is not kept.
 func (s *Server) Send(side dialogs.Side, h resolve.Hop, raw []byte) error {
+	return s.sendOwn(side, h, raw, false)
+}
+
+// SendAlone is Send on a connection that carries nothing else: what is stuck on the one
+// that all share tells nothing of the hop.
+func (s *Server) SendAlone(side dialogs.Side, h resolve.Hop, raw []byte) error {
+	return s.sendOwn(side, h, raw, true)
+}
+
+func (s *Server) sendOwn(side dialogs.Side, h resolve.Hop, raw []byte, alone bool) error {
 	l := s.local(side, h.Transport, h.Addr.Addr())
 	if l == nil {
 		return errNoSocket
 	}
 	if h.Transport.Reliable() {
-		st := s.streams[side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
-		if st == nil {
-			return errStreams
-		}
-		if b, ok := s.ownRequest(raw); ok {
-			s.own.add(st.ID, b)
-		}
-		err := s.write(st, l, raw, 0)
-		if err != nil {
-			s.own.take(st.ID)
-		}
-		return err
+		return s.sendOwnOver(l, h, raw, alone)
 	}
 	w := s.borrow()
 	defer s.giveBack(w)
@@ -163,4 +172,29 @@ func (s *Server) Send(side dialogs.Side, h resolve.Hop, raw []byte) error {
 	s.tapDatagrams(l, o)
 	_, err := l.packet.Send(o)
 	return err
+}
+
+func (s *Server) sendOwnOver(l *local, h resolve.Hop, raw []byte, alone bool) error {
+	connect := s.streams[l.side].To
+	if alone {
+		connect = s.streams[l.side].Alone
+	}
+	for again := true; ; again = false {
+		st := connect(h.Addr, h.Transport == wire.TLS, h.ServerName)
+		if st == nil {
+			return errStreams
+		}
+		b, ok := s.ownRequest(raw)
+		if ok {
+			s.own.add(st.ID, b)
+		}
+		err := s.write(st, l, raw)
+		if err == nil {
+			return nil
+		}
+		s.own.drop(st.ID, b)
+		if !again || !errors.Is(err, transport.ErrClosed) {
+			return err
+		}
+	}
 }

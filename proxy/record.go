@@ -135,6 +135,22 @@ func (r *record) retransmit(now moment, t1 time.Duration) {
 	}
 }
 
+// later has the request sent once more by a connection, when a pause is over that grows
+// each time.
+func (r *record) later(now moment, least time.Duration) {
+	own := r.own()
+	own.interval = max(own.interval, least)
+	own.resendAt = now.add(own.interval)
+	own.interval = min(max(2*own.interval, firstPause), longestPause)
+	r.stream = 0
+}
+
+const (
+	// firstPause and longestPause are between the connections that one request needs.
+	firstPause   = 250 * time.Millisecond
+	longestPause = 4 * time.Second
+)
+
 // leaves sets what depends on the transport by which the request leaves.
 func (r *record) leaves(now moment, t1 time.Duration) {
 	r.absorb = r.transport.Reliable()

@@ -108,7 +108,7 @@ func (s *Server) open() error {
 
 func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	cfg := transport.StreamConfig{
-		Frame: wire.Frame, ClientTLS: s.cfg.ClientTLS,
+		Frame: wire.FrameFrom, ClientTLS: s.cfg.ClientTLS,
 		MaxStreams: s.cfg.MaxStreams, MaxPerPeer: s.cfg.MaxPerPeer,
 		Refused: func(why transport.Refusal) { s.refusedStream(side, why) },
 	}

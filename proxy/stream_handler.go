@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -21,9 +20,7 @@ type streamHandler struct {
 func (h streamHandler) Message(st *transport.Stream, raw []byte) {
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
-	w.patience = backpressure
 	w.message(h.flow(st), raw)
-	w.patience = 0
 }
 
 // Unreadable answers what no end can be found of, if it can be answered.
@@ -35,10 +32,6 @@ func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
 	}
 	w.malformed(h.flow(st), err)
 }
-
-// backpressure is how long a message that came by a stream waits for room on the
-// stream that it leaves by; meanwhile nothing more is read from its sender.
-const backpressure = 2 * time.Second
 
 func (h streamHandler) flow(st *transport.Stream) flow {
 	l, ok := st.Listener.(*local)
@@ -66,7 +59,15 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	if !stood {
 		h.s.health.lost(resolve.Hop{Addr: st.Peer, Transport: transportOf(st)}, err)
 	}
-	h.s.ownLost(h.s.own.take(st.ID)...)
+	tell := h.s.cfg.OwnUnreachable
+	if errors.Is(err, transport.ErrOurs) {
+		tell = h.s.cfg.OwnInterrupted
+	}
+	for _, b := range h.s.own.take(st.ID) {
+		if tell != nil && !st.Alone() {
+			tell(b)
+		}
+	}
 	if !st.Used.Load() {
 		return // no record knows of it, so the table need not be searched
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/netip"
-	"time"
 
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -41,10 +40,9 @@ func (s *Server) tapDatagrams(l *local, o *transport.Outbox) {
 	}
 }
 
-// write queues a message on a stream, and shows it. Where the backlog is full it
-// waits, but not longer than patience.
-func (s *Server) write(st *transport.Stream, l *local, raw []byte, patience time.Duration) error {
-	err := st.WriteWithin(raw, patience)
+// write queues a message on a stream, and shows it.
+func (s *Server) write(st *transport.Stream, l *local, raw []byte) error {
+	err := st.Write(raw)
 	if err == nil && s.cfg.Tap != nil {
 		s.cfg.Tap.Sent(transportOf(st).String(), endOf(st, l.self), st.Peer, raw)
 	}

@@ -86,6 +86,10 @@ func (w *worker) retransmission(r *record) bool {
 		return false
 	}
 	own := r.own()
+	if !r.resend { // it waited for a connection (see later)
+		own.resendAt = 0
+		return true
+	}
 	own.interval *= 2
 	if !r.invite {
 		own.interval = min(own.interval, w.s.cfg.T2)

@@ -16,9 +16,8 @@ func TestUnreadable(t *testing.T) {
 	length := func(v string) string { return strings.Replace(m, "Content-Length: 0", "Content-Length: "+v, 1) }
 	for _, c := range []struct{ name, in, out, counted string }{
 		{"a negative length", length("-999"), "SIP/2.0 400 Bad Request (malformed Content-Length)\r\n", "malformed"},
-		{"two lengths", length("0\r\nl: 5"), "SIP/2.0 400 Bad Request (more than one Content-Length)\r\n", "malformed"},
+		{"two lengths that do not fit", length("7\r\nl: 5"), "SIP/2.0 400 Bad Request (more than one Content-Length)\r\n", "malformed"},
 		{"a length beyond all bounds", length("500000"), "SIP/2.0 513 Message Too Large\r\n", "malformed"},
-		{"too many lines", strings.Replace(m, "Call-ID", strings.Repeat("X:y\r\n", 1100)+"Call-ID", 1), "SIP/2.0 400 Bad Request (too many header lines)\r\n", "malformed"},
 		{"no SIP", "\x16\x03\x01", "", ""},
 		{"a response", "SIP/2.0 200 OK\r\nVia: " + viaCore + "\r\nContent-Length: x\r\n\r\n", "", ""},
 	} {

@@ -14,17 +14,15 @@ import (
 // worker is the workspace of one goroutine that handles messages: everything
 // that would otherwise be allocated for each. A worker is never shared.
 type worker struct {
-	s     *Server
-	now   time.Time
-	at    moment // the same by the Server's clock
-	msg   wire.Message
-	via   wire.ViaValue // the uppermost Via value of the request at hand
-	edits wire.Edits
-	text  []byte // the texts of edits live here until the message is built
-	build []byte // a message that does not go into an outbox
-	seen  dialogs.Message
-	// patience is how long the message at hand may wait for room on a stream.
-	patience time.Duration
+	s        *Server
+	now      time.Time
+	at       moment // the same by the Server's clock
+	msg      wire.Message
+	via      wire.ViaValue // the uppermost Via value of the request at hand
+	edits    wire.Edits
+	text     []byte // the texts of edits live here until the message is built
+	build    []byte // a message that does not go into an outbox
+	seen     dialogs.Message
 	hops     []resolve.Hop // where the request at hand can go
 	places   places
 	hash     []byte // what is to be hashed

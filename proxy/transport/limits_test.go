@@ -156,9 +156,9 @@ func TestPartialTogether(t *testing.T) {
 // it has bytes: a sender of single bytes must not keep us busy.
 func TestByteByByte(t *testing.T) {
 	looks := 0
-	frame := func(b []byte) (int, int, error) {
+	frame := func(b []byte, seen int) (int, int, error) {
 		looks++
-		return wire.Frame(b)
+		return wire.FrameFrom(b, seen)
 	}
 	play(t, transport.StreamConfig{Frame: frame, MessageTimeout: 24 * time.Hour}, func(s *stage) {
 		text := "MESSAGE sip:a@b SIP/2.0\r\nSubject: " + strings.Repeat("x", 2000) +

@@ -52,7 +52,7 @@ func TestStalledWrite(t *testing.T) {
 		ours, theirs := net.Pipe()
 		end := make(ends, 1)
 		set := NewStreams(StreamConfig{
-			WriteTimeout: timeout, Frame: func([]byte) (int, int, error) { return 0, 0, nil },
+			WriteTimeout: timeout, Frame: func([]byte, int) (int, int, error) { return 0, 0, nil },
 			Dial: func(context.Context, netip.AddrPort) (net.Conn, error) { return &stallingPipe{Conn: ours}, nil },
 		}, end)
 		defer set.Shutdown()

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -18,14 +20,22 @@ var (
 	ErrClosed = errors.New("stream closed")
 	// ErrTooLarge: a message beyond StreamConfig.MaxMessage.
 	ErrTooLarge = errors.New("message too large")
+	// ErrOurs is in the error of a stream that this side has closed: for what came by it,
+	// for silence, for too much of anything. That says nothing of the peer, nor of what
+	// else was under way on it.
+	ErrOurs = errors.New("closed by this side")
 	// ErrCrowded: the stream had to go, because all together have too much of what
 	// is bounded: connections that have said nothing yet, or messages half sent.
 	ErrCrowded = errors.New("too many streams at work")
 )
 
+// ours marks an error as the reason why this side closes a stream.
+func ours(err error) error { return fmt.Errorf("%w: %w", ErrOurs, err) }
+
 // Framer finds the first message in b: how many bytes before it do not matter
-// (empty lines), and how long it is. n is 0 while more bytes are needed.
-type Framer func(b []byte) (skip, n int, err error)
+// (empty lines), and how long it is. n is 0 while more bytes are needed. The first seen
+// bytes were looked at before, in vain.
+type Framer func(b []byte, seen int) (skip, n int, err error)
 
 // Handler takes what comes in. All methods are called from the goroutine that
 // owns the stream; none may keep raw.
@@ -57,9 +67,12 @@ type Stream struct {
 	Used atomic.Bool
 
 	set    *Streams
-	ctx    context.Context // ends with the stream; bounds its dial
+	key    peerKey
+	alone  bool              // it is for one question
+	leaf   *x509.Certificate // of a peer that we have not dialled; the set's lock guards it
+	ctx    context.Context   // ends with the stream; bounds its dial
 	cancel context.CancelFunc
-	// since is when it was accepted. The door counts it while it is inside, and has
+	// since is when it was accepted. The admission counts it while it is inside, and has
 	// it in a list while it is silent. The lock of the set guards all of this.
 	since          time.Time
 	inside, silent bool
@@ -71,15 +84,17 @@ type Stream struct {
 	writing bool   // a goroutine carries it to the connection
 	carrier func() // which begins here: made once, as to start it for each message costs nothing then
 	writer  sync.WaitGroup
-	room    chan struct{} // signalled when the backlog was taken
-	ended   bool          // no more is to be written than waits already
+	ended   bool // no more is to be written than waits already
 	closed  bool
 	err     error
 	done    chan struct{}
 	served  atomic.Uint64
+	gone    atomic.Bool // nobody is to find it any more
 }
 
-// Write queues a message; it never blocks. Messages leave in their order. A
+// Write queues a message; it never blocks. Where too much waits already, for this peer or
+// for all, it is ErrBacklog: whoever writes for many peers must not wait for one that
+// does not read. Messages leave in their order. A
 // goroutine that writes comes with the first message and goes when none waits, so
 // a stream that is idle costs no more than its reader.
 func (s *Stream) Write(b []byte) error {
@@ -111,40 +126,13 @@ func (s *Stream) wake() {
 	go s.carrier()
 }
 
-// lookAgain is how often room is looked for that others may have left.
-const lookAgain = 50 * time.Millisecond
-
-// WriteWithin is Write for those who can wait: where the backlog is full it gives
-// the peer that long to read. Whoever reads from one stream and writes to another
-// so passes the slowness of the one on to the other, as TCP does.
-func (s *Stream) WriteWithin(b []byte, d time.Duration) error {
-	err := s.Write(b)
-	if d == 0 || !errors.Is(err, ErrBacklog) {
-		return err
-	}
-	end := time.NewTimer(d)
-	defer end.Stop()
-	look := time.NewTicker(lookAgain)
-	defer look.Stop()
-	for errors.Is(err, ErrBacklog) {
-		select {
-		case <-end.C:
-			return err
-		case <-s.done:
-		case <-s.room:
-		case <-look.C:
-		}
-		err = s.Write(b)
-	}
-	return err
-}
-
 // lastWordTime is how long the peer has to take the last word.
 const lastWordTime = 2 * time.Second
 
 // lastWord hands over what cannot be read, and gives the answer to that its time.
 func (s *Stream) lastWord(raw []byte, err error) {
-	defer time.AfterFunc(lastWordTime, func() { s.Close(err) }).Stop()
+	defer time.AfterFunc(lastWordTime, func() { s.Close(ours(err)) }).Stop()
+	s.gone.Store(true)
 	s.set.handler.Unreadable(s, raw, err)
 	s.mu.Lock()
 	s.ended = true // so that no writer begins while the last one is waited for
@@ -162,6 +150,7 @@ func (s *Stream) Close(err error) {
 		return
 	}
 	s.closed, s.err = true, err
+	s.gone.Store(true)
 	close(s.done)
 	s.cancel()
 	if s.conn != nil {
@@ -204,6 +193,9 @@ func (s *Stream) attach(conn net.Conn) bool {
 	return true
 }
 
+// Alone tells whether the stream is for one question (Streams.Alone).
+func (s *Stream) Alone() bool { return s.alone }
+
 // Own is Local, for others than the goroutine that owns the stream.
 func (s *Stream) Own() netip.AddrPort {
 	s.mu.Lock()
@@ -228,10 +220,6 @@ func (s *Stream) write() {
 		}
 		s.pending = nil
 		s.mu.Unlock()
-		select {
-		case s.room <- struct{}{}:
-		default:
-		}
 		if err := s.carry(b); err != nil {
 			s.Close(err)
 		}

@@ -25,6 +25,9 @@ type inlet struct {
 	// length is that of the message that begins in buf, once its header section
 	// is there; seen is how much of buf was looked at in vain before.
 	length, seen int
+	// looked is how much of buf was looked at for the end of the header section,
+	// pinging how much of a ping has come.
+	looked, pinging int
 	// until is the deadline that was set for the time between messages.
 	until time.Time
 }
@@ -131,7 +134,7 @@ func (s *Stream) read() error {
 			if errors.Is(err, ErrTooLarge) {
 				s.lastWord(in.buf, err)
 			}
-			return err
+			return ours(err)
 		}
 		if begins && !in.await(s) {
 			return ErrClosed
@@ -147,22 +150,25 @@ func (s *Stream) read() error {
 		if n > 0 && in.ripe() {
 			rest, ferr := s.cut(&in)
 			if ferr != nil {
-				return ferr
+				return ours(ferr)
 			}
 			begins = begins || len(rest) < len(in.buf)
 			in.rest(rest)
 		}
 		in.dribbles(n, s.Served() > served)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.late(len(in.buf))
+			return ours(err)
+		}
 		if err != nil {
-			s.late(err, len(in.buf))
 			return err
 		}
 	}
 }
 
 // late counts a stream that is closed because no whole message came in time.
-func (s *Stream) late(err error, have int) {
-	if !errors.Is(err, os.ErrDeadlineExceeded) || !s.unspoken(have) {
+func (s *Stream) late(have int) {
+	if !s.unspoken(have) {
 		return
 	}
 	select {
@@ -195,6 +201,9 @@ func (in *inlet) await(s *Stream) bool {
 // patience is how long to wait for the next bytes with have bytes of a message
 // there: long between messages, short within one and before the first.
 func (s *Stream) patience(have int) time.Duration {
+	if s.alone {
+		return aloneFor
+	}
 	if s.unspoken(have) {
 		return s.set.cfg.MessageTimeout
 	}
@@ -206,19 +215,23 @@ func (s *Stream) unspoken(have int) bool { return have > 0 || !s.Dialled && s.Se
 
 // cut hands over the complete messages and gives what remains.
 func (s *Stream) cut(in *inlet) ([]byte, error) {
-	buf := in.buf
-	in.length = 0
+	buf, seen := in.buf, in.looked
+	in.length, in.looked = 0, 0
+	pings := 0
 	for len(buf) > 0 {
-		skip, n, err := s.set.cfg.Frame(buf)
+		skip, n, err := s.set.cfg.Frame(buf, seen)
+		seen = 0
 		if err != nil {
 			s.lastWord(buf[skip:], err)
 			return nil, err
 		}
-		if skip >= 4 && n == 0 {
-			_ = s.Write([]byte("\r\n")) // keep-alive ping and pong, RFC 5626 4.4.1
-		}
+		pings += in.pings(buf[:skip])
 		buf = buf[skip:]
+		if len(buf) > 0 {
+			in.pinging = 0
+		}
 		if n == 0 {
+			in.looked = len(buf)
 			break
 		}
 		if n > s.set.cfg.MaxMessage {
@@ -235,6 +248,30 @@ func (s *Stream) cut(in *inlet) ([]byte, error) {
 		s.set.handler.Message(s, buf[:n])
 		buf = buf[n:]
 	}
+	if pings > 0 {
+		_ = s.Write(bytes.Repeat(pong, pings))
+	}
 	in.seen = len(buf)
 	return buf, nil
+}
+
+// ping and pong keep a connection alive (RFC 5626 3.5.1, 4.4.1).
+var ping, pong = []byte("\r\n\r\n"), []byte("\r\n")
+
+// pings counts the pings in the empty lines between two messages. One of them may come
+// in pieces, and with others or a message in one segment.
+func (in *inlet) pings(b []byte) (n int) {
+	for _, c := range b {
+		if c != ping[in.pinging] {
+			in.pinging = 0
+		}
+		if c == ping[in.pinging] {
+			in.pinging++
+		}
+		if in.pinging == len(ping) {
+			in.pinging = 0
+			n++
+		}
+	}
+	return n
 }

@@ -26,7 +26,7 @@ func TestStreamAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := NewStreams(StreamConfig{Frame: wire.Frame}, echo{})
+	set := NewStreams(StreamConfig{Frame: wire.FrameFrom}, echo{})
 	defer set.Shutdown()
 	set.Serve(l, false, "tag")
 	conn, err := net.Dial("tcp4", l.Addr().String()) //nolint:noctx // a test

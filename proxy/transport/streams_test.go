@@ -81,7 +81,7 @@ func play(t *testing.T, cfg transport.StreamConfig, f func(*stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{T: t}
 		if cfg.Frame == nil {
-			cfg.Frame = wire.Frame
+			cfg.Frame = wire.FrameFrom
 		}
 		cfg.Dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 			return s.net.Dial(ctx, netip.MustParseAddr("10.0.0.1"), to)
@@ -140,16 +140,44 @@ func TestCut(t *testing.T) {
 	})
 }
 
-// TestPing answers the keep-alive of RFC 5626 4.4.1.
+// TestPing answers each keep-alive of RFC 5626 4.4.1, however it is cut and whatever is in
+// front of it or behind it.
 func TestPing(t *testing.T) {
-	play(t, transport.StreamConfig{}, func(s *stage) {
-		c := s.dial()
-		go func() { _, _ = c.Write([]byte("\r\n\r\n")) }()
-		b := make([]byte, 10)
-		if n, _ := c.Read(b); string(b[:n]) != "\r\n" {
-			t.Errorf("%q", b[:n])
-		}
-	})
+	m := message(100)
+	for _, c := range []struct {
+		name  string
+		parts []string
+		pongs int
+	}{
+		{"one", []string{"\r\n\r\n"}, 1},
+		{"in two pieces", []string{"\r\n", "\r\n"}, 1},
+		{"byte by byte", []string{"\r", "\n", "\r", "\n", "\r", "\n", "\r", "\n"}, 2},
+		{"three in a segment", []string{"\r\n\r\n\r\n\r\n\r\n\r\n"}, 3},
+		{"in front of a message", []string{"\r\n\r\n" + m}, 1},
+		{"behind a message", []string{m + "\r\n\r\n"}, 1},
+		{"between two", []string{m + "\r\n\r\n" + m}, 1},
+		{"behind a piece of one", []string{m[:50], m[50:] + "\r", "\n\r\n" + m[:20], m[20:]}, 1},
+		{"a line end is none", []string{"\r\n", m, "\r\n", m, "\r\n"}, 0},
+		{"line feeds are none", []string{"\n\n\n\n\r\r"}, 0},
+		{"behind a line end of its own", []string{m + "\r\n", "\r\n\r\n"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, transport.StreamConfig{}, func(s *stage) {
+				x := s.dial()
+				var heard strings.Builder
+				go func() { _, _ = io.Copy(&heard, x) }()
+				write(x, c.parts...)
+				wait(10 * time.Second)
+				if got := heard.String(); got != strings.Repeat("\r\n", c.pongs) {
+					t.Errorf("heard %q, want %d pongs", got, c.pongs)
+				}
+				if n, _ := s.got(); n != strings.Count(strings.Join(c.parts, ""), "MESSAGE") {
+					t.Error(n, "messages")
+				}
+				_ = x.Close()
+			})
+		})
+	}
 }
 
 // TestPatience closes those who are silent, slow, too long or no SIP at all.
@@ -201,6 +229,9 @@ func TestPatience(t *testing.T) {
 				}
 				if _, n := s.got(); n != 1 || s.set.Len() != 0 {
 					t.Fatal("not closed")
+				}
+				if mine := errors.Is(s.closed[0], transport.ErrOurs); mine != (c.parts == nil || c.parts[0] != "close") {
+					t.Errorf("closed by this side: %t (%v)", mine, s.closed[0])
 				}
 				if n := refused.of(transport.RefusedSlow); n != c.slow || len(refused.n) != c.slow {
 					t.Errorf("%d are counted as slow, of %v", n, refused.n)
@@ -384,35 +415,6 @@ func TestShutdown(t *testing.T) {
 		}
 		if s.set.To(netip.MustParseAddrPort(there), false, "") != nil {
 			t.Error("dialled after the end")
-		}
-	})
-}
-
-// TestWriteWithin waits for a slow reader, but not for ever.
-func TestWriteWithin(t *testing.T) {
-	play(t, transport.StreamConfig{MaxBacklog: 10000, WriteTimeout: time.Minute}, func(s *stage) {
-		l := s.net.Listen(there)
-		defer func() { _ = l.Close() }()
-		conns := make(chan net.Conn, 1)
-		go func() {
-			if c, err := l.Accept(); err == nil {
-				conns <- c
-			}
-		}()
-		x := s.set.To(netip.MustParseAddrPort(there), false, "")
-		synctest.Wait()
-		for x.Write([]byte(message(1000))) == nil {
-			synctest.Wait()
-		}
-		start := time.Now()
-		if err := x.WriteWithin([]byte(message(1000)), 2*time.Second); !errors.Is(err, transport.ErrBacklog) || time.Since(start) != 2*time.Second {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-		c := <-conns
-		time.AfterFunc(time.Second, func() { _, _ = io.CopyN(io.Discard, c, 12000) })
-		start = time.Now()
-		if err := x.WriteWithin([]byte(message(1000)), 2*time.Second); err != nil || time.Since(start) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }

@@ -76,7 +76,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	far := newWaiting(true)
-	server := transport.NewStreams(transport.StreamConfig{Frame: wire.Frame}, far)
+	server := transport.NewStreams(transport.StreamConfig{Frame: wire.FrameFrom}, far)
 	defer server.Shutdown()
 	server.Serve(tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}), true, nil)
 	addr := netip.MustParseAddrPort(l.Addr().String())
@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 	}{{"core.example", true}, {"", true}, {"other.example", false}} {
 		near := newWaiting(false)
 		client := transport.NewStreams(transport.StreamConfig{
-			Frame: wire.Frame, ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+			Frame: wire.FrameFrom, ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
 			LocalIPs: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
 		}, near)
 		s := client.To(addr, true, c.name)

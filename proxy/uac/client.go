@@ -36,6 +36,8 @@ type Hop struct {
 	resolve.Hop
 
 	Side dialogs.Side
+	// Alone: over a stream it goes by a connection of its own (Probe).
+	Alone bool
 }
 
 // Config is what a Client needs.

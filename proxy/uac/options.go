@@ -8,12 +8,14 @@ import (
 	"rewatch/dialogs"
 )
 
-// Probe asks one hop with OPTIONS whether it is alive. Any final response says
+// Probe asks one hop with OPTIONS whether it is alive, over a connection of its own: one
+// that is stuck with what others have sent answers nothing. Any final response says
 // so, a refusal as well, so what counts is Result.Err: it is nil if one came.
 func (c *Client) Probe(ctx context.Context, hop Hop, uri string) dialogs.Result {
 	if uri = bareURI(uri); !sound(uri) {
 		return dialogs.Result{Err: errAddress}
 	}
+	hop.Alone = true
 	d := c.start(sip.OPTIONS, uri, uri)
 	w, err := c.render(d, target{hop: hop})
 	if err != nil {

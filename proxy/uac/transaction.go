@@ -35,6 +35,7 @@ type transaction struct {
 	method sip.RequestMethod
 	feed   chan *sip.Response
 	lost   chan struct{} // closed when the network refused the request
+	again  chan struct{} // signalled when it is to be sent once more
 	once   sync.Once
 }
 
@@ -89,8 +90,23 @@ func (c *Client) Unreachable(branch []byte) {
 	}
 }
 
+// Interrupted takes the news that the connection by which the request with this branch
+// left was closed on our side. It is sent once more, for that says nothing of the hop.
+func (c *Client) Interrupted(branch []byte) {
+	c.mu.Lock()
+	t := c.open[string(branch)]
+	c.mu.Unlock()
+	if t == nil {
+		return
+	}
+	select {
+	case t.again <- struct{}{}:
+	default:
+	}
+}
+
 func (c *Client) begin(branch string, method sip.RequestMethod) *transaction {
-	t := &transaction{method: method, feed: make(chan *sip.Response, feedSize), lost: make(chan struct{})}
+	t := &transaction{method: method, feed: make(chan *sip.Response, feedSize), lost: make(chan struct{}), again: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.open[branch] = t
 	c.mu.Unlock()
@@ -108,7 +124,8 @@ func (c *Client) end(branch string) {
 func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Response, error) {
 	t := c.begin(w.branch, w.req.Method)
 	defer c.end(w.branch)
-	tx := sip.NewClientTx(w.branch, w.req, &path{sender: c.cfg.Sender, hop: hop, raw: w.raw}, c.slog)
+	way := &path{sender: c.cfg.Sender, hop: hop, raw: w.raw}
+	tx := sip.NewClientTx(w.branch, w.req, way, c.slog)
 	if err := tx.Init(); err != nil {
 		tx.Terminate()
 		return nil, err
@@ -116,7 +133,7 @@ func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Respon
 	var feeder sync.WaitGroup
 	done := make(chan struct{})
 	feeder.Go(func() { t.serve(tx, done) })
-	res, err := await(ctx, tx, t.lost)
+	res, err := t.await(ctx, tx, way)
 	close(done)
 	if err != nil {
 		// The feeder may be offering a response that nobody takes any more.
@@ -143,7 +160,7 @@ func (t *transaction) serve(tx *sip.ClientTx, done <-chan struct{}) {
 	}
 }
 
-func await(ctx context.Context, tx *sip.ClientTx, lost <-chan struct{}) (*sip.Response, error) {
+func (t *transaction) await(ctx context.Context, tx *sip.ClientTx, way *path) (*sip.Response, error) {
 	for {
 		select {
 		case res := <-tx.Responses():
@@ -152,8 +169,12 @@ func await(ctx context.Context, tx *sip.ClientTx, lost <-chan struct{}) (*sip.Re
 			}
 		case <-tx.Done():
 			return nil, failure(tx.Err())
-		case <-lost:
+		case <-t.lost:
 			return nil, ErrUnreachable
+		case <-t.again:
+			if err := way.WriteMsg(nil); err != nil {
+				return nil, err
+			}
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
 		}

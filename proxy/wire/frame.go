@@ -1,51 +1,55 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Frame finds the first message of a stream (RFC 3261 18.3): skip bytes of empty
 // lines come before it, n is its length, 0 while more bytes are needed to tell. A message
-// without a Content-Length has no body; one that cannot be read at all is an
-// error, because nothing behind it can be found. So is one of more than MaxLines
-// lines: a sender that brings them byte by byte has us look at all of them each time.
-func Frame(b []byte) (skip, n int, err error) {
+// without a Content-Length has no body; one whose end cannot be told is an error,
+// because nothing behind it can be found. Whether the message can be used is another
+// question, which Scan answers: what is wrong in it is its own fault, and no reason to
+// give up the stream that others share.
+func Frame(b []byte) (skip, n int, err error) { return FrameFrom(b, 0) }
+
+// FrameFrom is Frame where the first seen bytes of b have been looked at before, and held
+// no whole header section: so a sender of single bytes has us look at each of them once.
+func FrameFrom(b []byte, seen int) (skip, n int, err error) {
 	for skip < len(b) && (b[skip] == '\r' || b[skip] == '\n') {
 		skip++
 	}
 	b = b[skip:]
-	end, err := headEnd(b)
-	if err != nil {
-		return skip, 0, err
-	}
+	end := headEnd(b, seen-skip)
 	if end < 0 {
 		if !plausible(b) {
 			return skip, 0, ErrNotSIP
 		}
 		return skip, 0, nil
 	}
-	length, err := announced(b[:end])
+	length, err := announced(b[:end], b[end:])
 	if err != nil {
 		return skip, 0, err
 	}
 	return skip, end + length, nil
 }
 
-// headEnd is the offset behind the empty line, -1 if it is not there yet.
-func headEnd(b []byte) (int, error) {
-	at := 0
-	for range MaxLines + 1 { // and the start line
+// headEnd is the offset behind the empty line, -1 if it is not there yet. The line end
+// in front of it may be the last that was seen.
+func headEnd(b []byte, seen int) int {
+	for at := max(0, seen-len("\n\r")); ; {
 		i := bytes.IndexByte(b[at:], '\n')
 		if i < 0 {
-			return -1, nil
+			return -1
 		}
 		at += i + 1
 		switch {
 		case at < len(b) && b[at] == '\n':
-			return at + 1, nil
+			return at + 1
 		case at+1 < len(b) && b[at] == '\r' && b[at+1] == '\n':
-			return at + 2, nil
+			return at + 2
 		}
 	}
-	return 0, ErrTooMany
 }
 
 // plausible tells whether b may be the beginning of a message: it begins with a
@@ -62,23 +66,73 @@ func plausible(b []byte) bool {
 	return true
 }
 
-// announced reads the Content-Length of a header section. Two that differ leave
-// open where the next message begins, and one could be smuggled in between.
-func announced(head []byte) (int, error) {
+// maxLengths bounds the different lengths that a message may announce.
+const maxLengths = 4
+
+// announced reads the Content-Length of a header section; after is what has come behind
+// it.
+func announced(head, after []byte) (int, error) {
 	var line Line
-	length := -1
-	for at := 0; at < len(head) && line.scan(head, at, MaxLines) > 0; at = line.End {
+	var room [maxLengths]int
+	lengths := room[:0]
+	for at := 0; at < len(head) && line.scan(head, at, len(head)) > 0; at = line.End {
 		if line.Name != ContentLength {
 			continue
 		}
 		n, ok := Uint(head[line.Value:line.ValueEnd])
-		if !ok || n > 1<<30 {
+		switch {
+		case !ok || n > 1<<30:
 			return 0, &HeaderError{malformed, ContentLength.String()}
-		}
-		if length >= 0 && length != int(n) {
+		case slices.Contains(lengths, int(n)):
+		case len(lengths) == maxLengths:
 			return 0, &HeaderError{doubled, ContentLength.String()}
+		default:
+			lengths = append(lengths, int(n))
 		}
-		length = int(n)
 	}
-	return max(length, 0), nil
+	switch len(lengths) {
+	case 0:
+		return 0, nil
+	case 1:
+		return lengths[0], nil
+	}
+	return agreed(lengths, after)
+}
+
+// agreed is that one of several lengths which fits what has come: behind it another
+// message begins, or nothing has come. Of those that fit it is the longest, so that what
+// is in a body is not taken for a message. The message itself is of no use (RFC 4475
+// 3.3.9); a core that passes it on is no less a core for the others.
+func agreed(lengths []int, after []byte) (int, error) {
+	fits := -1
+	for _, n := range lengths {
+		if n > fits && n <= len(after) && begins(after[n:]) {
+			fits = n
+		}
+	}
+	if fits < 0 {
+		return 0, &HeaderError{doubled, ContentLength.String()}
+	}
+	return fits, nil
+}
+
+// methods are those that are registered: what is left of one that was cut is another
+// token, and would do as well.
+var methods = [...]string{
+	"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER",
+	"SUBSCRIBE", "UPDATE",
+}
+
+// begins tells whether b is empty or begins with the start line of a message.
+func begins(b []byte) bool {
+	b = bytes.TrimLeft(b, "\r\n")
+	if len(b) == 0 {
+		return true
+	}
+	end, next := lineEnd(b, 0)
+	var m Message
+	if next < 0 || m.startLine(b[:end]) != nil {
+		return false
+	}
+	return !m.Request || slices.Contains(methods[:], string(m.Method))
 }

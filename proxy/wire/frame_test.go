@@ -26,20 +26,36 @@ func TestFrame(t *testing.T) {
 		{"bare LF", "OPTIONS sip:a SIP/2.0\nl: 4\n\nbody", 0, 32, ""},
 		{"folded length", start + "Content-Length:\r\n 4\r\n\r\nbody", 0, 50, ""},
 		{"twice the same length", start + "l: 4\r\nl: 4\r\n\r\nbody", 0, 41, ""},
-		{"two lengths", start + "l: 4\r\nl: 0\r\n\r\nbody", 0, 0, "more than one Content-Length"},
+		{"two lengths, of which one fits", start + "l: 4\r\nl: 0\r\n\r\nbody", 0, 41, ""},
+		{"two lengths in front of a message", start + "l: 4\r\nl: 0\r\n\r\n" + start, 0, 37, ""},
+		{"two lengths, and a message for a body", start + "l: 23\r\nl: 0\r\n\r\n" + start + start, 0, 61, ""},
+		{"two lengths that do not fit", start + "l: 4\r\nl: 2\r\n\r\n" + start, 0, 0, "more than one Content-Length"},
+		{"two lengths, and more to come", start + "l: 400\r\nl: 200\r\n\r\n", 0, 0, "more than one Content-Length"},
+		{"five lengths", start + "l: 0\r\nl: 1\r\nl: 2\r\nl: 3\r\nl: 4\r\n\r\n", 0, 0, "more than one Content-Length"},
 		{"negative length", start + "l: -1\r\n\r\n", 0, 0, "malformed Content-Length"},
 		{"huge length", start + "l: 99999999999\r\n\r\n", 0, 0, "malformed Content-Length"},
 		{"a start line that is not ASCII", "OPTIONS sip:\xc3\xa4@b", 0, 0, ""},
 		{"a version", "SIP/2.0 200", 0, 0, ""},
 		{"HTTP", "\"GET\" / HTTP", 0, 0, "not a SIP message"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", 0, 0, "not a SIP message"},
-		{"too many lines", start + strings.Repeat("x\n", MaxLines+1), 0, 0, "too many header lines"},
+		{"more lines than Scan takes", start + strings.Repeat("x\n", MaxLines+1) + "l: 4\n\nbody", 0, 2083, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			skip, n, err := Frame([]byte(tt.in))
 			if skip != tt.skip || n != tt.n || fault(err) != tt.fault {
 				t.Errorf("got %d, %d, %v", skip, n, err)
+			}
+			if skip > 0 {
+				return
+			}
+			for seen := range tt.in { // as long as nothing was found in it
+				if _, before, bad := Frame([]byte(tt.in[:seen])); before > 0 || bad != nil {
+					break
+				}
+				if s, again, bad := FrameFrom([]byte(tt.in), seen); s != skip || again != n || fault(bad) != tt.fault {
+					t.Fatalf("from %d on: %d, %d, %v", seen, s, again, bad)
+				}
 			}
 		})
 	}

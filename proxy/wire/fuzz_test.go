@@ -54,7 +54,11 @@ func FuzzFrame(f *testing.F) {
 		if n == 0 || skip+n > len(raw) {
 			return
 		}
-		noise := errors.Is(Scan(raw[skip:skip+n], new(Message)), ErrNotSIP)
+		fault := Scan(raw[skip:skip+n], new(Message))
+		noise := errors.Is(fault, ErrNotSIP)
+		if h, ok := errors.AsType[*HeaderError](fault); ok && h.Header == ContentLength.String() && h.Problem == doubled {
+			return // what has come decides
+		}
 		for k := range min(skip+n, 300) {
 			if s, m, err := Frame(raw[:k]); (err != nil && (!noise || !errors.Is(err, ErrNotSIP))) || (m != 0 && (m != n || s != skip)) {
 				t.Fatalf("%d bytes: skip %d, n %d, %v; in the end skip %d, n %d", k, s, m, err, skip, n)

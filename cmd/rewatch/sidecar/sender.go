@@ -17,6 +17,9 @@ type sender struct{ side *process }
 var _ uac.Sender = (*sender)(nil)
 
 func (s *sender) Send(hop uac.Hop, raw []byte) error {
+	if hop.Alone {
+		return shortage(s.side.proxy.SendAlone(hop.Side, hop.Hop, raw))
+	}
 	return shortage(s.side.proxy.Send(hop.Side, hop.Hop, raw))
 }
 

@@ -190,8 +190,9 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		Lane:      oneMoreProcessor(),
 		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
-		OwnReturned: p.returned,
-		Probe:       p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		OwnInterrupted: p.client.Interrupted,
+		OwnReturned:    p.returned,
+		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
 		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
 	}
 	if p.mirror != nil { // an interface that holds a nil pointer is not nil

@@ -31,12 +31,12 @@ func Refusals() []Refusal {
 // there is none: a peer that connects in order to talk does so at once.
 const grace = time.Second
 
-// door counts the connections that were accepted. Where no more are allowed, one
+// admission counts the connections that were accepted. Where no more are allowed, one
 // that has not yet brought a whole message makes room, the oldest first: whoever
 // opens thousands of them in order to keep others out keeps out nobody but
 // himself. One that has spoken is never closed for a newcomer. The lock of the
 // set guards it.
-type door struct {
+type admission struct {
 	most, mostPerPeer int
 	n                 int
 	perPeer           map[netip.Addr]int
@@ -46,7 +46,7 @@ type door struct {
 
 // opens tells whether another connection may enter. victim, if not nil, has to
 // leave for it; otherwise why says what keeps it out.
-func (d *door) opens(peer netip.Addr, now time.Time) (victim *Stream, why Refusal) {
+func (d *admission) opens(peer netip.Addr, now time.Time) (victim *Stream, why Refusal) {
 	switch {
 	case d.mostPerPeer < d.most && d.perPeer[peer] >= d.mostPerPeer:
 		return d.idler(peer, now), RefusedPerPeer
@@ -58,7 +58,7 @@ func (d *door) opens(peer netip.Addr, now time.Time) (victim *Stream, why Refusa
 
 // idler is the oldest connection, of one address or of any, that has said nothing
 // for longer than a talker would.
-func (d *door) idler(peer netip.Addr, now time.Time) *Stream {
+func (d *admission) idler(peer netip.Addr, now time.Time) *Stream {
 	for s := d.first; s != nil && now.Sub(s.since) >= grace; s = s.after {
 		if !peer.IsValid() || s.Peer.Addr() == peer {
 			return s
@@ -68,7 +68,7 @@ func (d *door) idler(peer netip.Addr, now time.Time) *Stream {
 }
 
 // enters counts a connection, which has said nothing yet.
-func (d *door) enters(s *Stream) {
+func (d *admission) enters(s *Stream) {
 	d.n++
 	d.perPeer[s.Peer.Addr()]++
 	s.inside, s.silent, s.before = true, true, d.last
@@ -81,7 +81,7 @@ func (d *door) enters(s *Stream) {
 }
 
 // leaves counts it no more; it may be told twice.
-func (d *door) leaves(s *Stream) {
+func (d *admission) leaves(s *Stream) {
 	if !s.inside {
 		return
 	}
@@ -96,7 +96,7 @@ func (d *door) leaves(s *Stream) {
 }
 
 // spoke takes a connection off the list of the silent.
-func (d *door) spoke(s *Stream) {
+func (d *admission) spoke(s *Stream) {
 	if !s.silent {
 		return
 	}

@@ -34,7 +34,7 @@ func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
 		for len(buf) < cap(buf) {
 			n, err := conn.Read(buf[len(buf):cap(buf)])
 			buf = buf[:len(buf)+n]
-			skip, length, bad := t.cfg.Frame(buf)
+			skip, length, bad := t.cfg.Frame(buf, 0)
 			if bad == nil && length > 0 && skip+length <= len(buf) {
 				_, _ = conn.Write(t.cfg.Deny(peer, buf[skip:skip+length]))
 				break

@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// To gives the stream to a peer, and dials one if there is none. A dial that
+// fails ends in Handler.Closed. It is nil when there is no room for another. Over TLS
+// the peer has to prove serverName, or its address where there is none: what was
+// dialled for another name is not used, nor what was accepted from one that has not
+// shown a certificate for it (RFC 5922, RFC 5923).
+func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := keyOf(addr, secure, serverName)
+	if s := t.byPeer[key]; s != nil && !s.gone.Load() {
+		return s
+	}
+	if secure {
+		if s := t.byPeer[peerKey{addr: addr, secure: true, accepted: true}]; s != nil && !s.gone.Load() && proves(s.leaf, key.name) {
+			return s
+		}
+	}
+	if t.closed || t.dialled >= t.cfg.MaxStreams {
+		return nil
+	}
+	return t.open(t.enter(key))
+}
+
+// aloneFor is how long a stream for one question may wait for its answer.
+const aloneFor = 4 * time.Second
+
+// Alone dials a stream for one question, such as whether the peer is there: what is
+// stuck on the stream that all others share tells nothing of that. Nobody else finds it,
+// and it is closed when the time for an answer is over.
+func (t *Streams) Alone(addr netip.AddrPort, secure bool, serverName string) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.dialled >= t.cfg.MaxStreams {
+		return nil
+	}
+	s := t.make(keyOf(addr, secure, serverName))
+	s.alone = true
+	return t.open(s)
+}
+
+func keyOf(addr netip.AddrPort, secure bool, serverName string) peerKey {
+	if !secure {
+		return peerKey{addr: addr}
+	}
+	return peerKey{addr: addr, secure: true, name: strings.ToLower(cmp.Or(serverName, addr.Addr().String()))}
+}
+
+// open has a stream dialled. The caller holds the lock.
+func (t *Streams) open(s *Stream) *Stream {
+	s.Dialled = true
+	t.dialled++
+	t.run(s, func(ctx context.Context) (net.Conn, error) { return t.dial(ctx, s.key) })
+	return s
+}
+
+func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.DialTimeout)
+	defer cancel()
+	conn, err := t.connect(ctx, to.addr)
+	if err != nil || !to.secure {
+		return conn, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.cfg.ClientTLS != nil {
+		cfg = t.cfg.ClientTLS.Clone()
+	}
+	cfg.ServerName = cmp.Or(cfg.ServerName, to.name)
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// connect opens a connection from the address of ours that the peer's family has.
+func (t *Streams) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	if t.cfg.Dial != nil {
+		return t.cfg.Dial(ctx, addr)
+	}
+	d := net.Dialer{}
+	for _, ip := range t.cfg.LocalIPs {
+		if ip.Is4() == addr.Addr().Is4() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
+			break
+		}
+	}
+	return d.DialContext(ctx, "tcp", addr.String())
+}
+
+// Names are what a certificate proves its holder to be in SIP, in lower case: the domains
+// of its sip URIs, and only where it has none its DNS names (RFC 5922 7.1). A wildcard
+// proves nothing (RFC 5922 7.2).
+func Names(cert *x509.Certificate) (names []string) {
+	for _, uri := range cert.URIs {
+		if strings.EqualFold(uri.Scheme, "sip") && uri.Opaque != "" && !strings.Contains(uri.Opaque, "@") {
+			names = append(names, strings.ToLower(uri.Opaque))
+		}
+	}
+	if len(names) > 0 {
+		return names
+	}
+	for _, name := range cert.DNSNames {
+		if !strings.Contains(name, "*") {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	return names
+}
+
+// proves tells whether a certificate that was verified is one for a name or address.
+func proves(leaf *x509.Certificate, name string) bool {
+	if leaf == nil {
+		return false
+	}
+	for _, have := range Names(leaf) {
+		if have == name {
+			return true
+		}
+	}
+	ip, err := netip.ParseAddr(name)
+	if err != nil {
+		return false
+	}
+	for _, have := range leaf.IPAddresses {
+		if a, ok := netip.AddrFromSlice(have); ok && a.Unmap() == ip {
+			return true
+		}
+	}
+	return false
+}
+
+// verified is the certificate of a peer that has shown one which leads to an authority of
+// ours; nil if it has not.
+func verified(conn net.Conn) *x509.Certificate {
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if state := secured.ConnectionState(); len(state.VerifiedChains) > 0 {
+		return state.PeerCertificates[0]
+	}
+	return nil
+}
