@@ -24,6 +24,29 @@ const (
 	Abandoned
 	// Transmit: the request that has its turn may be sent, once the state is safe.
 	Transmit
+	// Returned: the subscription in Action.Broken works again; Action.By says what
+	// brought the client back.
+	Returned
+)
+
+// By is what brought a client back.
+type By uint8
+
+const (
+	// ByUnknown: nobody has said so.
+	ByUnknown By = iota
+	// ByMessage: the MESSAGE.
+	ByMessage
+	// ByNotify: the terminating NOTIFY of rewatch.
+	ByNotify
+	// ByRefresh: its own refresh, which was answered 481.
+	ByRefresh
+	// ByRedelivery: the NOTIFY was delivered later.
+	ByRedelivery
+	// ByRegistration: it was signed out and has registered again.
+	ByRegistration
+	// ByItself: it has subscribed anew without any of these.
+	ByItself
 )
 
 // Names of the alarms that a user can cause.
@@ -39,15 +62,19 @@ const (
 type Action struct {
 	Kind    ActionKind
 	Episode uint64
-	// Attempt and Of are the count of this MESSAGE and the threshold; Try is
-	// the number of the MESSAGE, or of the de-REGISTER, in its episode.
+	// Attempt and Of are the count that stands and the threshold; Try is the number
+	// of the MESSAGE, or of the de-REGISTER, in its episode.
 	Attempt, Of, Try int
 	// Excused: this MESSAGE is no strike.
 	Excused bool
 	// Broken are the subscriptions to name, More how many beyond them.
 	Broken []Broken
 	More   int
-	Alarm  string
+	// Devices, of DoDeregister, are those that are to be signed out: broken, told, and
+	// not back.
+	Devices []Device
+	By      By // of Returned
+	Alarm   string
 	// RaisedAt, of ClearAlarm, is when it was raised.
 	RaisedAt time.Time
 	Until    time.Time

@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // joined says what a failure meant for the list of broken subscriptions.
 type joined uint8
@@ -11,20 +14,58 @@ const (
 	failedAgain               // one that had come back
 )
 
-// find returns the broken subscription that the event is about. A new
-// subscription has a fresh Call-ID, so event package and resource are the key.
-func (m *machine) find() *Broken {
-	i := m.index()
-	if i < 0 {
-		return nil
-	}
-	return &m.s.Broken[i]
+// An Event id tells apart what one device has subscribed to in one dialog. A client
+// that subscribes anew may choose another one, and a server may forget it. So a
+// subscription that comes back is the one with the same Event if there is one, else
+// any of the same device, resource and event package.
+
+// kin says whether b is of the same device, resource and event package as the
+// subscription of the event.
+func (m *machine) kin(b Broken) bool {
+	return b.Resource == m.e.Sub.Resource && pkg(b.Event) == pkg(m.e.Sub.Event) && b.sameDevice(m.e.Sub)
 }
 
-func (m *machine) index() int {
-	return slices.IndexFunc(m.s.Broken, func(b Broken) bool {
-		return b.Event == m.e.Sub.Event && b.Resource == m.e.Sub.Resource
-	})
+// pkg is an Event without its parameters.
+func pkg(event string) string {
+	name, _, _ := strings.Cut(event, ";")
+	return name
+}
+
+// meant lists the places of the broken subscriptions that the event is about.
+func (m *machine) meant() []int {
+	var exact, kin []int
+	for i, b := range m.s.Broken {
+		switch {
+		case !m.kin(b):
+		case b.Event == m.e.Sub.Event:
+			exact = append(exact, i)
+		default:
+			kin = append(kin, i)
+		}
+	}
+	if len(exact) > 0 {
+		return exact
+	}
+	return kin
+}
+
+// dialog names the dialog of a subscription.
+func (b Broken) dialog() string {
+	if b.Tag == "" {
+		return b.CallID
+	}
+	return b.CallID + ";tag=" + b.Tag
+}
+
+// sameDialog says whether two subscriptions are of the same dialog, as far as their
+// tags are known.
+func (b Broken) sameDialog(o Broken) bool {
+	return b.CallID == o.CallID && (b.Tag == o.Tag || b.Tag == "" || o.Tag == "")
+}
+
+// renewedBy says whether the dialog of o is the one that came in the place of b.
+func (b Broken) renewedBy(o Broken) bool {
+	return b.Renewed != "" && (b.Renewed == o.dialog() || b.Renewed == o.CallID)
 }
 
 // add appends a subscription as lost and not yet told. Where the list is full one
@@ -38,18 +79,12 @@ func (m *machine) add(b Broken) {
 		}
 		m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
 	}
-	b.Progress, b.Renewed, b.Told = Lost, "", false
+	b.Progress, b.Renewed, b.By, b.Told = Lost, "", ByUnknown, false
 	m.s.Broken = append(m.s.Broken, b)
 }
 
-// remove strikes the subscription of the event off the list.
-func (m *machine) remove() {
-	i := m.index()
-	m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
-}
-
 // join takes a failure into the running episode. One of the watcher's own ends the
-// excuse of an outage; one that an outage caused gives it to him who was back.
+// excuse of an outage; one that an outage caused excuses a watcher who was back.
 func (m *machine) join() joined {
 	if m.e.Pointless {
 		m.giveOver()
@@ -59,9 +94,9 @@ func (m *machine) join() joined {
 	if j != nothingNew {
 		m.s.Hop = m.e.Hop
 	}
-	switch {
+	switch excused := m.e.Excused || m.e.Unproven; {
 	case j == nothingNew:
-	case !m.e.Excused:
+	case !excused:
 		m.s.Excused = false
 	case j == failedAgain && !m.s.Excused:
 		m.s.Excused, m.s.Free = true, 0
@@ -70,29 +105,35 @@ func (m *machine) join() joined {
 }
 
 func (m *machine) enlist() joined {
-	b := m.find()
-	switch {
-	case b == nil:
+	i := slices.IndexFunc(m.s.Broken, func(b Broken) bool {
+		return m.kin(b) && (b.Event == m.e.Sub.Event || b.renewedBy(m.e.Sub))
+	})
+	if i < 0 {
 		m.add(m.e.Sub)
 		return failedFirst
-	case b.CallID == m.e.Sub.CallID:
+	}
+	b, sub := &m.s.Broken[i], m.e.Sub
+	switch {
+	case b.sameDialog(sub) && !b.renewedBy(sub):
 		return nothingNew // the dialog that is known to be broken
 	case b.Progress == Lost:
-		// A second dialog of the same kind, perhaps of another device. What was
-		// told of the first holds for it as well.
-		b.CallID, b.Cause = m.e.Sub.CallID, m.e.Sub.Cause
+		// A second dialog of the same kind. What was told of the first holds for it
+		// as well.
+		sub.Told, sub.Due = b.Told, latest(b.Due, sub.Due)
+		*b = sub
 		return failedFirst
 	default:
-		b.CallID, b.Cause = m.e.Sub.CallID, m.e.Sub.Cause
-		b.Progress, b.Renewed, b.Told = Lost, "", false
+		sub.Progress, sub.Renewed, sub.By, sub.Told = Lost, "", ByUnknown, false
+		*b = sub
 		return failedAgain
 	}
 }
 
-// giveOver drops a subscription that the watcher says he cannot use (489).
+// giveOver drops a subscription that the watcher says it cannot use (489).
 func (m *machine) giveOver() {
-	if m.find() != nil {
-		m.remove()
+	kept := slices.DeleteFunc(m.s.Broken, func(b Broken) bool { return m.kin(b) && b.Event == m.e.Sub.Event })
+	if dropped := len(kept) < len(m.s.Broken); dropped {
+		m.s.Broken = kept
 		m.settle()
 	}
 }
@@ -100,28 +141,73 @@ func (m *machine) giveOver() {
 // note takes down what the event says of its subscription, and tells whether
 // that changed anything.
 func (m *machine) note() bool {
-	b := m.find()
-	if b == nil {
-		return false
+	changed := false
+	for _, i := range slices.Backward(m.meant()) {
+		b := &m.s.Broken[i]
+		old, back, news := b.sameDialog(m.e.Sub) && !b.renewedBy(m.e.Sub), b.Progress != Lost, true
+		switch {
+		case m.e.Kind == Subscribed && !old && b.Progress != Proven && !b.renewedBy(m.e.Sub):
+			m.returned(b, Resubscribed)
+		case m.e.Kind == NotifyOK && b.Progress != Proven && m.proves(*b, old):
+			m.returned(b, Proven)
+		case m.e.Kind == LateOK && old && !back && (m.e.Alive || !m.s.Excused), // it was not broken after all
+			m.e.Kind == Ended && old && !back,                 // the user does not want it any more
+			m.e.Kind == Ended && back && b.renewedBy(m.e.Sub): // nor the new one; the end of the old one is mere tidying then
+			m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
+		default:
+			news = false
+		}
+		changed = changed || news
 	}
-	old := b.CallID == m.e.Sub.CallID
-	back := b.Progress != Lost
-	switch {
-	case m.e.Kind == Subscribed && !old && b.Progress != Proven && b.Renewed != m.e.Sub.CallID:
-		b.Progress, b.Renewed = Resubscribed, m.e.Sub.CallID
-	case m.e.Kind == NotifyOK && b.Progress == Resubscribed && b.Renewed == m.e.Sub.CallID:
-		b.Progress = Proven
-	case m.e.Kind == LateOK && old && !back && (m.e.Alive || !m.s.Excused):
-		m.remove() // it was not broken after all
-	case m.e.Kind == Ended && old && !back:
-		m.remove() // the user does not want it any more
-	case m.e.Kind == Ended && back && b.Renewed == m.e.Sub.CallID:
-		m.remove() // nor the new one; the end of the old one is mere tidying then
-	default:
-		return false
-	}
-	return true
+	return changed
 }
+
+// proves says whether a NOTIFY that got through proves that b is back. Any dialog of
+// the device does, but that which broke (unless the server has kept it), and those
+// that the same SUBSCRIBE made: it may have forked.
+func (m *machine) proves(b Broken, old bool) bool {
+	switch {
+	case b.renewedBy(m.e.Sub):
+		return true
+	case old:
+		return m.e.Alive && b.Progress == Lost
+	default:
+		return b.CallID != m.e.Sub.CallID
+	}
+}
+
+// returned notes that a client has come back, and what brought it back. In an outage
+// nothing is learnt of the client: there are too many to be remembered for it.
+func (m *machine) returned(b *Broken, p Progress) {
+	if b.By == ByUnknown {
+		b.By = m.broughtBack(*b)
+	}
+	if !m.s.Excused && (b.By == ByMessage || b.By == ByNotify) {
+		m.learn(*b, func(d *Device) { d.Heeds = true })
+	}
+	b.Progress, b.Renewed = p, m.e.Sub.dialog()
+	if p == Proven {
+		m.act(Action{Kind: Returned, Broken: []Broken{*b}, By: b.By})
+	}
+}
+
+// broughtBack says what brought a client back: what the caller knows, else the MESSAGE
+// if the client was told just before.
+func (m *machine) broughtBack(b Broken) By {
+	switch {
+	case m.e.By != ByUnknown:
+		return m.e.By
+	case !b.Told || !m.underWay() && m.due(m.s.Messaged.Add(m.r.ResubscribeTimeout)):
+		return ByItself
+	case m.s.Signal != ByUnknown:
+		return m.s.Signal
+	default:
+		return ByMessage
+	}
+}
+
+// underWay says whether a MESSAGE has left and has no outcome yet.
+func (m *machine) underWay() bool { return m.s.InFlight && m.s.Left }
 
 // tally counts the broken subscriptions by how far they have come back.
 type tally struct{ all, lost, toldLost, proven int }

@@ -3,17 +3,21 @@ package policy
 import "slices"
 
 // The transition table. "N reached" means Sent >= Threshold; every other pair
-// of phase and event changes nothing, or only the flag that it names.
+// of phase and event changes nothing, or only the flag that it names. "Back" are
+// subscriptions with a new SUBSCRIBE, "proven" those with a NOTIFY that got through;
+// both by device, resource and event package.
 //
 //	phase      event              condition                  next        what is done
 //	---------  -----------------  -------------------------  ----------  -----------------------------
 //	Idle       NotifyFailed       pointless (489)            Idle        Abandoned
 //	           NotifyFailed                                  Gathering
-//	           NotifyOK           alarm raised               Idle        clear the alarm
-//	           Tick               Forget of quiet            Idle        everything forgotten
+//	           NotifyOK           alarm about this device    Idle        clear the alarm
+//	           Tick               a time is over             Idle        strikes, habits, alarm forgotten
 //	Gathering  NotifyFailed                                  Gathering   joins
 //	           Tick               an older MESSAGE in flight Gathering   postponed until it is done
-//	           Tick               N reached                  Exhausted   give up
+//	           Tick               N reached, some may go     Exhausted   give these up
+//	           Tick               N reached, none may go yet Waiting     for the refresh of who may come back
+//	           Tick               N reached, nobody to await Idle        Abandoned
 //	           Tick                                          Notifying   MESSAGE
 //	Notifying  NotifyFailed                                  Notifying   joins, named in the next one
 //	           Turn               some told are lost         Notifying   transmit, once
@@ -25,19 +29,23 @@ import "slices"
 //	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
 //	           NotifyFailed       one that had come back     Gathering
 //	           comes back         all told, others lost      Gathering
-//	           Tick               N reached                  Exhausted   give up
-//	           Tick                                          Notifying   MESSAGE
+//	           Tick                                                      as in Gathering
 //	Proving    NotifyFailed                                  Gathering
-//	           NotifyOK           all are proven             Idle        Recovered, clear the alarm
+//	           NotifyOK           all are proven             Idle        Recovered, clear the alarm about them
 //	           Tick                                          Idle        Abandoned
 //	Waiting    Excuse             the episode is excused     Gathering   the MESSAGE went into the outage
 //	           Refreshed          excused, not heard         Gathering   as does Registered: the MESSAGE is repeated
-//	Exhausted  DeregisterDone, Deregistered                  Exhausted   signed out
+//	Exhausted  NotifyFailed       kept, another device       Gathering   the user goes on
+//	           Subscribed         all to go are back         Proving     lift the ban, unless it is on
+//	           DeregisterDone     other devices stay         Idle        count from 0, alarm stays
+//	           DeregisterDone, Deregistered                  Exhausted   signed out
 //	           DeregisterFailed   tries are left             Exhausted   alarm; again at the Tick
 //	           DeregisterFailed   none is left               Exhausted   alarm; kept
 //	           DeregisterSkipped                             Exhausted   kept
 //	           NotifyOK           kept, not banned           Idle        clear the alarm
-//	           NotifyOK           all proven, not signed out Idle        clear the alarm
+//	           NotifyOK           all to go are proven       Idle        clear the alarm, unless signed out
+//	           NotifyOK           signed out, not banned     Idle        count from 0, clear the alarm
+//	           Subscribed         signed out, not banned     Idle        count from 0, alarm stays
 //	           Registered         not banned                 Idle        count from 0, alarm stays
 //	           Refreshed          signed out, not banned     Idle        count from 0, alarm stays
 //	           Refreshed          not signed out             Exhausted   kept, even if the de-REGISTER has left
@@ -53,14 +61,20 @@ import "slices"
 // bring a broken subscription back or strike it off. When none is lost any more
 // the episode is Proving, when all are proven it is Recovered, and when none is
 // left at all it is Abandoned. Notifying takes note of them and draws the
-// conclusion when its MESSAGE is done.
+// conclusion when its MESSAGE is done. Returned tells of each that is proven.
+//
+// A device may go (be given up) that was told in this count, is lost, and is known to
+// heed a MESSAGE or has had its own refresh due (Patience). Without proof of the path
+// (Unproven) nobody may go yet, and a user who is Spared is kept.
 //
 // An excused episode, which an outage caused, sends up to Threshold MESSAGEs that
 // do not count, and where another gives up it is Abandoned. Those that did not
 // arrive are repeated soon. A failure of the
 // watcher's own that joins it makes it one like any other. Excuse, in every
-// phase, gives back the strikes since Event.Since. A MessageDone that is excused
-// takes its MESSAGE off the count.
+// phase, gives back the strikes since Event.Since. A MessageDone that is excused, or
+// Stumbled and Unproven, takes its MESSAGE off the count. So does one that is Deaf:
+// then there is no other MESSAGE in the episode, and what is lost is awaited until its
+// refresh was due.
 //
 // After a restart (Resumed) a wait is over no sooner than somebody who was not
 // heard meanwhile can be heard, and nothing is in flight any more.
@@ -77,6 +91,7 @@ func Decide(r Rules, s State, e Event) (State, []Action) {
 	if e.Kind == Tick && !m.due(s.Deadline) {
 		return m.s, nil // a timer that was overtaken
 	}
+	m.age()
 	switch s.Phase {
 	case Idle:
 		m.idle()
@@ -99,18 +114,23 @@ func (m *machine) idle() {
 	case NotifyFailed:
 		m.open()
 	case NotifyOK:
-		if m.s.Alarm {
+		if m.s.Alarm && m.again() {
 			m.clear(AlarmExhausted)
 			m.rest()
 		}
 	case MessageDone:
 		m.s.InFlight = false
 		m.rest()
-	case Registered, Deregistered, DeregisterDone:
+	case Registered:
 		m.countAnew()
+		m.s.Gone = nil
+		m.rest()
+	case Deregistered, DeregisterDone:
+		m.leave()
+		m.s.Gone = nil
 		m.rest()
 	case Tick:
-		m.forget()
+		m.fade()
 	case Reset:
 		m.forgive()
 	case Excuse:
@@ -134,7 +154,7 @@ func (m *machine) gathering() {
 	case Registered:
 		m.countAnew()
 	case Deregistered:
-		m.countAnew()
+		m.leave()
 		m.abandon()
 	case Tick:
 		m.fire()
@@ -162,7 +182,7 @@ func (m *machine) notifying() {
 	case Registered:
 		m.countAnew()
 	case Deregistered:
-		m.countAnew()
+		m.leave()
 		m.abandon()
 	case Tick:
 		m.conclude()
@@ -194,7 +214,7 @@ func (m *machine) waiting() {
 	case Refreshed:
 		m.reachable()
 	case Deregistered:
-		m.countAnew()
+		m.leave()
 		m.abandon()
 	case Tick:
 		m.fire()
@@ -211,7 +231,7 @@ func (m *machine) waiting() {
 func (m *machine) proving() {
 	switch m.e.Kind {
 	case NotifyFailed:
-		// Whoever fails now has had his say: the phone is alive.
+		// Whoever fails now has come back before: the phone is alive.
 		if m.join() != nothingNew {
 			m.gather()
 		}
@@ -222,7 +242,7 @@ func (m *machine) proving() {
 	case Registered:
 		m.countAnew()
 	case Deregistered:
-		m.countAnew()
+		m.leave()
 		m.abandon()
 	case Tick:
 		m.abandon()
@@ -239,15 +259,17 @@ func (m *machine) proving() {
 func (m *machine) exhausted() {
 	switch m.e.Kind {
 	case NotifyOK:
-		if m.s.Kept && !m.banned() {
+		if m.s.Kept && !m.banned() && m.again() {
 			m.comeBack()
 		} else {
 			m.returning()
+			m.back()
 		}
+	case NotifyFailed:
+		m.others()
 	case Registered:
 		if !m.banned() {
-			m.countAnew()
-			m.reinstate()
+			m.registeredAgain()
 		}
 	case Deregistered:
 		m.signedOut()
@@ -272,12 +294,13 @@ func (m *machine) exhausted() {
 		m.takeBack()
 	case Subscribed:
 		m.returning()
+		m.back()
 	case Turn:
 		m.transmitSignOut()
 	case Resumed:
 		m.resumeExhausted()
 	case Refreshed:
-		m.refreshed()
-	case NotifyFailed, LateOK, Ended:
+		m.alive()
+	case LateOK, Ended:
 	}
 }

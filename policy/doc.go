@@ -14,6 +14,9 @@
 // # Why
 //
 // The unit that is counted is the MESSAGE (never its retransmissions): what the
-// user was asked to do is what he can be blamed for not having done. Failures
-// that come close together are one episode, because they have one cause.
+// user was asked to do and did not do. Failures that come close together are one
+// episode, because they have one cause.
+//
+// A user has devices. Each has subscriptions of its own, comes back by itself, and
+// is signed out by itself: one dead phone must cost another one nothing.
 package policy

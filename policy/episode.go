@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The course of an episode, from the first failure until the user is back or
 // given up.
@@ -9,8 +12,9 @@ import "time"
 func (m *machine) open() {
 	m.s.Episode++
 	m.s.Tries, m.s.More = 0, 0
-	m.s.Excused, m.s.Free = m.e.Excused, 0
-	m.s.Started, m.s.ForgetAt = m.e.At, time.Time{}
+	m.s.Broken, m.s.Deaf, m.s.Signal = nil, false, ByUnknown
+	m.s.Excused, m.s.Free = m.e.Excused || m.e.Unproven, 0
+	m.s.Started, m.s.Messaged, m.s.ForgetAt = m.e.At, time.Time{}, time.Time{}
 	if m.e.Pointless {
 		m.abandon()
 		return
@@ -42,7 +46,7 @@ func (m *machine) fire() {
 		return
 	}
 	m.s.InFlight = false
-	if m.spent() {
+	if m.s.Deaf || m.spent() {
 		m.inVain()
 		return
 	}
@@ -73,9 +77,14 @@ func (m *machine) release() {
 }
 
 // wait begins when the MESSAGE is done, whatever its outcome: a MESSAGE that
-// failed was an attempt all the same, unless it did not get as far as the user.
+// failed was an attempt all the same, unless it did not get as far as the user, or the
+// client cannot take it.
 func (m *machine) wait() {
-	if m.e.Excused {
+	m.s.Messaged, m.s.Signal = m.e.At, m.e.By
+	if m.e.Deaf {
+		m.s.Deaf = true
+	}
+	if m.e.Excused || m.e.Deaf || m.e.Unproven && m.e.Stumbled {
 		m.refund()
 	}
 	inOutage := m.s.Excused && m.s.Free == 0 // where that MESSAGE went
@@ -134,7 +143,9 @@ func (m *machine) prove() {
 // recovered ends the episode well.
 func (m *machine) recovered() {
 	m.act(Action{Kind: Recovered, Took: m.took()})
-	m.clear(AlarmExhausted)
+	if slices.ContainsFunc(m.s.Broken, m.s.gone) {
+		m.clear(AlarmExhausted)
+	}
 	if m.r.Count == CountRecovery {
 		m.countAnew()
 	}

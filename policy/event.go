@@ -56,21 +56,33 @@ const (
 type Event struct {
 	Kind EventKind
 	At   time.Time
-	// Sub is the subscription meant by NotifyFailed, NotifyOK, LateOK,
-	// Subscribed and Ended: Event and Resource match it to State.Broken, CallID
-	// tells an old dialog from a new one, Cause is set for NotifyFailed.
+	// Sub is the subscription meant by NotifyFailed, NotifyOK, LateOK, Subscribed and
+	// Ended: device, resource and event package match it to State.Broken, CallID and
+	// Tag tell an old dialog from a new one; Cause and Due are set for NotifyFailed.
 	Sub       Broken
 	Pointless bool
+	// By, of NotifyOK and Subscribed, is what brought the client back, if the caller
+	// knows; of MessageDone, how the watcher was told.
+	By By
 	// Excused: an outage caused this NotifyFailed. The episode that it opens is
 	// never held against the user. Of MessageDone: the MESSAGE did not get as far as
 	// the user, and is not counted.
 	Excused bool
-	Since   time.Time // of Excuse
+	// Unproven: it is not proven that the path works. A NotifyFailed is then excused, a
+	// MessageDone that Stumbled is no strike, and nobody is given up.
+	Unproven bool
+	Since    time.Time // of Excuse
 	// Undelivered, of MessageDone: it did not reach the watcher. Stumbled: and that
-	// tells of the core rather than of him.
-	Undelivered, Stumbled bool
-	// Alive, of LateOK: the server has the subscription still.
+	// tells of the core rather than of the watcher (silence, 408, 5xx). Deaf: the
+	// client cannot take it (405, 415, 488, 501).
+	Undelivered, Stumbled, Deaf bool
+	// Alive, of LateOK and of a NotifyOK in the dialog that broke: the server has the
+	// subscription still.
 	Alive bool
+	// Others, of DeregisterDone: other devices of the user stay registered.
+	Others bool
+	// Spared: this user is not one to be signed out or banned.
+	Spared bool
 	// Hop is the next hop of a NotifyFailed, where one is known.
 	Hop string
 	// Episode and Try name the MESSAGE that MessageDone is the outcome of, or the

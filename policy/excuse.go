@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What an outage did, and the user is not to blame for.
 
@@ -14,13 +17,40 @@ func (m *machine) spent() bool {
 
 // inVain ends an episode whose MESSAGEs brought nobody back. After an outage that
 // is no reason to sign anybody out: clients that take no notice of a MESSAGE come
-// back with their next refresh.
+// back with their next refresh. Nor is it one for clients that cannot take the
+// MESSAGE, or whose refresh is not due yet.
 func (m *machine) inVain() {
-	if m.s.Excused {
+	lost, next := m.doomed()
+	switch {
+	case m.s.Excused:
+		m.abandon()
+	case m.s.Deaf:
+		m.sitOut()
+	case m.e.Unproven:
+		m.await(m.in(m.r.ResubscribeTimeout))
+	case len(lost) > 0:
+		m.giveUp(lost)
+	case !next.IsZero():
+		m.await(next)
+	default:
+		m.sitOut()
+	}
+}
+
+// sitOut waits for the refresh of everything that is lost, which is the last chance
+// of those who are not told (any more) and not given up.
+func (m *machine) sitOut() {
+	last := m.refreshed(func(Broken) bool { return true })
+	if last.IsZero() || m.due(last) {
 		m.abandon()
 		return
 	}
-	m.giveUp()
+	m.await(last)
+}
+
+// await waits for those who are lost, without a further MESSAGE.
+func (m *machine) await(until time.Time) {
+	m.s.Phase, m.s.Deadline = Waiting, until
 }
 
 // After an outage the core may know its users only when they have registered again,
@@ -66,6 +96,9 @@ func (m *machine) charge() {
 		strikes = strikes[len(strikes)-maxStrikes+1:]
 	}
 	m.s.Strikes = append(strikes, m.e.At)
+	for _, b := range m.named() {
+		m.learn(b, func(d *Device) { d.Told = true })
+	}
 }
 
 // giveBack takes the strikes since Event.Since off the count, and says whether
@@ -79,7 +112,9 @@ func (m *machine) giveBack() bool {
 		return false
 	}
 	m.s.Strikes = m.s.Strikes[:len(m.s.Strikes)-n]
-	m.s.Sent = max(0, m.s.Sent-n)
+	if m.s.Sent = max(0, m.s.Sent-n); m.s.Sent == 0 {
+		m.s.Devices = untold(m.s.Devices)
+	}
 	return true
 }
 
@@ -135,13 +170,29 @@ func (m *machine) takeBack() {
 	m.postpone()
 }
 
-// returning notes how a user comes back who was given up but is not signed out
-// yet. If all that was lost works again there is no need for it any more.
+// returning notes how a user comes back who was given up but is not signed out yet.
+// Whoever has come back is not signed out any more: the proof is awaited then, as
+// ever, and if all works again that was lost the matter is over.
 func (m *machine) returning() {
 	if !m.signingOut() || m.banned() || !m.note() {
 		return
 	}
-	if t := m.tally(); t.proven == t.all {
-		m.comeBack()
+	if lost, _ := m.doomed(); len(lost) > 0 {
+		return
 	}
+	if t := m.tally(); t.proven+t.lost == t.all {
+		m.comeBack()
+		return
+	}
+	m.lift()
+	m.s.BannedUntil, m.s.ForgetAt, m.s.Left, m.s.DeregisterTried = time.Time{}, time.Time{}, false, 0
+	m.prove()
+}
+
+// again says whether the event is of a device that was given up.
+func (m *machine) again() bool { return m.s.gone(m.e.Sub) }
+
+// gone says whether b is of a device that was given up.
+func (s State) gone(b Broken) bool {
+	return len(s.Gone) == 0 || slices.ContainsFunc(s.Gone, func(d Device) bool { return d.has(b) })
 }

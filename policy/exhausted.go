@@ -3,12 +3,16 @@ package policy
 // Giving up on a user, and the ways back.
 
 // giveUp ends the episode for want of attempts and does what the operator chose.
-func (m *machine) giveUp() {
-	m.s.Phase = Exhausted
+func (m *machine) giveUp(lost []Broken) {
+	m.s.Phase, m.s.Gone = Exhausted, mergeDevices(m.s.Gone, devices(lost))
 	m.s.SignedOut, m.s.Kept, m.s.DeregisterTried = false, false, 0
 	m.s.ForgetAt = m.in(m.r.Forget)
-	m.act(Action{Kind: GaveUp, Took: m.took(), Broken: m.named(), More: m.s.More})
+	m.act(Action{Kind: GaveUp, Took: m.took(), Broken: lost, More: m.s.More})
 	m.raise(AlarmExhausted)
+	if m.e.Spared {
+		m.keep()
+		return
+	}
 	switch m.r.OnThreshold {
 	case Deregister:
 		m.signOut()
@@ -20,7 +24,7 @@ func (m *machine) giveUp() {
 	}
 }
 
-// ban refuses the user for a while. He is not forgotten before it is over.
+// ban refuses the user for a while, and remembers it until that is over.
 func (m *machine) ban() {
 	m.s.BannedUntil = m.in(m.r.Ban)
 	if m.s.ForgetAt.Before(m.s.BannedUntil) {
@@ -35,10 +39,15 @@ func (m *machine) banned() bool {
 	return m.e.At.Before(m.s.BannedUntil)
 }
 
-// signOut tries to de-register the user.
+// signOut tries to de-register those of the user's devices that are given up.
 func (m *machine) signOut() {
 	m.s.Left = false
-	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1})
+	lost, _ := m.doomed()
+	if len(lost) == 0 {
+		m.keep() // they are back
+		return
+	}
+	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1, Devices: devices(lost)})
 	m.s.Deadline = earliest(m.in(m.r.MessageTimeout), m.s.BannedUntil, m.s.ForgetAt)
 }
 
@@ -49,7 +58,7 @@ func (m *machine) signingOut() bool {
 
 // overtaken says whether the user has registered since the de-REGISTER left. Which
 // of the two the core saw first is not known here, so the user is given the benefit
-// of the doubt: he stays until the outcome, and then he is back.
+// of the doubt: it stays until the outcome, and then it is back.
 func (s State) overtaken() bool { return s.Kept && s.Left }
 
 // done notes that our de-REGISTER did its work.
@@ -59,7 +68,18 @@ func (m *machine) done() {
 		m.reinstate()
 		return
 	}
+	if m.e.Others && !m.banned() {
+		m.parted()
+		return
+	}
 	m.signedOut()
+}
+
+// parted goes on with the devices that stay, after those were signed out that were
+// given up. The alarm is about these.
+func (m *machine) parted() {
+	m.countAnew()
+	m.reinstate()
 }
 
 // signedOut notes that the registration is gone, by our doing or by itself (the
@@ -119,6 +139,36 @@ func (m *machine) expire() {
 	}
 }
 
+// back ends Exhausted for a user who was signed out and is heard again.
+func (m *machine) back() {
+	if m.s.SignedOut && !m.banned() && m.again() {
+		m.bring(ByItself)
+		if m.e.Kind == NotifyOK {
+			m.clear(AlarmExhausted)
+		}
+		m.countAnew()
+		m.reinstate()
+	}
+}
+
+// registeredAgain ends Exhausted for a user who has registered.
+func (m *machine) registeredAgain() {
+	m.bring(ByRegistration)
+	m.countAnew()
+	m.s.Gone = nil
+	m.reinstate()
+}
+
+// bring tells what has brought back what is lost still.
+func (m *machine) bring(by By) {
+	if m.e.By != ByUnknown {
+		by = m.e.By
+	}
+	for _, b := range m.named() {
+		m.act(Action{Kind: Returned, Broken: []Broken{b}, By: by})
+	}
+}
+
 // comeBack ends Exhausted for a user who was never signed out, or has registered
 // since, and whose NOTIFYs get through again.
 func (m *machine) comeBack() {
@@ -143,4 +193,14 @@ func (m *machine) lift() {
 	}
 	m.clear(AlarmBanned)
 	m.clear(AlarmDeregisterFailed)
+}
+
+// others opens an episode for a device of the user that was not given up, where those
+// that were stay registered (Kept): the user is not refused, and goes on.
+func (m *machine) others() {
+	if m.s.Kept && !m.s.Left && !m.banned() && !m.again() {
+		m.lift()
+		m.rest()
+		m.open()
+	}
 }

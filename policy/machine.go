@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // machine is one decision in the making: the state as it changes, and the
 // actions gathered on the way.
@@ -15,9 +18,7 @@ type machine struct {
 func (m *machine) act(a Action) {
 	a.Episode = m.s.Episode
 	a.Attempt, a.Of = m.s.Sent, m.r.Threshold
-	if m.s.Excused {
-		a.Attempt, a.Excused = m.s.Free, true
-	}
+	a.Excused = m.s.Excused
 	if a.Try == 0 {
 		a.Try = m.s.Tries
 	}
@@ -35,19 +36,56 @@ func (m *machine) in(d time.Duration) time.Time { return m.e.At.Add(d) }
 // took is the length of the episode so far.
 func (m *machine) took() time.Duration { return m.e.At.Sub(m.s.Started) }
 
-// rest enters Idle. Only what outlives an episode is kept, and it is forgotten
-// after Rules.Forget of quiet, so that no user is remembered for ever.
+// rest enters Idle. Only what outlives an episode is kept, and it is forgotten after a
+// time of quiet, so that no user is remembered for ever: a strike after StrikeTTL, all
+// else after Forget.
 func (m *machine) rest() {
-	m.s = State{
-		Sent: m.s.Sent, Strikes: m.s.Strikes, Episode: m.s.Episode, InFlight: m.s.InFlight, Alarm: m.s.Alarm,
-		AlarmAt: m.s.AlarmAt, Hop: m.s.Hop,
+	forgetAt := m.in(m.r.Forget)
+	if m.s.Phase == Idle && !m.s.ForgetAt.IsZero() {
+		forgetAt = m.s.ForgetAt
 	}
-	if m.s.Sent > 0 || m.s.InFlight || m.s.Alarm {
-		m.s.ForgetAt = m.in(m.r.Forget)
-		m.s.Deadline = m.s.ForgetAt
+	m.s = State{
+		Sent: m.s.Sent, Strikes: m.s.Strikes, Recounted: m.s.Recounted, Episode: m.s.Episode, InFlight: m.s.InFlight,
+		Alarm: m.s.Alarm, AlarmAt: m.s.AlarmAt, Gone: m.s.Gone, Devices: m.s.Devices, Hop: m.s.Hop,
+	}
+	if m.s.Alarm || m.s.InFlight || len(m.s.Devices) > 0 || m.s.Sent > len(m.s.Strikes) && m.r.StrikeTTL > 0 {
+		m.s.ForgetAt = forgetAt
+	}
+	m.s.Deadline = m.s.ForgetAt
+	if len(m.s.Strikes) > 0 && m.r.StrikeTTL > 0 {
+		m.s.Deadline = earliest(m.s.Deadline, m.s.Strikes[0].Add(m.r.StrikeTTL))
+	}
+	if !m.s.Recounted.IsZero() {
+		m.s.Deadline = earliest(m.s.Deadline, m.s.Recounted.Add(m.r.Apart))
+	}
+	if m.s.Forgettable() {
+		m.s.Hop = ""
+	}
+}
+
+// age forgets the strikes whose time is over. Those of the episode that runs count
+// until it ends.
+func (m *machine) age() {
+	if m.r.StrikeTTL <= 0 || m.s.Phase == Exhausted {
 		return
 	}
-	m.s.Hop = ""
+	n := 0
+	for n < len(m.s.Strikes) && m.due(m.s.Strikes[n].Add(m.r.StrikeTTL)) &&
+		(m.s.Phase == Idle || m.s.Strikes[n].Before(m.s.Started)) {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	// Those beyond maxStrikes, whose time is not known, are older.
+	m.s.Strikes = m.s.Strikes[n:]
+	if m.s.Sent = len(m.s.Strikes); m.s.Sent == 0 {
+		m.s.Strikes = nil
+		m.s.Devices = untold(m.s.Devices)
+	}
+	if m.s.Phase == Idle {
+		m.rest()
+	}
 }
 
 // forgive clears the slate. A MESSAGE in flight stays in flight.
@@ -64,20 +102,46 @@ func (m *machine) forgive() {
 }
 
 // countAnew begins a new count of MESSAGEs.
-func (m *machine) countAnew() { m.s.Sent, m.s.Strikes = 0, nil }
+func (m *machine) countAnew() {
+	if m.s.Sent > 0 && m.r.Apart > 0 {
+		m.s.Recounted = m.e.At
+	}
+	m.s.Sent, m.s.Strikes = 0, nil
+	m.s.Devices = untold(m.s.Devices)
+}
+
+// leave ends a registration, and what is known of the devices with it.
+func (m *machine) leave() {
+	m.countAnew()
+	m.s.Devices = nil
+}
 
 // forget is forgive for a user of whom nothing was heard for long; whatever was
 // in flight then has been lost.
 func (m *machine) forget() {
-	m.s.InFlight = false
+	m.s.InFlight, m.s.Devices = false, nil
 	m.forgive()
+}
+
+// fade forgets what has had its time in Idle.
+func (m *machine) fade() {
+	if m.due(m.s.Recounted.Add(m.r.Apart)) {
+		m.s.Recounted = time.Time{}
+	}
+	if m.due(m.s.ForgetAt) {
+		m.s.InFlight, m.s.Devices = false, nil
+		m.s.Sent = len(m.s.Strikes)
+		m.clear(AlarmExhausted)
+	}
+	m.rest()
 }
 
 // raise raises an alarm unless it is raised already.
 func (m *machine) raise(name string) {
 	if raised, at := m.alarm(name); !*raised {
 		*raised, *at = true, m.e.At
-		m.act(Action{Kind: RaiseAlarm, Alarm: name, Broken: m.named(), More: m.s.More})
+		blamed := slices.DeleteFunc(m.named(), func(b Broken) bool { return !m.s.gone(b) })
+		m.act(Action{Kind: RaiseAlarm, Alarm: name, Broken: blamed, More: m.s.More})
 	}
 }
 
@@ -86,6 +150,9 @@ func (m *machine) clear(name string) {
 	if raised, at := m.alarm(name); *raised {
 		m.act(Action{Kind: ClearAlarm, Alarm: name, RaisedAt: *at})
 		*raised, *at = false, time.Time{}
+	}
+	if !m.s.Alarm {
+		m.s.Gone = nil
 	}
 }
 

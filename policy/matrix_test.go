@@ -9,9 +9,10 @@ import (
 )
 
 var (
-	broke   = Broken{Event: "presence", Resource: "bob", CallID: "call-1", Cause: "408 Request Timeout"}
-	renewed = Broken{Event: "presence", Resource: "bob", CallID: "call-2", Cause: "404 Not Found"}
-	another = Broken{Event: "presence", Resource: "eve", CallID: "call-9", Cause: "404 Not Found"}
+	broke   = Broken{Event: "presence", Resource: "bob", CallID: "call-1", Cause: "408 Request Timeout", Device: "A"}
+	renewed = Broken{Event: "presence", Resource: "bob", CallID: "call-2", Cause: "404 Not Found", Device: "A"}
+	another = Broken{Event: "presence", Resource: "eve", CallID: "call-9", Cause: "404 Not Found", Device: "A"}
+	others  = Broken{Event: "presence", Resource: "bob", CallID: "call-3", Cause: "404 Not Found", Device: "B"}
 )
 
 // situation is a state that a user can be in, an hour after dawn.
@@ -36,13 +37,21 @@ func situations() []situation {
 		return s
 	}
 	exhausted := with(running, func(s *State) {
-		s.Phase, s.Sent, s.Alarm = Exhausted, 3, true
+		s.Phase, s.Sent, s.Alarm, s.Gone = Exhausted, 3, true, []Device{{ID: "A"}}
 		s.ForgetAt = now.Add(time.Hour)
 	})
 	return []situation{
 		{"idle, nothing known", State{}},
 		{"idle, the count is full", State{Sent: 3, Episode: 7, Deadline: now, ForgetAt: now}},
 		{"idle, alarm raised", State{Episode: 7, Alarm: true, Deadline: now, ForgetAt: now}},
+		{"idle, one device was given up", State{
+			Episode: 7, Alarm: true, Gone: []Device{{ID: "A"}}, Devices: []Device{{ID: "B", Heeds: true}},
+			Recounted: now.Add(-time.Hour), Deadline: now, ForgetAt: now.Add(time.Minute),
+		}},
+		{"idle, a strike has had its time", State{
+			Sent: 2, Strikes: []time.Time{now.Add(-24 * time.Hour), now.Add(-time.Hour)}, Episode: 7, Deadline: now,
+			Devices: []Device{{ID: "A", Told: true}}, ForgetAt: now.Add(time.Hour),
+		}},
 		{"gathering", with(running, func(s *State) {
 			s.Phase, s.Sent, s.Tries, s.Broken[0].Told = Gathering, 0, 0, false
 		})},
@@ -60,6 +69,18 @@ func situations() []situation {
 		})},
 		{"waiting", with(running, func(s *State) { s.Phase = Waiting })},
 		{"waiting, the count is full", with(running, func(s *State) { s.Phase, s.Sent = Waiting, 3 })},
+		{"waiting, the count is full, the refresh is to come", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Broken[0].Due = Waiting, 3, now.Add(time.Hour)
+		})},
+		{"waiting, the count is full, the refresh is to come, it heeds", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Broken[0].Due, s.Devices = Waiting, 3, now.Add(time.Hour), []Device{{ID: "A", Heeds: true}}
+		})},
+		{"waiting, the count is full, not told", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Broken[0].Told = Waiting, 3, false
+		})},
+		{"waiting, it cannot take the MESSAGE", with(running, func(s *State) {
+			s.Phase, s.Sent, s.Deaf, s.Broken[0].Due = Waiting, 0, true, now.Add(time.Hour)
+		})},
 		{"waiting, excused, free ones are left", with(running, func(s *State) {
 			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 3, true, 1
 		})},
@@ -85,6 +106,7 @@ func situations() []situation {
 		})},
 		{"exhausted, signed out", with(exhausted, func(s *State) { s.SignedOut = true })},
 		{"exhausted, kept", with(exhausted, func(s *State) { s.Kept = true })},
+		{"exhausted, back and not proven", with(exhausted, func(s *State) { s.Broken[0] = back })},
 		{"exhausted, banned", with(exhausted, func(s *State) {
 			s.SignedOut, s.BanAlarm = true, true
 			s.BannedUntil = now.Add(time.Minute)
@@ -107,7 +129,7 @@ func TestMatrix(t *testing.T) {
 		for k := NotifyFailed; k <= Refreshed; k++ {
 			visited[[2]uint8{uint8(in.state.Phase), uint8(k)}] = true
 			for _, e := range variants(in.state, k) {
-				fmt.Fprintf(&out, "  %-32s %s\n", e.what, outcome(in.state, e.Event))
+				fmt.Fprintf(&out, "  %-40s %s\n", e.what, outcome(in.state, e.Event))
 			}
 		}
 	}
@@ -140,11 +162,16 @@ func variants(s State, k EventKind) []variant {
 			with(", the broken dialog", func(e *Event) { e.Sub = broke }),
 			with(", a new dialog", func(e *Event) { e.Sub = renewed }),
 			with(", another one", func(e *Event) { e.Sub = another }),
+			with(", another device", func(e *Event) { e.Sub = others }),
+		}
+		if k == NotifyOK || k == LateOK {
+			v = append(v, with(", the broken dialog, alive", func(e *Event) { e.Sub, e.Alive = broke, true }))
 		}
 		if k == NotifyFailed {
 			v = append(v,
 				with(", pointless", func(e *Event) { e.Sub, e.Pointless = renewed, true }),
-				with(", excused", func(e *Event) { e.Sub, e.Excused = renewed, true }))
+				with(", excused", func(e *Event) { e.Sub, e.Excused = renewed, true }),
+				with(", unproven", func(e *Event) { e.Sub, e.Unproven = renewed, true }))
 		}
 		return v
 	case Excuse:
@@ -156,6 +183,20 @@ func variants(s State, k EventKind) []variant {
 		return []variant{
 			with("", func(*Event) {}),
 			with(", of an older one", func(e *Event) { e.Episode-- }),
+			with(", it did not get that far", func(e *Event) { e.Excused = true }),
+			with(", it cannot take it", func(e *Event) { e.Deaf = true }),
+			with(", stumbled", func(e *Event) { e.Undelivered, e.Stumbled = true, true }),
+			with(", stumbled, unproven", func(e *Event) { e.Undelivered, e.Stumbled, e.Unproven = true, true, true }),
+		}
+	case DeregisterDone:
+		return []variant{
+			with("", func(*Event) {}),
+			with(", others stay", func(e *Event) { e.Others = true }),
+		}
+	case Refreshed:
+		return []variant{
+			with("", func(*Event) {}),
+			with(" by another device", func(e *Event) { e.Sub = others }),
 		}
 	case Turn:
 		return []variant{
@@ -168,6 +209,8 @@ func variants(s State, k EventKind) []variant {
 		return []variant{
 			with("", func(*Event) {}),
 			with(", overtaken", func(e *Event) { e.At = e.At.Add(-time.Millisecond) }),
+			with(", unproven", func(e *Event) { e.Unproven = true }),
+			with(", spared", func(e *Event) { e.Spared = true }),
 		}
 	default:
 		return []variant{with("", func(*Event) {})}

@@ -19,13 +19,15 @@ const regain = 5 * time.Second
 // nobody whom it is about needs it any more.
 func (m *machine) transmitMessage() {
 	if m.e.Episode == m.s.Episode && m.e.Try == m.s.Tries && m.tally().toldLost > 0 {
+		m.s.Messaged = m.e.At
 		m.transmit()
 	}
 }
 
 // transmitSignOut answers the Turn of a de-REGISTER.
 func (m *machine) transmitSignOut() {
-	if m.e.Episode == m.s.Episode && m.e.Try == m.s.DeregisterTried+1 && m.signingOut() {
+	lost, _ := m.doomed()
+	if m.e.Episode == m.s.Episode && m.e.Try == m.s.DeregisterTried+1 && m.signingOut() && len(lost) > 0 {
 		m.transmit()
 	}
 }
@@ -90,15 +92,14 @@ func (m *machine) resumeExhausted() {
 	}
 }
 
-// refreshed is a sign of life of a user who was given up: he is not signed out who
-// has registered since. One who was is back. While the de-REGISTER is under way he
-// may be either (overtaken).
-func (m *machine) refreshed() {
+// alive is a sign of life of a user who was given up: nobody is signed out who has
+// registered since. Who was signed out is back. While the de-REGISTER is under way the
+// user may be either (overtaken).
+func (m *machine) alive() {
 	switch {
-	case m.banned():
+	case m.banned() || !m.again():
 	case m.s.SignedOut:
-		m.countAnew()
-		m.reinstate()
+		m.registeredAgain()
 	case m.signingOut():
 		left := m.s.Left
 		m.keep()

@@ -14,7 +14,7 @@ func TestReunion(t *testing.T) { rapid.Check(t, reunion) }
 // things while they are apart. What they make of it together loses nothing, is the
 // same whoever merges first, and comes to rest.
 func reunion(t *rapid.T) {
-	one := &witness{t: t, now: dawn, raised: make(map[string]bool), left: make(map[departure]bool), r: drawRules(t)}
+	one := &witness{t: t, now: dawn, raised: make(map[string]bool), left: make(map[departure]bool), heeds: make(map[string]bool), r: drawRules(t)}
 	for range rapid.IntRange(0, 40).Draw(t, "together") {
 		one.happen(one.draw())
 	}
@@ -36,7 +36,7 @@ func reunion(t *rapid.T) {
 		}
 	}
 	w := one
-	if further(b, a) {
+	if anew := latest(a.Recounted, b.Recounted); further(b.countedSince(anew), a.countedSince(anew)) {
 		w = &other
 	}
 	w.s, w.sent, w.inFlight = stored(t, m), m.Sent, nil
@@ -50,12 +50,18 @@ func reunion(t *rapid.T) {
 }
 
 // tied: both are as far as each other, by different ways; either may be believed.
-func tied(a, b State) bool { return !further(a, b) && !further(b, a) }
+func tied(a, b State) bool {
+	anew := latest(a.Recounted, b.Recounted)
+	a, b = a.countedSince(anew), b.countedSince(anew)
+	return !further(a, b) && !further(b, a)
+}
 
 func nothingLost(t *rapid.T, a, b, m State) {
 	switch {
-	case m.Sent != max(a.Sent, b.Sent):
+	case m.Sent != stand(a, b):
 		t.Fatalf("counts %d and %d became %d", a.Sent, b.Sent, m.Sent)
+	case m.InFlight != (a.InFlight || b.InFlight):
+		t.Fatalf("a MESSAGE in flight was forgotten: %+v", m)
 	case m.BannedUntil != latest(a.BannedUntil, b.BannedUntil):
 		t.Fatalf("bans until %s and %s became %s", a.BannedUntil, b.BannedUntil, m.BannedUntil)
 	case m.Alarm != (a.Alarm || b.Alarm), m.BanAlarm != (a.BanAlarm || b.BanAlarm):

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bufio"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -29,7 +30,9 @@ func standard() Rules {
 		MessageTimeout:     40 * time.Second,
 		DeregisterRetry:    5 * time.Second,
 		DeregisterTries:    3,
+		StrikeTTL:          24 * time.Hour,
 		Forget:             24 * time.Hour,
+		Apart:              time.Hour,
 	}
 }
 
@@ -43,11 +46,8 @@ func standard() Rules {
 //
 // The first word is the time since the beginning, "@" is the deadline of the
 // state. The words after the event are event package, resource, Call-ID and cause,
-// after "excused" where an outage is to blame, or "alive" where the server has the
-// subscription still, or "undelivered" where a MESSAGE did not arrive and
-// "stumbled" where the core is to blame for that; for excuse,
-// since when it was; for turn and message-done, episode and try if they are not the
-// present ones.
+// after the flags of the event (see readFlag); for excuse, since when it was; for turn
+// and message-done, episode and try if they are not the present ones.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -129,6 +129,10 @@ func readRules(t *testing.T, r Rules, words []string) Rules {
 			err = r.OnThreshold.UnmarshalText([]byte(value))
 		case "coalesce":
 			r.Coalesce, err = time.ParseDuration(value)
+		case "patience":
+			err = r.Patience.UnmarshalText([]byte(value))
+		case "strike-ttl":
+			r.StrikeTTL, err = time.ParseDuration(value)
 		case "ban":
 			r.Ban, err = time.ParseDuration(value)
 		default:
@@ -167,17 +171,9 @@ func readEvent(t *testing.T, s State, words []string) Event {
 		e.Since = dawn.Add(d)
 		return e
 	}
-	if len(words) > 0 && words[0] == "excused" {
-		e.Excused, words = true, words[1:]
-	}
-	if len(words) > 0 && words[0] == "alive" {
-		e.Alive, words = true, words[1:]
-	}
-	if len(words) > 0 && words[0] == "undelivered" {
-		e.Undelivered, words = true, words[1:]
-	}
-	if len(words) > 0 && words[0] == "stumbled" {
-		e.Undelivered, e.Stumbled, words = true, true, words[1:]
+	sub := Broken{}
+	for len(words) > 0 && readFlag(t, &e, &sub, words[0]) {
+		words = words[1:]
 	}
 	if (e.Kind == MessageDone || e.Kind == Turn) && len(words) == 2 { // of an older one: episode, try
 		e.Episode, _ = strconv.ParseUint(words[0], 10, 64)
@@ -185,10 +181,55 @@ func readEvent(t *testing.T, s State, words []string) Event {
 		return e
 	}
 	if len(words) >= 3 {
-		e.Sub = Broken{Event: words[0], Resource: words[1], CallID: words[2], Cause: strings.Join(words[3:], " ")}
+		sub.Event, sub.Resource, sub.CallID, sub.Cause = words[0], words[1], words[2], strings.Join(words[3:], " ")
+	}
+	if e.Sub = sub; sub.Cause != "" {
 		e.Pointless = strings.HasPrefix(e.Sub.Cause, "489")
 	}
 	return e
+}
+
+// readFlag reads one of the words that may stand before the event package.
+func readFlag(t *testing.T, e *Event, sub *Broken, word string) bool {
+	t.Helper()
+	key, value, _ := strings.Cut(word, "=")
+	switch key {
+	case "excused":
+		e.Excused = true
+	case "unproven":
+		e.Unproven = true
+	case "alive":
+		e.Alive = true
+	case "undelivered":
+		e.Undelivered = true
+	case "stumbled":
+		e.Undelivered, e.Stumbled = true, true
+	case "deaf":
+		e.Deaf = true
+	case "others":
+		e.Others = true
+	case "spared":
+		e.Spared = true
+	case "by":
+		if err := e.By.UnmarshalText([]byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	case "device":
+		sub.Device = value
+	case "contact":
+		sub.Contact = value
+	case "tag":
+		sub.Tag = value
+	case "due":
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Due = dawn.Add(d)
+	default:
+		return false
+	}
+	return true
 }
 
 // showState tells of a state what is not zero.
@@ -225,6 +266,7 @@ func showState(s State) string {
 		{s.InFlight, "MESSAGE in flight"},
 		{s.Left, "left"},
 		{s.Excused, "excused"},
+		{s.Deaf, "deaf"},
 		{s.SignedOut, "signed out"},
 		{s.Kept, "kept"},
 		{s.Alarm, AlarmExhausted},
@@ -233,6 +275,13 @@ func showState(s State) string {
 	} {
 		if flag.set {
 			add("%s", flag.what)
+		}
+	}
+	for _, d := range s.Devices {
+		if name := d.ID + d.Contact; d.Heeds {
+			add("heeds %s", cmp.Or(name, "it"))
+		} else if name != "" {
+			add("told %s", name)
 		}
 	}
 	if !s.BannedUntil.IsZero() {
@@ -253,8 +302,17 @@ func showAction(a Action) string {
 		if a.Excused {
 			b.WriteString(" excused")
 		}
-	case DoDeregister, Transmit:
+	case Transmit:
 		fmt.Fprintf(&b, " try %d", a.Try)
+	case DoDeregister:
+		fmt.Fprintf(&b, " try %d", a.Try)
+		for _, d := range a.Devices {
+			if name := d.ID + d.Contact; name != "" {
+				b.WriteString(" " + name)
+			}
+		}
+	case Returned:
+		fmt.Fprintf(&b, " by %s", a.By)
 	case StartBan:
 		fmt.Fprintf(&b, " until %s", a.Until.Sub(dawn))
 	case RaiseAlarm, ClearAlarm:

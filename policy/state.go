@@ -34,18 +34,42 @@ const (
 
 // Broken is one subscription that broke, as the MESSAGE tells the watcher.
 type Broken struct {
-	Event    string   `json:"event"`    // event package with its id parameter, "presence" or "presence;id=7"
-	Resource string   `json:"resource"` // AOR of the resource that was watched
-	CallID   string   `json:"call_id"`  // of the dialog that broke last
-	Cause    string   `json:"cause"`    // "408 Request Timeout": status and reason of the failure
-	Progress Progress `json:"progress"`
-	// Renewed is the Call-ID of the dialog that came in its place. Only a NOTIFY
-	// of that one proves the return: the watcher may have a second device with a
-	// subscription of the same kind, which never broke.
+	Event    string `json:"event"`    // event package with its id parameter, "presence" or "presence;id=7"
+	Resource string `json:"resource"` // URI of the resource that was watched
+	CallID   string `json:"call_id"`  // of the dialog that broke last
+	// Tag is the notifier's tag of that dialog, where it is known: a client may
+	// subscribe anew with its old Call-ID.
+	Tag   string `json:"tag,omitempty"`
+	Cause string `json:"cause"` // "408 Request Timeout": status and reason of the failure
+	// Device tells the user's devices apart: +sip.instance or GRUU; empty where none
+	// was seen. Contact is the URI under which the device subscribed: it names the
+	// device where one of the two has no Device, and is what a de-REGISTER removes.
+	Device  string `json:"device,omitempty"`
+	Contact string `json:"contact,omitempty"`
+	// Due is when the client's own refresh was due at the latest (the Expires that it
+	// was granted, and 64*T1); zero: not known.
+	Due      time.Time `json:"due,omitzero"`
+	Progress Progress  `json:"progress"`
+	// Renewed is the dialog that came in its place, By what brought the client back.
 	Renewed string `json:"renewed,omitempty"`
+	By      By     `json:"by,omitempty"`
 	// Told is set once a MESSAGE has named (or counted) this subscription.
 	Told bool `json:"told"`
 }
+
+// Device is one of the user's devices: what a de-REGISTER removes (in an Action),
+// and what is remembered of the device (in a State).
+type Device struct {
+	ID      string `json:"id,omitempty"`      // as Broken.Device
+	Contact string `json:"contact,omitempty"` // as Broken.Contact
+	// Told: a MESSAGE of the present count was about this device. Heeds: the device
+	// has come back upon one, in whatever count.
+	Told  bool `json:"told,omitempty"`
+	Heeds bool `json:"heeds,omitempty"`
+}
+
+// maxDevices bounds State.Devices; the one that was told longest ago makes room.
+const maxDevices = 16
 
 // maxStrikes bounds State.Strikes. More of them in the window of an outage than
 // this would need a very small REWATCH_RESUBSCRIBE_TIMEOUT.
@@ -72,6 +96,22 @@ type State struct {
 	Started time.Time `json:"started"` // first failure of the episode
 	Broken  []Broken  `json:"broken,omitempty"`
 	More    int       `json:"more"`
+	// Devices is what is remembered of the user's devices. It outlives an episode,
+	// and is never changed in place.
+	Devices []Device `json:"devices,omitempty"`
+	// Gone are the devices that were given up, as long as the alarm is raised: it is
+	// about these. None: it is about the user.
+	Gone []Device `json:"gone,omitempty"`
+	// Deaf: the client cannot take the MESSAGE (405, 415, 488, 501), so there is no
+	// other in this episode.
+	Deaf bool `json:"deaf,omitempty"`
+	// Messaged is when the last MESSAGE of the episode was sent or done, Signal how
+	// the watcher was told.
+	Messaged time.Time `json:"messaged,omitzero"`
+	Signal   By        `json:"signal,omitempty"`
+	// Recounted is when the count last began anew with strikes on it. It is kept for
+	// a while, so that a replica that did not see it does not bring them back.
+	Recounted time.Time `json:"recounted,omitzero"`
 	// Excused: an outage is to blame for the episode. Its MESSAGEs are no strikes,
 	// and it ends without giving up on the user. Free counts those sent since.
 	Excused bool `json:"excused,omitempty"`
@@ -107,6 +147,6 @@ type State struct {
 	DeregisterAlarmAt time.Time `json:"deregister_alarm_at,omitzero"`
 	// BannedUntil is the end of the ban; zero means no ban.
 	BannedUntil time.Time `json:"banned_until"`
-	// ForgetAt is when an Exhausted user is forgotten.
+	// ForgetAt is when an Exhausted user is forgotten, or the alarm of an Idle one.
 	ForgetAt time.Time `json:"forget_at"`
 }

@@ -12,6 +12,7 @@ var (
 	progresses   = []string{"lost", "resubscribed", "proven"}
 	countModes   = []string{"registration", "recovery"}
 	onThresholds = []string{"deregister", "ban", "unsubscribe"}
+	patiences    = []string{"refresh", "none"}
 	eventKinds   = []string{
 		"notify-failed", "notify-ok", "late-ok", "subscribed", "ended", "message-done",
 		"registered", "deregistered", "deregister-done", "deregister-failed", "deregister-skipped",
@@ -19,14 +20,17 @@ var (
 	}
 	actionKinds = []string{
 		"send-message", "deregister", "start-ban", "end-ban", "raise-alarm", "clear-alarm",
-		"recovered", "gave-up", "abandoned", "transmit",
+		"recovered", "gave-up", "abandoned", "transmit", "returned",
 	}
+	bys = []string{"unknown", "message", "notify", "refresh", "redelivery", "registration", "itself"}
 )
 
 func (p Phase) String() string       { return word(phases, p) }
 func (p Progress) String() string    { return word(progresses, p) }
 func (c CountMode) String() string   { return word(countModes, c) }
 func (o OnThreshold) String() string { return word(onThresholds, o) }
+func (p Patience) String() string    { return word(patiences, p) }
+func (b By) String() string          { return word(bys, b) }
 func (k EventKind) String() string   { return word(eventKinds, k) }
 func (k ActionKind) String() string  { return word(actionKinds, k) }
 
@@ -55,6 +59,18 @@ func (o OnThreshold) MarshalText() ([]byte, error) { return []byte(o.String()), 
 func (o *OnThreshold) UnmarshalText(text []byte) error {
 	return read(o, onThresholds, "action on threshold", text)
 }
+
+// MarshalText writes the choice as its word.
+func (p Patience) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the word of a choice.
+func (p *Patience) UnmarshalText(text []byte) error { return read(p, patiences, "patience", text) }
+
+// MarshalText writes what brought a client back as its word.
+func (b By) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads the word of what brought a client back.
+func (b *By) UnmarshalText(text []byte) error { return read(b, bys, "return", text) }
 
 // word returns the word for v, or its number should it have none.
 func word[T ~uint8](words []string, v T) string {

@@ -49,7 +49,7 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 	case policy.ClearAlarm:
 		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
-	case policy.Transmit: // whoever asked sends it
+	case policy.Transmit, policy.Returned: // whoever asked sends it; nobody counts returns yet
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
 		e.count(u.aor, a, ev)
 	}

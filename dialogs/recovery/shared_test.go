@@ -195,6 +195,7 @@ func TestReplicasCountTogether(t *testing.T) {
 		rigs[0].expect(`33s     clear watcher-exhausted of sip:alice@ims.example`)
 		rigs[1].expect(`33s  release watcher-exhausted of sip:alice@ims.example`)
 		rigs[2].expect(`33s  release watcher-exhausted of sip:alice@ims.example`)
+		rigs[0].offer(policy.Deregistered, "", "")
 		rigs[0].at(time.Minute)
 		for _, r := range rigs {
 			r.expectForgotten()

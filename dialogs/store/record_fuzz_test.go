@@ -55,7 +55,7 @@ func FuzzRecovery(f *testing.F) {
 var fuzzRules = policy.Rules{
 	Threshold: 3, OnThreshold: policy.Ban, Ban: time.Hour, ResubscribeTimeout: 30 * time.Second,
 	Coalesce: 500 * time.Millisecond, ProofTimeout: 32 * time.Second, MessageTimeout: 40 * time.Second,
-	DeregisterRetry: 5 * time.Second, DeregisterTries: 3, Forget: 24 * time.Hour,
+	DeregisterRetry: 5 * time.Second, DeregisterTries: 3, StrikeTTL: 24 * time.Hour, Forget: 24 * time.Hour,
 }
 
 func fuzzEvent(b byte, s policy.State, now time.Time) policy.Event {

@@ -148,6 +148,7 @@ func (c PolicyConfig) Rules() policy.Rules {
 		MessageTimeout:     timerF + 8*time.Second,
 		DeregisterRetry:    5 * time.Second,
 		DeregisterTries:    5,
+		StrikeTTL:          24 * time.Hour,
 		Forget:             24 * time.Hour,
 	}
 }
