@@ -8,9 +8,15 @@ LINT     := bin/tools/golangci-lint
 LINT_VER := v2.15.0
 FUZZTIME ?= 60s
 IMAGE    ?= rewatch
+TOOL     := $(GO) -C docker/tools tool
+# As Debian orders versions: v1.2.3-4-gabc is 1.2.3+4.gabc; without a tag the date orders.
+DEB_ARCH       ?= $(shell $(GO) env GOARCH)
+DEB_VERSION    ?= $(shell echo '$(VERSION)' | sed -E "/^v?[0-9]+\\.[0-9]/!s/^/0.0.0+$$(git show -s --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null)./; s/^v//; s/-/+/; s/-/./g")
+DEB_MAINTAINER ?= rewatch <rewatch@localhost>
+DEB            := bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
+.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image deb lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +80,19 @@ pgo: ## record the profile that builds are optimised by (cmd/rewatch/default.pgo
 image: ## build the container image with Docker; BUILD_IMAGE and RUN_IMAGE name other base images
 	docker build $(foreach image,BUILD_IMAGE RUN_IMAGE,$(if $($(image)),--build-arg $(image)=$($(image)))) \
 	  --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
+
+# What is installed beside the binary is printed by one that runs here.
+deb: build ## build the Debian package, bin/rewatch_VERSION_ARCH.deb
+	@mkdir -p bin/deb
+	CGO_ENABLED=0 GOARCH=$(DEB_ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deb/rewatch ./cmd/rewatch
+	$(BIN) env -file > bin/deb/rewatch.env
+	$(BIN) help -man | gzip -9n > bin/deb/rewatch.8.gz
+	@for shell in bash zsh fish; do $(BIN) completion $$shell > bin/deb/rewatch.$$shell; done
+	@{ echo 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/'; \
+	   echo 'Upstream-Name: rewatch'; echo; echo 'Files: *'; echo 'Copyright: the authors of rewatch'; \
+	   echo 'License: Apache-2.0'; echo ' See /usr/share/common-licenses/Apache-2.0.'; } > bin/deb/copyright
+	DEB_ARCH=$(DEB_ARCH) DEB_VERSION='$(DEB_VERSION)' DEB_MAINTAINER='$(DEB_MAINTAINER)' \
+	  "$$($(TOOL) -n nfpm)" package -f docker/debian/nfpm.yaml -p deb -t $(DEB)
 
 lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
 	@./docker/lab/lab.sh up

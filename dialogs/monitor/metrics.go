@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,6 +109,9 @@ func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
 		mm.failed[i] = notifies.WithLabelValues(event, "failed")
 		mm.ignored[i] = notifies.WithLabelValues(event, "ignored")
 	}
+	for _, cause := range failureCauses() {
+		mm.failures.WithLabelValues(cause)
+	}
 	causes := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_notify_ignored_total",
 		Help: "NOTIFYs with result ignored, by the reason for it.",
@@ -151,14 +155,26 @@ func causeLabel(o *dialogs.Outcome) string {
 		return "unreachable"
 	case dialogs.Responded:
 	}
-	switch o.Status {
-	case 300, 301, 302, 305, 380,
-		400, 402, 403, 404, 405, 406, 408, 410, 412, 413, 414, 415, 416, 417,
-		420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437, 438, 439, 440,
-		469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
-		500, 501, 502, 503, 504, 505, 513, 555, 580,
-		600, 603, 604, 606, 607, 608:
+	if slices.Contains(failureStatuses, o.Status) {
 		return strconv.Itoa(o.Status)
 	}
 	return "other"
+}
+
+var failureStatuses = []int{
+	300, 301, 302, 305, 380,
+	400, 402, 403, 404, 405, 406, 408, 410, 412, 413, 414, 415, 416, 417,
+	420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437, 438, 439, 440,
+	469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
+	500, 501, 502, 503, 504, 505, 513, 555, 580,
+	600, 603, 604, 606, 607, 608,
+}
+
+// failureCauses lists every label of causeLabel.
+func failureCauses() []string {
+	causes := []string{"timeout", "unreachable", "other"}
+	for _, status := range failureStatuses {
+		causes = append(causes, strconv.Itoa(status))
+	}
+	return causes
 }

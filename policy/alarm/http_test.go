@@ -236,6 +236,11 @@ func TestAlarmTable(t *testing.T) {
 		if a.EventType == "" || a.ProbableCause == "" || a.Severity == "" || !strings.HasSuffix(a.Text, ".") {
 			t.Errorf("%s: %+v", name, a)
 		}
+		at := time.Now()
+		a.ClearedAt = &at
+		if c := a.Shown(); c.Severity != Cleared || c.Text == a.Text || !strings.HasSuffix(c.Text, ".") {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 	if s := fill(Alarm{Name: HeldByHand}).Severity; s != Warning {
 		t.Errorf("held-by-hand is %s", s)

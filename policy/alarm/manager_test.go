@@ -246,7 +246,8 @@ func TestLogSinkIsAlwaysThere(t *testing.T) {
 		shut(t, m)
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		if len(lines) != 2 || !strings.Contains(lines[0], `"state":"raised"`) || !strings.Contains(lines[0], `"level":"error"`) ||
-			!strings.Contains(lines[1], `"state":"cleared"`) {
+			!strings.Contains(lines[1], `"state":"cleared"`) || !strings.Contains(lines[1], `"severity":"cleared"`) ||
+			!strings.Contains(lines[1], "answers again") {
 			t.Errorf("log %s", log.String())
 		}
 	})

@@ -62,6 +62,7 @@ func NewLog(log zerolog.Logger) Sink { return logSink{log} }
 func (logSink) Name() string { return "log" }
 
 func (s logSink) Deliver(_ context.Context, a Alarm) error {
+	a = a.Shown()
 	e := s.log.WithLevel(level(a)) //nolint:zerologlint // sent below, whatever is added
 	if a.ClearedAt != nil {
 		e = e.Time("cleared_at", *a.ClearedAt)

@@ -30,5 +30,5 @@ type notification struct {
 }
 
 func (w *webhook) Deliver(ctx context.Context, a Alarm) error {
-	return post(ctx, w.client, w.target, notification{State: a.State(), Alarm: a})
+	return post(ctx, w.client, w.target, notification{State: a.State(), Alarm: a.Shown()})
 }

@@ -53,6 +53,8 @@ type process struct {
 	draining atomic.Bool
 	// forgotten counts what small tables had no room for, of all packages.
 	forgotten *prometheus.CounterVec
+	// certificates are those that this process shows to others.
+	certificates certificates
 }
 
 // Run builds everything, runs it until ctx ends, and stops it in order.
@@ -87,6 +89,11 @@ func (p *process) build(ctx context.Context) error {
 		Memory: p.alarmMemory(),
 	})
 	p.forgotten = proxy.NewForgotten(reg)
+	p.certificates = certificates{alarms: p.alarms}
+	if p.cfg.TLS.Cert != "" {
+		p.certificates.files = append(p.certificates.files, p.cfg.TLS.Cert)
+	}
+	reg.MustRegister(p.certificates)
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}
@@ -252,6 +259,7 @@ func (p *process) run(ctx context.Context) error {
 	}
 	p.tellLostState(ctx)
 	defer p.watching.Wait()
+	p.watching.Go(func() { p.certificates.watch(ctx) })
 	p.monitor.Start(life)
 	if p.mirror != nil {
 		p.mirror.Start(life)

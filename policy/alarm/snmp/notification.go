@@ -52,9 +52,10 @@ const indeterminate = 2
 
 // variables makes the notification of a raise or a clear.
 func (s *sink) variables(a alarm.Alarm, now time.Time) []gosnmp.SnmpPDU {
-	kind, severity := notificationRaised, a.Severity
+	a = a.Shown()
+	kind := notificationRaised
 	if a.ClearedAt != nil {
-		kind, severity = notificationCleared, alarm.Cleared
+		kind = notificationCleared
 	}
 	list := []gosnmp.SnmpPDU{
 		{Name: sysUpTime, Type: gosnmp.TimeTicks, Value: ticks(now.Sub(s.cfg.Started))},
@@ -64,7 +65,7 @@ func (s *sink) variables(a alarm.Alarm, now time.Time) []gosnmp.SnmpPDU {
 		s.text(objectObject, a.Object, longestName),
 		s.text(objectEventType, a.EventType, longestName),
 		s.text(objectProbableCause, a.ProbableCause, longestName),
-		{Name: s.cfg.OID + objectSeverity, Type: gosnmp.Integer, Value: number(severity)},
+		{Name: s.cfg.OID + objectSeverity, Type: gosnmp.Integer, Value: number(a.Severity)},
 		s.text(objectText, a.Text, longestText),
 		s.time(objectRaisedAt, a.RaisedAt),
 	}

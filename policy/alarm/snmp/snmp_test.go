@@ -80,7 +80,7 @@ const fields = `.1.1.0=17
 .1.4.0=qualityOfService
 .1.5.0=thresholdCrossed
 .1.6.0=%d
-.1.7.0=3 of 3
+.1.7.0=%s
 .1.8.0=07ea0511120f03042b0000
 `
 
@@ -89,8 +89,8 @@ func TestTrap(t *testing.T) {
 	s := New(cfg)
 	as := &gosnmp.GoSNMP{Version: gosnmp.Version2c}
 	for cleared, want := range map[bool]string{
-		false: fmt.Sprintf(fields, 5),
-		true:  fmt.Sprintf(fields, 1) + ".1.9.0=07ea0511121003042b0000\n",
+		false: fmt.Sprintf(fields, 5, "3 of 3"),
+		true:  fmt.Sprintf(fields, 1, "The user is back, or was forgiven.") + ".1.9.0=07ea0511121003042b0000\n",
 	} {
 		if err := s.Deliver(t.Context(), example(cleared)); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func TestTrapV3(t *testing.T) {
 					t.Fatal(err)
 				}
 				p, _ := receive(t, conn, as)
-				if got := described(p); got != fmt.Sprintf(fields, 5) || p.MsgFlags&gosnmp.Reportable != 0 {
+				if got := described(p); got != fmt.Sprintf(fields, 5, "3 of 3") || p.MsgFlags&gosnmp.Reportable != 0 {
 					t.Errorf("flags %v, got\n%s", p.MsgFlags, got)
 				}
 			})
@@ -155,7 +155,7 @@ func TestInform(t *testing.T) {
 		t.Fatalf("done before the answer: %v", err)
 	default:
 	}
-	if p.PDUType != gosnmp.InformRequest || described(p) != fmt.Sprintf(fields, 5) {
+	if p.PDUType != gosnmp.InformRequest || described(p) != fmt.Sprintf(fields, 5, "3 of 3") {
 		t.Errorf("%v\n%s", p.PDUType, described(p))
 	}
 	p.PDUType, p.Variables = gosnmp.GetResponse, p.Variables[:1]

@@ -1,0 +1,103 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/policy/alarm"
+)
+
+const (
+	// certificateNotice is how long before its end a certificate raises an alarm. What
+	// renews itself does so a month ahead, so by then something is broken.
+	certificateNotice = 14 * 24 * time.Hour
+	// certificateLook is the pause between two looks at the files.
+	certificateLook = time.Hour
+)
+
+var descExpiry = prometheus.NewDesc("rewatch_certificate_expiry_seconds",
+	"Time until the certificate of a file ends, less than 0 once it has.", []string{"file"}, nil)
+
+// certificates watches the ends of the certificates in files. The files are read anew
+// at each look, because they are renewed in place.
+type certificates struct {
+	files  []string
+	alarms *alarm.Manager
+}
+
+// Describe is part of prometheus.Collector.
+func (c certificates) Describe(to chan<- *prometheus.Desc) { to <- descExpiry }
+
+// Collect is part of prometheus.Collector.
+func (c certificates) Collect(to chan<- prometheus.Metric) {
+	for _, file := range c.files {
+		if end, err := notAfter(file); err == nil {
+			to <- prometheus.MustNewConstMetric(descExpiry, prometheus.GaugeValue, time.Until(end).Seconds(), file)
+		}
+	}
+}
+
+// watch looks at the files until ctx ends.
+func (c certificates) watch(ctx context.Context) {
+	ticks := time.NewTicker(certificateLook)
+	defer ticks.Stop()
+	for {
+		c.look(time.Now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
+}
+
+// look raises the alarm of a certificate that ends soon and clears that of one that was
+// renewed. A file that cannot be read changes nothing: the certificate before is in use.
+func (c certificates) look(now time.Time) {
+	for _, file := range c.files {
+		end, err := notAfter(file)
+		switch {
+		case err != nil:
+		case end.Sub(now) > certificateNotice:
+			c.alarms.Clear(alarm.CertificateExpiry, file, now)
+		case end.After(now):
+			c.alarms.Raise(alarm.Alarm{Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Text: fmt.Sprintf("The certificate ends on %s.", end.UTC().Format(time.RFC3339))})
+		default:
+			c.alarms.Raise(alarm.Alarm{Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Text: fmt.Sprintf("The certificate has ended on %s; peers that verify it refuse connections.", end.UTC().Format(time.RFC3339))})
+		}
+	}
+}
+
+// notAfter is when the first certificate of a chain ends that does.
+func notAfter(file string) (time.Time, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // The operator names the file.
+	if err != nil {
+		return time.Time{}, err
+	}
+	var end time.Time
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if end.IsZero() || cert.NotAfter.Before(end) {
+			end = cert.NotAfter
+		}
+	}
+	if end.IsZero() {
+		return end, errors.New("no certificate in it")
+	}
+	return end, nil
+}
