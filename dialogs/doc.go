@@ -29,6 +29,6 @@
 // order is seen to. That a dialog is dead is kept in one commit with the failure that it
 // died of, and that a new one has taken its place after its user is: the next process
 // takes it that whatever a subscription has been through is known of its user. An alarm
-// is told, and a request leaves, when that it has is safe. With monitor.Config.Careful an
-// answer, too, waits for what it tells of: whoever has none repeats the request.
+// is told, and a request leaves, when that it has is safe. An answer waits for nothing:
+// a crash takes away the failures that passed while the last commit ran.
 package dialogs

@@ -103,10 +103,4 @@ type Verdict struct {
 	// Status and Reason: answer this instead. Status 0 and not Relay: stay silent.
 	Status int
 	Reason string
-	// First, if not nil, has to be called instead of answering. It calls answer when
-	// the answer may leave, from whatever goroutine.
-	First func(answer func())
-	// Then, if not nil, has to be called once the answer has left: what follows
-	// from the failure must not overtake it.
-	Then func()
 }

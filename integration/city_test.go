@@ -50,6 +50,7 @@ type cityWatch struct {
 	*dialog
 	proven time.Time // when a NOTIFY got through last
 	gone   bool
+	ended  time.Time // when the server was told so
 }
 
 // startCity prepares so many watchers, who use one transport.
@@ -226,7 +227,7 @@ func (c *city) notified(w *cityWatch, m *message) {
 	case m != nil && m.status < 300:
 		w.proven = time.Now()
 	case !w.gone:
-		w.gone = true
+		w.gone, w.ended = true, time.Now()
 		c.broken++
 	}
 }

@@ -17,9 +17,11 @@ import (
 // Monitor is told what passes, and rules on it. Package dialogs implements it.
 type Monitor interface {
 	Subscribe(*dialogs.Message) dialogs.Ruling
-	SubscribeDone(*dialogs.Message) (first func(answer func()))
+	SubscribeDone(*dialogs.Message)
 	Notify(*dialogs.Message) (dialogs.Ref, dialogs.Ruling)
 	NotifyDone(dialogs.Ref, dialogs.Outcome) dialogs.Verdict
+	// Announce follows NotifyDone, once the answer to a NOTIFY that got no 2xx has left.
+	Announce(ref dialogs.Ref, cseq uint32)
 	Register(*dialogs.Message) dialogs.Ruling
 	RegisterDone(*dialogs.Message)
 }

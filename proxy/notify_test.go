@@ -171,18 +171,17 @@ func TestLateRelay(t *testing.T) {
 	})
 }
 
-// TestThen follows the answer, and never goes before it.
-func TestThen(t *testing.T) {
+// TestAnnounce: what follows from a failure never goes before the answer.
+func TestAnnounce(t *testing.T) {
 	for _, relay := range []bool{false, true} {
 		play(t, func(r *rig) {
 			seen := "not called"
 			r.monitor.verdict = func(dialogs.Outcome) dialogs.Verdict {
-				v := dialogs.Verdict{Relay: relay, Status: 481, Reason: "Gone"}
-				v.Then = func() {
-					d, _ := r.server.conn.Poll()
-					seen = string(d.Bytes)
-				}
-				return v
+				return dialogs.Verdict{Relay: relay, Status: 481, Reason: "Gone"}
+			}
+			r.monitor.announce = func() {
+				d, _ := r.server.conn.Poll()
+				seen = string(d.Bytes)
 			}
 			r.server.send(serverSide, notify())
 			r.core.send(coreSide, reply(r.core.want("NOTIFY"), "480 Away"))
@@ -192,65 +191,6 @@ func TestThen(t *testing.T) {
 			r.server.nothing()
 		})
 	}
-}
-
-// TestFirst holds an answer back until it may leave, whatever it is.
-func TestFirst(t *testing.T) {
-	for name, c := range map[string]struct {
-		relay  bool
-		answer string // the core's; empty: none
-		want   string
-	}{
-		"answered in its place": {false, "480 Away", "SIP/2.0 481"},
-		"relayed":               {true, "480 Away", "SIP/2.0 480"},
-		"passed":                {true, "200 OK", "SIP/2.0 200"},
-		"no response":           {false, "", "SIP/2.0 481"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			play(t, func(r *rig) {
-				var answer func()
-				r.monitor.verdict = func(dialogs.Outcome) dialogs.Verdict {
-					return dialogs.Verdict{
-						Relay: c.relay, Status: 481, Reason: "Gone", First: func(f func()) { answer = f },
-						Then: func() { t.Error("Then was called as well") },
-					}
-				}
-				msg := notify()
-				r.server.send(serverSide, msg)
-				got := r.core.want("NOTIFY")
-				if c.answer != "" {
-					r.core.send(coreSide, reply(got, c.answer))
-				} else {
-					time.Sleep(32 * time.Second)
-				}
-				for got := r.server.poll(); got != ""; got = r.server.poll() {
-					if !strings.HasPrefix(got, "SIP/2.0 100") { // that of a long wait
-						t.Errorf("before its time: %s", got)
-					}
-				}
-				if answer == nil {
-					t.Fatal("the answer may never leave")
-				}
-				answer()
-				r.server.want(c.want)
-				r.server.nothing()
-			})
-		})
-	}
-}
-
-// TestFirstOfSubscribe holds back what tells a watcher that he is subscribed.
-func TestFirstOfSubscribe(t *testing.T) {
-	play(t, func(r *rig) {
-		var answer func()
-		r.monitor.first = func(f func()) { answer = f }
-		r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", "SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKs1"))
-		r.server.send(serverSide, reply(r.server.want("SUBSCRIBE"), "200 OK"))
-		r.core.nothing()
-		answer()
-		r.core.want("SIP/2.0 200")
-		r.core.nothing()
-	})
 }
 
 // TestRefusedDatagram fails a NOTIFY as soon as the network says that nobody is there.

@@ -42,26 +42,21 @@ func (w *worker) response(from flow) {
 	if !w.settle(from, b, method) {
 		return
 	}
-	if first := w.observeResponse(from, b, method); first != nil {
-		w.relayLater(b, first)
-		return
-	}
+	w.observeResponse(from, b, method)
 	w.relay(b)
 }
 
-// observeResponse tells the Monitor of the end of a SUBSCRIBE or REGISTER. What it
-// returns is that of dialogs.Verdict.First.
-func (w *worker) observeResponse(from flow, b branch, method []byte) (first func(answer func())) {
+// observeResponse tells the Monitor of the end of a SUBSCRIBE or REGISTER.
+func (w *worker) observeResponse(from flow, b branch, method []byte) {
 	if w.msg.Status < 200 || w.s.locals[b.local].side != dialogs.Core {
-		return nil
+		return
 	}
 	switch {
 	case bytes.Equal(method, mSUBSCRIBE):
-		return w.s.cfg.Monitor.SubscribeDone(w.observe(from))
+		w.s.cfg.Monitor.SubscribeDone(w.observe(from))
 	case bytes.Equal(method, mREGISTER):
 		w.s.cfg.Monitor.RegisterDone(w.observe(from))
 	}
-	return nil
 }
 
 // settle brings the record of the transaction, if there is one, up to date. true:
@@ -104,14 +99,10 @@ func (w *worker) settle(from flow, b branch, method []byte) bool {
 	if m.Status < 300 {
 		w.finish(s, r)
 		s.mu.Unlock()
-		v := w.s.cfg.Monitor.NotifyDone(ref, dialogs.Outcome{
+		w.s.cfg.Monitor.NotifyDone(ref, dialogs.Outcome{
 			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: cseq, Hop: hop,
 		})
-		if v.First == nil {
-			return true
-		}
-		w.relayLater(b, v.First)
-		return false
+		return true
 	}
 	e := w.ending(r, dialogs.Responded)
 	w.judged(s, r)

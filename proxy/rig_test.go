@@ -206,7 +206,7 @@ func reply(request, status string, more ...string) string {
 type monitor struct {
 	subscribe, notify, register dialogs.Ruling
 	verdict                     func(dialogs.Outcome) dialogs.Verdict
-	first                       func(answer func()) // of SUBSCRIBEs
+	announce                    func() // nil: nothing
 
 	mu       sync.Mutex
 	seen     []string
@@ -231,11 +231,16 @@ func (m *monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	return m.subscribe
 }
 
-func (m *monitor) SubscribeDone(msg *dialogs.Message) func(func()) {
+func (m *monitor) SubscribeDone(msg *dialogs.Message) {
 	if !m.quiet {
 		m.note("SUBSCRIBE done %d", msg.Status)
 	}
-	return m.first
+}
+
+func (m *monitor) Announce(dialogs.Ref, uint32) {
+	if m.announce != nil {
+		m.announce()
+	}
 }
 
 func (m *monitor) Register(msg *dialogs.Message) dialogs.Ruling {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -54,15 +53,12 @@ func (w *worker) judge(e ending) bool {
 	v := w.s.cfg.Monitor.NotifyDone(e.ref, e.outcome(w.now, w.s.headOf(&e)))
 	relay := v.Relay && e.kind == dialogs.Responded
 	switch {
-	case v.First != nil:
-		w.answerLater(e, &v, relay)
-		return false
 	case relay:
 		w.s.table.keepAnswer(e.key, w.stripped())
 	case v.Status != 0:
 		w.s.answerEnded(&e, v.Status, v.Reason)
 	}
-	if v.Then == nil {
+	if e.ref == 0 {
 		return relay
 	}
 	if relay {
@@ -70,7 +66,7 @@ func (w *worker) judge(e ending) bool {
 		w.relay(b)
 	}
 	w.flush() // what follows from the failure must not overtake the answer
-	v.Then()
+	w.s.cfg.Monitor.Announce(e.ref, e.cseq)
 	return false
 }
 
@@ -85,9 +81,6 @@ func (w *worker) lateResponse(e ending) bool {
 			r.lateRelay = true
 		}
 		s.mu.Unlock()
-	}
-	if v.Then != nil {
-		v.Then()
 	}
 	return v.Relay
 }
@@ -142,45 +135,5 @@ func (w *worker) conclude(e ending) {
 	default:
 		// A proxy sends no 408 to a non-INVITE (RFC 4320 4.2).
 		w.s.metrics.dropped(dropTimeout, 1)
-	}
-}
-
-// Some answers have to wait until what they tell of is safe from a crash: whoever has
-// his answer does not repeat his request, so nobody would tell of it again. Meanwhile
-// the reader goes on; what is needed of the message at hand is copied.
-
-// relayLater passes the response at hand on when it may leave.
-func (w *worker) relayLater(b branch, first func(answer func())) {
-	s, raw := w.s, bytes.Clone(w.msg.Raw)
-	first(func() { s.relayCopy(b, raw) })
-}
-
-// relayCopy passes a response on, from a copy.
-func (s *Server) relayCopy(b branch, raw []byte) {
-	own := s.borrow()
-	defer s.giveBack(own)
-	if own.load(raw) {
-		own.relay(b)
-	}
-}
-
-// answerLater answers a NOTIFY that failed when that may be: with the response at hand
-// (relay), or as the verdict says.
-func (w *worker) answerLater(e ending, v *dialogs.Verdict, relay bool) {
-	s := w.s
-	e.reason = nil // it is the message's
-	switch {
-	case relay:
-		b, _ := s.ownBranch(firstValue(&w.msg, wire.Via))
-		answer, raw := bytes.Clone(w.stripped()), bytes.Clone(w.msg.Raw)
-		v.First(func() {
-			s.table.keepAnswer(e.key, answer)
-			s.relayCopy(b, raw)
-		})
-	case v.Status != 0:
-		status, reason := v.Status, v.Reason
-		v.First(func() { s.answerEnded(&e, status, reason) })
-	default:
-		v.First(func() {})
 	}
 }

@@ -8,11 +8,10 @@ import (
 	"rewatch/policy"
 )
 
-// SubscribeDone is told of the final response to a SUBSCRIBE of the core. What it
-// returns is that of Verdict.First; nil: the response may pass.
-func (m *Monitor) SubscribeDone(msg *dialogs.Message) (first func(answer func())) {
+// SubscribeDone is told of the final response to a SUBSCRIBE of the core.
+func (m *Monitor) SubscribeDone(msg *dialogs.Message) {
 	if msg.Status < 200 || len(msg.CallID) == 0 {
-		return nil
+		return
 	}
 	at := instant(msg.At)
 	hash := m.hashBytes(msg.CallID)
@@ -21,19 +20,19 @@ func (m *Monitor) SubscribeDone(msg *dialogs.Message) (first func(answer func())
 	slot := sh.answered(hash, msg)
 	if slot == 0 {
 		sh.mu.Unlock()
-		return nil
+		return
 	}
 	if msg.Status > 299 {
 		m.rejected(sh, slot, msg, at) // unlocks
-		return nil
+		return
 	}
 	if s := sh.subs.At(slot); s.notifierTag() != string(msg.ToTag) {
 		if slot = m.adopt(sh, hash, slot, msg.ToTag); slot == 0 {
 			sh.mu.Unlock()
-			return nil
+			return
 		}
 	}
-	return m.accepted(sh, slot, msg, at) // unlocks
+	m.accepted(sh, slot, msg, at) // unlocks
 }
 
 // answered finds the subscription whose SUBSCRIBE this response answers. A
@@ -110,7 +109,7 @@ func (m *Monitor) succeed(sh *subShard, slot, twin uint32) {
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
-func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) (first func(answer func())) {
+func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) {
 	s := sh.subs.At(slot)
 	granted := min(msg.Expires, maxSeconds)
 	if granted < 0 {
@@ -141,7 +140,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	watcher := c.watcher()
 	sh.mu.Unlock()
 	if !interested {
-		return nil
+		return
 	}
 	m.traceResponse(watcher, at, "server", "core", msg.Status, msg.Reason)
 	if announce {
@@ -150,13 +149,12 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if left {
 		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
 	}
-	return m.safely(watcher)
 }
 
 // subscribed tells the Engine of a new subscription, and then the Journal.
 func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
 	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
-	m.noteLater(s, ref, nothing)
+	m.noteLater(s, ref)
 }
 
 // announce says, once, that the Engine has to hear of a new subscription.

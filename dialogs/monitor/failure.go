@@ -73,7 +73,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 	return func() {
 		m.announceFailure(c, o, "", mark)
-		m.noteLater(&c, ref, nothing)
+		m.noteLater(&c, ref)
 	}
 }
 
@@ -87,24 +87,45 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Ver
 	m.strike(sh, slot, &o)
 	sh.failed++
 	s.later++
-	mark := m.mark(s)
-	c, ref := *s, makeRef(sh.number, slot, s.generation)
-	sh.mu.Unlock()
-	m.metrics.failed[c.label].Inc()
-	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
-
 	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
-	follow := func(answer func()) {
-		m.announceFailure(c, o, said, mark)
-		m.noteLater(&c, ref, answer)
-	}
-	if m.cfg.Careful {
-		v.First = follow
-	} else {
-		v.Then = func() { follow(nothing) }
-	}
+	f := failure{*s, o, said, m.mark(s)}
+	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = f
+	sh.mu.Unlock()
+	m.metrics.failed[f.subscription.label].Inc()
+	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 	return v
+}
+
+// failureKey names the NOTIFY that failed.
+type failureKey struct {
+	ref  dialogs.Ref
+	cseq uint32
+}
+
+// failure is what the Engine is told of a NOTIFY that failed.
+type failure struct {
+	subscription subscription
+	outcome      dialogs.Outcome // with a Reason of its own
+	said         string          // to the server
+	mark         store.Entry
+}
+
+// Announce tells the Engine of the failure that NotifyDone has found, if it was one. It
+// is called once the answer has left: what follows from the failure must not overtake it.
+func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
+	if ref == 0 {
+		return
+	}
+	sh, key := &m.subs[shardOf(ref)], failureKey{ref, cseq}
+	sh.mu.Lock()
+	f, failed := sh.unannounced[key]
+	delete(sh.unannounced, key)
+	sh.mu.Unlock()
+	if failed {
+		m.announceFailure(f.subscription, f.outcome, f.said, f.mark)
+		m.noteLater(&f.subscription, ref)
+	}
 }
 
 // strike marks the subscription of a failed NOTIFY. Where the server decides

@@ -41,9 +41,8 @@ func FuzzMonitor(f *testing.F) {
 					Kind: dialogs.OutcomeKind(len(line) % 3), At: now, Status: number(string(line[1:])), Reason: line,
 					RetryAfter: len(line)%5 - 1, CSeq: uint32(cseq - 1), Head: line, Late: line[0] == 'L', // #nosec G115
 				}
-				if v := m.NotifyDone(ref, o); v.Then != nil {
-					v.Then()
-				}
+				m.NotifyDone(ref, o)
+				m.Announce(ref, o.CSeq)
 			case 'R':
 				m.Register(msg)
 				msg.Status = 200

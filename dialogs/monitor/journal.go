@@ -41,11 +41,11 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
-// noteLater has a subscription noted when its user is saved, and calls then. After a
+// noteLater has a subscription noted when its user is saved. After a
 // crash the next process takes it that whatever a subscription has been through is known
 // of its user, so it is kept from the Journal meanwhile, whatever it was noted for: its
 // later was raised when it went through that.
-func (m *Monitor) noteLater(s *subscription, ref dialogs.Ref, then func()) {
+func (m *Monitor) noteLater(s *subscription, ref dialogs.Ref) {
 	m.rec.WhenSafe(s.watcher(), func() {
 		sh := &m.subs[shardOf(ref)]
 		sh.mu.Lock()
@@ -54,11 +54,8 @@ func (m *Monitor) noteLater(s *subscription, ref dialogs.Ref, then func()) {
 			m.note(sh, slot)
 		}
 		sh.mu.Unlock()
-		then()
 	})
 }
-
-func nothing() {}
 
 // roomyNotes is how many notes of a shard are never too many.
 const roomyNotes = 1024

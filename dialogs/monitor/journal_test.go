@@ -104,9 +104,7 @@ func notifyOf(callID string) *dialogs.Message {
 func (k *kept) fail(n *dialogs.Message) dialogs.Verdict {
 	ref, _ := k.Notify(n)
 	v := k.NotifyDone(ref, dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
-	if v.Then != nil {
-		v.Then()
-	}
+	k.Announce(ref, n.CSeq)
 	return v
 }
 
@@ -194,7 +192,7 @@ func TestKeeperLapseWithAnOpenNotify(t *testing.T) {
 		ref, _ := k.Notify(n)
 		k.subscribe("forgotten")
 		v := k.NotifyDone(ref, dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), CSeq: n.CSeq, RetryAfter: -1})
-		if v.Status != goneStatus || v.Then == nil {
+		if v.Status != goneStatus {
 			t.Errorf("the verdict is %+v", v)
 		}
 		if w, _ := k.Watcher(keptUser); len(w.List) != 1 || w.List[0].State != "dead" {

@@ -59,9 +59,6 @@ type Config struct {
 	T1 time.Duration
 	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder; 0 is 28 s.
 	NotifyTimeout time.Duration
-	// Careful has every answer that ends or mends a subscription wait until what
-	// it tells of is safe from a crash.
-	Careful bool
 	// DryRun changes no answer: everything is forwarded and relayed.
 	DryRun bool
 	// MaxExpires is the longest subscription that would be asked of the server, in
@@ -143,6 +140,7 @@ func New(cfg Config, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Re
 		m.subs[i].number = uint32(i) // #nosec G115 -- below shards
 		m.subs[i].waiting = make(map[uint32]waiting)
 		m.subs[i].heads = make(map[uint32][]byte)
+		m.subs[i].unannounced = make(map[failureKey]failure)
 	}
 	m.metrics = newMonitorMetrics(m, reg)
 	return m

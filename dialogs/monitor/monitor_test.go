@@ -146,7 +146,7 @@ func TestRefOutlivesNothing(t *testing.T) {
 	if old == again {
 		t.Fatal("a Ref was given twice")
 	}
-	if v := m.NotifyDone(old, dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), CSeq: 1}); v.Relay || v.Status != 0 || v.Then != nil {
+	if v := m.NotifyDone(old, dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), CSeq: 1}); v.Relay || v.Status != 0 {
 		t.Errorf("stale Ref: %+v", v)
 	}
 	for _, ref := range []dialogs.Ref{1, 1 << 63, ^dialogs.Ref(0), again + 1<<shardBits} {
@@ -331,11 +331,9 @@ func TestRace(t *testing.T) {
 				m.SubscribeDone(sub)
 				sub.Status = 0
 				m.Register(sub)
-				ref, _ := m.Notify(notifyMessage(call, uint32(i)))                                                                                          // #nosec G115 -- small
-				v := m.NotifyDone(ref, dialogs.Outcome{At: time.Now(), Status: 200 + 280*(i%5/4), RetryAfter: -1, CSeq: uint32(i), Head: []byte("NOTIFY")}) // #nosec G115 -- small
-				if v.Then != nil {
-					v.Then()
-				}
+				ref, _ := m.Notify(notifyMessage(call, uint32(i)))                                                                                     // #nosec G115 -- small
+				m.NotifyDone(ref, dialogs.Outcome{At: time.Now(), Status: 200 + 280*(i%5/4), RetryAfter: -1, CSeq: uint32(i), Head: []byte("NOTIFY")}) // #nosec G115 -- small
+				m.Announce(ref, uint32(i))                                                                                                             // #nosec G115 -- small
 				m.User("sip:alice@ims.example")
 				m.Termination("sip:alice@ims.example", call, "presence")
 				m.Subscriptions("", 10)

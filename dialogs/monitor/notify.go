@@ -230,20 +230,10 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.V
 	sh.mu.Unlock()
 	m.metrics.ok[c.label].Inc()
 	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
-	v := dialogs.Verdict{Relay: true}
 	if m.rec.Interested(c.watcher()) && c.phase == active {
 		m.tell(c, kind, o)
-		v.First = m.safely(c.watcher())
 	}
-	return v
-}
-
-// safely gives what an answer about a user has to wait for; nil: nothing.
-func (m *Monitor) safely(watcher string) func(answer func()) {
-	if !m.cfg.Careful {
-		return nil
-	}
-	return func(answer func()) { m.rec.WhenSafe(watcher, answer) }
+	return dialogs.Verdict{Relay: true}
 }
 
 // tell offers an event of a subscription, and the NOTIFY to the ladder.

@@ -18,13 +18,15 @@ type subShard struct {
 	// waiting and heads are what few subscriptions have, by slot.
 	waiting map[uint32]waiting
 	heads   map[uint32][]byte
-	notes   subNotes
+	// unannounced are the failures whose answer is on its way to the server.
+	unannounced map[failureKey]failure
+	notes       subNotes
 	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
 	passed, failed uint64
 	// hops has those that passed since they were collected, by next hop.
 	hops []hopCount
 
-	_ [44]byte // a cache line of its own
+	_ [36]byte // a cache line of its own
 }
 
 // maxChain bounds the subscriptions of one Call-ID: forks times packages. A

@@ -274,9 +274,7 @@ func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {
 		}
 	}
 	w.mu.Unlock()
-	if v.Then != nil {
-		v.Then()
-	}
+	w.monitor.Announce(ref, o.CSeq)
 }
 
 // run sends NOTIFYs to everybody in turn until the test ends.

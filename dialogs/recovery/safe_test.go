@@ -64,24 +64,24 @@ func keys(entries []store.Entry) string {
 	return strings.Join(all, " ")
 }
 
-// careful is a Monitor and an Engine that lose nothing of what they have told.
-type careful struct {
+// kept is a Monitor and an Engine with a Keeper.
+type kept struct {
 	*rig
 	monitor *monitor.Monitor
 	disk    *slowDisk
 	keeper  *store.Keeper
 }
 
-func startCareful(t *testing.T, cfg recovery.Config) *careful {
+func startKept(t *testing.T, cfg recovery.Config) *kept {
 	t.Helper()
 	r := &rig{
 		t: t, began: time.Now(), metrics: prometheus.NewRegistry(), users: map[string]dialogs.User{alice: {Registered: true}},
 		inFlight: map[string]int{}, answer: func(string) dialogs.Result { return dialogs.Result{Status: 200} },
 	}
-	c := &careful{rig: r, disk: &slowDisk{MemoryStore: store.NewMemoryStore(), r: r}}
+	c := &kept{rig: r, disk: &slowDisk{MemoryStore: store.NewMemoryStore(), r: r}}
 	log := zerolog.New(io.Discard)
 	r.Engine = recovery.New(cfg, r, r, (*alarmDiary)(r), c.disk, log, r.metrics)
-	c.monitor = monitor.New(monitor.Config{Careful: true}, r.Engine, log, nil)
+	c.monitor = monitor.New(monitor.Config{}, r.Engine, log, nil)
 	c.keeper = store.NewKeeper(store.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor, r.Engine)
 	c.keeper.Start(context.Background())
 	if err := r.Start(t.Context()); err != nil {
@@ -90,66 +90,51 @@ func startCareful(t *testing.T, cfg recovery.Config) *careful {
 	return c
 }
 
-func (c *careful) end() {
+func (c *kept) end() {
 	c.stop()
 	if err := c.keeper.Shutdown(context.Background()); err != nil {
 		c.t.Error(err)
 	}
 }
 
-// subscribe sends a SUBSCRIBE, and its 200 when that may be.
-func (c *careful) subscribe(callID string) {
+// subscribe sends a SUBSCRIBE, and its 200.
+func (c *kept) subscribe(callID string) {
 	request := dialogs.Message{
 		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(alice), FromTag: []byte("w"),
 		ToURI: []byte("sip:bob@ims.example"), Event: []byte("presence"), Contact: []byte("<sip:alice@192.0.2.7:5066>"), Expires: 300,
 	}
 	c.monitor.Subscribe(&request)
 	request.Status, request.ToTag = 200, []byte("n")
-	c.hold("200 for "+callID, c.monitor.SubscribeDone(&request))
+	c.monitor.SubscribeDone(&request)
 }
 
-// hold does as the proxy does.
-func (c *careful) hold(answer string, first func(func())) {
-	if first == nil {
-		c.write("%s", answer)
-		return
-	}
-	first(func() { c.write("%s", answer) })
-}
-
-// notify sends a NOTIFY over a hop, and its answer when that may be.
-func (c *careful) notify(callID string, status int, hop netip.AddrPort) {
+// notify sends a NOTIFY over a hop, and its answer.
+func (c *kept) notify(callID string, status int, hop netip.AddrPort) {
 	ref, _ := c.monitor.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
 		FromTag: []byte("n"), ToURI: []byte(alice), ToTag: []byte("w"), Event: []byte("presence"),
 		SubscriptionState: []byte("active"), RequestURI: []byte("sip:alice@192.0.2.7:5066"), Expires: -1,
 	})
-	v := c.monitor.NotifyDone(ref, dialogs.Outcome{
+	c.monitor.NotifyDone(ref, dialogs.Outcome{
 		Kind: dialogs.Responded, Status: status, At: time.Now(), CSeq: 7, RetryAfter: -1, Hop: hop,
 	})
-	if v.Status == 0 {
-		v.Status = status
-	}
-	c.hold(map[int]string{200: "200 to NOTIFY", 481: "481 to NOTIFY"}[v.Status], v.First)
+	c.monitor.Announce(ref, 7)
 	synctest.Wait()
 }
 
-// What a neighbour was told is safe: whoever got his answer does not ask again. That a
-// dialog is dead, or has come in the place of another, is never safe before its user
-// is.
-func TestAnswersWaitForTheDisk(t *testing.T) {
+// That a dialog is dead, or has come in the place of another, is never safe before its
+// user is.
+func TestUserIsKeptBeforeItsDialogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startCareful(t, config())
+		c := startKept(t, config())
 		c.subscribe("call-1")
 		c.at(200 * time.Millisecond)
 		c.expect(`
-			0s    200 for call-1
 			63ms  written call-1`)
 		c.notify("call-1", 480, netip.AddrPort{})
 		c.at(time.Second)
 		c.expect(`
 			250ms  saved gathering with call-1
-			250ms  481 to NOTIFY
 			310ms  written call-1
 			750ms  saved notifying with
 			800ms  saved notifying with
@@ -159,13 +144,11 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 		c.at(2 * time.Second)
 		c.expect(`
 			1.05s  saved proving with
-			1.05s  200 for call-2
 			1.103s  written call-2`)
 		c.notify("call-2", 200, netip.AddrPort{})
 		c.at(3 * time.Second)
 		c.expect(`
-			2.05s  saved idle with
-			2.05s  200 to NOTIFY`)
+			2.05s  saved idle with`)
 		c.end()
 	})
 }
@@ -174,33 +157,29 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 // else about it was to be kept already.
 func TestFailureIsKeptBeforeItsDialog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startCareful(t, config())
+		c := startKept(t, config())
 		c.subscribe("call-1")
 		c.notify("call-1", 480, netip.AddrPort{})
 		c.at(400 * time.Millisecond)
 		c.expect(`
-			0s     200 for call-1
 			50ms   saved gathering with call-1
-			50ms   481 to NOTIFY
 			102ms  written call-1`)
 		c.end()
 	})
 }
 
 // Nobody waits for a disk that is full.
-func TestAnswersDoNotWaitForAFullDisk(t *testing.T) {
+func TestMessagesDoNotWaitForAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startCareful(t, config())
+		c := startKept(t, config())
 		c.subscribe("call-1")
 		c.at(200 * time.Millisecond)
 		c.disk.full.Store(true)
 		c.notify("call-1", 480, netip.AddrPort{})
 		c.at(time.Second)
 		c.expect(`
-			0s     200 for call-1
 			63ms   written call-1
 			250ms  raise store-unavailable of state-store, major
-			250ms  481 to NOTIFY
 			700ms  MESSAGE 1 of 3 to sip:alice@ims.example by : sip:bob@ims.example`)
 		c.disk.full.Store(false)
 		c.at(5 * time.Second)
@@ -208,13 +187,13 @@ func TestAnswersDoNotWaitForAFullDisk(t *testing.T) {
 	})
 }
 
-// Of whom an outage broke it is known before the server is told.
-func TestAnswersInAnOutageWaitForTheDisk(t *testing.T) {
+// Whom an outage broke is kept before its dialog is known as dead.
+func TestLostIsKeptBeforeItsDialog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config()
 		hop := netip.MustParseAddrPort("10.0.0.1:5060")
 		cfg.Hold.Shared = func(netip.AddrPort) bool { return true }
-		c := startCareful(t, cfg)
+		c := startKept(t, cfg)
 		c.subscribe("call-1")
 		c.at(200 * time.Millisecond)
 		c.Failed(dialogs.Failure{ // of somebody else
@@ -223,25 +202,14 @@ func TestAnswersInAnOutageWaitForTheDisk(t *testing.T) {
 		})
 		c.at(400 * time.Millisecond)
 		c.expect(`
-			0s     200 for call-1
 			63ms   written call-1
 			200ms  raise core-outage of 10.0.0.1:5060, critical
 			258ms  written outage lost`)
 		c.notify("call-1", 503, hop)
 		c.at(600 * time.Millisecond)
 		c.expect(`
-			453ms  481 to NOTIFY
 			453ms  written lost
 			503ms  written call-1`)
-		c.disk.full.Store(true)
-		c.subscribe("call-3")
-		c.at(700 * time.Millisecond) // by now it is known that the disk is full
-		c.expect(`661ms  200 for call-3`)
-		c.notify("call-3", 503, hop)
-		c.at(800 * time.Millisecond)
-		c.expect(`711ms  481 to NOTIFY`)
-		c.disk.full.Store(false)
-		c.at(5 * time.Second)
 		c.end()
 	})
 }

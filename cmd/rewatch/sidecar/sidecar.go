@@ -169,7 +169,7 @@ func (p *process) monitorConfig() monitor.Config {
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: answerOf(c.Dialogs.Answer),
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
-		RoutingFault: p.faults.saw, Forgotten: p.forgotten, Careful: careful(c),
+		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
 }
 

@@ -53,12 +53,6 @@ func openMemory(cfg config.Config) (memory, error) {
 	return memory{store: s, journal: s, close: s.Close}, nil
 }
 
-// careful says whether nothing that a neighbour was told may be lost. One who would
-// have it so has a state file, and every change wait for its commit.
-func careful(cfg config.Config) bool {
-	return cfg.State.Sync == 0 && strings.HasPrefix(cfg.State.Store, config.StateFile) && !cfg.Policy.DryRun
-}
-
 // shortestSync is how often it is looked what the Monitor has learnt, where every
 // change of a recovery waits for its commit.
 const shortestSync = 10 * time.Millisecond
