@@ -66,6 +66,10 @@ type DeregisterJob struct {
 	Contact string // URI to remove; empty: all ("*")
 }
 
+// ErrRefused is the Result.Err of a sign-out whose credentials the core does not take: to
+// ask again with the same ones is of no use.
+var ErrRefused = errors.New("the credentials of rewatch are refused")
+
 // Result is the outcome of one request of ours.
 type Result struct {
 	// Status is the final status; 0: none came.

@@ -7,7 +7,7 @@ type EventKind uint8
 
 const (
 	// NotifyFailed: a NOTIFY of Event.Sub failed for good (DESIGN 4 decides what
-	// that is). Event.Pointless: subscribing again is of no use (489).
+	// that is).
 	NotifyFailed EventKind = iota
 	// NotifyOK: a NOTIFY got its 2xx.
 	NotifyOK
@@ -59,7 +59,8 @@ type Event struct {
 	// Sub is the subscription meant by NotifyFailed, NotifyOK, LateOK, Subscribed and
 	// Ended: device, resource and event package match it to State.Broken, CallID and
 	// Tag tell an old dialog from a new one; Cause and Due are set for NotifyFailed.
-	Sub       Broken
+	Sub Broken
+	// Pointless: to ask again is of no use; of NotifyFailed (489) and DeregisterFailed.
 	Pointless bool
 	// By, of NotifyOK and Subscribed, is what brought the client back, if the caller
 	// knows; of MessageDone, how the watcher was told.

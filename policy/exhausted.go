@@ -90,7 +90,8 @@ func (m *machine) signedOut() {
 	m.linger()
 }
 
-// retrySignOut counts the failed try. After the last one the user stays
+// retrySignOut counts the failed try. After the last one, or one that says that others
+// are pointless, the user stays
 // registered, so a NOTIFY that gets through has to be able to end the matter.
 func (m *machine) retrySignOut() {
 	if !m.signingOut() {
@@ -100,7 +101,7 @@ func (m *machine) retrySignOut() {
 	m.s.DeregisterTried++
 	m.s.Left = false
 	m.raise(AlarmDeregisterFailed)
-	if m.s.DeregisterTried >= m.r.DeregisterTries {
+	if m.e.Pointless || m.s.DeregisterTried >= m.r.DeregisterTries {
 		m.keep()
 		return
 	}

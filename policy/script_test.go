@@ -200,6 +200,8 @@ func readFlag(t *testing.T, e *Event, sub *Broken, word string) bool {
 		e.Unproven = true
 	case "alive":
 		e.Alive = true
+	case "pointless":
+		e.Pointless = true
 	case "undelivered":
 		e.Undelivered = true
 	case "stumbled":

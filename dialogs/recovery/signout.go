@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -32,11 +33,11 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		e.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
-	if !e.deregister(ctx, a, dialogs.DeregisterJob{
+	if res := e.deregister(ctx, a, dialogs.DeregisterJob{
 		AOR: aor, Target: dialogs.AtCore, Route: routeTo(u), Contact: e.contactOf(u),
-	}) {
+	}); !res.OK() {
 		if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
-			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 		}
 		return
 	}
@@ -130,7 +131,7 @@ func (e *Engine) contactOf(u dialogs.User) string {
 func (e *Engine) tellServer(ctx context.Context, a policy.Action, u dialogs.User) {
 	pause := e.cfg.Rules.DeregisterRetry
 	for try := 1; ; try++ {
-		if e.deregister(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF}) {
+		if e.deregister(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF}).OK() {
 			return
 		}
 		if try == serverTries || !queue.Sleep(ctx, pause) || e.returned(u.AOR) {
@@ -146,8 +147,8 @@ func (e *Engine) returned(aor string) bool {
 	return !ok || s.Phase != policy.Exhausted
 }
 
-// deregister sends one de-REGISTER and says whether it did what it was sent for.
-func (e *Engine) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) bool {
+// deregister sends one de-REGISTER.
+func (e *Engine) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) dialogs.Result {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
 	defer cancel()
 	target := atCore
@@ -164,7 +165,7 @@ func (e *Engine) deregister(ctx context.Context, a policy.Action, job dialogs.De
 	e.metrics.deregistrations.WithLabelValues(target, result).Inc()
 	e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
-	return res.OK()
+	return res
 }
 
 // domainOf is the host of an address of record; a tel URI has none.

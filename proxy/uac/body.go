@@ -2,6 +2,7 @@ package uac
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -47,6 +48,13 @@ func ParseTemplate(text string) (*template.Template, error) {
 	return t, nil
 }
 
+// opening is the first line of the default body, and all of it where there is no room for
+// more.
+const opening = "Subscription lost; please subscribe again.\r\n"
+
+// errTooLong says that addresses leave no room for a body.
+var errTooLong = errors.New("the addresses are too long for a MESSAGE of 1300 bytes")
+
 // body writes the text for a watcher in at most room bytes: as many of the
 // broken subscriptions as fit, and the number of the others.
 func (c *Client) body(m dialogs.MessageJob, room int) ([]byte, error) {
@@ -56,11 +64,16 @@ func (c *Client) body(m dialogs.MessageJob, room int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(text) <= room || (len(data.Broken) == 0 && c.cfg.MessageTemplate == nil) {
+		switch {
+		case len(text) <= room:
 			return text, nil
-		}
-		if len(data.Broken) == 0 {
+		case len(data.Broken) > 0:
+		case c.cfg.MessageTemplate != nil:
 			return nil, fmt.Errorf("message template gives %d bytes, room is for %d", len(text), room)
+		case len(opening) <= room:
+			return []byte(opening), nil
+		default:
+			return nil, errTooLong
 		}
 		data.Broken = data.Broken[:len(data.Broken)-1]
 		data.More++
@@ -82,7 +95,7 @@ func (c *Client) write(data Data) ([]byte, error) {
 func plain(data Data) []byte {
 	var b strings.Builder
 	line := func(s string) { b.WriteString(s + "\r\n") }
-	line("Subscription lost; please subscribe again.")
+	b.WriteString(opening)
 	for i, l := range data.Broken {
 		if i > 0 {
 			line("")

@@ -54,6 +54,8 @@ type Config struct {
 	// MessageType and MessageTemplate replace the default body of the MESSAGE.
 	MessageType     string
 	MessageTemplate *template.Template
+	// Headers are added to MESSAGE and REGISTER.
+	Headers []Header
 	// Version goes into User-Agent.
 	Version string
 	// Rand is where tags, branches and Call-IDs come from; nil means crypto/rand.

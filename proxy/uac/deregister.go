@@ -94,6 +94,7 @@ func (c *Client) register(j dialogs.DeregisterJob, contact string) (*draft, erro
 	}
 	d.add("Expires", "0")
 	d.add("P-Asserted-Identity", "<"+c.cfg.Identity+">")
+	c.addOwn(d)
 	return d, nil
 }
 

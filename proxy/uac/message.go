@@ -56,10 +56,14 @@ func (c *Client) message(m dialogs.MessageJob, targets []target) (*draft, error)
 	d.add("P-Charging-Vector", c.chargingVector(targets))
 	d.add("Date", time.Now().UTC().Format(http.TimeFormat))
 	d.add("Expires", strconv.Itoa(int(messageExpires.Seconds())))
+	c.addOwn(d)
 	d.add("Content-Type", c.cfg.MessageType)
 	room, err := c.room(d, targets)
 	if err != nil {
 		return nil, err
+	}
+	if c.cfg.User != "" {
+		room -= authRoom
 	}
 	d.body, err = c.body(m, room)
 	return d, err
@@ -76,7 +80,7 @@ func (c *Client) chargingVector(targets []target) string {
 }
 
 // room is how many bytes of body keep the message below its limit, whichever
-// target it goes to.
+// target it goes to; less than none where its addresses alone are too long.
 func (c *Client) room(d *draft, targets []target) (int, error) {
 	longest := 0
 	for _, t := range targets {
@@ -87,9 +91,5 @@ func (c *Client) room(d *draft, targets []target) (int, error) {
 		longest = max(longest, len(w.raw))
 	}
 	// Content-Length has one digit so far and may get four.
-	room := maxMessage - 1 - longest - 3
-	if c.cfg.User != "" {
-		room -= authRoom
-	}
-	return max(room, 0), nil
+	return maxMessage - 1 - longest - 3, nil
 }

@@ -187,7 +187,7 @@ func sinkHost(ctx context.Context, variable, sink string, names resolver) findin
 	if err != nil {
 		return finding{false, variable, err.Error()} // config.Load has parsed it before
 	}
-	return host(ctx, variable, config.WithoutUserinfo(sink), u.Hostname(), names)
+	return host(ctx, variable, config.WithoutSecrets(sink), u.Hostname(), names)
 }
 
 // host finds the address of a name; what is an address already needs no finding.

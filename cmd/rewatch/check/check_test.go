@@ -55,7 +55,7 @@ func TestInspect(t *testing.T) {
 		"WRONG  REWATCH_CORE           sip:gone.example:5060: the name gone.example does not exist\n",
 		"udp://192.0.2.77:5060 is no address of this machine\n",
 		"rewatch.example is 10.0.0.1\n",
-		"WRONG  REWATCH_ALARM_WEBHOOK  http://hook.example/x: the name hook.example does not exist\n",
+		"WRONG  REWATCH_ALARM_WEBHOOK  http://hook.example/******: the name hook.example does not exist\n",
 		"ok     REWATCH_ALARM_SNMP     rewatch.example:162 is 10.0.0.1\n",
 		"WRONG  REWATCH_ALARM_SNMP     nms.example:162: the name nms.example does not exist\n",
 		"WRONG  REWATCH_HEP            homer.example:9060: the name homer.example does not exist\n",

@@ -20,7 +20,7 @@ const memoryTime = 3 * time.Second
 // stateFinding looks whether what REWATCH_STATE names is there and sound.
 func stateFinding(ctx context.Context, cfg config.Config) finding {
 	const variable = "REWATCH_STATE"
-	shown := config.WithoutUserinfo(cfg.State.Store)
+	shown := config.WithoutSecrets(cfg.State.Store)
 	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
 	var err error
 	switch {

@@ -25,6 +25,8 @@ var checks = []func(*inspection, *Config){
 	checkOutage,
 	checkMessage,
 	checkSignOut,
+	checkHook,
+	checkHeaders,
 	checkCredentials,
 	checkState,
 	checkAlarm,

@@ -97,6 +97,11 @@ type UACConfig struct {
 	Deregister      DeregisterMode `env:"DEREGISTER" envDefault:"contact" doc:"what a de-REGISTER removes: the watcher's own 'contact' where it is known, or 'all'"`
 	DeregisterRate  float64        `env:"DEREGISTER_RATE" envDefault:"5" doc:"de-REGISTERs per second at most"`
 	DeregisterCap   int            `env:"DEREGISTER_CAP" envDefault:"1000" doc:"de-REGISTERs in any hour at most; others wait, and an alarm is raised; '0' is no cap"`
+	Hook            string         `env:"DEREGISTER_HOOK" doc:"'METHOD URL' with {aor} {user} {domain} {contact} {scscf} (percent-encoded): how users are signed out instead of by REGISTER"`
+	HookBody        string         `env:"DEREGISTER_HOOK_BODY" doc:"JSON body with the same placeholders inside strings, or '@file' to read it from"`
+	HookToken       Secret         `env:"DEREGISTER_HOOK_TOKEN" doc:"bearer token of the hook"`
+	HookFile        string         `env:"DEREGISTER_HOOK_TOKEN_FILE" doc:"file to read it from instead"`
+	Headers         string         `env:"HEADERS" doc:"header fields added to own MESSAGE and REGISTER, 'Name: value' lines, or '@file' to read them from"`
 	Domains         []string       `env:"DOMAINS" doc:"domains served, comma-separated: their users are de-registered even if their registration was not seen"`
 	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges"`
 	AuthPassword    Secret         `env:"AUTH_PASSWORD" doc:"digest password"`
@@ -105,8 +110,9 @@ type UACConfig struct {
 
 // StateConfig says where counts, bans and registrations are remembered.
 type StateConfig struct {
-	Store string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or 'redis://host' and its kin (see State and replicas)"`
-	Sync  time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait before it is kept for good; '0s' has every change wait for its commit"`
+	Store    string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or 'redis://host' and its kin (see State and replicas)"`
+	Instance string        `env:"INSTANCE" show:"host name" doc:"name of this replica: what it keeps for itself in a shared Redis stands under it; it has to be the same after a restart"`
+	Sync     time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait before it is kept for good; '0s' has every change wait for its commit"`
 }
 
 // AlarmConfig names the sinks beyond the log, which always gets every alarm.

@@ -158,6 +158,15 @@ func TestWrong(t *testing.T) {
 		{"REWATCH_DEREGISTER_RATE", "0", "above 0", nil},
 		{"REWATCH_DEREGISTER", "some", "contact or all", nil},
 		{"REWATCH_DOMAINS", "a b", "domain names", nil},
+		{"REWATCH_DEREGISTER_HOOK", "DELETE", "METHOD URL", nil},
+		{"REWATCH_DEREGISTER_HOOK", "DELETE ftp://h/{aor}", "a URL such as", nil},
+		{"REWATCH_DEREGISTER_HOOK", "DELETE {aor}", "a URL such as", nil},
+		{"REWATCH_DEREGISTER_HOOK_BODY", "{", "JSON", []string{"REWATCH_DEREGISTER_HOOK", "POST http://h"}},
+		{"REWATCH_DEREGISTER_HOOK_BODY", "@/does/not/exist", "no such file", []string{"REWATCH_DEREGISTER_HOOK", "POST http://h"}},
+		{"REWATCH_DEREGISTER_HOOK_TOKEN_FILE", "/does/not/exist", "no such file", []string{"REWATCH_DEREGISTER_HOOK", "POST http://h"}},
+		{"REWATCH_HEADERS", "no field", "no header field", nil},
+		{"REWATCH_HEADERS", "Via: SIP/2.0/UDP 10.0.0.1", "rewatch sets itself", nil},
+		{"REWATCH_HEADERS", "@/does/not/exist", "no such file", nil},
 		{"REWATCH_DRY_RUN", "maybe", "true or false", nil},
 		{"REWATCH_AUTH_PASSWORD_FILE", "/does/not/exist", "no such file", nil},
 		{"REWATCH_STATE", "redis:x", "memory:", nil},
@@ -290,4 +299,60 @@ func FuzzParseURI(f *testing.F) {
 			t.Errorf("%q became %+v", s, u)
 		}
 	})
+}
+
+// No password and no key of a webhook is shown, whatever is wrong with the value.
+func TestSecretsAreNotShown(t *testing.T) {
+	for value, want := range map[string]string{
+		"https://hooks.example/services/T0/B0/s3cret": "https://hooks.example/******",
+		"http://me:s3cret@h:9093":                     "http://******@h:9093",
+		"http://h/,https://u:s3cret@k/s3cret?s3cret":  "http://h/,https://******@k/******",
+		"http://h?token=s3cret":                       "http://h/******",
+		"DELETE http://h:1/impu/{aor}":                "DELETE http://h:1/******",
+		"redis://u:s3cret@h/1":                        "redis://******@h/1",
+		"sip:bob:s3cret@10.0.0.1:5060":                "sip:bob:******@10.0.0.1:5060",
+		"SIPS:bob:s3cret@h":                           "SIPS:bob:******@h",
+		"bob:s3cret@10.0.0.1":                         "bob:******@10.0.0.1",
+		"tcp://bob:s3cret@h":                          "tcp://bob:******@h",
+		"sip:alice@ims.example":                       "sip:alice@ims.example",
+		"sip:[::1]:5060, sip:b@h:5060":                "sip:[::1]:5060, sip:b@h:5060",
+		"udp://:5060,tcp://10.0.0.1:5060":             "udp://:5060,tcp://10.0.0.1:5060",
+	} {
+		if got := WithoutSecrets(value); got != want {
+			t.Errorf("%s is shown as %s, want %s", value, got, want)
+		}
+	}
+	for _, environ := range []cli.Environ{
+		{"REWATCH_SERVER": "sip:bob:s3cret@10.0.0.300"}, {"REWATCH_SERVER": "http://bob:s3cret@h"}, {"REWATCH_SERVER": "bob:s3cret@h"},
+		with("REWATCH_ALARM_WEBHOOK", "https://h/s3cret,ftp://x"), with("REWATCH_DEREGISTER_HOOK", "DELETE http://u:s3cret@h/s3cret/{name}"),
+	} {
+		if text := mistakesOf(t, environ).Error(); strings.Contains(text, "s3cret") {
+			t.Errorf("it says %s", text)
+		}
+	}
+}
+
+func TestOwnRequests(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	body := filepath.Join(t.TempDir(), "body.json")
+	if err := errors.Join(os.WriteFile(token, []byte("s3cret\n"), 0o600), os.WriteFile(body, []byte(`{"user":"{aor}"}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cfg := mustLoad(t, with(
+		"REWATCH_DEREGISTER_HOOK", "POST https://scscf/{aor}", "REWATCH_DEREGISTER_HOOK_BODY", "@"+body, "REWATCH_DEREGISTER_HOOK_TOKEN_FILE", token,
+		"REWATCH_HEADERS", "Feature-Caps: *;+g.x\nP-Asserted-Service: urn:x", "REWATCH_INSTANCE", "blue",
+	))
+	if cfg.UAC.HookToken.Reveal() != "s3cret" || cfg.UAC.HookBody != `{"user":"{aor}"}` || cfg.State.Instance != "blue" {
+		t.Errorf("%+v", cfg.UAC)
+	}
+	if h := cfg.UAC.OwnHeaders(); len(h) != 2 || h[0].Name != "Feature-Caps" {
+		t.Errorf("%v", h)
+	}
+	mistakes := mistakesOf(t, with("REWATCH_DEREGISTER_HOOK_TOKEN", "a b"))
+	if !strings.Contains(mistakes.Error(), "REWATCH_DEREGISTER_HOOK is not set") {
+		t.Error(mistakes)
+	}
+	if m := mistakesOf(t, with("REWATCH_DEREGISTER_HOOK", "POST http://h", "REWATCH_DEREGISTER_HOOK_TOKEN", "a b")); strings.Contains(m.Error(), "a b") {
+		t.Error(m)
+	}
 }

@@ -24,7 +24,9 @@ func Load(environ cli.Environ) (Config, error) {
 	in.parse(&cfg)
 	in.findUnknown()
 	in.readSecrets(&cfg)
-	in.readTemplate(&cfg)
+	in.readText("REWATCH_MESSAGE_TEMPLATE", "template text", &cfg.UAC.MessageTemplate)
+	in.readText("REWATCH_DEREGISTER_HOOK_BODY", "a JSON body", &cfg.UAC.HookBody)
+	in.readText("REWATCH_HEADERS", "header fields", &cfg.UAC.Headers)
 	in.findEmptyAdminListen()
 	for _, check := range checks {
 		check(in, &cfg)
@@ -85,6 +87,7 @@ const wantLevel = "trace, debug, info, warn or error"
 // readSecrets takes the secrets from the files that are named instead.
 func (in *inspection) readSecrets(cfg *Config) {
 	in.readSecret("REWATCH_AUTH_PASSWORD", cfg.UAC.AuthFile, &cfg.UAC.AuthPassword)
+	in.readSecret("REWATCH_DEREGISTER_HOOK_TOKEN", cfg.UAC.HookFile, &cfg.UAC.HookToken)
 	in.readSecret("REWATCH_ALARM_SNMP_COMMUNITY", cfg.SNMP.CommunityFile, &cfg.SNMP.Community)
 	in.readSecret("REWATCH_ALARM_SNMP_AUTH_KEY", cfg.SNMP.AuthKeyFile, &cfg.SNMP.AuthKey)
 	in.readSecret("REWATCH_ALARM_SNMP_PRIV_KEY", cfg.SNMP.PrivKeyFile, &cfg.SNMP.PrivKey)
@@ -110,18 +113,18 @@ func (in *inspection) readSecret(variable, file string, secret *Secret) {
 	}
 }
 
-// readTemplate replaces "@file" by what the file says.
-func (in *inspection) readTemplate(cfg *Config) {
-	file, ok := strings.CutPrefix(cfg.UAC.MessageTemplate, "@")
+// readText replaces "@file" by what the file says.
+func (in *inspection) readText(variable, what string, value *string) {
+	file, ok := strings.CutPrefix(*value, "@")
 	if !ok {
 		return
 	}
 	text, err := os.ReadFile(file) //nolint:gosec // The operator names the file.
 	if err != nil {
-		in.reject("REWATCH_MESSAGE_TEMPLATE", "template text, or @ and a file that can be read ("+Cause(err)+")")
+		in.reject(variable, what+", or @ and a file that can be read ("+Cause(err)+")")
 		return
 	}
-	cfg.UAC.MessageTemplate = string(text)
+	*value = string(text)
 }
 
 // Template is the body of the MESSAGE, or nil for the default one.

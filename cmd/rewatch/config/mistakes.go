@@ -83,14 +83,42 @@ func (in *inspection) found(v Variable) string {
 	case v.Secret && value != "":
 		return "=" + masked
 	default:
-		return "=" + quoted(WithoutUserinfo(value))
+		return "=" + quoted(WithoutSecrets(value))
 	}
 }
 
-var userinfo = regexp.MustCompile(`(https?://)[^/@\s,]+@|(rediss?(?:\+[a-z]+)?://)[^/\s]+@`)
+// What of a value may be a secret, wherever it stands: the user and the path of a URL of
+// HTTP (a webhook's path is often its key), the user of one of Redis, and a password
+// before the host of any other URI.
+var (
+	httpURL  = regexp.MustCompile(`(?i)(https?://)([^/@\s,?#]*@)?([^/\s,?#]*)([/?#][^\s,]*)?`)
+	redisURL = regexp.MustCompile(`(?i)(rediss?(?:\+[a-z]+)?://)[^/\s]+@`)
+	password = regexp.MustCompile(`(?i)(sips?:|[a-z][a-z0-9+.-]*://)?([^\s,@/:<>]+):([^\s,@]*)@`)
+)
 
-// WithoutUserinfo masks the credentials that the URL of a sink or of Redis may carry.
-func WithoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1}${2}"+masked+"@") }
+// WithoutSecrets is a value as it may be shown.
+func WithoutSecrets(s string) string {
+	s = httpURL.ReplaceAllStringFunc(s, func(u string) string {
+		m := httpURL.FindStringSubmatch(u)
+		shown := m[1]
+		if m[2] != "" {
+			shown += masked + "@"
+		}
+		if shown += m[3]; len(m[4]) > 1 {
+			return shown + "/" + masked
+		}
+		return shown + m[4]
+	})
+	s = redisURL.ReplaceAllString(s, "${1}"+masked+"@")
+	return password.ReplaceAllStringFunc(s, func(u string) string {
+		m := password.FindStringSubmatch(u)
+		scheme := m[1] == "" && (strings.EqualFold(m[2], "sip") || strings.EqualFold(m[2], "sips") || strings.HasPrefix(m[3], "//"))
+		if scheme || m[3] == "" { // no password: sip:user@host
+			return u
+		}
+		return m[1] + m[2] + ":" + masked + "@"
+	})
+}
 
 // quoted keeps a mistake on one line, whatever the value holds.
 func quoted(s string) string {

@@ -25,7 +25,7 @@ func checkState(in *inspection, c *Config) {
 	case isFile:
 	default:
 		if _, err := redis.ParseURL(c.State.Store); err != nil {
-			in.reject(name, wantState+" ("+WithoutUserinfo(err.Error())+")")
+			in.reject(name, wantState+" ("+WithoutSecrets(err.Error())+")")
 		}
 	}
 	if c.State.Sync < 0 || c.State.Sync > time.Minute {

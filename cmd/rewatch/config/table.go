@@ -52,7 +52,7 @@ func envText(environ cli.Environ) string {
 func writeRow(b *strings.Builder, v Variable, environ cli.Environ) {
 	mark, value := " ", v.Shown
 	if set, ok := environ[v.Name]; ok && set != "" {
-		mark, value = "*", WithoutUserinfo(set)
+		mark, value = "*", WithoutSecrets(set)
 		if v.Secret {
 			value = masked
 		}

@@ -65,7 +65,7 @@ func TestEnvTextShowsWhatIsInEffect(t *testing.T) {
 		"REWATCH_ALARM_WEBHOOK":    "https://u:geheim@hook.example/x",
 		"REWATCH_MESSAGE_TEMPLATE": "a\nb",
 	})
-	for _, want := range []string{"* REWATCH_THRESHOLD             5 ", "  REWATCH_COUNT                 registration ", `a\nb`, "https://******@hook.example/x"} {
+	for _, want := range []string{"* REWATCH_THRESHOLD             5 ", "  REWATCH_COUNT                 registration ", `a\nb`, "https://******@hook.example/******"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}

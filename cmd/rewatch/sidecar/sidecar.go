@@ -25,6 +25,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/hook"
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
@@ -98,7 +99,11 @@ func (p *process) build(ctx context.Context) error {
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}
 	p.client = uac.New(p.uacConfig(sender))
-	p.engine = recovery.New(p.engineConfig(), nil, p.client, p.alarms, p.memory.store, p.log, reg)
+	actor, err := p.actor()
+	if err != nil {
+		return err
+	}
+	p.engine = recovery.New(p.engineConfig(), nil, actor, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = monitor.New(p.monitorConfig(), p.engine, p.log, reg)
 	p.engine.SetDirectory(p.monitor)
 	p.keepMemory(reg)
@@ -148,7 +153,22 @@ func (p *process) uacConfig(s uac.Sender) uac.Config {
 		Version: cli.ShortVersion(), Log: p.log,
 	}
 	cfg.MessageTemplate = c.Template()
+	cfg.Headers = c.OwnHeaders()
 	return cfg
+}
+
+// actor carries out what was decided: by SIP, and sign-outs by the operator's hook where
+// there is one.
+func (p *process) actor() (dialogs.Actor, error) {
+	c := p.cfg.UAC
+	if c.Hook == "" {
+		return p.client, nil
+	}
+	a, err := hook.New(hook.Config{Request: c.Hook, Body: c.HookBody, Token: c.HookToken.Reveal()}, p.client)
+	if err != nil {
+		return nil, fmt.Errorf("REWATCH_DEREGISTER_HOOK: %w", err)
+	}
+	return a, nil
 }
 
 func (p *process) engineConfig() recovery.Config {

@@ -99,7 +99,10 @@ func (p *process) recall(ctx context.Context) error {
 // instanceName is the same for a process that is started again in the same place:
 // the name of the pod (its host name), what it listens on and the server behind it.
 func instanceName(cfg config.Config) string {
-	host, _ := os.Hostname()
+	host := cfg.State.Instance
+	if host == "" {
+		host, _ = os.Hostname()
+	}
 	h := fnv.New64a()
 	for _, l := range cfg.Proxy.Listen {
 		_, _ = fmt.Fprintln(h, l)
