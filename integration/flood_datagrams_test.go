@@ -142,7 +142,7 @@ func (f *flood) pour(ctx context.Context, count int, rate float64) (err error) {
 		due = due.Add(pause)
 		f.calm = sent > count/3
 		for range transport.BatchSize {
-			o.Commit(f.next(o.Begin()), to)
+			o.Commit(f.next(o.Begin()), netip.Addr{}, to)
 		}
 		_, _ = p.Send(o) // what rewatch answers to a port that is not there comes back as an error
 	}

@@ -109,7 +109,7 @@ func (w *worker) sendBack(from flow, b []byte) {
 		to = netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
 	}
 	o := w.out[from.local.index]
-	o.Add(b, to)
+	o.Commit(append(o.Begin(), b...), from.at, to)
 	if o.Full() {
 		w.send(from.local.index, o)
 	}

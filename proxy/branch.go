@@ -1,20 +1,23 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"net/netip"
 
 	"rewatch/proxy/wire"
 )
 
 // A branch of ours is the magic cookie and
 //
-//	rw <local> <attempt> <key: 16 hex> <loop: 8 hex> [- <stream: hex>]
+//	rw <local> <attempt> <key: 16 hex> <loop: 8 hex> [i <at: 8 or 32 hex>] [- <stream: hex>]
 //
 // local is the socket that the request came in by, attempt which of the next hops
 // it was sent to (each is a transaction of its own), key the hash of the transaction (the same for its retransmissions, CANCEL and non-2xx ACK,
-// RFC 3261 16.11), loop the hash of what decides the route (16.6 step 8), and
-// stream the connection that the response has to go back on. So a response finds
+// RFC 3261 16.11), loop the hash of what decides the route (16.6 step 8), at the address
+// that the request came to, where the socket has all of the host's, and stream the
+// connection: there the response has to go back. So a response finds
 // its way without a table.
 const branchPrefix = "z9hG4bKrw"
 
@@ -27,6 +30,7 @@ type branch struct {
 	key     uint64
 	loop    uint32
 	stream  uint64
+	at      netip.Addr
 }
 
 // letters is how many sockets and attempts a branch can name, by one letter each.
@@ -46,6 +50,9 @@ func (b branch) appendTo(dst []byte) []byte {
 	dst = append(dst, 'a'+byte(b.local), 'a'+b.attempt%letters) //nolint:gosec // New bounds the sockets
 	dst = appendHex(dst, b.key, 16)
 	dst = appendHex(dst, uint64(b.loop), 8)
+	if b.at.IsValid() {
+		dst = appendAddr(append(dst, 'i'), b.at)
+	}
 	if b.stream != 0 {
 		digits := 1
 		for digits < 16 && b.stream>>(4*digits) != 0 {
@@ -71,13 +78,53 @@ func parseBranch(v []byte) (b branch, ok bool) {
 		return b, false
 	}
 	b.key, b.loop = key, uint32(loop) //nolint:gosec // eight digits
-	if rest := v[26:]; len(rest) > 1 && rest[0] == '-' && len(rest) <= 17 {
+	rest := v[26:]
+	if len(rest) > 0 && rest[0] == 'i' {
+		if b.at, rest, ok = parseAddr(rest[1:]); !ok {
+			return b, false
+		}
+	}
+	if len(rest) > 1 && rest[0] == '-' && len(rest) <= 17 {
 		b.stream, ok = parseHex(rest[1:])
 		return b, ok
 	} else if len(rest) > 0 {
 		return b, false
 	}
 	return b, true
+}
+
+// appendAddr writes an address in 8 or 32 hex digits.
+func appendAddr(dst []byte, a netip.Addr) []byte {
+	if a.Is4() {
+		q := a.As4()
+		return appendHex(dst, uint64(binary.BigEndian.Uint32(q[:])), 8)
+	}
+	q := a.As16()
+	dst = appendHex(dst, binary.BigEndian.Uint64(q[:8]), 16)
+	return appendHex(dst, binary.BigEndian.Uint64(q[8:]), 16)
+}
+
+// parseAddr reads one, up to the end of v or a dash.
+func parseAddr(v []byte) (a netip.Addr, rest []byte, ok bool) {
+	n := bytes.IndexByte(v, '-')
+	if n < 0 {
+		n = len(v)
+	}
+	switch rest = v[n:]; n {
+	case 8:
+		q, ok := parseHex(v[:8])
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(q)) //nolint:gosec // eight digits
+		return netip.AddrFrom4(b), rest, ok
+	case 32:
+		high, ok1 := parseHex(v[:16])
+		low, ok2 := parseHex(v[16:32])
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:8], high)
+		binary.BigEndian.PutUint64(b[8:], low)
+		return netip.AddrFrom16(b), rest, ok1 && ok2
+	}
+	return a, rest, false
 }
 
 // nibbles are the values of the hex digits that appendHex writes; any other byte

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"strconv"
 
 	"rewatch/dialogs"
@@ -30,7 +31,7 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 		return errEdits
 	}
 	if !h.Transport.Reliable() {
-		w.datagram(out, h.Addr, w.msg.Raw)
+		w.datagram(out, netip.Addr{}, h.Addr, w.msg.Raw)
 		return nil
 	}
 	return w.stream(out, h, t.record)

@@ -161,6 +161,9 @@ type flow struct {
 	local  *local
 	stream uint64 // ID of the stream, 0 for UDP
 	addr   netip.AddrPort
+	// at is the address of ours that it came to, where the socket is bound to all that
+	// the host has: its response leaves from there (RFC 3581 4).
+	at netip.Addr
 }
 
 func (f flow) side() dialogs.Side { return f.local.side }

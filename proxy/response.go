@@ -165,7 +165,7 @@ func (w *worker) relay(b branch) {
 		w.s.metrics.dropped(dropUnaddressed, 1)
 		return
 	}
-	w.datagram(l, to, w.msg.Raw)
+	w.datagram(l, b.at, to, w.msg.Raw)
 }
 
 // stripped is the response at hand as it leaves; valid until the next message is

@@ -17,7 +17,9 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	w := s.borrow()
 	defer s.giveBack(w)
 	repeated := s.badHops.has(to, w.now)
-	if !errors.Is(err, transport.ErrTooLong) {
+	request := !bytes.HasPrefix(payload, []byte("SIP/"))
+	// That a response cannot leave may be the doing of whoever wrote its Via.
+	if errors.Is(err, transport.ErrUnreachable) || request && !errors.Is(err, transport.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
 		w.markBad(h)
 		s.health.lost(h, err)

@@ -14,7 +14,7 @@ func (w *worker) ownVia(from flow, t ticket, out *local) {
 	w.text = append(w.text, ' ')
 	w.text = append(w.text, out.sentBy...)
 	w.text = append(w.text, ";branch="...)
-	b := branch{local: from.local.index, attempt: t.attempt, key: t.key, loop: t.loop, stream: from.stream}
+	b := branch{local: from.local.index, attempt: t.attempt, key: t.key, loop: t.loop, stream: from.stream, at: from.at}
 	w.text = b.appendTo(w.text)
 	w.text = append(w.text, "\r\n"...)
 	w.edits.Insert(w.msg.Lines[w.msg.First(wire.Via)].Start, w.text[start:])

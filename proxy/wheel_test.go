@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -82,6 +83,8 @@ func TestBranch(t *testing.T) {
 		{local: 0, key: 1, loop: 2},
 		{local: 25, attempt: 25, key: 1<<64 - 1, loop: 1<<32 - 1, stream: 1<<64 - 1},
 		{local: 3, key: 1 << 63, stream: 16},
+		{local: 3, key: 1 << 63, at: netip.MustParseAddr("192.0.2.7")},
+		{local: 3, key: 1 << 63, at: netip.MustParseAddr("2001:db8::1:7"), stream: 16},
 	} {
 		text := b.appendTo(nil)
 		if got, ok := parseBranch(text); !ok || got != b {
@@ -95,7 +98,7 @@ func TestBranch(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"", "z9hG4bKrw", "z9hG4bKrwaa000000000000000100000002-", "z9hG4bKrwaa000000000000000100000002x", "z9hG4bKrwa{000000000000000100000002", "z9hG4bKrwaaG00000000000000100000002"} {
+	for _, s := range []string{"", "z9hG4bKrw", "z9hG4bKrwaa000000000000000100000002-", "z9hG4bKrwaa000000000000000100000002i", "z9hG4bKrwaa000000000000000100000002i7f00000", "z9hG4bKrwaa000000000000000100000002i7f00000g", "z9hG4bKrwaa000000000000000100000002x", "z9hG4bKrwa{000000000000000100000002", "z9hG4bKrwaaG00000000000000100000002"} {
 		if _, ok := parseBranch([]byte(s)); ok {
 			t.Errorf("%s was taken", s)
 		}

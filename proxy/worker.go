@@ -89,7 +89,7 @@ func (w *worker) send(i int, o *transport.Outbox) {
 func (w *worker) batch(l *local, in *transport.Inbox) {
 	for i := range in.Len() {
 		raw, from := in.Datagram(i)
-		w.message(flow{local: l, addr: from}, raw)
+		w.message(flow{local: l, addr: from, at: in.At(i)}, raw)
 	}
 	w.flush()
 }
@@ -127,10 +127,11 @@ func (w *worker) scratch(parts ...string) []byte {
 	return w.text[start:len(w.text):len(w.text)]
 }
 
-// datagram builds the message at hand, with its edits, in the outbox of a socket.
-func (w *worker) datagram(l *local, to netip.AddrPort, raw []byte) {
+// datagram builds the message at hand, with its edits, in the outbox of a socket. from is
+// invalid, or the address of ours that it is to leave from.
+func (w *worker) datagram(l *local, from netip.Addr, to netip.AddrPort, raw []byte) {
 	o := w.out[l.index]
-	o.Commit(w.edits.AppendTo(o.Begin(), raw), to)
+	o.Commit(w.edits.AppendTo(o.Begin(), raw), from, to)
 	if o.Full() {
 		w.send(l.index, o)
 	}

@@ -15,4 +15,9 @@
 //
 // On the hot path nine tenths of the time are the kernel's. Saving system calls
 // is what counts; see the measurements in the benchmark's table.
+//
+// A socket that is bound to all addresses of the host asks for that of each datagram
+// (IP_PKTINFO) and answers from there. That costs 0.35 us of 12.3 us for a datagram and its
+// answer, 0.07 us of 2.3 us in batches, on [::] some half more (BenchmarkAnswer). A socket
+// that is bound to one address does not ask.
 package transport

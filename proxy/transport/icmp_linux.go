@@ -29,7 +29,7 @@ type undelivered struct {
 func (p *Packet) drainErrors() {
 	list := p.readErrors()
 	if len(list) > 0 {
-		p.uncouple()
+		p.pauseSegmenting()
 	}
 	for _, u := range list {
 		if p.OnRefused != nil {

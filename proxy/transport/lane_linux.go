@@ -188,7 +188,7 @@ func (l *Lane) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) error
 		receive = (*Inbox).recvmmsg
 	}
 	l.read[i] = l.round
-	switch errno := receive(in, fd); {
+	switch errno := receive(in, fd, p.every); {
 	case errno == 0:
 		handle(i)
 	case errno == syscall.EINTR, errno == syscall.EAGAIN:

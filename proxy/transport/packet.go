@@ -38,7 +38,7 @@ type Packet struct {
 	// no such error: that datagram is lost as any may be.
 	OnRefused func(to netip.AddrPort, payload []byte, err error)
 	// Single, if set before the first Send, has every datagram leave by itself, never
-	// in a train.
+	// in one piece with others.
 	Single bool
 	batcher
 	closer io.Closer
@@ -99,6 +99,7 @@ type Inbox struct {
 	bufs [][]byte
 	lens []int
 	from []netip.AddrPort
+	at   []netip.Addr // to which address of ours each came; invalid: the socket has but one
 	sys  inboxSys
 }
 
@@ -109,7 +110,7 @@ const stride = MaxDatagram + 1 + 27*64
 
 // NewInbox makes the buffers of a batch: 2 MiB.
 func NewInbox() *Inbox {
-	in := &Inbox{bufs: make([][]byte, BatchSize), lens: make([]int, BatchSize), from: make([]netip.AddrPort, BatchSize)}
+	in := &Inbox{bufs: make([][]byte, BatchSize), lens: make([]int, BatchSize), from: make([]netip.AddrPort, BatchSize), at: make([]netip.Addr, BatchSize)}
 	mem := make([]byte, BatchSize*stride)
 	for i := range in.bufs {
 		in.bufs[i] = mem[i*stride:][:MaxDatagram:MaxDatagram]
@@ -124,12 +125,17 @@ func (in *Inbox) Len() int { return in.n }
 // Datagram gives datagram i and its sender; the bytes are valid until the next batch.
 func (in *Inbox) Datagram(i int) ([]byte, netip.AddrPort) { return in.bufs[i][:in.lens[i]], in.from[i] }
 
+// At is the address of ours that datagram i came to, where the socket is bound to all that
+// the host has: an answer has to leave from there (RFC 3581 4). Else it is invalid.
+func (in *Inbox) At(i int) netip.Addr { return in.at[i] }
+
 // Outbox gathers datagrams for one Send. Datagrams are built in place: take the
 // buffer with Begin, append, hand it back with Commit.
 type Outbox struct {
 	mem  []byte
 	ends []int
 	to   []netip.AddrPort
+	from []netip.Addr // invalid: the system chooses
 	sys  outboxSys
 }
 
@@ -144,15 +150,20 @@ func NewOutbox() *Outbox {
 // Begin gives the slice to append a datagram to.
 func (o *Outbox) Begin() []byte { return o.mem }
 
-// Commit takes the slice back, with the datagram appended.
-func (o *Outbox) Commit(b []byte, to netip.AddrPort) {
+// Commit takes the slice back, with the datagram appended. It leaves from an address of a
+// socket that is bound to all of them; where that is invalid, from the one that the system
+// chooses.
+func (o *Outbox) Commit(b []byte, from netip.Addr, to netip.AddrPort) {
 	o.mem = b
 	o.ends = append(o.ends, len(b))
 	o.to = append(o.to, to)
+	o.from = append(o.from, from)
 }
 
 // Add copies a datagram in.
-func (o *Outbox) Add(b []byte, to netip.AddrPort) { o.Commit(append(o.Begin(), b...), to) }
+func (o *Outbox) Add(b []byte, to netip.AddrPort) {
+	o.Commit(append(o.Begin(), b...), netip.Addr{}, to)
+}
 
 // Len is the number of datagrams gathered.
 func (o *Outbox) Len() int { return len(o.ends) }
@@ -178,7 +189,7 @@ func (o *Outbox) reset() {
 	if cap(o.mem) > maxKeptOutbox {
 		o.mem = nil
 	}
-	o.mem, o.ends, o.to = o.mem[:0], o.ends[:0], o.to[:0]
+	o.mem, o.ends, o.to, o.from = o.mem[:0], o.ends[:0], o.to[:0], o.from[:0]
 }
 
 // quick are the methods of *net.UDPConn that allocate nothing for an address.
@@ -213,6 +224,7 @@ func receiveOne(conn net.PacketConn, in *Inbox) error {
 	if err != nil {
 		return err
 	}
+	in.at[0] = netip.Addr{}
 	in.n, in.lens[0], in.from[0] = 1, n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	return nil
 }

@@ -29,15 +29,18 @@ type batcher struct {
 	raw   syscall.RawConn // nil: not a UDP socket of the system
 	six   bool            // the socket is AF_INET6
 	alone bool            // the runtime's poller does not know it
+	every bool            // it is bound to all addresses, so that each datagram tells which
 	rd    reader
 	errs  errQueue
-	trains
+	segmentation
 }
 
 type inboxSys struct {
 	hdrs  [BatchSize]mmsghdr
 	iovs  [BatchSize]unix.Iovec
 	names [BatchSize]sockaddr
+	ctrls [BatchSize]control
+	asks  bool // the headers have room for control messages
 }
 
 func (s *inboxSys) init(in *Inbox) {
@@ -76,6 +79,7 @@ func (b *batcher) init(conn net.PacketConn) error {
 		b.probe(int(fd))
 		domain, e := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		b.six = e == nil && domain == unix.AF_INET6
+		b.every = addrPort(udp.LocalAddr()).Addr().IsUnspecified() && askAddress(int(fd), b.six)
 		// Ask for ICMP errors: a next hop that is not there is then known at
 		// once and not after Timer F.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
@@ -90,13 +94,37 @@ func (in *Inbox) renew() {
 	for i := range in.n {
 		in.sys.hdrs[i].hdr.Namelen = uint32(len(in.sys.names[i]))
 	}
+	if in.sys.asks {
+		for i := range in.n {
+			in.sys.hdrs[i].hdr.SetControllen(int(unsafe.Sizeof(control{})))
+		}
+	}
 	in.n = 0
 }
 
+// ask has the headers take control messages, or not: an inbox may serve several sockets.
+func (in *Inbox) ask(every bool) {
+	s := &in.sys
+	if s.asks == every {
+		return
+	}
+	s.asks = every
+	for i := range s.hdrs {
+		h := &s.hdrs[i].hdr
+		h.Control, in.at[i] = nil, netip.Addr{}
+		h.SetControllen(0)
+		if every {
+			h.Control = (*byte)(unsafe.Pointer(&s.ctrls[i])) //nolint:gosec // cmsg(3)
+			h.SetControllen(int(unsafe.Sizeof(control{})))
+		}
+	}
+}
+
 // recvmmsg reads what is there without blocking.
-func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
+func (in *Inbox) recvmmsg(fd uintptr, every bool) syscall.Errno {
 	s := &in.sys
 	in.renew()
+	in.ask(every)
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[0])), //nolint:gosec // recvmmsg(2)
 		BatchSize, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
@@ -106,15 +134,27 @@ func (in *Inbox) recvmmsg(fd uintptr) syscall.Errno {
 	for i := range in.n {
 		in.lens[i] = int(s.hdrs[i].len)
 		in.from[i] = s.names[i].addrPort()
+		if every {
+			in.at[i] = s.ctrls[i].address(int(s.hdrs[i].hdr.Controllen)) //nolint:gosec // its size
+		}
 	}
 	return 0
 }
 
 // recvfrom reads one datagram without blocking.
-func (in *Inbox) recvfrom(fd uintptr) syscall.Errno {
+func (in *Inbox) recvfrom(fd uintptr, every bool) syscall.Errno {
 	s := &in.sys
 	h := &s.hdrs[0].hdr
 	in.renew()
+	in.ask(every)
+	if every {
+		n, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(h)), unix.MSG_DONTWAIT) //nolint:gosec // recvmsg(2)
+		if errno == 0 {
+			in.n, in.lens[0], in.from[0] = 1, int(n), s.names[0].addrPort() //nolint:gosec // at most MaxDatagram
+			in.at[0] = s.ctrls[0].address(int(h.Controllen))                //nolint:gosec // its size
+		}
+		return errno
+	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len), unix.MSG_DONTWAIT, //nolint:gosec // recvfrom(2)
 		uintptr(unsafe.Pointer(h.Name)), uintptr(unsafe.Pointer(&h.Namelen))) //nolint:gosec // recvfrom(2)
 	if errno == 0 {
@@ -130,7 +170,7 @@ func (in *Inbox) recvfrom(fd uintptr) syscall.Errno {
 // not return true.
 func (r *reader) serve(fd uintptr) (done bool) {
 	for {
-		switch errno := r.in.recvmmsg(fd); {
+		switch errno := r.in.recvmmsg(fd, r.p.every); {
 		case errno == 0:
 			r.woken = false
 			if !r.handle() {

@@ -26,7 +26,7 @@ func (r *refusals) add(to netip.AddrPort, payload []byte, err error) {
 	*r = append(*r, fmt.Sprintf("%s %c %d %s", to.Addr(), payload[0], len(payload), what))
 }
 
-// TestRefusedOnes are told of one by one, wherever in a batch or a train they are, with
+// TestRefusedOnes are told of one by one, wherever in a batch or in a piece of several they are, with
 // their destination and their bytes; all others arrive.
 func TestRefusedOnes(t *testing.T) {
 	const nowhere = "127.0.0.3" // of port 0
@@ -45,7 +45,7 @@ func TestRefusedOnes(t *testing.T) {
 				case i%9 == 3:
 					o.Add(d(c, 70000), b.Local())
 					want = append(want, fmt.Sprintf("127.0.0.1 %c 70000 too long", c))
-				case i >= 20 && i < 24: // a train of their own
+				case i >= 20 && i < 24: // in one piece
 					o.Add(d(c, 500), forbidden)
 					want = append(want, fmt.Sprintf("%s %c 500 invalid", nowhere, c))
 				default:

@@ -13,13 +13,13 @@ import (
 )
 
 // outboxSys is what sendmmsg(2) is told of a batch: a header for each datagram, or
-// for each train of them.
+// for several that leave in one piece.
 type outboxSys struct {
 	hdrs  [BatchSize]mmsghdr
 	iovs  [BatchSize]unix.Iovec
 	names [BatchSize]sockaddr
-	cuts  [BatchSize]cut
-	cars  [BatchSize]int // how many datagrams each header is for
+	ctrls [BatchSize]control
+	count [BatchSize]int // how many datagrams each header is for
 	// The state of one Send, and the function that carries it out, made once so
 	// that sending allocates nothing.
 	n, sent int
@@ -34,14 +34,13 @@ func (s *outboxSys) init() {
 		s.hdrs[i].hdr.Iov = &s.iovs[i]
 		s.hdrs[i].hdr.SetIovlen(1)
 		s.hdrs[i].hdr.Name = &s.names[i][0]
-		s.cuts[i].init()
 	}
 	s.write, s.await = s.sendmmsg, s.sendmmsgWait
 }
 
 // sendmmsg writes as much of what is prepared as the socket takes.
 func (s *outboxSys) sendmmsg(fd uintptr) bool {
-	if s.n-s.sent == 1 && s.cars[s.sent] == 1 {
+	if s.n-s.sent == 1 && s.hdrs[s.sent].hdr.Control == nil {
 		return s.sendto(fd)
 	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.sent])), //nolint:gosec // sendmmsg(2)
@@ -97,7 +96,7 @@ func (p *Packet) Send(o *Outbox) (failed int, err error) {
 	}
 	s := &o.sys
 	for next := 0; next < len(o.ends); {
-		s.prepare(o, next, p.six, !p.Single && p.coupled())
+		s.prepare(o, next, p.six, !p.Single && p.segmenting())
 		done, f, e := p.sendBatch(o, next)
 		next += done
 		failed += f
@@ -113,34 +112,35 @@ func (p *Packet) Send(o *Outbox) (failed int, err error) {
 	return failed, err
 }
 
-// prepare fills in headers for the datagrams from one of them on, for trains of
-// them if that is allowed.
-func (s *outboxSys) prepare(o *Outbox, next int, six, coupled bool) {
+// prepare fills in headers for the datagrams from one of them on, for several that leave
+// in one piece if that is allowed.
+func (s *outboxSys) prepare(o *Outbox, next int, six, segmenting bool) {
 	s.n, s.sent = 0, 0
 	for ; next < len(o.ends) && s.n < BatchSize; s.n++ {
-		i, h, cars, size := s.n, &s.hdrs[s.n].hdr, 1, o.size(next)
-		length := size
-		if coupled {
-			cars, length = o.train(next)
+		i, h, count, length, segment := s.n, &s.hdrs[s.n].hdr, 1, o.size(next), 0
+		if segmenting {
+			if count, length = o.segments(next); count > 1 {
+				segment = o.size(next)
+			}
 		}
-		s.cars[i] = cars
+		s.count[i] = count
 		s.iovs[i].Base = unsafe.SliceData(o.datagram(next)) //nolint:gosec // sendmmsg(2)
 		s.iovs[i].SetLen(length)
 		h.Namelen = s.names[i].set(o.to[next], six)
-		h.Control, h.Controllen = nil, 0
-		if cars > 1 {
-			h.Control = s.cuts[i].at(size)
-			h.SetControllen(cutSize)
+		h.Control = nil
+		n := s.ctrls[i].set(segment, o.from[next], six)
+		if h.SetControllen(n); n > 0 {
+			h.Control = (*byte)(unsafe.Pointer(&s.ctrls[i])) //nolint:gosec // cmsg(3)
 		}
-		next += cars
+		next += count
 	}
 }
 
 // sendBatch writes what is prepared, which begins with datagram first, and tells how
 // many datagrams that dealt with.
 // An error belongs either to an earlier datagram (then the one at hand is tried again)
-// or to the one at hand (then it is passed over, and told of). A train that is not
-// taken ends the batch, and goes in single datagrams, so that it is known which one
+// or to the one at hand (then it is passed over, and told of). A piece of several that is
+// not taken ends the batch, and goes in single datagrams, so that it is known which one
 // was refused.
 func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
 	s, tries := &o.sys, 0
@@ -149,7 +149,7 @@ func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
 			return done, failed, e
 		}
 		for ; counted < s.sent; counted++ {
-			done += s.cars[counted]
+			done += s.count[counted]
 		}
 		switch {
 		case s.errno == 0 && s.sent < s.n:
@@ -159,15 +159,15 @@ func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
 		case s.errno == 0 || s.errno == syscall.EINTR:
 		case s.errno == syscall.EAGAIN: // the others would wait as long, one after the other
 			for ; s.sent < s.n; s.sent++ {
-				done += s.cars[s.sent]
-				failed += s.cars[s.sent]
+				done += s.count[s.sent]
+				failed += s.count[s.sent]
 			}
 			return done, failed, s.errno
 		case transient(s.errno) && tries < maxTries:
 			p.drainErrors()
 			tries++
-		case s.cars[s.sent] > 1:
-			p.uncouple()
+		case s.count[s.sent] > 1:
+			p.pauseSegmenting()
 			return done, failed, nil
 		default:
 			err = s.errno

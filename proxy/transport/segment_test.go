@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// TestTrain cuts what waits for one address into trains.
-func TestTrain(t *testing.T) {
+// TestSegments cuts what waits for one address into pieces.
+func TestSegments(t *testing.T) {
 	here, there := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")
 	for _, c := range []struct {
 		name   string
 		sizes  []int
 		other  int // the datagram that goes elsewhere, -1: none
-		cars   int
+		count  int
 		length int
 	}{
 		{"one alone", []int{700}, -1, 1, 700},
@@ -21,8 +21,8 @@ func TestTrain(t *testing.T) {
 		{"a shorter one is the last", []int{700, 700, 300, 300}, -1, 3, 1700},
 		{"a longer one is not for it", []int{700, 701, 700}, -1, 1, 700},
 		{"another address", []int{700, 700, 700}, 1, 1, 700},
-		{"too large for a link", []int{maxCar + 1, maxCar + 1}, -1, 1, maxCar + 1},
-		{"as large as may be", []int{maxCar, maxCar}, -1, 2, 2 * maxCar},
+		{"too large for a link", []int{maxSegment + 1, maxSegment + 1}, -1, 1, maxSegment + 1},
+		{"as large as may be", []int{maxSegment, maxSegment}, -1, 2, 2 * maxSegment},
 		{"nothing in it", []int{0, 0}, -1, 1, 0},
 		{"nothing behind it", []int{5, 0}, -1, 1, 5},
 	} {
@@ -36,17 +36,17 @@ func TestTrain(t *testing.T) {
 				}
 				o.Add(make([]byte, size), to)
 			}
-			if cars, length := o.train(1); cars != c.cars || length != c.length {
-				t.Errorf("%d cars of %d bytes, want %d of %d", cars, length, c.cars, c.length)
+			if count, length := o.segments(1); count != c.count || length != c.length {
+				t.Errorf("%d datagrams of %d bytes, want %d of %d", count, length, c.count, c.length)
 			}
 		})
 	}
 	o := NewOutbox()
 	for range 60 {
-		o.Add(make([]byte, maxCar), here)
+		o.Add(make([]byte, maxSegment), here)
 	}
-	if cars, length := o.train(0); cars != maxTrain/maxCar || length > maxTrain {
-		t.Errorf("%d cars of %d bytes are one train", cars, length)
+	if count, length := o.segments(0); count != maxSegmented/maxSegment || length > maxSegmented {
+		t.Errorf("%d of %d bytes are one piece", count, length)
 	}
 }
 
@@ -76,8 +76,8 @@ func same(t *testing.T, got, want [][]byte) {
 	}
 }
 
-// TestTrainsArrive as the datagrams that they are made of, in their order.
-func TestTrainsArrive(t *testing.T) {
+// TestSegmentsArrive as the datagrams that they are made of, in their order.
+func TestSegmentsArrive(t *testing.T) {
 	for _, c := range pairs {
 		t.Run(c.name, func(t *testing.T) {
 			p := open(t, c.network, c.addr, false)

@@ -21,8 +21,8 @@ func alike(o *Outbox, n int, p *Packet) (all [][]byte) {
 	return all
 }
 
-// TestTrainIsOne piece for the kernel.
-func TestTrainIsOne(t *testing.T) {
+// TestSegmentsAreOne piece for the kernel.
+func TestSegmentsAreOne(t *testing.T) {
 	a, b := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	if !a.able {
 		t.Skip("this kernel has no UDP_SEGMENT")
@@ -37,9 +37,9 @@ func TestTrainIsOne(t *testing.T) {
 	same(t, got, all)
 }
 
-// TestTrainRefused: where the kernel does not take a train, here because the socket
+// TestSegmentsRefused: where the kernel does not take several in one piece, here because the socket
 // makes no checksums, every datagram leaves by itself, and the next ones too.
-func TestTrainRefused(t *testing.T) {
+func TestSegmentsRefused(t *testing.T) {
 	a, b := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	if !a.able {
 		t.Skip("this kernel has no UDP_SEGMENT")
@@ -60,47 +60,47 @@ func TestTrainRefused(t *testing.T) {
 		o.Add([]byte("first"), b.Local())
 		all := append([][]byte{[]byte("first")}, alike(o, 10, b)...)
 		send(t, a, o)
-		if a.coupled() {
-			t.Error("trains go on")
+		if a.segmenting() {
+			t.Error("segments go on")
 		}
 		got, _ := receive(t, b, len(all))
 		same(t, got, all)
 	}
 }
 
-// TestApart: trains are sent again some time after the error.
-func TestApart(t *testing.T) {
+// TestSegmentationPause: segments are sent again some time after the error.
+func TestSegmentationPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := trains{able: true}
-		if !s.coupled() {
-			t.Error("no trains at first")
+		s := segmentation{able: true}
+		if !s.segmenting() {
+			t.Error("no segments at first")
 		}
-		s.uncouple()
-		time.Sleep(apartFor - time.Millisecond)
-		if s.coupled() {
-			t.Error("trains too soon")
+		s.pauseSegmenting()
+		time.Sleep(segmentationPause - time.Millisecond)
+		if s.segmenting() {
+			t.Error("segments too soon")
 		}
 		time.Sleep(2 * time.Millisecond)
-		if !s.coupled() || s.apart.Load() != 0 {
-			t.Error("no trains any more")
+		if !s.segmenting() || s.off.Load() != 0 {
+			t.Error("no segments any more")
 		}
-		if s.able = false; s.coupled() {
-			t.Error("trains where the kernel knows none")
+		if s.able = false; s.segmenting() {
+			t.Error("segments where the kernel knows none")
 		}
 	})
 }
 
-// TestDeadAddressUncouples: after a train to a dead port each datagram goes by itself,
+// TestDeadAddressPausesSegments: after a piece of several to a dead port each datagram goes by itself,
 // so that the kernel tells of each.
-func TestDeadAddressUncouples(t *testing.T) {
+func TestDeadAddressPausesSegments(t *testing.T) {
 	a, dead := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	_ = dead.Close()
 	o, told := NewOutbox(), 0
 	alike(o, 10, dead)
 	_, _ = a.Send(o)
 	a.drainErrors() // as the reader does when it is woken
-	if a.able && a.coupled() {
-		t.Error("trains go on")
+	if a.able && a.segmenting() {
+		t.Error("segments go on")
 	}
 	a.OnRefused = func(netip.AddrPort, []byte, error) { told++ }
 	for range 10 { // by itself, as a retransmission comes
