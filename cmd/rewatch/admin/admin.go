@@ -60,6 +60,9 @@ type Admin struct {
 	gatherer prometheus.Gatherer
 	guard    *guard
 	token    config.Secret
+	hosts    []config.HostName
+	wrong    chan struct{} // the requests that pay for a wrong token
+	cost     time.Duration // what each of them pays
 	log      zerolog.Logger
 	started  time.Time
 	server   *http.Server
@@ -70,14 +73,15 @@ type Admin struct {
 func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry, log zerolog.Logger) *Admin {
 	a := &Admin{
 		backend: backend, gatherer: registry, guard: newGuard(registry),
-		token: cfg.Token, log: log, started: time.Now(),
+		token: cfg.Token, hosts: cfg.Hosts, wrong: make(chan struct{}, maxWrongTokens), cost: wrongTokenTime,
+		log: log, started: time.Now(),
 	}
 	a.server = &http.Server{
 		Addr:              cfg.Listen,
 		Handler:           a.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      60 * time.Second,
+		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 	}
@@ -127,7 +131,7 @@ func (a *Admin) Handler() http.Handler {
 	a.routeAPI(mux)
 	mux.HandleFunc("/", readOnly(a.console()))
 	const bodyLimit = 4 << 10 // no request of ours has a body to speak of
-	return a.guard.noted(secured(http.MaxBytesHandler(mux, bodyLimit)))
+	return secured(a.hosted(http.MaxBytesHandler(mux, bodyLimit)))
 }
 
 func (a *Admin) metrics() http.Handler {

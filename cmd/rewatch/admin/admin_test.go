@@ -22,6 +22,7 @@ func handlerFor(b Backend, token config.Secret) http.Handler {
 
 func askAdmin(h http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "localhost:9090"
 	for pair := range slices.Chunk(headers, 2) {
 		r.Header.Set(pair[0], pair[1])
 	}

@@ -1,10 +1,17 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
+	"time"
+
+	"rewatch/cmd/rewatch/config"
 )
 
 // authorized says whether a request may change something; if not, it has
@@ -15,9 +22,13 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 		writeError(w, http.StatusForbidden, "the API only reads: REWATCH_ADMIN_TOKEN is not set")
 		return false
 	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	header := r.Header.Get("Authorization")
+	scheme, given, _ := strings.Cut(header, " ")
 	if strings.EqualFold(scheme, "Bearer") && sameSecret(strings.TrimSpace(given), a.token.Reveal()) {
 		return true
+	}
+	if header != "" {
+		a.punish(r)
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="rewatch"`)
 	writeError(w, http.StatusUnauthorized, "a bearer token is needed: Authorization: Bearer <REWATCH_ADMIN_TOKEN>")
@@ -28,4 +39,61 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 func sameSecret(given, token string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// A wrong token costs wrongTokenTime, and only maxWrongTokens pay it at a time: so
+// many guesses in a second are possible, over however many connections they come. A
+// right token waits for nobody.
+const (
+	wrongTokenTime = time.Second
+	maxWrongTokens = 4
+)
+
+// punish counts and logs a wrong token and lets time pass.
+func (a *Admin) punish(r *http.Request) {
+	a.guard.refused.WithLabelValues(refusedToken).Inc()
+	ctx, done := context.WithTimeout(r.Context(), 10*a.cost)
+	defer done()
+	select {
+	case a.wrong <- struct{}{}:
+		defer func() { <-a.wrong }()
+	case <-ctx.Done():
+		return
+	}
+	a.log.Warn().Str("actor", r.RemoteAddr).Str("action", "wrong-token").Str("path", r.URL.Path).Msg("a request with a wrong token was refused")
+	cost := time.NewTimer(a.cost)
+	defer cost.Stop()
+	select {
+	case <-cost.C:
+	case <-ctx.Done():
+	}
+}
+
+// hosted lets requests pass that name rewatch by an address, as localhost, or by a
+// name of REWATCH_ADMIN_HOSTS. A web page that has its own name point to rewatch (DNS
+// rebinding) would otherwise read and change what its visitor's browser can reach.
+// Probes pass by any name: they tell nothing and change nothing.
+func (a *Admin) hosted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isProbe(r.URL.Path) || a.ownHost(r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		a.guard.refused.WithLabelValues(refusedHost).Inc()
+		writeError(w, http.StatusMisdirectedRequest, "rewatch is not addressed by this name; use an address, localhost, or a name of REWATCH_ADMIN_HOSTS")
+	})
+}
+
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// ownHost judges a Host header. It is empty in HTTP/1.0, which browsers do not speak.
+func (a *Admin) ownHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return host == "" || host == "localhost" || slices.Contains(a.hosts, config.HostName(host))
 }

@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,56 +13,72 @@ import (
 )
 
 const (
-	// maxAdminConns bounds the connections of the admin server, maxAnswers the
-	// answers that are made at a time from what may be large.
-	maxAdminConns = 256
-	maxAnswers    = 8
-	// answerWait is how long a request waits for its turn.
+	// maxConns bounds the connections of the admin server, maxAnswers the large
+	// answers that are made at a time, maxUnread the bytes of answers that their
+	// readers have not taken yet.
+	maxConns   = 256
+	maxAnswers = 8
+	maxUnread  = 64 << 20
+	// answerWait is how long a request waits for its turn to be answered.
 	answerWait = 2 * time.Second
+	// graceTime is how long a connection may always stay, however many come: long
+	// enough for the request of a probe that is sent with the connection.
+	graceTime = 50 * time.Millisecond
 )
 
-// guard bounds what the admin server takes upon itself. Where there are too many
-// connections, the one that has been without a request for longest is closed: one
-// that never sends its request, or keeps the connection for another one, must not
-// keep out a probe of the kubelet's, upon whose failure the process is restarted.
+// What rewatch_admin_refused_total tells apart.
+const (
+	refusedConnection = "connection"
+	refusedAnswer     = "answer"
+	refusedHost       = "host"
+	refusedToken      = "token"
+)
+
+// guard bounds what the admin server takes upon itself.
+//
+// Its rule: rewatch never waits for one peer at the expense of another. An answer is
+// made in memory and its place is given to the next one before the first byte is
+// sent, so a slow reader holds up nobody. Where there are too many connections, or too
+// many bytes that nobody reads, the connection is closed that has kept rewatch waiting
+// for longest, for its request or for its reading. So a probe of the kubelet is
+// answered whoever else is connected; if it were not, the kubelet would restart the
+// process.
 type guard struct {
 	refused *prometheus.CounterVec
 	busy    chan struct{}
 
-	mu    sync.Mutex
-	conns map[net.Conn]*guarded
-	turn  uint64
+	maxUnread int
+
+	mu     sync.Mutex
+	conns  map[net.Conn]*guarded
+	unread int
 }
 
 // guarded is one connection.
 type guarded struct {
-	serving bool   // a request is being answered
-	since   uint64 // the turn from which on there was none
+	busy   bool      // its answer is being made: it waits for rewatch, not rewatch for it
+	since  time.Time // the last time that it moved
+	unread int       // bytes of its answer, while they are sent
 }
 
 func newGuard(reg prometheus.Registerer) *guard {
 	g := &guard{
-		busy:  make(chan struct{}, maxAnswers),
+		busy: make(chan struct{}, maxAnswers), maxUnread: maxUnread,
 		conns: make(map[net.Conn]*guarded),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rewatch_admin_refused_total", Help: "What the admin server refused because there was too much of it.",
+			Name: "rewatch_admin_refused_total", Help: "What the admin server refused: connections and answers that were too many, hosts that are not its own, wrong tokens.",
 		}, []string{"what"}),
 	}
 	reg.MustRegister(g.refused)
-	for _, what := range []string{refusedConnection, refusedAnswer} {
+	for _, what := range []string{refusedConnection, refusedAnswer, refusedHost, refusedToken} {
 		g.refused.WithLabelValues(what)
 	}
 	return g
 }
 
-const (
-	refusedConnection = "connection"
-	refusedAnswer     = "answer"
-)
-
 // watch puts the guard in front of a server.
 func (g *guard) watch(s *http.Server) {
-	s.ConnState = g.state
+	s.ConnState = g.follow
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, guardedConn{}, c)
 	}
@@ -69,73 +87,155 @@ func (g *guard) watch(s *http.Server) {
 // guardedConn is the key of the connection in a request's context.
 type guardedConn struct{}
 
-// state follows the connections.
-func (g *guard) state(c net.Conn, s http.ConnState) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// follow is told of each connection. The server accepts the next one only after a
+// new one was followed, so waiting here is felt by newcomers alone.
+func (g *guard) follow(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
-		g.turn++
-		g.conns[c] = &guarded{since: g.turn}
-		if len(g.conns) > maxAdminConns {
-			g.makeRoom(c)
-		}
+		g.makeRoom()
+		g.mu.Lock()
+		g.conns[c] = &guarded{since: time.Now()}
+		g.mu.Unlock()
 	case http.StateClosed, http.StateHijacked:
-		delete(g.conns, c)
+		g.mu.Lock()
+		g.forget(c)
+		g.mu.Unlock()
 	case http.StateActive, http.StateIdle:
+		g.mu.Lock()
+		if state := g.conns[c]; state != nil {
+			state.since = time.Now()
+		}
+		g.mu.Unlock()
 	}
 }
 
-// makeRoom closes the connection that has been without a request for longest; the
-// newcomer, if all others have one. The lock is held.
-func (g *guard) makeRoom(newcomer net.Conn) {
-	victim := newcomer
+// makeRoom returns when there is room for one connection more. It closes the one that
+// has not moved for longest, once the grace time of that one is over.
+func (g *guard) makeRoom() {
+	for {
+		g.mu.Lock()
+		if len(g.conns) < maxConns {
+			g.mu.Unlock()
+			return
+		}
+		victim := g.longest(func(state *guarded) bool { return !state.busy })
+		wait := graceTime
+		if victim != nil {
+			wait -= time.Since(g.conns[victim].since)
+		}
+		if wait <= 0 {
+			g.close(victim)
+		}
+		g.mu.Unlock()
+		if wait > 0 {
+			time.Sleep(wait)
+		}
+	}
+}
+
+// longest is the connection that has not moved for longest, of those that may be
+// closed, or nil. The lock is held.
+func (g *guard) longest(may func(*guarded) bool) net.Conn {
+	var victim net.Conn
 	for c, state := range g.conns {
-		if !state.serving && state.since < g.conns[victim].since {
+		if may(state) && (victim == nil || state.since.Before(g.conns[victim].since)) {
 			victim = c
 		}
 	}
-	delete(g.conns, victim)
+	return victim
+}
+
+// close closes a connection that stands in the way. The lock is held, so nothing may
+// wait for the peer: TLS would, to say goodbye.
+func (g *guard) close(victim net.Conn) {
+	g.forget(victim)
 	g.refused.WithLabelValues(refusedConnection).Inc()
+	if t, ok := victim.(interface{ NetConn() net.Conn }); ok {
+		victim = t.NetConn()
+	}
 	_ = victim.Close()
 }
 
-// serving notes that the connection of a request has one, until it is called again
-// with false.
-func (g *guard) serving(r *http.Request, yes bool) {
+func (g *guard) forget(c net.Conn) {
+	if state := g.conns[c]; state != nil {
+		g.unread -= state.unread
+		delete(g.conns, c)
+	}
+}
+
+// move notes that the connection of a request has moved, and in what way.
+func (g *guard) move(r *http.Request, how func(*guarded)) {
 	c, _ := r.Context().Value(guardedConn{}).(net.Conn)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if state := g.conns[c]; state != nil {
-		g.turn++
-		state.serving, state.since = yes, g.turn
+		state.since = time.Now()
+		how(state)
 	}
-}
-
-// noted tells the guard of every request.
-func (g *guard) noted(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.serving(r, true)
-		defer g.serving(r, false)
-		next.ServeHTTP(w, r)
-	})
 }
 
 // bounded lets so many answers be made at a time. The others wait for their turn,
 // with nothing gathered for them yet, and are told to come again.
 func (g *guard) bounded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		patience := time.NewTimer(answerWait)
-		defer patience.Stop()
+		turn := time.NewTimer(answerWait)
+		defer turn.Stop()
 		select {
 		case g.busy <- struct{}{}:
-			defer func() { <-g.busy }()
-			next(w, r)
+			a := g.answer(w, r, next)
+			g.send(a, r)
 		case <-r.Context().Done():
-		case <-patience.C:
-			g.refused.WithLabelValues(refusedAnswer).Inc()
-			w.Header().Set("Retry-After", "1")
-			writeError(w, http.StatusServiceUnavailable, "too many requests at a time; try again in a second")
+		case <-turn.C:
+			g.refuse(w, "too many requests at a time; try again in a second")
 		}
 	}
 }
+
+func (g *guard) refuse(w http.ResponseWriter, why string) {
+	g.refused.WithLabelValues(refusedAnswer).Inc()
+	w.Header().Set("Retry-After", "1")
+	writeError(w, http.StatusServiceUnavailable, why)
+}
+
+// answer makes an answer in memory, in the place that the caller has taken.
+func (g *guard) answer(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) *answer {
+	g.move(r, func(c *guarded) { c.busy = true })
+	defer func() {
+		<-g.busy
+		g.move(r, func(c *guarded) { c.busy = false })
+	}()
+	a := &answer{ResponseWriter: w, status: http.StatusOK}
+	next(a, r)
+	return a
+}
+
+// send writes an answer to its reader, for as long as the server's WriteTimeout lets
+// it and nobody else needs the room.
+func (g *guard) send(a *answer, r *http.Request) {
+	n := a.body.Len()
+	if n > g.maxUnread {
+		a.body.Reset()
+		g.refuse(a.ResponseWriter, "the answer is too large; ask for less of it with ?limit=")
+		return
+	}
+	g.move(r, func(c *guarded) { c.unread = n; g.unread += n })
+	defer g.move(r, func(c *guarded) { g.unread -= c.unread; c.unread = 0 })
+	g.mu.Lock()
+	for g.unread > g.maxUnread {
+		g.close(g.longest(func(state *guarded) bool { return state.unread > 0 }))
+	}
+	g.mu.Unlock()
+	a.Header().Set("Content-Length", strconv.Itoa(n))
+	a.ResponseWriter.WriteHeader(a.status)
+	_, _ = a.ResponseWriter.Write(a.body.Bytes())
+}
+
+// answer is one that is made and not sent yet. Its header is that of the response.
+type answer struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }

@@ -1,63 +1,169 @@
 package admin
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"rewatch/cmd/rewatch/config"
 )
 
-// Connections that never bring a request do not keep out a probe.
-func TestSilentConnectionsMakeRoom(t *testing.T) {
-	a := New(config.AdminConfig{Listen: "127.0.0.1:0"}, &fakeBackend{}, fakeMetrics(), zerolog.Nop())
+// served runs an admin server on a port of loopback, and returns its address.
+func served(t *testing.T, b Backend) (*Admin, string) {
+	t.Helper()
+	a := New(config.AdminConfig{Listen: "127.0.0.1:0"}, b, fakeMetrics(), zerolog.Nop())
 	if err := a.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var served sync.WaitGroup
-	served.Go(func() { _ = a.Serve() })
-	defer served.Wait()
-	defer func() { _ = a.server.Close() }()
-	client := http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	get := func() error {
-		resp, err := client.Get("http://" + a.Addr().String() + "/healthz")
-		if err == nil {
-			err = resp.Body.Close()
-		}
+	var running sync.WaitGroup
+	running.Go(func() { _ = a.Serve() })
+	t.Cleanup(func() { _ = a.server.Close(); running.Wait() })
+	return a, a.Addr().String()
+}
+
+// fetch asks over a connection of its own, less patiently than any deadline of the
+// server would need.
+func fetch(t *testing.T, address, path string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
 		return err
 	}
-	for i := range 2 * maxAdminConns {
-		c, err := net.Dial("tcp", a.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = c.Close() }()
-		_, _ = fmt.Fprint(c, []string{"", "G", "GET /healthz HTTP/1.1\r\nHost: x\r\n"}[i%3])
-		if i%64 == 0 {
-			if err := get(); err != nil {
-				t.Fatalf("with %d others: %v", i, err)
-			}
-		}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
 	}
-	if err := get(); err != nil {
+	_, err = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return err
+}
+
+// open makes a connection that sends something and then only waits.
+func open(t *testing.T, address, text string) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
-	a.guard.mu.Lock()
-	n := len(a.guard.conns)
-	a.guard.mu.Unlock()
-	if n > maxAdminConns {
-		t.Errorf("%d connections", n)
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4 << 10)
 	}
-	if text := askAdmin(a.Handler(), "GET", "/metrics").Body.String(); strings.Contains(text, `rewatch_admin_refused_total{what="connection"} 0`) {
+	t.Cleanup(func() { _ = c.Close() })
+	_, _ = io.WriteString(c, text)
+}
+
+// wordyBackend has long lists.
+type wordyBackend struct{ *fakeBackend }
+
+func (wordyBackend) Watchers(int, string) Page {
+	return Page{Items: []string{strings.Repeat("x", 128<<10)}}
+}
+
+// Whatever others do with their connections, a probe and a scrape are answered
+// before any deadline ends what the others do.
+func TestOthersConnectionsHarmNobody(t *testing.T) {
+	const large = "GET /api/v1/watchers HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for _, c := range []struct {
+		name, text string
+		n          int
+	}{
+		{"that say nothing", "", 4 * maxConns},
+		{"that begin a request", "GET /healthz HTTP/1.1\r\nHost: x\r\n", 2 * maxConns},
+		{"that keep alive", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 2 * maxConns},
+		{"that do not read a large answer", large, 2 * maxAnswers},
+		{"that do not read any of many", strings.Repeat(large, 10), 2 * maxAnswers},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, address := served(t, wordyBackend{&fakeBackend{}})
+			for range c.n {
+				open(t, address, c.text)
+			}
+			for _, path := range []string{"/healthz", "/readyz", "/metrics", "/healthz"} {
+				if err := fetch(t, address, path); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			a.guard.mu.Lock()
+			defer a.guard.mu.Unlock()
+			if n := len(a.guard.conns); n > maxConns || a.guard.unread > maxUnread {
+				t.Errorf("%d connections, %d bytes that nobody reads", n, a.guard.unread)
+			}
+		})
+	}
+}
+
+// The connections that were closed are counted.
+func TestClosedConnectionsAreCounted(t *testing.T) {
+	a, address := served(t, &fakeBackend{})
+	for range maxConns + 10 {
+		open(t, address, "")
+	}
+	if err := fetch(t, address, "/healthz"); err != nil {
+		t.Fatal(err)
+	}
+	if text := askAdmin(a.Handler(), "GET", "/metrics").Body.String(); !strings.Contains(text, `rewatch_admin_refused_total{what="connection"} 11`) {
 		t.Error("what made room is not counted")
 	}
+}
+
+// pipes is a listener without sockets: what a peer does not read waits in the server.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Unread answers are held to their bound by closing the one that is unread for longest.
+func TestUnreadAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(config.AdminConfig{}, wordyBackend{&fakeBackend{}}, fakeMetrics(), zerolog.Nop())
+		a.guard.maxUnread = 300 << 10
+		listener := make(pipes)
+		go func() { _ = a.server.Serve(listener) }()
+		defer close(listener)
+		var peers []net.Conn
+		for range 5 {
+			peer, server := net.Pipe()
+			listener <- server
+			_, _ = io.WriteString(peer, "GET /api/v1/watchers HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			synctest.Wait()
+			peers = append(peers, peer)
+			time.Sleep(time.Second)
+		}
+		for i, peer := range peers {
+			n, _ := io.Copy(io.Discard, io.LimitReader(peer, 128<<10))
+			if full, want := n == 128<<10, i >= 3; full != want {
+				t.Errorf("reader %d gets %d bytes", i+1, n)
+			}
+			_ = peer.Close()
+		}
+		synctest.Wait()
+		a.guard.mu.Lock()
+		defer a.guard.mu.Unlock()
+		if len(a.guard.conns) != 0 || a.guard.unread != 0 {
+			t.Errorf("%d connections and %d bytes are left", len(a.guard.conns), a.guard.unread)
+		}
+	})
 }
 
 // slowBackend takes its time to list watchers.

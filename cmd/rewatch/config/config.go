@@ -123,9 +123,10 @@ type AlarmConfig struct {
 
 // AdminConfig steers the admin server. An empty Listen means there is none.
 type AdminConfig struct {
-	Listen string `env:"ADMIN_LISTEN" envDefault:":9090" doc:"host:port of metrics, probes, API and console; 'off' for none"`
-	Token  Secret `env:"ADMIN_TOKEN" doc:"bearer token for changes; without one the API only reads"`
-	File   string `env:"ADMIN_TOKEN_FILE" doc:"file to read the token from instead"`
+	Listen string     `env:"ADMIN_LISTEN" envDefault:":9090" doc:"host:port of metrics, probes, API and console; 'off' for none"`
+	Hosts  []HostName `env:"ADMIN_HOSTS" doc:"names by which the admin port may be addressed, comma-separated, beside its addresses and localhost"`
+	Token  Secret     `env:"ADMIN_TOKEN" doc:"bearer token for changes; without one the API only reads"`
+	File   string     `env:"ADMIN_TOKEN_FILE" doc:"file to read the token from instead"`
 }
 
 // ProcessConfig is about the process as a whole.

@@ -73,6 +73,7 @@ func TestValues(t *testing.T) {
 		"REWATCH_EVENTS", "presence,dialog",
 		"REWATCH_DOMAINS", "IMS.example.",
 		"REWATCH_ADMIN_LISTEN", "off",
+		"REWATCH_ADMIN_HOSTS", "Rewatch.IMS.example., rewatch.svc",
 		"REWATCH_LOG_LEVEL", "debug",
 		"REWATCH_MESSAGE_TEMPLATE", "lost {{.AOR}}",
 		"REWATCH_DRAIN", "", // empty is absent
@@ -98,6 +99,9 @@ func TestValues(t *testing.T) {
 	}
 	if cfg.Admin.Listen != "" || cfg.Process.LogLevel != zerolog.DebugLevel || cfg.Process.Drain != 10*time.Second {
 		t.Errorf("admin = %+v, process = %+v", cfg.Admin, cfg.Process)
+	}
+	if h := cfg.Admin.Hosts; len(h) != 2 || h[0] != "rewatch.ims.example" || h[1] != "rewatch.svc" {
+		t.Errorf("admin hosts = %q", h)
 	}
 	if cfg.UAC.Domains[0] != "ims.example" || cfg.UAC.Template() == nil {
 		t.Errorf("uac = %+v", cfg.UAC)
@@ -188,6 +192,7 @@ func TestWrong(t *testing.T) {
 		{"REWATCH_HEP_ID", "-1", "4294967295", nil},
 		{"REWATCH_ADMIN_LISTEN", "", "off", nil},
 		{"REWATCH_ADMIN_LISTEN", "9090", "host:port", nil},
+		{"REWATCH_ADMIN_HOSTS", "rewatch:9090", "host names", nil},
 		{"REWATCH_ADMIN_LISTEN", ":5060", "clashes", nil},
 		{"REWATCH_DRAIN", "-1s", "a duration", nil},
 		{"REWATCH_LOG_LEVEL", "loud", "trace, debug", nil},

@@ -33,6 +33,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[URI]():            typed(parseURI),
 	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
 	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
+	reflect.TypeFor[[]HostName]():     typed(listOf(parseHostName)),
 	reflect.TypeFor[HostPort]():       typed(parseHostPort),
 	reflect.TypeFor[Receiver]():       typed(parseReceiver),
 	reflect.TypeFor[[]Receiver]():     typed(listOf(parseReceiver)),
@@ -219,6 +220,14 @@ func parseReceiver(s string) (Receiver, error) {
 	}
 	h, err := usable(HostPort{Host: host, Port: port}, wantReceiver)
 	return Receiver{h}, err
+}
+
+func parseHostName(s string) (HostName, error) {
+	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	if !validHost(name) {
+		return "", want("host names without a port, such as rewatch.ims.example")
+	}
+	return HostName(name), nil
 }
 
 // usable refuses 0.0.0.0 and ::, which nobody can send to.

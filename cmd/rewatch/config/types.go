@@ -5,6 +5,9 @@ import (
 	"strconv"
 )
 
+// HostName is a name in lower case, without a dot at its end.
+type HostName string
+
 // Listener is one address to listen on.
 type Listener struct {
 	Network string // "udp", "tcp" or "tls"

@@ -39,7 +39,7 @@ func TestREADMEMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	p.admin.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	p.admin.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost/metrics", nil))
 	n := 0
 	for line := range strings.Lines(w.Body.String()) {
 		name, ok := strings.CutPrefix(line, "# TYPE rewatch_")
