@@ -1,0 +1,45 @@
+package outage
+
+import "time"
+
+// proofAge is how old a proof of the path may be when a user is to be blamed for what it
+// has not done: the 32 s that each request of a phone is repeated for (RFC 3261 17.1.2.2,
+// Timer F).
+const proofAge = 32 * time.Second
+
+// MayBlame says whether a user whose time is over may be sent a further MESSAGE that
+// counts, or be given up. The path has to be proven for the time in which the user could
+// have done what it was asked to do: anybody got through, the user too, or the hop answers
+// OPTIONS where nobody else was tried. core is as in [Try]. Where the verdict is Wait or
+// Ask the user is looked at again in a moment.
+func (p *Paths) MayBlame(at time.Time, hop string, user uint64, core bool) (Verdict, []Notice) {
+	own := p.hop(hop, at)
+	if own != nil {
+		own.shared = own.shared || core
+		own.seenAt = later(own.seenAt, at)
+	}
+	h := p.find(hop)
+	from := later(at.Add(-proofAge), h.ended)
+	switch {
+	case p.rules.Off:
+		return Proven, nil
+	case h.held():
+		return Outage, nil
+	case !h.passed.last.at.Before(from):
+		return Proven, nil
+	case own == nil && h.failed.last.at.IsZero():
+		return Proven, nil // no failure is known that the path could be to blame for
+	case own == nil || h.othersFailed(user, at):
+		return Wait, nil
+	case !own.passed.last.at.Before(from):
+		return Proven, nil
+	case own.unansweredSince(from) && own.shared:
+		return Outage, []Notice{p.hold(own, at, ReasonNoAnswer)}
+	case own.unansweredSince(from):
+		return Wait, nil
+	case !own.answered.Before(from):
+		return Proven, nil
+	default:
+		return p.ask(own, at), nil
+	}
+}

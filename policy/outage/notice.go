@@ -1,0 +1,109 @@
+package outage
+
+import "time"
+
+// The reasons why a path is held, and why a hold ends, as they appear in the log and the
+// alarm.
+const (
+	ReasonNoAnswer Reason = "no-answer" // nobody else was tried, and OPTIONS is not answered
+	ReasonPassed   Reason = "passed"    // ended: the hop carries traffic
+	ReasonOperator Reason = "operator"  // ended by hand
+	ReasonGone     Reason = "gone"      // ended: nothing goes there any more
+)
+
+// Record is a hold, as it is shown and kept.
+type Record struct {
+	Hop    string    `json:"hop"` // empty: all phones that are reached without a hop that others share
+	Reason Reason    `json:"reason"`
+	At     time.Time `json:"at"` // when it began
+	// Since is from when on failures are the outage's: strikes that were counted later
+	// have to be given back.
+	Since time.Time `json:"since"`
+	// Watchers is how many failed since anything got through, when it began.
+	Watchers int `json:"watchers"`
+}
+
+// NoticeKind is what a Notice says.
+type NoticeKind uint8
+
+const (
+	// Began: a hold began. Raise the alarm, give back the strikes since Record.Since, drop
+	// the sign-outs that are pending, keep everything back.
+	Began NoticeKind = iota
+	// Ended: a hold ended, and why. Clear the alarm, work off who waits.
+	Ended
+	// Settled: what waits for a verdict over the hop can be judged again.
+	Settled
+)
+
+func (k NoticeKind) String() string { return [...]string{"began", "ended", "settled"}[k] }
+
+// Notice says what has changed.
+type Notice struct {
+	Kind NoticeKind
+	Record
+	Why Reason    // of Ended
+	At  time.Time // of Ended: when
+}
+
+// Passes are requests that got through over one hop: 2xx to NOTIFYs and MESSAGEs, and
+// requests that came from users. The zero value is none.
+type Passes struct {
+	N     int
+	who   pair
+	users bitmap
+}
+
+// Add counts one. It allocates nothing.
+func (s *Passes) Add(at time.Time, user uint64) {
+	s.N++
+	s.who.add(mark{user, at})
+	s.users.add(user)
+}
+
+// Join adds others.
+func (s *Passes) Join(o *Passes) {
+	s.N += o.N
+	for _, m := range []mark{o.who.other, o.who.last} {
+		if !m.at.IsZero() {
+			s.who.add(m)
+		}
+	}
+	for i, w := range o.users {
+		s.users[i] |= w
+	}
+}
+
+// Any says whether anything is held.
+func (p *Paths) Any() bool { return len(p.held) > 0 }
+
+// Held says whether what goes over a hop is held.
+func (p *Paths) Held(hop string) bool {
+	return p.find(hop).held()
+}
+
+// Holds lists the holds, in the order in which they began.
+func (p *Paths) Holds() []Record {
+	var all []Record
+	for _, h := range p.held {
+		all = append(all, *h.hold)
+	}
+	return all
+}
+
+// GoAhead says whether a MESSAGE may go over a hop: always where it is not held, and a
+// few times where the hop has answered OPTIONS, or seems to be gone for good.
+func (p *Paths) GoAhead(hop string) bool {
+	h := p.find(hop)
+	if !h.held() {
+		return true
+	}
+	if h.few == 0 {
+		return false
+	}
+	h.few--
+	return true
+}
+
+// Ended is when the last hold ended that a hop is judged by; zero: there was none.
+func (p *Paths) Ended(hop string) time.Time { return p.find(hop).ended }

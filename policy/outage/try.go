@@ -1,0 +1,98 @@
+package outage
+
+import "time"
+
+// Verdict says whom a failure speaks against.
+type Verdict uint8
+
+const (
+	// Proven: the path is proven, so the failure speaks against the user.
+	Proven Verdict = iota
+	// Ask: nobody else was tried. The hop has to be asked by OPTIONS, and the outcome
+	// told to [Paths.Answered]; then judge again.
+	Ask
+	// Wait: it cannot be told yet. Judge again when a [Notice] says that the hop has
+	// settled.
+	Wait
+	// Unproven: nothing tells the user's fault from the path's, and nothing will soon.
+	// It is no strike; a MESSAGE may go ahead, whose own outcome tells more.
+	Unproven
+	// Outage: it is the path.
+	Outage
+)
+
+func (v Verdict) String() string {
+	return [...]string{"proven", "ask", "wait", "unproven", "outage"}[v]
+}
+
+// Try is a request to a user that failed: a NOTIFY, a MESSAGE or a de-REGISTER.
+type Try struct {
+	Hop  string // the next hop; empty if it is not known
+	User uint64 // a hash of the user's address of record
+	// Sent is when the request was sent, At when it had failed.
+	Sent, At time.Time
+	// Refused: there was a final response that does not tell of the core: any but
+	// 408 and 5xx. So the hop is there.
+	Refused bool
+	// Unreachable: the hop takes nothing, and every other way was tried.
+	Unreachable bool
+	// Core: the hop is one of the core's by configuration, so many users are behind
+	// it, whoever was seen.
+	Core bool
+	// Final: this was the MESSAGE or de-REGISTER that went ahead; nothing further
+	// goes ahead to find out more.
+	Final bool
+}
+
+// silent says whether the request met with silence.
+func (t *Try) silent() bool { return !t.Refused && t.At.Sub(t.Sent) >= telling }
+
+// mark is when something happened to a user.
+type mark struct {
+	user uint64
+	at   time.Time
+}
+
+// pair is the latest of some marks, and the latest of another user than that one. So
+// it tells for every user when something happened to somebody else last.
+type pair struct{ last, other mark }
+
+func (p *pair) add(m mark) {
+	switch {
+	case p.last.at.IsZero():
+		p.last = m
+	case m.user == p.last.user:
+		p.last.at = later(p.last.at, m.at)
+	case m.at.Before(p.last.at):
+		if m.user == p.other.user || m.at.After(p.other.at) {
+			p.other = mark{m.user, later(p.other.at, m.at)}
+		}
+	default:
+		p.last, p.other = m, p.last
+	}
+}
+
+// besides is when it happened last to anybody but this user; zero is never.
+func (p *pair) besides(user uint64) time.Time {
+	if p.last.user != user {
+		return p.last.at
+	}
+	return p.other.at
+}
+
+// several says whether it happened to more than one user.
+func (p *pair) several() bool { return !p.other.at.IsZero() }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
