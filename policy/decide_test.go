@@ -62,7 +62,7 @@ func TestBrokenIsBounded(t *testing.T) {
 		t.Errorf("the MESSAGE tells of %d more, want 10", actions[0].More)
 	}
 	// One that came back makes room.
-	s.Broken[3].Progress = Proven
+	s.Broken[0].Progress = Proven
 	s, _ = feed(r, s, failed(0, "newcomer", "call"))
 	if len(s.Broken) != MaxBroken || s.More != 10 || s.Broken[MaxBroken-1].Resource != "newcomer" {
 		t.Errorf("the newcomer did not take the place of the one that came back")
@@ -116,7 +116,7 @@ func TestWords(t *testing.T) {
 		"exhausted resubscribed unban abandoned" {
 		t.Error(got)
 	}
-	if got := Phase(77).String(); got != "unknown(77)" {
+	if got := (Exhausted + 1).String(); got != "unknown(6)" {
 		t.Error(got)
 	}
 	var o OnThreshold

@@ -185,7 +185,7 @@ func (m *machine) returning() {
 		return
 	}
 	m.lift()
-	m.s.BannedUntil, m.s.ForgetAt, m.s.Left, m.s.DeregisterTried = time.Time{}, time.Time{}, false, 0
+	m.s.BannedUntil, m.s.Left = time.Time{}, false
 	m.prove()
 }
 

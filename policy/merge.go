@@ -47,7 +47,10 @@ func Merge(r Rules, a, b State) State {
 	a.BannedUntil = latest(a.BannedUntil, b.BannedUntil)
 	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
 	mergeAlarm(&a.BanAlarm, &a.BanAlarmAt, b.BanAlarm, b.BanAlarmAt)
-	mergeAlarm(&a.DeregisterAlarm, &a.DeregisterAlarmAt, b.DeregisterAlarm && !a.SignedOut, b.DeregisterAlarmAt)
+	mergeAlarm(&a.DeregisterAlarm, &a.DeregisterAlarmAt, b.DeregisterAlarm, b.DeregisterAlarmAt)
+	if a.SignedOut {
+		a.DeregisterAlarm, a.DeregisterAlarmAt = false, time.Time{}
+	}
 	again := earliest(a.Deadline, b.Deadline) // the next try at signing him out
 	a.Deadline = earliest(a.BannedUntil, a.ForgetAt)
 	if !a.SignedOut && !a.Kept {
@@ -117,6 +120,7 @@ func further(a, b State) bool {
 	return cmp.Or(
 		cmp.Compare(a.Episode, b.Episode), cmp.Compare(a.Sent, b.Sent),
 		cmp.Compare(a.Tries, b.Tries), cmp.Compare(a.Phase, b.Phase),
+		cmp.Compare(a.DeregisterTried, b.DeregisterTried),
 	) > 0
 }
 

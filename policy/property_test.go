@@ -156,6 +156,9 @@ func (w *witness) happen(e Event) {
 	if w.s.Forgettable() && !w.s.Deadline.IsZero() {
 		w.t.Fatalf("%s leaves a deadline to a user of whom nothing is known", e.Kind)
 	}
+	if nothing := (State{Episode: w.s.Episode}); w.s.Forgettable() && !w.s.Equal(nothing) {
+		w.t.Fatalf("%s leaves something of a user of whom nothing is known: %+v", e.Kind, w.s)
+	}
 	if w.inFlight != nil && !w.s.InFlight {
 		w.t.Fatalf("%s forgot the MESSAGE in flight", e.Kind)
 	}
