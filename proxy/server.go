@@ -115,16 +115,26 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	if s.cfg.Dial != nil {
 		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return s.cfg.Dial(ctx, side, addr) }
 	}
-	for _, l := range s.bySide[side][wire.TCP] {
-		if ap, err := netip.ParseAddrPort(s.cfg.Listeners[l.index].Stream.Addr().String()); err == nil && !ap.Addr().IsUnspecified() {
-			cfg.LocalIPs = append(cfg.LocalIPs, ap.Addr().Unmap())
-		}
-	}
+	cfg.LocalIPs, cfg.LocalTLS = s.boundIPs(side, wire.TCP, wire.TLS), s.boundIPs(side, wire.TLS, wire.TCP)
 	if side == dialogs.Core {
 		cfg.Admit = func(peer netip.AddrPort) bool { return s.admits(peer.Addr()) }
 		cfg.Deny = s.deny
 	}
 	return cfg
+}
+
+// boundIPs are the addresses of the listeners of a side that speak a transport, then of
+// those that speak another: what neighbours and firewalls know us by.
+func (s *Server) boundIPs(side dialogs.Side, transports ...wire.Transport) (list []netip.Addr) {
+	for _, t := range transports {
+		for _, l := range s.bySide[side][t] {
+			ap, err := netip.ParseAddrPort(s.cfg.Listeners[l.index].Stream.Addr().String())
+			if err == nil && !ap.Addr().IsUnspecified() {
+				list = append(list, ap.Addr().Unmap())
+			}
+		}
+	}
+	return list
 }
 
 // checkBuffers tells the administrator of a kernel that gives less room than is

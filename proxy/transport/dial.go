@@ -69,7 +69,7 @@ func (t *Streams) open(s *Stream) *Stream {
 func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.DialTimeout)
 	defer cancel()
-	conn, err := t.connect(ctx, to.addr)
+	conn, err := t.connect(ctx, to.addr, to.secure)
 	if err != nil || !to.secure {
 		return conn, err
 	}
@@ -87,12 +87,16 @@ func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 }
 
 // connect opens a connection from the address of ours that the peer's family has.
-func (t *Streams) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+func (t *Streams) connect(ctx context.Context, addr netip.AddrPort, secure bool) (net.Conn, error) {
 	if t.cfg.Dial != nil {
 		return t.cfg.Dial(ctx, addr)
 	}
 	d := net.Dialer{}
-	for _, ip := range t.cfg.LocalIPs {
+	ips := t.cfg.LocalIPs
+	if secure {
+		ips = t.cfg.LocalTLS
+	}
+	for _, ip := range ips {
 		if ip.Is4() == addr.Addr().Is4() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 			break

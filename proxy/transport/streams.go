@@ -16,6 +16,8 @@ type StreamConfig struct {
 	// LocalIPs are the addresses to dial from, the first of a peer's family; where
 	// there is none it is left to the system.
 	LocalIPs []netip.Addr
+	// LocalTLS are those for TLS.
+	LocalTLS []netip.Addr
 	// Dial opens a connection; nil means the system's network.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// ClientTLS is used for streams that we open with TLS.

@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 		near := newWaiting(false)
 		client := transport.NewStreams(transport.StreamConfig{
 			Frame: wire.FrameFrom, ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
-			LocalIPs: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
+			LocalTLS: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
 		}, near)
 		s := client.To(addr, true, c.name)
 		if err := s.Write([]byte(message(3000))); err != nil && c.good {
@@ -144,5 +144,46 @@ func TestTLSHandshakeWithoutEnd(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestAcceptedByName: a stream that was accepted by TLS carries requests to the names that
+// its peer has proved, and to no others; one that was dialled for a name to that name.
+func TestAcceptedByName(t *testing.T) {
+	cert, pool := certificate(t)
+	for _, shows := range []bool{true, false} {
+		var lc net.ListenConfig
+		l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newWaiting(false)
+		set := transport.NewStreams(transport.StreamConfig{Frame: wire.FrameFrom}, h)
+		set.Serve(tls.NewListener(l, &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
+		}), true, nil)
+		cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "core.example"}
+		if shows {
+			cfg.Certificates = []tls.Certificate{cert}
+		}
+		c, err := (&tls.Dialer{Config: cfg}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte(message(100))); err != nil {
+			t.Fatal(err)
+		}
+		<-h.messages
+		peer := netip.MustParseAddrPort(c.LocalAddr().String())
+		for name, proved := range map[string]bool{"core.example": true, "CORE.example": true, "": true, "other.example": false} {
+			if s := set.To(peer, true, name); s == nil || s.Dialled == (proved && shows) {
+				t.Errorf("certificate shown %t: the stream for %q is dialled: %t", shows, name, s == nil || s.Dialled)
+			}
+		}
+		if set.To(peer, false, "core.example").Secure {
+			t.Error("TLS where TCP was asked for")
+		}
+		_ = c.Close()
+		set.Shutdown()
 	}
 }

@@ -222,10 +222,25 @@ func local(ctx context.Context, variable, shown, name string, names resolver) fi
 	if net.ParseIP(name) == nil {
 		addresses, _ = names.LookupHost(ctx, name)
 	}
-	if !slices.ContainsFunc(addresses, isLocal) {
-		return finding{false, variable, shown + " is no address of this machine"}
+	if slices.ContainsFunc(addresses, isLocal) {
+		return found
 	}
-	return found
+	if slices.ContainsFunc(addresses, mayBind) {
+		found.detail += ", not on this machine now, and may be used all the same (ip_nonlocal_bind)"
+		return found
+	}
+	return finding{false, variable, shown + " is no address of this machine"}
+}
+
+// mayBind tells whether the system lets a socket have an address that the machine has not,
+// such as a virtual one that is with another machine at the moment.
+func mayBind(address string) bool {
+	conn, err := net.ListenPacket("udp", net.JoinHostPort(address, "0")) //nolint:noctx // nothing is looked up
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func isLocal(address string) bool {

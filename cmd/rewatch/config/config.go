@@ -61,6 +61,8 @@ type TLSConfig struct {
 	Cert string `env:"TLS_CERT" doc:"file with the certificate chain (PEM); needed by a 'tls://' listener"`
 	Key  string `env:"TLS_KEY" doc:"file with its private key (PEM)"`
 	CA   string `env:"TLS_CA" doc:"file with CA certificates (PEM); makes client certificates required"`
+	// Peers are the names that a client certificate must carry; nil: any.
+	Peers []string `env:"TLS_PEERS" doc:"names that a client certificate must carry, comma-separated: a domain of its sip URIs, else a DNS name (RFC 5922); empty takes any that '$REWATCH_TLS_CA' has signed"`
 }
 
 // DialogsConfig steers package dialogs: what counts as a failure, and what the

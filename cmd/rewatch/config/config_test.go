@@ -138,6 +138,8 @@ func TestWrong(t *testing.T) {
 		{"REWATCH_MAX_TRANSACTIONS", "0", "1 or more", nil},
 		{"REWATCH_TLS_CERT", "/does/not/exist", "no such file", []string{"REWATCH_TLS_KEY", "/dev/null"}},
 		{"REWATCH_TLS_CA", "/dev/null", "no certificate", nil},
+		{"REWATCH_TLS_PEERS", "scscf.ims.example", "nothing without REWATCH_TLS_CA", nil},
+		{"REWATCH_TLS_PEERS", "*.ims.example", "domain names without wildcard", nil},
 		{"REWATCH_EVENTS", "presence,*", "* alone", nil},
 		{"REWATCH_FAILURE", "all", "any or rfc", nil},
 		{"REWATCH_ANSWER", "200", "481, passthrough or silent", nil},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 )
 
 // checkTLS reads the files once, so that a wrong one stops the start and not the
@@ -27,9 +28,25 @@ func checkTLS(in *inspection, c *Config) {
 			in.reject(cert, "a certificate and its key in "+key+" (PEM) that belong together ("+err.Error()+")")
 		}
 	}
+	checkTLSPeers(in, c)
 	if c.TLS.CA != "" && in.ok(ca) {
 		if _, err := LoadCA(c.TLS.CA); err != nil {
 			in.reject(ca, "a file of CA certificates, PEM ("+err.Error()+")")
+		}
+	}
+}
+
+// checkTLSPeers wants names that a certificate can have: no wildcard and no URI.
+func checkTLSPeers(in *inspection, c *Config) {
+	const peers = "REWATCH_TLS_PEERS"
+	if len(c.TLS.Peers) > 0 && c.TLS.CA == "" {
+		in.reject(peers, "nothing without REWATCH_TLS_CA, for no client shows a certificate then")
+	}
+	for i, name := range c.TLS.Peers {
+		name = strings.TrimSpace(name)
+		if c.TLS.Peers[i] = name; name == "" || strings.ContainsAny(name, "*:@/ ") {
+			in.reject(peers, "domain names without wildcard, comma-separated, such as scscf.ims.example")
+			return
 		}
 	}
 }

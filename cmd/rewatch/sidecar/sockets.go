@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -87,82 +84,4 @@ func advertised(cfg config.Config, side dialogs.Side, l config.Listener) string 
 		return ""
 	}
 	return a.String()
-}
-
-// certificate is read again when one of its files changes. A pair that cannot be
-// read leaves the one before in use.
-type certificate struct {
-	cfg config.TLSConfig
-	log zerolog.Logger
-
-	mu      sync.Mutex
-	checked time.Time
-	changed time.Time
-	pair    *tls.Certificate
-}
-
-// recheck is how often the files are looked at, at most.
-const recheck = time.Second
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) > recheck {
-		c.checked = now
-		if at := newest(c.cfg.Cert, c.cfg.Key); c.pair == nil || at.After(c.changed) {
-			pair, err := tls.LoadX509KeyPair(c.cfg.Cert, c.cfg.Key)
-			switch {
-			case err == nil:
-				c.pair, c.changed = &pair, at
-			case c.pair == nil:
-				return nil, err
-			default:
-				c.log.Warn().Err(err).Msg("the changed certificate cannot be read; the one before stays in use")
-			}
-		}
-	}
-	return c.pair, nil
-}
-
-func newest(files ...string) (at time.Time) {
-	for _, f := range files {
-		if st, err := os.Stat(f); err == nil && st.ModTime().After(at) {
-			at = st.ModTime()
-		}
-	}
-	return at
-}
-
-func serverTLS(cfg config.TLSConfig, log zerolog.Logger) *tls.Config {
-	c := &certificate{cfg: cfg, log: log}
-	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
-	if cfg.CA == "" {
-		return base
-	}
-	base.ClientAuth = tls.RequireAndVerifyClientCert
-	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		pool, err := config.LoadCA(cfg.CA) // read for each handshake: it is rare, and the file may change
-		if err != nil {
-			return nil, err
-		}
-		per := base.Clone()
-		per.GetConfigForClient = nil
-		per.ClientCAs = pool
-		return per, nil
-	}
-	return base
-}
-
-// clientTLS is used toward the core: our certificate, and REWATCH_TLS_CA as the
-// authority, else those of the system.
-func clientTLS(cfg config.TLSConfig) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CA != "" {
-		c.RootCAs, _ = config.LoadCA(cfg.CA) // checked by config.Load
-	}
-	if cfg.Cert != "" {
-		own := &certificate{cfg: cfg}
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }
-	}
-	return c
 }

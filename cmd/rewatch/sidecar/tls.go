@@ -1,0 +1,128 @@
+package sidecar
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/config"
+	"rewatch/proxy/transport"
+)
+
+// certificate is read again when one of its files changes. A pair that cannot be
+// read leaves the one before in use.
+type certificate struct {
+	cfg config.TLSConfig
+	log zerolog.Logger
+
+	mu      sync.Mutex
+	checked time.Time
+	text    []byte // what the files held when they were looked at last
+	pair    *tls.Certificate
+}
+
+// recheck is how often the files are looked at, at most.
+const recheck = time.Second
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.checked) > recheck {
+		c.checked = now
+		if err := c.read(); err != nil && c.pair == nil {
+			return nil, err
+		}
+	}
+	return c.pair, nil
+}
+
+// read compares what is in the files and not how old they are: a backup that is put back,
+// or the link of a Kubernetes secret, may be older than what it replaces.
+func (c *certificate) read() error {
+	cert, err1 := os.ReadFile(c.cfg.Cert)
+	key, err2 := os.ReadFile(c.cfg.Key)
+	text := slices.Concat(cert, []byte{0}, key)
+	if c.pair != nil && bytes.Equal(text, c.text) {
+		return nil
+	}
+	c.text = text
+	pair, err := tls.X509KeyPair(cert, key)
+	if err = cmp.Or(err1, err2, err); err != nil {
+		if c.pair != nil {
+			c.log.Warn().Err(err).Msg("the changed certificate cannot be read; the one before stays in use")
+		}
+		return err
+	}
+	c.pair = &pair
+	return nil
+}
+
+// strangersPause is how often the log tells of clients with a certificate for another name.
+const strangersPause = 10 * time.Second
+
+func serverTLS(cfg config.TLSConfig, log zerolog.Logger) *tls.Config {
+	c := &certificate{cfg: cfg, log: log}
+	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	if cfg.CA == "" {
+		return base
+	}
+	base.ClientAuth = tls.RequireAndVerifyClientCert
+	if len(cfg.Peers) > 0 {
+		rarely := log.Sample(&zerolog.BurstSampler{Burst: 1, Period: strangersPause})
+		base.VerifyConnection = func(state tls.ConnectionState) error {
+			err := isPeer(state, cfg.Peers)
+			if err != nil {
+				rarely.Warn().Err(err).Msg("TLS client refused")
+			}
+			return err
+		}
+	}
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		pool, err := config.LoadCA(cfg.CA) // read for each handshake: it is rare, and the file may change
+		if err != nil {
+			return nil, err
+		}
+		per := base.Clone()
+		per.GetConfigForClient = nil
+		per.ClientCAs = pool
+		return per, nil
+	}
+	return base
+}
+
+// isPeer tells whether a client has shown a certificate for one of the names: that an
+// authority has signed it says who it is, not that it may speak to us (RFC 5922 7.4).
+func isPeer(state tls.ConnectionState, peers []string) error {
+	if len(state.PeerCertificates) == 0 {
+		return fmt.Errorf("no certificate, where REWATCH_TLS_PEERS asks for one")
+	}
+	names := transport.Names(state.PeerCertificates[0])
+	for _, name := range names {
+		if slices.ContainsFunc(peers, func(p string) bool { return strings.EqualFold(p, name) }) {
+			return nil
+		}
+	}
+	return fmt.Errorf("certificate for %q, none of which is in REWATCH_TLS_PEERS", names)
+}
+
+// clientTLS is used toward the core: our certificate, and REWATCH_TLS_CA as the
+// authority, else those of the system.
+func clientTLS(cfg config.TLSConfig) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.CA != "" {
+		c.RootCAs, _ = config.LoadCA(cfg.CA) // checked by config.Load
+	}
+	if cfg.Cert != "" {
+		own := &certificate{cfg: cfg}
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }
+	}
+	return c
+}

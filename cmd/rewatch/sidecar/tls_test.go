@@ -1,0 +1,150 @@
+package sidecar
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/config"
+)
+
+// issue writes a certificate for some names, which is its own authority, and its key.
+func issue(t *testing.T, cert, key string, serial int64, names ...string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	for _, name := range names {
+		if u, err := url.Parse(name); err == nil && u.Scheme == "sip" {
+			template.URIs = append(template.URIs, u)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalECPrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func serialOf(t *testing.T, c *certificate) int64 {
+	t.Helper()
+	c.checked = time.Time{}
+	pair, err := c.get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf.SerialNumber.Int64()
+}
+
+// TestCertificateIsReadAgain, also where the new files are older than those before, and
+// not while only one of them is there.
+func TestCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	c := &certificate{cfg: config.TLSConfig{Cert: cert, Key: key}, log: zerolog.Nop()}
+	if _, err := c.get(nil); err == nil {
+		t.Error("a certificate out of nothing")
+	}
+	issue(t, cert, key, 1)
+	if n := serialOf(t, c); n != 1 {
+		t.Error(n)
+	}
+	issue(t, cert, key, 2)
+	old := time.Now().Add(-24 * time.Hour)
+	for _, file := range []string{cert, key} {
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := serialOf(t, c); n != 2 {
+		t.Error("the older files are not read: ", n)
+	}
+	issue(t, cert, filepath.Join(dir, "other.key"), 3)
+	if n := serialOf(t, c); n != 2 {
+		t.Error("a pair that does not belong together is used: ", n)
+	}
+	if err := os.Rename(filepath.Join(dir, "other.key"), key); err != nil {
+		t.Fatal(err)
+	}
+	if n := serialOf(t, c); n != 3 {
+		t.Error(n)
+	}
+}
+
+// TestTLSPeers: a certificate of the authority alone lets nobody in where names are asked
+// for; sip URIs count before DNS names, and a wildcard for nothing.
+func TestTLSPeers(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	issue(t, cert, key, 1, "rewatch.example")
+	for _, c := range []struct {
+		name  string
+		peers []string
+		names []string
+		in    bool
+	}{
+		{"anybody", nil, []string{"other.example"}, true},
+		{"by DNS name", []string{"scscf.ims.example"}, []string{"x.example", "SCSCF.ims.example"}, true},
+		{"by sip URI", []string{"SCSCF.ims.example"}, []string{"sip:scscf.ims.example"}, true},
+		{"another name", []string{"scscf.ims.example"}, []string{"other.example"}, false},
+		{"DNS name beside a sip URI", []string{"scscf.ims.example"}, []string{"sip:other.example", "scscf.ims.example"}, false},
+		{"a wildcard", []string{"scscf.ims.example"}, []string{"*.ims.example"}, false},
+		{"a user", []string{"scscf.ims.example"}, []string{"sip:alice@scscf.ims.example"}, false},
+		{"no name", []string{"scscf.ims.example"}, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			theirs, theirKey := filepath.Join(dir, "peer.crt"), filepath.Join(dir, "peer.key")
+			issue(t, theirs, theirKey, 2, c.names...)
+			pair, err := tls.LoadX509KeyPair(theirs, theirKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := config.TLSConfig{Cert: cert, Key: key, CA: theirs, Peers: c.peers}
+			near, far := net.Pipe()
+			defer func() { _, _ = near.Close(), far.Close() }()
+			go func() {
+				client := tls.Client(far, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}) //nolint:gosec // only the server checks here
+				if client.HandshakeContext(t.Context()) == nil {
+					_, _ = client.Read(make([]byte, 1)) // of TLS 1.3 this is where a client hears that it is refused
+				}
+			}()
+			err = tls.Server(near, serverTLS(cfg, zerolog.Nop())).HandshakeContext(t.Context())
+			if (err == nil) != c.in {
+				t.Errorf("let in: %t, %v", err == nil, err)
+			}
+		})
+	}
+}
