@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
@@ -25,9 +24,6 @@ type Recovery interface {
 	Interested(aor string) bool
 	// Banned says whether this user is refused now.
 	Banned(aor string, at time.Time) bool
-	// WhenSafe calls then when what happened to this user so far is safe from a
-	// crash. It is the one method whose call may come back late.
-	WhenSafe(aor string, then func())
 	// Trace adds a step to the ladder of this user's running recovery, if any.
 	Trace(aor string, s Step)
 }
@@ -44,10 +40,6 @@ type Failure struct {
 	// Silent: there was no answer, or one that tells of the core rather than of the
 	// phone (408, 5xx).
 	Silent bool
-	// Dead says in the Journal that the dialog is dead. It is kept together with what
-	// is decided, so that no other process judges the same NOTIFY once more. Without a
-	// Kind there is none.
-	Dead store.Entry
 	// Superseded: the watcher has a newer subscription of the same kind.
 	Superseded bool
 }

@@ -25,10 +25,10 @@
 //
 // # What a crash may cost
 //
-// States of users and facts about subscriptions go different ways to the disk, so their
-// order is seen to. That a dialog is dead is kept in one commit with the failure that it
-// died of, and that a new one has taken its place after its user is: the next process
-// takes it that whatever a subscription has been through is known of its user. An alarm
-// is told, and a request leaves, when that it has is safe. An answer waits for nothing:
-// a crash takes away the failures that passed while the last commit ran.
+// States of users and facts about subscriptions go to the disk in one order: what a user
+// has been through is written before, or together with, what is known of the subscription
+// that it happened to (store.Keeper). The next process takes it that whatever a
+// subscription has been through is known of its user. An alarm is told, and a request is
+// sent, when that it has been is safe. An answer waits for nothing: a crash takes away the
+// failures that passed while the last commit ran.
 package dialogs

@@ -97,7 +97,6 @@ func (keen) Failed(dialogs.Failure)                {}
 func (keen) Passed(time.Time, netip.AddrPort, int) {}
 func (keen) Interested(string) bool                { return true }
 func (keen) Banned(string, time.Time) bool         { return false }
-func (keen) WhenSafe(_ string, then func())        { then() }
 func (keen) Trace(string, dialogs.Step)            {}
 
 // few records are enough for what one datagram brings.

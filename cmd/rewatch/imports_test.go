@@ -34,8 +34,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		"rewatch/proxy/wire":      {"rewatch/", "github.com/"},
 		"rewatch/proxy/transport": {"rewatch/", "github.com/"},
 		"rewatch/proxy/resolve":   {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy":           {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
-		"rewatch/proxy/uac":       {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
+		"rewatch/proxy":           {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", "github.com/emiago/sipgo"},
+		"rewatch/proxy/uac":       {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store"},
 	}
 	for pkg, forbidden := range never {
 		for _, dep := range deps(t, pkg) {

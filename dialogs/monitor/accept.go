@@ -132,7 +132,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	s.left = s.left || left
 	interested := m.rec.Interested(s.watcher())
 	if interested && announce {
-		s.later++
+		s.unheard++
 	} else {
 		m.note(sh, slot)
 	}
@@ -154,7 +154,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 // subscribed tells the Engine of a new subscription, and then the Journal.
 func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
 	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
-	m.noteLater(s, ref)
+	m.heard(ref)
 }
 
 // announce says, once, that the Engine has to hear of a new subscription.

@@ -7,7 +7,6 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
-	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
@@ -66,14 +65,13 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	o := w.outcome
 	o.At, o.Head = at, w.head
 	m.strike(sh, slot, &o)
-	s.later++
-	mark := m.mark(s)
+	s.unheard++
 	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
 	return func() {
-		m.announceFailure(c, o, "", mark)
-		m.noteLater(&c, ref)
+		m.announceFailure(c, o, "")
+		m.heard(ref)
 	}
 }
 
@@ -86,10 +84,10 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Ver
 	}
 	m.strike(sh, slot, &o)
 	sh.failed++
-	s.later++
+	s.unheard++
 	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
-	f := failure{*s, o, said, m.mark(s)}
+	f := failure{*s, o, said}
 	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = f
 	sh.mu.Unlock()
 	m.metrics.failed[f.subscription.label].Inc()
@@ -108,7 +106,6 @@ type failure struct {
 	subscription subscription
 	outcome      dialogs.Outcome // with a Reason of its own
 	said         string          // to the server
-	mark         store.Entry
 }
 
 // Announce tells the Engine of the failure that NotifyDone has found, if it was one. It
@@ -123,8 +120,8 @@ func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 	delete(sh.unannounced, key)
 	sh.mu.Unlock()
 	if failed {
-		m.announceFailure(f.subscription, f.outcome, f.said, f.mark)
-		m.noteLater(&f.subscription, ref)
+		m.announceFailure(f.subscription, f.outcome, f.said)
+		m.heard(ref)
 	}
 }
 
@@ -166,7 +163,7 @@ func (m *Monitor) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 }
 
 // announceFailure tells the Engine of a failure, and the ladder how it came.
-func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string, mark store.Entry) {
+func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause = causeOf(&o)
@@ -175,7 +172,6 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	m.collectFor(at)
 	m.rec.Failed(dialogs.Failure{
 		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
-		Dead:   mark,
 		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
 		Event: policy.Event{
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,

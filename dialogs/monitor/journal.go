@@ -41,20 +41,17 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
-// noteLater has a subscription noted when its user is saved. After a
-// crash the next process takes it that whatever a subscription has been through is known
-// of its user, so it is kept from the Journal meanwhile, whatever it was noted for: its
-// later was raised when it went through that.
-func (m *Monitor) noteLater(s *subscription, ref dialogs.Ref) {
-	m.rec.WhenSafe(s.watcher(), func() {
-		sh := &m.subs[shardOf(ref)]
-		sh.mu.Lock()
-		if s, slot := sh.lookup(ref); s != nil {
-			s.later--
-			m.note(sh, slot)
-		}
-		sh.mu.Unlock()
-	})
+// heard notes a subscription when the Engine has heard what it has been through. The next
+// process takes it that whatever a subscription has been through is known of its user, so
+// it is kept from the Journal until then, whatever it was noted for.
+func (m *Monitor) heard(ref dialogs.Ref) {
+	sh := &m.subs[shardOf(ref)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s, slot := sh.lookup(ref); s != nil {
+		s.unheard--
+		m.note(sh, slot)
+	}
 }
 
 // roomyNotes is how many notes of a shard are never too many.
@@ -139,9 +136,17 @@ func (m *Monitor) Restore(e store.Entry, now time.Time) bool {
 	return m.restoreRegistration(e, now)
 }
 
-// Collect makes the entries of what is noted in one shard; nobody waits for them.
-func (m *Monitor) Collect(part int, batch []store.Entry) ([]store.Entry, []func()) {
-	return m.collectRegistrations(part, m.collectSubscriptions(part, batch)), nil
+// Collect makes the entries of what is noted, shard by shard.
+func (m *Monitor) Collect(room int) (batch []store.Entry, more bool) {
+	for len(batch) < room {
+		if m.nextShard == shards {
+			m.nextShard = 0
+			return batch, false
+		}
+		batch = m.collectRegistrations(m.nextShard, m.collectSubscriptions(m.nextShard, batch))
+		m.nextShard++
+	}
+	return batch, true
 }
 
 // Settle asks what other processes know. Whoever noted a registration had asked before.
@@ -150,9 +155,6 @@ func (m *Monitor) Settle(ctx context.Context) {
 		m.shared.settleDoubts(ctx)
 	}
 }
-
-// LetGo does nothing: nobody waits for what the Monitor has noted.
-func (m *Monitor) LetGo() {}
 
 // Unwritten is how many notes wait.
 func (m *Monitor) Unwritten() int {
@@ -177,7 +179,7 @@ func (m *Monitor) collectSubscriptions(shard int, batch []store.Entry) []store.E
 		if s == nil {
 			continue // removed since
 		}
-		if s.noted = false; s.later > 0 {
+		if s.noted = false; s.unheard > 0 {
 			continue // it will be noted once more
 		}
 		batch = append(batch, m.entry(s))
@@ -193,15 +195,6 @@ func (m *Monitor) entry(s *subscription) store.Entry {
 		Kind: store.KindSubscription, Key: s.key(),
 		Value: appendSubscription(nil, s, m.hopOf(s)), Until: time.Unix(0, s.until),
 	}
-}
-
-// mark is the same of one whose dialog has died, for whoever decides about its user; none
-// if there is no Journal.
-func (m *Monitor) mark(s *subscription) store.Entry {
-	if !m.noting || s.phase != dead {
-		return store.Entry{}
-	}
-	return m.entry(s)
 }
 
 // hopOf is where the user of a subscription was heard from last.

@@ -90,8 +90,10 @@ type Monitor struct {
 
 	// noting: there is a Keeper, for whom changes are noted. shared is not nil
 	// where other processes know the same users.
-	noting bool
-	shared *SharedDirectory
+	// nextShard is where the Keeper goes on to collect.
+	noting    bool
+	shared    *SharedDirectory
+	nextShard int
 	// lapse is until when a dialog that is not known may have begun in the moments
 	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
 	lapse int64

@@ -102,7 +102,7 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 	m.notified(s, msg, now, at)
 	announce := s.announce() && m.rec.Interested(s.watcher())
 	if announce {
-		s.later++
+		s.unheard++
 	} else {
 		m.note(sh, slot)
 	}

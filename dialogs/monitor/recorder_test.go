@@ -53,8 +53,6 @@ func (r *recorder) Passed(_ time.Time, hop netip.AddrPort, n int) {
 	r.passed[hop] += n
 }
 
-func (r *recorder) WhenSafe(_ string, then func()) { then() }
-
 func (r *recorder) Interested(aor string) bool { return r.interested[aor] || r.interested["*"] }
 
 func (r *recorder) Banned(aor string, _ time.Time) bool { return r.banned[aor] }

@@ -85,8 +85,8 @@ type subscription struct {
 	taken bool
 	// noted: it waits for the Journal; kept: the Journal has it.
 	noted, kept bool
-	// later is how often its user has to be saved before the Journal may have it.
-	later uint8
+	// unheard is how much of what it went through the Engine has yet to hear.
+	unheard uint8
 
 	subscribeCSeq uint32 // of the last SUBSCRIBE
 	asked         int32  // Expires of that SUBSCRIBE; -1: absent

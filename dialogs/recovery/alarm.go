@@ -75,7 +75,6 @@ func (e *Engine) entries(aor string, d draft) []store.Entry {
 	}
 	var entries []store.Entry
 	for _, c := range d.changes {
-		entries = append(entries, c.with...)
 		for _, a := range c.actions {
 			switch a.Kind {
 			case policy.RaiseAlarm:

@@ -179,9 +179,8 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) error {
 // Offer takes an event, decides and returns.
 func (e *Engine) Offer(aor string, ev policy.Event) { e.offer(aor, ev, "") }
 
-// offer takes an event, and what is to be kept together with the decision. Of a failure
-// it is known over which hop it came.
-func (e *Engine) offer(aor string, ev policy.Event, hop string, with ...store.Entry) {
+// offer takes an event. Of a failure it is known over which hop it came.
+func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -194,11 +193,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string, with ...store.En
 		e.add(sh, u)
 	}
 	ev.Hop = hop
-	before := len(u.changes)
 	e.decide(sh, u, ev)
-	if len(u.changes) > before {
-		u.changes[before].with = with
-	}
 }
 
 // newcomer makes the record of a user of whom nothing is known, unless the event
@@ -281,7 +276,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 	if e.dir == nil {
 		return errors.New("the engine has no directory")
 	}
-	_, shared := e.store.(store.Shared)
+	shared := e.store.Shared()
 	for r, err := range e.store.All(ctx) {
 		if shared && err != nil {
 			e.storeFailed("", err)

@@ -7,7 +7,6 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/queue"
-	"rewatch/dialogs/store"
 	"rewatch/policy"
 	"rewatch/policy/outage"
 )
@@ -34,11 +33,7 @@ func (e *Engine) Failed(f dialogs.Failure) {
 		e.lose(&f, hop)
 		return
 	}
-	var with []store.Entry
-	if f.Dead.Kind != 0 {
-		with = []store.Entry{f.Dead}
-	}
-	e.offer(f.AOR, f.Event, hop, with...)
+	e.offer(f.AOR, f.Event, hop)
 	// The outage may have been noticed meanwhile, and the others excused.
 	if since, held := e.hold.began(hop); held {
 		e.Offer(f.AOR, policy.Event{Kind: policy.Excuse, At: f.Event.At, Since: since})

@@ -31,28 +31,13 @@ func (e *Engine) Kinds() []store.Kind {
 	return []store.Kind{store.KindOutage, store.KindLost, store.KindFlap, store.KindSignOuts}
 }
 
-// Settle does nothing: the Engine asks when it needs to know.
-func (e *Engine) Settle(context.Context) {}
-
-// LetGo lets those go on who wait until something is written.
-func (e *Engine) LetGo() {
+// Collect makes the entries of all that is noted. It is little.
+func (e *Engine) Collect(int) (batch []store.Entry, more bool) {
+	batch = e.collectHeld(batch)
 	for i := range e.shards {
-		for _, then := range e.shards[i].takeWaiters() {
-			then()
-		}
+		batch = e.shards[i].collect(batch)
 	}
-}
-
-// Collect makes the entries of what is noted in one shard, and with the first what is
-// noted once for all users.
-func (e *Engine) Collect(part int, batch []store.Entry) ([]store.Entry, []func()) {
-	if part == 0 {
-		batch = e.collectHeld(batch)
-	}
-	if part >= len(e.shards) {
-		return batch, nil
-	}
-	return e.collect(part, batch)
+	return batch, false
 }
 
 // noteLost has it journalled what an outage broke of a user. The shard is locked.
@@ -62,20 +47,18 @@ func (e *Engine) noteLost(sh *engineShard, aor string) {
 	}
 }
 
-// collect makes the entries of a shard that are noted, and gives those who wait until
-// they are written.
-func (e *Engine) collect(shard int, batch []store.Entry) ([]store.Entry, []func()) {
-	sh := &e.shards[shard]
+// collect makes the entries of a shard that are noted.
+func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := time.Now()
 	for aor := range sh.lostNotes {
-		if u := sh.users[aor]; u != nil && (u.dirty || u.saving || u.unsaved) {
-			continue // what was lost has to be kept until it is part of his state
+		entry, l := store.Entry{Kind: store.KindLost, Key: aor}, sh.lost[aor]
+		if u := sh.users[aor]; l == nil && u != nil && (u.dirty || u.saving || u.unsaved) {
+			continue // what was lost has to be kept until it is part of the user's state
 		}
 		delete(sh.lostNotes, aor)
-		entry := store.Entry{Kind: store.KindLost, Key: aor}
-		if l := sh.lost[aor]; l != nil {
+		if l != nil {
 			entry = entry.With(lostEntry{l.hop, l.subs}, now.Add(lostAge))
 		}
 		batch = append(batch, entry)
@@ -85,9 +68,7 @@ func (e *Engine) collect(shard int, batch []store.Entry) ([]store.Entry, []func(
 		batch = append(batch, store.Entry{Kind: store.KindFlap, Key: aor}.With(f, f.over()))
 	}
 	clear(sh.flapNotes)
-	waiters := sh.waiters
-	sh.waiters = nil
-	return batch, waiters
+	return batch
 }
 
 // Unwritten is how many notes wait, and users who are not saved.

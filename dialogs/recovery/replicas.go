@@ -48,16 +48,13 @@ type follower struct {
 func (e *Engine) follow(ctx context.Context) {
 	e.others.wake = make(chan struct{}, 1)
 	ctx, e.others.stop = context.WithCancel(ctx)
-	if p, ok := e.store.(store.Pinger); ok {
-		e.others.running.Go(func() { e.keepAsking(ctx, p) })
-	}
-	shared, ok := e.store.(store.Shared)
-	if !ok {
+	e.others.running.Go(func() { e.keepAsking(ctx) })
+	if !e.store.Shared() {
 		return
 	}
 	e.others.running.Go(func() { e.catchUp(ctx) })
 	e.others.running.Go(func() {
-		if err := shared.Watch(ctx, e.others.told, e.others.missed); err != nil {
+		if err := e.store.Watch(ctx, e.others.told, e.others.missed); err != nil {
 			e.log.Error().Err(err).Msg("the other replicas cannot be followed")
 		}
 	})
@@ -66,10 +63,10 @@ func (e *Engine) follow(ctx context.Context) {
 // keepAsking tells of a store that is away even while nothing has to be saved: the
 // administrator should know before it matters. That it is there again it tells only
 // if nothing waits to be saved: then whoever saves it does.
-func (e *Engine) keepAsking(ctx context.Context, s store.Pinger) {
+func (e *Engine) keepAsking(ctx context.Context) {
 	for queue.Sleep(ctx, pingEvery) {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
-		err := s.Ping(bounded)
+		err := e.store.Ping(bounded)
 		cancel()
 		switch {
 		case ctx.Err() != nil:

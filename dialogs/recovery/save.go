@@ -25,7 +25,6 @@ type draft struct {
 	state   policy.State
 	version uint64
 	changes []change
-	waiters []func()
 	// join: what the store has is not what the state was made from, so the two
 	// are joined (policy.Merge).
 	join bool
@@ -70,7 +69,6 @@ func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engine
 		if u == nil {
 			return
 		}
-		waiters := d.waiters
 		switch {
 		case e.storeAway.Load():
 			unsaved[u] = true // its turn comes when the store is tried again
@@ -78,8 +76,8 @@ func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engine
 		default:
 			d = e.save(ctx, sh, u, d, unsaved)
 		}
-		sh.letGo(u, waiters) // what we say precedes what we do
-		if d.alarming() {    // an alarm that nobody remembers would never be cleared
+		sh.finished()
+		if d.alarming() { // an alarm that nobody remembers would never be cleared
 			e.makeSafe(ctx, u.aor)
 		}
 		for _, c := range d.changes {
@@ -100,8 +98,8 @@ func (sh *engineShard) take() (*engineUser, draft) {
 	u := sh.dirty[0]
 	sh.dirty[0] = nil
 	sh.dirty = sh.dirty[1:]
-	d := draft{u.state, u.version, u.changes, u.waiters, u.unsaved}
-	u.dirty, u.saving, u.changes, u.waiters = false, true, nil, nil
+	d := draft{u.state, u.version, u.changes, u.unsaved}
+	u.dirty, u.saving, u.changes = false, true, nil
 	return u, d
 }
 
@@ -212,7 +210,7 @@ func (e *Engine) replay(s policy.State, changes []change) (policy.State, []chang
 	for _, c := range changes {
 		next, actions := policy.Decide(e.cfg.Rules, s, c.event)
 		anew = append(anew, change{
-			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn, with: c.with,
+			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn,
 		})
 		s = next
 	}
@@ -233,7 +231,6 @@ func (e *Engine) saveAgain(ctx context.Context, sh *engineShard, unsaved map[*en
 		} else {
 			e.save(ctx, sh, u, d, unsaved)
 		}
-		sh.letGo(u, nil)
 		if unsaved[u] {
 			return
 		}

@@ -119,6 +119,8 @@ func (s *seat) All(ctx context.Context) iter.Seq2[store.Record, error] {
 	}
 }
 
+func (s *seat) Shared() bool { return true }
+
 func (s *seat) Ping(context.Context) error { return s.reach() }
 
 func (s *seat) Watch(ctx context.Context, changed func(string), resync func()) error {

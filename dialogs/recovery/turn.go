@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
@@ -52,56 +51,61 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 
 // makeSafe waits until what was saved is safe.
 func (e *Engine) makeSafe(ctx context.Context, aor string) {
-	behind, ok := e.store.(store.Behind)
-	if !ok {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := behind.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
+	if err := e.store.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
 		e.nothingWaits.Store(true)
 	}
 }
 
-// WhenSafe calls then when what was decided about a user so far is kept, which may be
-// at once. Where the store takes nothing nobody waits for it.
-func (e *Engine) WhenSafe(aor string, then func()) {
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	u := sh.users[aor]
-	_, noted := sh.lostNotes[aor]
-	switch {
-	case u != nil && (u.dirty || u.saving):
-		u.waiters = append(u.waiters, then)
-	case noted:
-		sh.waiters = append(sh.waiters, then)
-	default:
-		defer then()
-	}
-	sh.mu.Unlock()
+// barrier waits until the writer of a shard is done with the users that were handed to it
+// before.
+type barrier struct {
+	number  uint64 // of the last of them
+	reached chan struct{}
 }
 
-// letGo lets those go on who wait for a user that the writer is done with, and those who
-// came meanwhile unless there is more to be saved.
-func (sh *engineShard) letGo(u *engineUser, waiters []func()) {
-	sh.mu.Lock()
-	if !u.dirty {
-		waiters = append(waiters, u.waiters...)
-		u.waiters = nil
+// Settle returns when what has been decided so far is saved, or the store would not take
+// it: what the Journal is told of a subscription never comes before what its user has
+// been through.
+func (e *Engine) Settle(ctx context.Context) {
+	var all []chan struct{}
+	for i := range e.shards {
+		if b := e.shards[i].barrier(); b != nil {
+			all = append(all, b)
+		}
 	}
-	sh.mu.Unlock()
-	for _, then := range waiters {
-		then()
+	for _, reached := range all {
+		select {
+		case <-reached:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// takeWaiters takes those who wait until what is noted of the shard is written.
-func (sh *engineShard) takeWaiters() []func() {
+// barrier is closed when the users are done with who wait for the writer now; nil: nobody
+// does.
+func (sh *engineShard) barrier() chan struct{} {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	waiters := sh.waiters
-	sh.waiters = nil
-	return waiters
+	if sh.done == sh.queued {
+		return nil
+	}
+	reached := make(chan struct{})
+	sh.barriers = append(sh.barriers, barrier{sh.queued, reached})
+	return reached
+}
+
+// finished notes that the writer is done with one more user.
+func (sh *engineShard) finished() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.done++
+	for len(sh.barriers) > 0 && sh.barriers[0].number <= sh.done {
+		close(sh.barriers[0].reached)
+		sh.barriers = sh.barriers[1:]
+	}
 }
 
 // Pending is how many users there are whose state is not in the store yet.

@@ -24,8 +24,10 @@ type engineShard struct {
 	lost                 map[string]*lostWatcher
 	flaps                map[string]flap
 	lostNotes, flapNotes map[string]struct{}
-	// waiters wait until these are written.
-	waiters []func()
+	// queued numbers the users that were handed to the writer, done those that it is
+	// done with; barriers wait for a number, the lowest first.
+	queued, done uint64
+	barriers     []barrier
 }
 
 // engineUser is one user. The lock of the shard guards all of it.
@@ -37,8 +39,6 @@ type engineUser struct {
 	// takes all of them at once, and an event that changes nothing is no change.
 	changes []change
 	dirty   bool
-	// waiters wait until that is done.
-	waiters []func()
 	// saving: the writer has them; unsaved: the store would not take them.
 	saving, unsaved bool
 	// borrowed: another replica saved him last, and acts for him.
@@ -65,8 +65,6 @@ type change struct {
 	from, to policy.Phase
 	sent     int
 	actions  []policy.Action
-	// with is kept together with the state.
-	with []store.Entry
 	// turn hears, once the state is saved, whether a request may leave; nil: nobody
 	// asks.
 	turn chan<- bool
@@ -107,6 +105,7 @@ func (sh *engineShard) touch(u *engineUser) {
 	if !u.dirty {
 		u.dirty = true
 		sh.dirty = append(sh.dirty, u)
+		sh.queued++
 	}
 	select {
 	case sh.changed <- struct{}{}:

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,21 +28,15 @@ type Source interface {
 	// Restore takes up what an earlier process has kept; false if it is over, or
 	// nothing that could be that.
 	Restore(e Entry, now time.Time) bool
-	// Collect adds to a batch what was learnt in one of the Parts, and gives those who
-	// wait until that is written.
-	Collect(part int, batch []Entry) ([]Entry, []func())
-	// Settle is called between the collecting and the writing: what it asks of the
-	// Journal must not be answered by its own entries.
+	// Collect takes what was learnt, about as many entries as there is room for, and
+	// says whether there are more.
+	Collect(room int) (entries []Entry, more bool)
+	// Settle is called between the collecting and the writing. It returns when whatever
+	// has to be known, or kept, before the entries are is.
 	Settle(ctx context.Context)
-	// LetGo lets those go on who wait for something that is not collected yet.
-	LetGo()
 	// Unwritten is how much waits to be collected.
 	Unwritten() int
 }
-
-// Parts is in how many parts what a Source has learnt is collected, so that a batch
-// stays small.
-const Parts = 64
 
 // Keeper keeps what its Sources learn in a Journal. It writes it behind, so that the SIP
 // path waits for nothing, and reads it when the process starts.
@@ -59,13 +54,12 @@ type Keeper struct {
 	mu    sync.Mutex
 	given map[entryKey]Entry // by Keep
 
-	batch   []Entry // that could not be written yet
-	waiters []func()
-	busy    atomic.Bool
-	away    bool
-	hurry   chan struct{}
-	end     chan struct{}
-	ended   chan struct{} // closed when the last batch is written
+	batch []Entry // that could not be written yet
+	busy  atomic.Bool
+	away  bool
+	hurry chan struct{}
+	end   chan struct{}
+	ended chan struct{} // closed when the last batch is written
 }
 
 const (
@@ -75,7 +69,8 @@ const (
 	writeTime = 5 * time.Second
 )
 
-// NewKeeper makes a Keeper; before a Source hears of the first message.
+// NewKeeper makes a Keeper; before a Source hears of the first message. What the first
+// Source learns may follow from what the next one knows, and so on.
 func NewKeeper(cfg KeeperConfig, j Journal, log zerolog.Logger, sources ...Source) *Keeper {
 	if cfg.Every <= 0 {
 		cfg.Every = 100 * time.Millisecond
@@ -202,17 +197,14 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 	}
 }
 
-// flush writes everything that is noted. Doubts are settled between the collecting
-// and the writing: whoever noted a registration had asked before, and our own entry
-// must not be the answer to our own question. While the Journal is away the batch does
-// not grow: the notes wait where they are, each once.
+// flush writes everything that is noted. What follows from something else is collected
+// before that is, and written after it or together with it: of Sources the first follows
+// from the next. While the Journal is away the batch does not grow: the notes wait where
+// they are, each once.
 func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
 	defer func() { k.busy.Store(len(k.batch) > 0) }()
 	if k.away && !k.write(ctx) {
-		for _, s := range k.sources {
-			s.LetGo()
-		}
 		return
 	}
 	k.mu.Lock()
@@ -221,34 +213,39 @@ func (k *Keeper) flush(ctx context.Context) {
 	}
 	k.given = nil
 	k.mu.Unlock()
-	for part := range Parts {
-		for _, s := range k.sources {
-			var waiters []func()
-			k.batch, waiters = s.Collect(part, k.batch)
-			k.waiters = append(k.waiters, waiters...)
-		}
-		if len(k.batch) >= batchSize && !k.write(ctx) {
+	for k.collect() {
+		if !k.write(ctx) {
 			return
 		}
 	}
 	k.write(ctx)
 }
 
-// write lets the Sources settle what they must, and writes the batch; false if the Journal is away.
+// collect fills a batch, and says whether there is more.
+func (k *Keeper) collect() (more bool) {
+	collected := make([][]Entry, len(k.sources))
+	for i, s := range k.sources {
+		entries, further := s.Collect(batchSize)
+		collected[i], more = entries, more || further
+	}
+	for _, entries := range slices.Backward(collected) {
+		k.batch = append(k.batch, entries...)
+	}
+	return more
+}
+
+// write writes the batch when the Sources have settled what precedes it; false if the
+// Journal is away.
 func (k *Keeper) write(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
 	for _, s := range k.sources {
 		s.Settle(ctx)
 	}
 	if len(k.batch) == 0 {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTime)
-	defer cancel()
 	err := k.journal.Write(ctx, k.batch)
-	for _, then := range k.waiters { // whether or not it went well
-		then()
-	}
-	k.waiters = nil
 	if err != nil {
 		if !k.away {
 			k.log.Warn().Err(err).Int("entries", len(k.batch)).Msg("what was learnt cannot be kept for now")

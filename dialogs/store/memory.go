@@ -22,6 +22,8 @@ type entryKey struct {
 	key  string
 }
 
+var _ Store = (*MemoryStore)(nil)
+
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
 	return &MemoryStore{records: make(map[string]Record), entries: make(map[entryKey]Entry)}
@@ -144,6 +146,18 @@ func (s *MemoryStore) entriesOf(kind Kind) []Entry {
 	}
 	return all
 }
+
+// Sync has nothing to do.
+func (s *MemoryStore) Sync(context.Context, string) error { return nil }
+
+// Ping says that all is well.
+func (s *MemoryStore) Ping(context.Context) error { return nil }
+
+// Shared says that nobody else writes to it.
+func (s *MemoryStore) Shared() bool { return false }
+
+// Watch has nothing to tell.
+func (s *MemoryStore) Watch(context.Context, func(string), func()) error { return nil }
 
 func (r Record) clone() Record {
 	r.State.Broken = slices.Clone(r.State.Broken)

@@ -27,44 +27,38 @@ type Record struct {
 	Foreign bool
 }
 
-// Store keeps what has to survive a restart, and what several replicas share.
-// Package storetest has the suite that every Store passes. A Store is safe for
-// concurrent use, and keeps nothing of the slices that it is given.
+// Store keeps what has to survive a restart, and what several replicas share: the
+// states of users and the entries of a Journal. Package storetest has the suites that
+// every Store passes. A Store is safe for concurrent use, and keeps nothing of the slices
+// that it is given.
 type Store interface {
 	// Load returns the record of a user; of one who is not known the zero State
 	// with Version 0.
 	Load(ctx context.Context, aor string) (Record, error)
 	// Save writes r if the version that the Store has is r.Version (0: it has
 	// none), and returns the new version; else it returns ErrConflict. With it go
-	// entries of the Journal that the Store is, too: after a crash there is either
-	// both or nothing, as far as the Store can see to that.
+	// entries of the Journal: after a crash there is either both or nothing, as far
+	// as the Store can see to that.
 	Save(ctx context.Context, r Record, with ...Entry) (version uint64, err error)
 	// Delete removes the record under the same condition, and takes entries in the
 	// same way. To delete what is not there is no conflict.
 	Delete(ctx context.Context, aor string, version uint64, with ...Entry) error
 	// All walks over every record, in no order. After an error it ends.
 	All(ctx context.Context) iter.Seq2[Record, error]
-}
+	// Sync returns when what has been saved of a user so far is safe from a crash; ""
+	// is everybody. What is written later is never safe before.
+	Sync(ctx context.Context, aor string) error
 
-// Pinger is a Store that can say whether it is there, or will keep what it is given.
-type Pinger interface {
+	Journal
+
+	// Ping says whether the Store is there, and will keep what it is given.
 	Ping(ctx context.Context) error
-}
-
-// Shared is a Store that other processes write to as well.
-type Shared interface {
-	Store
-	Pinger
+	// Shared says whether other processes write to the Store as well.
+	Shared() bool
 	// Watch tells of every record that another process has saved or deleted, by
 	// its address of record, until ctx ends. resync is called first, and again
 	// whenever something may have been missed: then All tells what there is.
-	// Neither may block for long. A store that is away is no error.
+	// Neither may block for long. A Store that is away is no error; one that is not
+	// shared returns at once.
 	Watch(ctx context.Context, changed func(aor string), resync func()) error
-}
-
-// Behind is a Store that writes behind: what it has saved is safe only when Sync has
-// returned. Nothing leaves for the user before it is safe that it has.
-type Behind interface {
-	// Sync makes safe what has been saved of a user so far.
-	Sync(ctx context.Context, aor string) error
 }

@@ -62,9 +62,8 @@ func (p *process) keepMemory(reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
 	}
-	_, shared := p.memory.store.(store.Shared)
 	p.keeper = store.NewKeeper(
-		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: shared}, p.memory.journal, p.log, p.monitor, p.engine)
+		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, p.monitor, p.engine)
 	p.engine.SetDirectory(p.monitor.Directory())
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",

@@ -24,7 +24,7 @@ type Options struct {
 	LockTimeout time.Duration
 }
 
-// Store is a store.Store and a store.Journal in a file.
+// Store is a store.Store in a file.
 type Store struct {
 	path     string
 	every    time.Duration
@@ -53,10 +53,7 @@ type Store struct {
 }
 
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Journal = (*Store)(nil)
-	_ store.Behind  = (*Store)(nil)
-	_ store.Pinger  = (*Store)(nil)
+	_ store.Store = (*Store)(nil)
 
 	errClosed = errors.New("the state file is closed")
 	errKey    = errors.New("a key that cannot be kept")
@@ -236,6 +233,12 @@ func (s *Store) snapshot() []store.Record {
 	}
 	return all
 }
+
+// Shared says that the file is this process's alone.
+func (s *Store) Shared() bool { return false }
+
+// Watch has nothing to tell: nobody else writes to the file.
+func (s *Store) Watch(context.Context, func(string), func()) error { return nil }
 
 // own gives a record that shares nothing.
 func own(r store.Record) store.Record {

@@ -128,7 +128,7 @@ func TestSingle(t *testing.T) {
 	next := prefixes()
 	storetest.Run(t, func(*testing.T) store.Store { return s.plain(next()) })
 	storetest.RunJournal(t, func(*testing.T) store.Journal { return s.plain(next()) })
-	storetest.RunShared(t, func(t *testing.T) (one, two store.Shared) {
+	storetest.RunShared(t, func(t *testing.T) (one, two store.Store) {
 		prefix := next()
 		return s.plain(prefix), s.plain(prefix)
 	})
@@ -206,7 +206,7 @@ func TestCluster(t *testing.T) {
 	}
 	storetest.Run(t, func(*testing.T) store.Store { return cluster(next()) })
 	storetest.RunJournal(t, func(*testing.T) store.Journal { return cluster(next()) })
-	storetest.RunShared(t, func(*testing.T) (one, two store.Shared) {
+	storetest.RunShared(t, func(*testing.T) (one, two store.Store) {
 		prefix := next()
 		return cluster(prefix), cluster(prefix)
 	})

@@ -22,7 +22,7 @@ const (
 	poolSize    = 32
 )
 
-// Store is a store.Shared and a store.Journal in Redis.
+// Store is a store.Store in Redis.
 type Store struct {
 	client   redis.UniversalClient
 	circuit  *circuit
@@ -33,10 +33,7 @@ type Store struct {
 	origin   string // of what this process publishes
 }
 
-var (
-	_ store.Shared  = (*Store)(nil)
-	_ store.Journal = (*Store)(nil)
-)
+var _ store.Store = (*Store)(nil)
 
 // silence keeps go-redis from writing to standard error by itself: what is wrong
 // is in the errors that it returns.
@@ -72,6 +69,12 @@ func options(c Config) *redis.UniversalOptions {
 // Ping asks whether Redis is there. If it is, the next call of any other method asks
 // it as well.
 func (s *Store) Ping(ctx context.Context) error { return s.circuit.ask(ctx) }
+
+// Shared says that all replicas write to it.
+func (s *Store) Shared() bool { return true }
+
+// Sync has nothing to do: what Redis has acknowledged is as safe as Redis makes it.
+func (s *Store) Sync(context.Context, string) error { return nil }
 
 // Close ends every connection.
 func (s *Store) Close() error {

@@ -13,11 +13,11 @@ import (
 
 // RunShared lets a store that several processes share prove what that adds. open
 // returns the same empty store twice, as two processes would have it.
-func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Shared)) {
+func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Store)) {
 	t.Helper()
 	for _, test := range []struct {
 		name string
-		run  func(t *testing.T, one, two store.Shared)
+		run  func(t *testing.T, one, two store.Store)
 	}{
 		{"what one saves the other loads", both},
 		{"a change of another is told", told},
@@ -30,7 +30,7 @@ func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Shared)) {
 	}
 }
 
-func both(t *testing.T, one, two store.Shared) {
+func both(t *testing.T, one, two store.Store) {
 	v := save(t, one, alice, 0, full())
 	if r := load(t, two, alice); r.Version != v || !r.State.Equal(full()) {
 		t.Errorf("saved %+v, loaded %+v", full(), r)
@@ -75,7 +75,7 @@ func (d *diary) until(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("was not told of %s", what)
 }
 
-func told(t *testing.T, one, two store.Shared) {
+func told(t *testing.T, one, two store.Store) {
 	d := &diary{changed: make(map[string]int)}
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
@@ -97,7 +97,7 @@ func told(t *testing.T, one, two store.Shared) {
 	d.until(t, "nothing of its own", func() bool { return d.changed["sip:own@ims.example"] == 0 })
 }
 
-func deletion(t *testing.T, one, two store.Shared) {
+func deletion(t *testing.T, one, two store.Store) {
 	v := save(t, one, alice, 0, full())
 	if err := two.Delete(t.Context(), alice, v); err != nil {
 		t.Fatal(err)

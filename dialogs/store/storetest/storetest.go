@@ -198,10 +198,6 @@ func add(ctx context.Context, t *testing.T, s store.Store) int32 {
 
 // accompanied: entries go with a record, and not where it may not be written.
 func accompanied(t *testing.T, s store.Store) {
-	j, ok := s.(store.Journal)
-	if !ok {
-		t.Skip("it is no journal")
-	}
 	with := func(key string) store.Entry {
 		return store.Entry{Kind: store.KindAlarm, Key: key, Value: []byte("raised")}
 	}
@@ -215,12 +211,10 @@ func accompanied(t *testing.T, s store.Store) {
 	if err := s.Delete(t.Context(), alice, v, store.Entry{Kind: store.KindAlarm, Key: "first"}, with("fourth")); err != nil {
 		t.Error(err)
 	}
-	if b, ok := s.(store.Behind); ok {
-		if err := b.Sync(t.Context(), ""); err != nil {
-			t.Error(err)
-		}
+	if err := s.Sync(t.Context(), ""); err != nil {
+		t.Error(err)
 	}
 	for key, value := range map[string]string{"first": "", "second": "raised", "third": "", "fourth": "raised"} {
-		expect(t, j, store.KindAlarm, key, value)
+		expect(t, s, store.KindAlarm, key, value)
 	}
 }
