@@ -39,15 +39,15 @@ func checkTLS(in *inspection, c *Config) {
 // checkTLSPeers wants names that a certificate can have: no wildcard and no URI.
 func checkTLSPeers(in *inspection, c *Config) {
 	const peers = "REWATCH_TLS_PEERS"
-	if len(c.TLS.Peers) > 0 && c.TLS.CA == "" {
-		in.reject(peers, "nothing without REWATCH_TLS_CA, for no client shows a certificate then")
-	}
 	for i, name := range c.TLS.Peers {
 		name = strings.TrimSpace(name)
 		if c.TLS.Peers[i] = name; name == "" || strings.ContainsAny(name, "*:@/ ") {
 			in.reject(peers, "domain names without wildcard, comma-separated, such as scscf.ims.example")
 			return
 		}
+	}
+	if len(c.TLS.Peers) > 0 && c.TLS.CA == "" {
+		in.reject(peers, "nothing without REWATCH_TLS_CA, for no client shows a certificate then")
 	}
 }
 
