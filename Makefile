@@ -112,18 +112,18 @@ lab-watch: ## watch the messages pass
 lab-down: ## stop the lab
 	@./docker/lab/lab.sh down
 
-env: build ## write the table of variables into the README
+env: build ## write the table of variables into cmd/rewatch/config
 	$(BIN) env -markdown > bin/env.md
-	$(call into-readme,env)
+	$(call into-readme,env,cmd/rewatch/config)
 
-simulate-table: build ## simulate the defaults, ten million watchers, and write the table into the README
+simulate-table: build ## simulate the defaults, ten million watchers, and write the table into policy/simulate
 	$(BIN) simulate -scenario all -seed 1 -markdown > bin/simulate.md
-	$(call into-readme,simulate)
+	$(call into-readme,simulate,policy/simulate)
 
-# What is in bin/NAME.md comes between the markers NAME:start and NAME:end.
+# What is in bin/NAME.md comes between the markers NAME:start and NAME:end of FOLDER/README.md.
 define into-readme
 	@awk '/<!-- $(1):start -->/ {print; while ((getline line < "bin/$(1).md") > 0) print line; skip = 1} \
-	      /<!-- $(1):end -->/ {skip = 0} !skip' README.md > bin/README.md && mv bin/README.md README.md
+	      /<!-- $(1):end -->/ {skip = 0} !skip' $(2)/README.md > bin/README.md && mv bin/README.md $(2)/README.md
 endef
 
 clean: ## remove what was built

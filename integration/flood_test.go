@@ -32,7 +32,7 @@ const (
 	// sends, and less than the two cores carry that rewatch shares here with the
 	// flood itself, the crowd, and both neighbours.
 	floodRate = 45_000
-	// floodMemory is what the README says of the defaults at such a time, in bytes.
+	// floodMemory is what the defaults may take at such a time, in bytes.
 	floodMemory = 512 << 20
 	// goodDialogs and goodRate are the traffic that matters.
 	goodDialogs = 2000

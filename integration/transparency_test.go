@@ -80,7 +80,7 @@ var (
 	rport       = regexp.MustCompile(`;rport=[0-9]+`)
 )
 
-// undo takes the edits that DESIGN section 3 names out of a request that rewatch
+// undo takes the edits that dialogs/DESIGN.md names ("Bytes are sacred") out of a request that rewatch
 // has forwarded: its Via, its Record-Routes, received and rport on the Via below,
 // and the Max-Forwards, which it returns.
 func undo(raw []byte, s *site) (undone []byte, forwards int) {
@@ -174,7 +174,7 @@ func through(t *testing.T, s *site, sp specimen, from *peer, hop, in string, to 
 		return
 	}
 
-	// The response, in the style of the client of whom PROTOCOL tells: all Vias
+	// The response, in the style of the clients of which dialogs/DESIGN.md tells: all Vias
 	// in one line, and a body with everything in it.
 	vias := m.all("via")
 	head := fmt.Sprintf("SIP/2.0 299  Odd,  \"but\" fine \r\nv: %s\r\nX-Odd :  1\r\n  folded\r\nf: %s\r\nt: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nx-odd:\r\nl: %d\r\n\r\n",

@@ -6,7 +6,7 @@ import "time"
 type EventKind uint8
 
 const (
-	// NotifyFailed: a NOTIFY of Event.Sub failed for good (DESIGN 4 decides what
+	// NotifyFailed: a NOTIFY of Event.Sub failed for good (dialogs/DESIGN.md, "When a NOTIFY has failed", says what
 	// that is).
 	NotifyFailed EventKind = iota
 	// NotifyOK: a NOTIFY got its 2xx.

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden scripts in testdata"
 // dawn is when every test begins; the scripts count from it.
 var dawn = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// standard are the rules as DESIGN gives them.
+// standard are the rules as the defaults of the configuration give them.
 func standard() Rules {
 	return Rules{
 		Threshold:          3,

@@ -187,7 +187,7 @@ func (w *worker) ownRoute(uri []byte, p *popped) bool {
 	return true
 }
 
-// choose says where the request goes (DESIGN 3). From the core: to the server,
+// choose says where the request goes (dialogs/DESIGN.md, "Where a request goes"). From the core: to the server,
 // unless it is in a dialog and its Route or Request-URI says otherwise. From the
 // server: by Route, else by Request-URI, else into the core.
 func (w *worker) choose(from flow, uri []byte, p *popped) destination {

@@ -32,7 +32,7 @@ func commands() []command {
 	return []command{
 		{"run", "run the sidecar (also without any command)", nil, runCommand},
 		{"check", "check the configuration: values, files, names; listens nowhere", nil, check.Command},
-		{"env", "list the variables with their values; -file as a file for systemd, -markdown for the README", []string{"-file", "-markdown"}, config.Command},
+		{"env", "list the variables with their values; -file as a file for systemd, -markdown as a table of Markdown", []string{"-file", "-markdown"}, config.Command},
 		{"health", "ask a rewatch that runs with the same environment whether it is alive; -ready whether it is ready", []string{"-ready"}, health.Command},
 		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", []string{"-keep", "-plain", "-v"}, demo.Command},
 		{"simulate", "show what the rules do to millions of watchers in an outage", []string{"-scenario", "-seed", "-svg", "-markdown", "-h"}, simulate.Command},

@@ -46,7 +46,7 @@ type response struct {
 	pointless bool
 }
 
-// responses is DESIGN section 4 as a table. Later rows override earlier ones:
+// responses is the table of DESIGN.md, "When a NOTIFY has failed". Later rows override earlier ones:
 // first the classes, then the codes that differ from their class. A Retry-After
 // makes any of 3xx-6xx temporary but a challenge.
 var responses = []response{

@@ -1,6 +1,6 @@
 // Package config reads the environment and checks it. The struct Config is the one
 // place where a variable, its default and its meaning are written down; the table of
-// "rewatch env" and of the README are printed from it.
+// "rewatch env" and of the README here are printed from it.
 //
 // Load reports all wrong variables at once, each with its value and with what is
 // accepted. What a value names is looked up by package check, not here.

@@ -85,7 +85,7 @@ func printable(s string) string {
 // no blank or bracket before it.
 var code = regexp.MustCompile(`(^|[ (])'([^']+)'`)
 
-// envMarkdown is the table of the README. It shows defaults, never values.
+// envMarkdown is the table of README.md. It shows defaults, never values.
 func envMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")

@@ -77,7 +77,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Seconds is an Expires: SIP counts in whole seconds.
 type Seconds int
 
-// FailureMode says which outcomes of a NOTIFY are failures (DESIGN 4).
+// FailureMode says which outcomes of a NOTIFY are failures (dialogs/DESIGN.md, "When a NOTIFY has failed").
 type FailureMode string
 
 // The failure modes.

@@ -13,7 +13,7 @@ import (
 	"rewatch/cmd/rewatch/config"
 )
 
-// TestREADMEMetrics: whatever /metrics shows is in the table of the README.
+// TestREADMEMetrics: whatever /metrics shows is in the table of package admin.
 func TestREADMEMetrics(t *testing.T) {
 	cfg, err := config.Load(cli.Environ{
 		"REWATCH_SERVER": "sip:127.0.0.1:5070;transport=udp",
@@ -34,7 +34,7 @@ func TestREADMEMetrics(t *testing.T) {
 		p.proxy.Shutdown()
 		_, _ = p.closeAdmin(), p.memory.close()
 	}()
-	readme, err := os.ReadFile("../../../README.md")
+	readme, err := os.ReadFile("../admin/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

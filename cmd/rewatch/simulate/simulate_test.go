@@ -29,7 +29,7 @@ func simulated(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// The table of the README takes a minute; the same at a smaller scale is compared
+// The table of policy/simulate takes a minute; the same at a smaller scale is compared
 // to the letter, so that no change of the rules or of the model goes unnoticed.
 func TestSimulationOfTheDefaults(t *testing.T) {
 	picture := filepath.Join(t.TempDir(), "all.svg")
@@ -70,7 +70,7 @@ func wellFormed(t *testing.T, file string) {
 // TestREADMEDefaults: the table has the columns and scenarios of the command, and
 // what it is there to show.
 func TestREADMEDefaults(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
+	text, err := os.ReadFile("../../../policy/simulate/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
