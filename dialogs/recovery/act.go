@@ -41,6 +41,7 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 	case policy.StartBan:
 		e.dryly(count.DryBan)
 		e.about(u.aor, a).Info().Time("until", a.Until).Msg("user banned")
+		e.recordBan(u.aor, a)
 	case policy.EndBan:
 		e.about(u.aor, a).Info().Msg("ban ended")
 	case policy.RaiseAlarm:

@@ -38,6 +38,8 @@ type Config struct {
 	Concurrency int
 	// MaxUsers bounds the users whose state is remembered.
 	MaxUsers int
+	// Audit is told of each sign-out and ban; nil: nobody is.
+	Audit Auditor
 	// Forgotten counts what was not remembered, by the label what; nil: not counted.
 	Forgotten *prometheus.CounterVec
 }

@@ -33,14 +33,15 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		e.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
-	if res := e.deregister(ctx, a, dialogs.DeregisterJob{
-		AOR: aor, Target: dialogs.AtCore, Route: routeTo(u), Contact: e.contactOf(u),
-	}); !res.OK() {
+	job := dialogs.DeregisterJob{AOR: aor, Target: dialogs.AtCore, Route: routeTo(u), Contact: e.contactOf(u)}
+	res := e.deregister(ctx, a, job)
+	if !res.OK() {
 		if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
 			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 		}
 		return
 	}
+	e.recordSignOut(aor, a, job, res)
 	e.flapped(aor, time.Now())
 	gone := e.dir.SignedOut(u)
 	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // receiver is an HTTP server without a network, so that synctest can follow.
@@ -248,4 +251,37 @@ func TestAlarmTable(t *testing.T) {
 	if s := fill(Alarm{Name: StateLost}).Severity; s != Major {
 		t.Errorf("state-lost is %s", s)
 	}
+}
+
+// Sinks, log included, are told of an alarm as it is to be shown, at each repetition
+// too; who asks here sees it as it was raised.
+func TestShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		r.set(200)
+		var log bytes.Buffer
+		m := New(Config{
+			Sinks: append(NewWebhooks([]string{"http://h"}, r.client()), NewAlertmanagers([]string{"http://am"}, r.client())...),
+			Log:   zerolog.New(&log), Shown: func(a Alarm) Alarm { a.Object, a.Text = "somebody", "hidden"; return a },
+		})
+		m.Start(context.Background())
+		m.Raise(Alarm{Name: WatcherExhausted, Object: "sip:alice@ims.example", Text: "alice"})
+		time.Sleep(3 * amInterval)
+		m.Clear(WatcherExhausted, "sip:alice@ims.example", time.Time{})
+		if a := m.History(); len(a) != 1 || a[0].Object != "sip:alice@ims.example" {
+			t.Errorf("%v", a)
+		}
+		shut(t, m)
+		if len(r.posts) < 6 {
+			t.Errorf("%d posts", len(r.posts))
+		}
+		for _, p := range r.posts {
+			if strings.Contains(p.body, "alice") || !strings.Contains(p.body, "somebody") {
+				t.Errorf("told %s", p.body)
+			}
+		}
+		if strings.Contains(log.String(), "alice") {
+			t.Errorf("logged %s", log.String())
+		}
+	})
 }

@@ -33,6 +33,9 @@ type Config struct {
 	Log     zerolog.Logger
 	// Memory remembers what the sinks have not been told of; nil: nobody does.
 	Memory Memory
+	// Shown gives the form in which the sinks and the log are told of an alarm; nil: as
+	// it is. Active and History show it as it was raised.
+	Shown func(Alarm) Alarm
 	// QueueSize bounds what waits for one sink, MaxActive the active alarms;
 	// zero means 1024 and 65536.
 	QueueSize, MaxActive int
@@ -55,6 +58,7 @@ type Manager struct {
 	max     int
 	gauge   *prometheus.GaugeVec
 	dropped func()
+	shown   func(Alarm) Alarm
 	memory  Memory
 	workers []*worker
 	wg      sync.WaitGroup
@@ -82,6 +86,9 @@ func New(cfg Config) *Manager {
 		memory:  cfg.Memory,
 		active:  make(map[key]Alarm),
 		stop:    func() {},
+	}
+	if m.shown = cfg.Shown; m.shown == nil {
+		m.shown = func(a Alarm) Alarm { return a }
 	}
 	if cfg.Dropped != nil {
 		m.dropped = cfg.Dropped.Inc

@@ -87,6 +87,9 @@ func (w *worker) refresh(ctx context.Context) {
 	if len(active) == 0 {
 		return
 	}
+	for i, a := range active {
+		active[i] = w.manager.shown(a)
+	}
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
 	if err := w.sink.(Refresher).Refresh(ctx, active); err != nil {
@@ -123,7 +126,7 @@ func (w *worker) deliver(ctx context.Context, a Alarm) bool {
 func (w *worker) try(ctx context.Context, a Alarm) error {
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
-	return w.sink.Deliver(ctx, a)
+	return w.sink.Deliver(ctx, w.manager.shown(a))
 }
 
 // jitter spreads the tries of many replicas, so that a receiver that comes back

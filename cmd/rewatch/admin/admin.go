@@ -37,6 +37,9 @@ type Backend interface {
 	// nothing is known of the user.
 	Reset(aor string) bool
 	Unban(aor string) bool
+	// Audit writes down what an administrator did. Without a user nobody in particular
+	// is meant.
+	Audit(actor, action, user, reason string)
 }
 
 // Condition is one thing that readiness waits for.

@@ -129,6 +129,10 @@ func TestChangesNeedTheToken(t *testing.T) {
 			if got := strings.Join(b.changed, ";"); w.Code != c.status || got != c.want {
 				t.Errorf("%d %s, changed %q", w.Code, w.Body, got)
 			}
+			written := strings.Join(b.audited, ";")
+			if w.Code != 200 && written != "" || w.Code == 200 && written != "administrator at 192.0.2.1: "+c.want+": asked for by the API" {
+				t.Errorf("written down: %s", written)
+			}
 			if c.status == 401 && w.Header().Get("WWW-Authenticate") == "" {
 				t.Error("no WWW-Authenticate")
 			}

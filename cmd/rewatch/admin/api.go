@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -71,9 +72,21 @@ func (a *Admin) change(what string, do func(aor string) bool) http.HandlerFunc {
 			writeError(w, http.StatusNotFound, "nothing is known of the watcher "+aor)
 			return
 		}
-		a.log.Info().Str("aor", aor).Str("action", what).Str("peer", r.RemoteAddr).Msg("an administrator changed a watcher")
+		a.record(r, what, aor, "")
 		writeJSON(w, http.StatusOK, map[string]string{"aor": aor, "done": what})
 	}
+}
+
+// record writes down what an administrator did, from where, and the reason given.
+func (a *Admin) record(r *http.Request, action, user, reason string) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if reason == "" {
+		reason = "asked for by the API"
+	}
+	a.backend.Audit("administrator at "+host, action, user, reason)
 }
 
 // limitOf reads ?limit=; on a wrong one it has answered.

@@ -11,6 +11,7 @@ import (
 
 // fakeBackend shows what it is given and notes what it is told.
 type fakeBackend struct {
+	audited    []string
 	ready      []Condition
 	recoveries []fakeRecovery
 	alarms     []alarm.Alarm
@@ -65,6 +66,10 @@ func (f *fakeBackend) Alarms(int) any { return f.alarms }
 func (f *fakeBackend) Reset(aor string) bool { return f.change("reset", aor) }
 
 func (f *fakeBackend) Unban(aor string) bool { return f.change("unban", aor) }
+
+func (f *fakeBackend) Audit(actor, action, user, reason string) {
+	f.audited = append(f.audited, actor+": "+action+" "+user+": "+reason)
+}
 
 func (f *fakeBackend) change(what, aor string) bool {
 	_, ok := f.watchers[aor]

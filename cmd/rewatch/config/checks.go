@@ -34,6 +34,7 @@ var checks = []func(*inspection, *Config){
 	checkAdmin,
 	checkHEP,
 	checkProcess,
+	checkUsers,
 }
 
 func checkServer(in *inspection, c *Config) {

@@ -135,6 +135,10 @@ type AdminConfig struct {
 type ProcessConfig struct {
 	Drain     time.Duration `env:"DRAIN" envDefault:"10s" doc:"on SIGTERM, finish what is in flight for at most this long"`
 	LogLevel  zerolog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"'trace', 'debug', 'info', 'warn' or 'error'"`
+	Audit     string        `env:"AUDIT" doc:"file that gets one JSON line for each sign-out, ban, reset, hold and change of mode, users in clear text (also in the log)"`
+	LogUsers  LogUsers      `env:"LOG_USERS" envDefault:"clear" doc:"'clear', or 'pseudonym': addresses in logs and alarms are keyed hashes"`
+	UsersKey  Secret        `env:"LOG_USERS_KEY" doc:"their key, 16 characters or more"`
+	KeyFile   string        `env:"LOG_USERS_KEY_FILE" doc:"file to read it from instead"`
 	LogFormat LogFormat     `env:"LOG_FORMAT" envDefault:"json" doc:"'json' or 'console'"`
 }
 

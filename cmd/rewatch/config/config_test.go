@@ -198,6 +198,8 @@ func TestWrong(t *testing.T) {
 		{"REWATCH_ADMIN_LISTEN", ":5060", "clashes", nil},
 		{"REWATCH_DRAIN", "-1s", "a duration", nil},
 		{"REWATCH_LOG_LEVEL", "loud", "trace, debug", nil},
+		{"REWATCH_LOG_USERS", "hash", "clear or pseudonym", nil},
+		{"REWATCH_LOG_USERS", "clear", "REWATCH_LOG_USERS_KEY is set", []string{"REWATCH_LOG_USERS_KEY", "0123456789abcdef"}},
 		{"REWATCH_LOG_FORMAT", "xml", "json or console", nil},
 		{"POD_IP", "pod", "an IP address", nil},
 	} {
@@ -361,5 +363,20 @@ func TestOwnRequests(t *testing.T) {
 	}
 	if m := mistakesOf(t, with("REWATCH_DEREGISTER_HOOK", "POST http://h", "REWATCH_DEREGISTER_HOOK_TOKEN", "a b")); strings.Contains(m.Error(), "a b") {
 		t.Error(m)
+	}
+}
+
+func TestPseudonyms(t *testing.T) {
+	if cfg := mustLoad(t, with()); cfg.Process.Pseudonyms() != nil {
+		t.Error("without being asked")
+	}
+	cfg := mustLoad(t, with("REWATCH_LOG_USERS", "pseudonym", "REWATCH_LOG_USERS_KEY", "0123456789abcdef"))
+	if got := cfg.Process.Pseudonyms().Of("sip:alice@ims.example"); strings.Contains(got, "alice") {
+		t.Error(got)
+	}
+	for _, key := range []string{"", "short"} {
+		if m := mistakesOf(t, with("REWATCH_LOG_USERS", "pseudonym", "REWATCH_LOG_USERS_KEY", key)); !strings.Contains(m.Error(), "16 characters") {
+			t.Error(m)
+		}
 	}
 }

@@ -87,6 +87,7 @@ const wantLevel = "trace, debug, info, warn or error"
 // readSecrets takes the secrets from the files that are named instead.
 func (in *inspection) readSecrets(cfg *Config) {
 	in.readSecret("REWATCH_AUTH_PASSWORD", cfg.UAC.AuthFile, &cfg.UAC.AuthPassword)
+	in.readSecret("REWATCH_LOG_USERS_KEY", cfg.Process.KeyFile, &cfg.Process.UsersKey)
 	in.readSecret("REWATCH_DEREGISTER_HOOK_TOKEN", cfg.UAC.HookFile, &cfg.UAC.HookToken)
 	in.readSecret("REWATCH_ALARM_SNMP_COMMUNITY", cfg.SNMP.CommunityFile, &cfg.SNMP.Community)
 	in.readSecret("REWATCH_ALARM_SNMP_AUTH_KEY", cfg.SNMP.AuthKeyFile, &cfg.SNMP.AuthKey)

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"strconv"
+
+	"rewatch/dialogs/pseudonym"
 	"rewatch/dialogs/recovery/hook"
 	"rewatch/proxy/uac"
 )
@@ -38,6 +41,28 @@ func (c UACConfig) OwnHeaders() []uac.Header {
 		panic(err) // checked by Load
 	}
 	return headers
+}
+
+func checkUsers(in *inspection, c *Config) {
+	const users, key = "REWATCH_LOG_USERS", "REWATCH_LOG_USERS_KEY"
+	if !in.ok(users, key, key+"_FILE") {
+		return
+	}
+	given := c.Process.UsersKey.Reveal()
+	switch {
+	case c.Process.LogUsers == LogUsersClear && given != "":
+		in.reject(users, "pseudonym, because "+key+" is set")
+	case c.Process.LogUsers == LogUsersPseudonym && len(given) < pseudonym.MinKey:
+		in.reject(key, "a secret of "+strconv.Itoa(pseudonym.MinKey)+" characters or more, because "+users+"=pseudonym")
+	}
+}
+
+// Pseudonyms makes the pseudonyms of users; nil where they stand in clear text.
+func (c ProcessConfig) Pseudonyms() *pseudonym.Maker {
+	if c.LogUsers != LogUsersPseudonym {
+		return nil
+	}
+	return pseudonym.New(c.UsersKey.Reveal())
 }
 
 // validHeaderValue says whether a secret can stand in a header field of HTTP.

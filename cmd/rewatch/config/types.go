@@ -114,6 +114,15 @@ const (
 	LogConsole LogFormat = "console"
 )
 
+// LogUsers is how users stand in logs and alarms.
+type LogUsers string
+
+// As they are, and as keyed hashes.
+const (
+	LogUsersClear     LogUsers = "clear"
+	LogUsersPseudonym LogUsers = "pseudonym"
+)
+
 // Signal says by what the watcher is told; at least one is set.
 type Signal struct {
 	Message, Notify bool

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"rewatch/cmd/rewatch/admin"
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/audit"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 )
@@ -66,6 +67,13 @@ func (b backend) Alarms(limit int) any {
 
 func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
 func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
+
+func (b backend) Audit(actor, action, user, reason string) {
+	if user != "" {
+		user = canonical(user)
+	}
+	b.p.audit.Record(audit.Entry{Actor: actor, Action: action, User: user, Reason: reason})
+}
 
 // canonical lets an administrator spell a user as the user does.
 func canonical(uri string) string {

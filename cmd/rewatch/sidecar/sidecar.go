@@ -23,6 +23,7 @@ import (
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
+	"rewatch/dialogs/audit"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/recovery/hook"
@@ -39,6 +40,7 @@ type process struct {
 	cfg      config.Config
 	log      zerolog.Logger
 	alarms   *alarm.Manager
+	audit    *audit.Log
 	faults   *routingFaults
 	resolver *resolve.Resolver
 	monitor  *monitor.Monitor
@@ -73,10 +75,11 @@ func Run(ctx context.Context, cfg config.Config, out io.Writer) error {
 }
 
 func newLogger(cfg config.ProcessConfig, out io.Writer) zerolog.Logger {
+	shown := cfg.Pseudonyms().Writer(out)
 	if cfg.LogFormat == config.LogConsole {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.StampMilli, NoColor: !cli.Colourful(out, false)}
+		shown = zerolog.ConsoleWriter{Out: shown, TimeFormat: time.StampMilli, NoColor: !cli.Colourful(out, false)}
 	}
-	return zerolog.New(out).Level(cfg.LogLevel).With().Timestamp().Logger()
+	return zerolog.New(shown).Level(cfg.LogLevel).With().Timestamp().Logger()
 }
 
 // build makes the parts and joins them. The interfaces that they declare for each
@@ -85,9 +88,13 @@ func (p *process) build(ctx context.Context) error {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	dropped := proxy.NewDropped(reg)
+	var err error
+	if p.audit, err = audit.Open(p.cfg.Process.Audit, p.log); err != nil {
+		return fmt.Errorf("REWATCH_AUDIT: %w", err)
+	}
 	p.alarms = alarm.New(alarm.Config{
 		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
-		Memory: p.alarmMemory(),
+		Memory: p.alarmMemory(), Shown: p.shownAlarm,
 	})
 	p.forgotten = proxy.NewForgotten(reg)
 	p.certificates = certificates{alarms: p.alarms}
@@ -157,6 +164,13 @@ func (p *process) uacConfig(s uac.Sender) uac.Config {
 	return cfg
 }
 
+// shownAlarm is an alarm as it leaves rewatch.
+func (p *process) shownAlarm(a alarm.Alarm) alarm.Alarm {
+	names := p.cfg.Process.Pseudonyms()
+	a.Object, a.Text = names.In(a.Object), names.In(a.Text)
+	return a
+}
+
 // actor carries out what was decided: by SIP, and sign-outs by the operator's hook where
 // there is one.
 func (p *process) actor() (dialogs.Actor, error) {
@@ -180,6 +194,7 @@ func (p *process) engineConfig() recovery.Config {
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
 		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
 		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
+		Audit: p.audit,
 	}
 }
 
