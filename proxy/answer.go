@@ -50,6 +50,10 @@ func (w *worker) answer(from flow, status int, reason string, extra ...string) (
 			b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
 		case wire.To:
 			b = w.appendTo(b, i, status)
+		case wire.Timestamp: // RFC 3261 8.2.6.1
+			if status == 100 {
+				b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+			}
 		}
 	}
 	for _, line := range extra {

@@ -74,6 +74,9 @@ type Config struct {
 	// (transport.Lane). It is called when that begins and when it has ended, so that the
 	// scheduler can be given one more meanwhile.
 	Lane func(held bool)
+	// Retry has a NOTIFY that was refused for a while, or that was too long for a
+	// datagram, tried once more before its deadline (RFC 3261 20.33, 14.1, 18.1.1).
+	Retry bool
 	// KeepHeads keeps the head of every open NOTIFY, for Outcome.Head.
 	KeepHeads bool
 	Monitor   Monitor

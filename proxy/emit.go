@@ -57,7 +57,7 @@ func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
 		}
 		if record != 0 {
 			st.Used.Store(true)
-			w.s.table.setStream(record, st.ID)
+			w.s.table.Left(record, st.ID)
 		}
 		switch err := w.s.write(st, out, w.build); {
 		case err == nil:

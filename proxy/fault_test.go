@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 )
 
 // overTCP is a NOTIFY of the server's that leaves for the core by TCP.
@@ -73,7 +74,7 @@ func TestOwnCloseJudgesNobody(t *testing.T) {
 					}
 					_, _ = x.conn.Write([]byte("\x16\x03\x01 this is no SIP"))
 					<-x.gone
-					r.pass(longestPause + 2*tick)
+					r.pass(4*time.Second + 2*transaction.Tick)
 				}
 				if r.s.badHops.has(netip.MustParseAddrPort(coreAddr), time.Now()) {
 					t.Error("the hop is held to be bad")

@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
@@ -23,12 +23,7 @@ type ticket struct {
 // has to be resolved first, a copy of the request waits for the answer: true.
 func (w *worker) forward(from flow, t ticket) (waits bool) {
 	d := w.route(from)
-	if h, attempt, ok := w.leader(t); ok {
-		// CANCEL and the ACK of a failure go where the INVITE went, by the same
-		// transport (RFC 3261 9.1, 17.1.1.3), whatever has become of its route.
-		t.attempt = attempt
-		w.hops = append(w.hops[:0], h)
-		w.launch(from, t)
+	if w.follows(from, t) {
 		return false
 	}
 	if d.server && w.s.health.down() && !bytes.Equal(w.msg.Method, mACK) {
@@ -46,28 +41,33 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 		if d.server && !bytes.Equal(w.msg.Method, mACK) {
 			w.s.health.expects(w.now)
 		}
-		w.hops[0] = w.upgraded(from, w.hops[0], w.size(from, w.hops[0]))
+		w.large(from)
 		w.launch(from, t)
 	}
 	return false
 }
 
-// leader finds where the INVITE went that a CANCEL or ACK belongs to, if that has
-// a record. An ACK also ends the retransmission of the answer that it confirms.
-func (w *worker) leader(t ticket) (h resolve.Hop, attempt uint8, ok bool) {
+// follows sends a CANCEL, or the ACK of a failure, after its INVITE, if where that went
+// is remembered; false: it is not.
+func (w *worker) follows(from flow, t ticket) bool {
 	ack := bytes.Equal(w.msg.Method, mACK)
 	if !ack && !bytes.Equal(w.msg.Method, mCANCEL) {
-		return h, 0, false
+		return false
 	}
-	s, r := w.s.table.lock(t.key)
-	defer s.mu.Unlock()
-	if r == nil || !r.invite || r.phase == judged {
-		return h, 0, false
+	e := w.s.table.Follow(t.key, ack)
+	if !e.Known {
+		return false
 	}
-	if ack {
-		r.quiet()
+	t.attempt = e.Attempt
+	w.hops = append(w.hops[:0], e.Hop)
+	switch {
+	case e.Do.Has(transaction.Forward):
+		w.launch(from, t)
+	case e.Do.Has(transaction.Hold):
+		t.record = recordKey(t.key, w.msg.Method)
+		w.track(from, t, 0, true)
 	}
-	return r.hop(), r.attempt, true
+	return true
 }
 
 // unavailable answers 503: the next hop cannot be reached.
@@ -84,7 +84,7 @@ func (w *worker) unavailable(from flow, reason string) {
 // has failed then as one whose hops are all dead (RFC 3263 4.3).
 func (w *worker) stuck(from flow, t ticket, err error) {
 	switch {
-	case w.notify(from) && !w.s.table.full():
+	case w.notify(from) && !w.s.table.Full():
 	case crowded(err):
 		w.overloaded(from, tooManyParked)
 		return
@@ -101,8 +101,8 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 		w.denied(from, t, ruling)
 	default:
 		t.record = t.key
-		if w.track(from, t, ref) {
-			w.failed(t.record, failure{err: err})
+		if w.track(from, t, ref, false) {
+			w.failed(t.record, transaction.Failure{}, err)
 		}
 	}
 }
@@ -139,13 +139,13 @@ func (w *worker) launch(from flow, t ticket) {
 		w.stateless(from, t, h)
 		return
 	}
-	if w.s.table.full() || !notify && w.s.table.scarce() {
+	if w.s.table.Full() || !notify && w.s.table.Scarce() {
 		w.s.metrics.untracked(notify)
 		w.stateless(from, t, h)
 		return
 	}
 	t.record = recordKey(t.key, w.msg.Method)
-	if !w.track(from, t, ref) {
+	if !w.track(from, t, ref, false) {
 		return // the same request, at the same moment, by another reader
 	}
 	if bytes.Equal(w.msg.Method, mINVITE) {
@@ -165,14 +165,14 @@ func (w *worker) announce(from flow, t ticket) (dialogs.Ref, dialogs.Ruling) {
 // with silence, what the server sends again.
 func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
 	t.record = t.key
-	tracked := !w.s.table.full() && w.track(from, t, 0)
+	tracked := !w.s.table.Full() && w.track(from, t, 0, false)
 	w.obey(from, r)
 	if !tracked {
 		return
 	}
-	w.closeRecord(t.record)
+	w.s.table.Close(t.record, w.at)
 	if r.Status != 0 {
-		w.s.table.keepAnswer(t.record, w.build)
+		w.s.table.Answered(t.record, w.build)
 	}
 }
 
@@ -201,20 +201,6 @@ func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 		w.s.log.Debug().Err(err).Stringer("hop", h.Addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
 	}
-}
-
-// emitRecorded sends a request that has a record; if that fails at once, the
-// record goes on to its next hop or to its end.
-func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
-	err := w.emit(from, t, h)
-	if err == nil {
-		return
-	}
-	f := failure{err: err}
-	if refused, ok := errors.AsType[*streamError](err); ok {
-		f.stream = refused.stream
-	}
-	w.failed(t.record, f)
 }
 
 // load reads a message that was kept, into a workspace that has none at hand. The

@@ -118,17 +118,30 @@ func (w *worker) markBad(h resolve.Hop) {
 // maxUDP is the size above which a request leaves by a stream (RFC 3261 18.1.1).
 const maxUDP = 1300
 
-// upgraded changes UDP to TCP for a request that leaves with that many bytes, if
-// the hop takes TCP.
-func (w *worker) upgraded(from flow, h resolve.Hop, size int) resolve.Hop {
-	if h.Transport != wire.UDP || size <= maxUDP {
-		return h
+// large has a request that is too long for a datagram go by TCP to those of w.hops that
+// take it. Of a NOTIFY that goes by UDP all the same TCP is tried when nothing else has
+// brought an answer: a datagram of that size may be lost on its way.
+func (w *worker) large(from flow) {
+	if w.hops[0].Transport != wire.UDP || w.size(from, w.hops[0]) <= maxUDP {
+		return
 	}
-	if w.s.local(from.across(), wire.TCP, h.Addr.Addr()) == nil || w.s.noTCP.has(h.Addr, w.now) {
-		return h
+	refused := false
+	for i := range w.hops {
+		h := &w.hops[i]
+		if h.Transport != wire.UDP || w.s.local(from.across(), wire.TCP, h.Addr.Addr()) == nil {
+			continue
+		}
+		if w.s.noTCP.has(h.Addr, w.now) {
+			refused = refused || i == 0
+			continue
+		}
+		h.Transport, h.Upgraded = wire.TCP, true
 	}
-	h.Transport, h.Upgraded = wire.TCP, true
-	return h
+	if refused && w.s.cfg.Retry && w.notify(from) {
+		h := w.hops[0]
+		h.Transport = wire.TCP
+		w.hops = append(w.hops, h)
+	}
 }
 
 // literal is the same as the function, and knows the URI of the uppermost Route.

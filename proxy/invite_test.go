@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rewatch/proxy/transaction"
 )
 
 // caller and callee speak by UDP or TCP.
@@ -142,7 +144,7 @@ func TestInviteRetransmission(t *testing.T) {
 		for _, ms := range []time.Duration{500, 1500, 3500, 7500, 15500} {
 			r.pass(ms*time.Millisecond - time.Since(start) - 1)
 			r.server.nothing()
-			r.pass(2 * tick)
+			r.pass(2 * transaction.Tick)
 			r.server.want("INVITE")
 		}
 		r.server.send(serverSide, reply(got, "180 Ringing"))
@@ -189,7 +191,7 @@ func TestInviteAnswerRepeated(t *testing.T) {
 		for _, ms := range []time.Duration{500, 1500, 3500} {
 			r.pass(ms*time.Millisecond - time.Since(start) - 1)
 			r.core.nothing()
-			r.pass(2 * tick)
+			r.pass(2 * transaction.Tick)
 			if again := r.core.poll(); again != first {
 				t.Fatal(again)
 			}
@@ -215,6 +217,7 @@ func TestCancelFollows(t *testing.T) {
 		r.core.want("SIP/2.0 100")
 		x := accept()
 		got := x.want("INVITE")
+		x.send(reply(got, "100 Trying"))
 		r.core.send(coreSide, request("CANCEL", "sip:bob@ims.example", viaCore))
 		cancel := x.want("CANCEL")
 		if a, b := branchOf(t, got), branchOf(t, cancel); a.attempt == 0 || a != b {
@@ -226,4 +229,89 @@ func TestCancelFollows(t *testing.T) {
 		x.want("ACK")
 		r.server.nothing()
 	}, func(c *Config) { c.Server = "sip:server.example" })
+}
+
+// TestCancelWaits for a response to its INVITE, which was lost at first: a CANCEL that
+// comes before its INVITE would cancel nothing (RFC 3261 9.1).
+func TestCancelWaits(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1")))
+		x.want("SIP/2.0 100")
+		r.server.want("INVITE")
+		x.send(request("CANCEL", "sip:bob@ims.example", viaTCP("i1")))
+		r.server.nothing()
+		r.pass(500*time.Millisecond + transaction.Tick)
+		got := r.server.want("INVITE")
+		r.server.send(serverSide, reply(got, "100 Trying"))
+		cancel := r.server.want("CANCEL")
+		if branchOf(t, got) != branchOf(t, cancel) {
+			t.Error("a CANCEL has the branch of its INVITE")
+		}
+		r.pass(2 * time.Second) // the CANCEL was lost
+		r.server.want("CANCEL")
+		for r.server.poll() != "" {
+		}
+		r.server.send(serverSide, reply(cancel, "200 OK"))
+		x.want("SIP/2.0 200")
+		r.server.send(serverSide, reply(got, "487 Request Terminated"))
+		r.server.want("ACK")
+		x.want("SIP/2.0 487")
+		x.send(request("ACK", "sip:bob@ims.example", viaTCP("i1"), "To: <sip:bob@ims.example>;tag=uas"))
+		r.pass(5 * time.Minute)
+		r.server.nothing()
+		if n := r.s.Transactions(); n != 0 {
+			t.Error(n, "records are left")
+		}
+	})
+}
+
+// TestAcknowledged sends the ACK of a 503 that leads to the next hop, and once more when
+// that comes again; the ACK of one that is passed on is rewatch's too, because the
+// client's is not repeated where it came by a stream.
+func TestAcknowledged(t *testing.T) {
+	play(t, func(r *rig) {
+		r.names.set("server.example", "10.1.0.3:5070", serverAddr)
+		first := r.peer("10.1.0.3:5070")
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1"), "Route: <sip:"+coreSide+";lr>"))
+		x.want("SIP/2.0 100")
+		refused := first.want("INVITE")
+		first.send(serverSide, reply(refused, "503 Service Unavailable"))
+		ack := first.want("ACK sip:bob@ims.example SIP/2.0")
+		same(t, ack, crlf(`ACK sip:bob@ims.example SIP/2.0
+Via: SIP/2.0/UDP `+serverSide+`;branch=OURS
+Max-Forwards: 70
+From: <sip:alice@ims.example>;tag=a
+To: <sip:bob@ims.example>;tag=uas
+Call-ID: c1
+CSeq: 1 ACK
+Content-Length: 0`))
+		if branchOf(t, ack) != branchOf(t, refused) {
+			t.Error("the ACK of a failure has the branch of its INVITE")
+		}
+		got := r.server.want("INVITE")
+		first.send(serverSide, reply(refused, "503 Service Unavailable")) // the ACK was lost
+		first.want("ACK")
+		r.server.send(serverSide, reply(got, "486 Busy Here"))
+		r.server.want("ACK")
+		x.want("SIP/2.0 486")
+		r.server.send(serverSide, reply(got, "486 Busy Here"))
+		r.server.want("ACK")
+		x.nothing()
+		x.send(request("ACK", "sip:bob@ims.example", viaTCP("i1"), "To: <sip:bob@ims.example>;tag=uas"))
+		r.server.nothing()
+		first.nothing()
+	}, func(c *Config) { c.Server = "sip:server.example" })
+}
+
+// TestTimestamp comes back in a 100 of rewatch's own (RFC 3261 8.2.6.1).
+func TestTimestamp(t *testing.T) {
+	play(t, func(r *rig) {
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1"), "Timestamp: 54"))
+		if got := x.want("SIP/2.0 100"); !strings.Contains(got, "\r\nTimestamp: 54\r\n") {
+			t.Error(got)
+		}
+	})
 }

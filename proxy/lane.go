@@ -58,14 +58,13 @@ func (s *Server) openLane() error {
 func (s *Server) readAll(ctx context.Context) {
 	w := s.newWorker()
 	in := transport.NewInbox()
-	var d dues
 	var turned int64
 	handle := func(socket int) {
 		w.clock()
 		w.batch(s.lane.sockets[socket], in)
-		if now := tickOf(w.at); now != turned && s.lane.turns.Load() {
+		if now := w.at.Ticks(); now != turned && s.lane.turns.Load() {
 			turned = now
-			w.wheels(&d)
+			w.expire()
 		}
 	}
 	s.keep(ctx, "udp", func() error { return s.lane.Serve(in, handle) })

@@ -92,7 +92,7 @@ func newMetrics(s *Server) *metrics {
 	m.missed[false] = stateless.WithLabelValues("other")
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
-	}, func() float64 { return float64(s.table.len()) }))
+	}, func() float64 { return float64(s.table.Len()) }))
 	reg.MustRegister(&sockets{s})
 	return m
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
 )
@@ -123,7 +124,7 @@ func TestNotifyTimeout(t *testing.T) {
 		got := r.core.want("NOTIFY")
 		r.pass(3500*time.Millisecond - 1)
 		r.server.nothing()
-		r.pass(2 * tick)
+		r.pass(2 * transaction.Tick)
 		same(t, r.server.poll(), crlf(`
 SIP/2.0 100 Trying
 Via: SIP/2.0/UDP 10.1.0.2:5070;branch=z9hG4bKserver1
@@ -135,7 +136,7 @@ Content-Length: 0
 `))
 		r.pass(28*time.Second - time.Since(start) - 1)
 		r.server.nothing()
-		r.pass(2 * tick)
+		r.pass(2 * transaction.Tick)
 		r.server.want("SIP/2.0 481")
 		r.server.send(serverSide, notify())
 		r.server.want("SIP/2.0 481")
@@ -256,7 +257,7 @@ func TestFailover(t *testing.T) {
 			r.monitor.verdict = gone
 			r.server.send(serverSide, msg)
 			r.core.want("NOTIFY")
-			r.pass(14*time.Second + 2*tick)
+			r.pass(14*time.Second + 2*transaction.Tick)
 			other.want("NOTIFY")
 			r.core.nothing()
 			r.pass(14 * time.Second)

@@ -74,7 +74,7 @@ const (
 // a core that is refused one may sign out the user (TS 24.229 5.4.1.7).
 func (w *worker) sheds(from flow) bool {
 	m := &w.msg
-	if !w.s.table.reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
+	if !w.s.table.Reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
 		bytes.Equal(m.Method, mREGISTER) || bytes.Equal(m.Method, mCANCEL) {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 )
 
 // sink is a datagram socket that takes everything and says nothing, so that what
@@ -53,7 +54,6 @@ func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 type path struct {
 	s            *Server
 	w            *worker
-	wheel        dues
 	core, server flow
 	toCore       *sink
 	toServer     *sink
@@ -124,13 +124,11 @@ func (p *path) pass(tb testing.TB, request, response flow, out, back *sink) {
 	out.last, back.last = out.last[:0], back.last[:0]
 }
 
-// turn lets time pass, as far as the wheels know.
+// turn lets time pass, as far as the transactions know.
 func (p *path) turn(d time.Duration) {
 	p.s.born = p.s.born.Add(-d)
 	p.w.clock()
-	for i := range p.s.table.shards {
-		p.w.due(&p.s.table.shards[i], &p.wheel)
-	}
+	p.w.expire()
 }
 
 // realNotify has the size and the fields of one of a presence server's.
@@ -213,7 +211,7 @@ func BenchmarkNotify(b *testing.B) {
 	for b.Loop() {
 		p.pass(b, p.server, p.core, p.toCore, p.toServer)
 		if i++; i%100 == 0 {
-			p.turn(tick)
+			p.turn(transaction.Tick)
 		}
 	}
 }

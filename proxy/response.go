@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/netip"
+	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
@@ -39,7 +42,7 @@ func (w *worker) response(from flow) {
 		return
 	}
 	_, method, _ := m.CSeqValue()
-	if !w.settle(from, b, method) {
+	if !w.settle(from, &b, method) {
 		return
 	}
 	w.observeResponse(from, b, method)
@@ -59,94 +62,72 @@ func (w *worker) observeResponse(from flow, b branch, method []byte) {
 	}
 }
 
-// settle brings the record of the transaction, if there is one, up to date. true:
-// pass the response on.
-func (w *worker) settle(from flow, b branch, method []byte) bool {
+// settle tells the transaction of the response at hand, if there is one. true: pass
+// the response on. b then leads to where the request came from last.
+func (w *worker) settle(from flow, b *branch, method []byte) bool {
 	m := &w.msg
-	key := recordKey(b.key, method)
-	s, r := w.s.table.lock(key)
-	if r == nil {
-		s.mu.Unlock()
-		return true
+	q := transaction.Response{
+		Kind: kindOf(method), Local: uint8(b.local), Attempt: b.attempt, Loop: b.loop, Stream: b.stream, Status: m.Status, //nolint:gosec // New bounds the sockets
+		Wait: -1,
 	}
+	if m.Status >= 300 {
+		q.Wait = waitOf(m)
+	}
+	e := w.s.table.Respond(recordKey(b.key, method), w.at, &q)
 	switch {
-	case !r.answeredBy(b, method):
-		s.mu.Unlock()
+	case !e.Known:
+		return true
+	case e.Do.Has(transaction.Stray):
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return false
-	case m.Status < 200:
-		pass := w.provisional(s, r)
-		s.mu.Unlock()
-		return pass
-	case r.phase == judged:
-		return w.afterVerdict(s, r) // unlocks
-	case r.phase == answered:
-		s.mu.Unlock()
-		return true
-	case m.Status == 503 && (b.attempt != r.attempt%letters || len(r.more.rest) > 0):
-		attempt := b.attempt
-		s.mu.Unlock()
-		w.failed(key, failure{err: errBusy, told: true, attempt: attempt})
-		return false
 	}
-	if !r.notify {
-		w.finish(s, r)
-		s.mu.Unlock()
-		return true
+	if e.Do.Has(transaction.Acknowledge) {
+		w.acknowledge(from, *b, e)
 	}
-	// The hop is named by where the NOTIFY went: its answers may come from elsewhere.
-	ref, cseq, hop := r.ref, r.cseq, r.to
-	if m.Status < 300 {
-		w.finish(s, r)
-		s.mu.Unlock()
-		w.s.cfg.Monitor.NotifyDone(ref, dialogs.Outcome{
-			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: cseq, Hop: hop,
-		})
-		return true
+	if e.Do.Has(transaction.Release) {
+		cancel := w.s.table.Release(e.Key^cancelTwist, w.at, e.Hop, e.Attempt)
+		w.carry(cancel)
 	}
-	e := w.ending(r, dialogs.Responded)
-	w.judged(s, r)
-	s.mu.Unlock()
-	return w.judge(e)
-}
-
-// answeredBy tells whether a response belongs to the transaction of r (RFC 3261
-// 17.1.3). A branch that merely has its key was not made here.
-func (r *record) answeredBy(b branch, method []byte) bool {
-	return b.loop == r.loop && b.local == r.from.local.index && b.stream == r.from.stream &&
-		(!r.notify || bytes.Equal(method, mNOTIFY)) && (!r.invite || bytes.Equal(method, mINVITE))
-}
-
-// afterVerdict handles a response that comes when rewatch has answered in its
-// place. The 2xx of an INVITE always goes through (RFC 3261 16.7 step 5), else a
-// call would be up at one end only. It gives the lock free.
-func (w *worker) afterVerdict(s *shard, r *record) bool {
-	status := w.msg.Status
-	relay := r.lateRelay || (r.invite && status < 300)
-	if !r.untold(status) {
-		s.mu.Unlock()
+	w.carry(e)
+	b.stream = e.From.Stream
+	if e.Do.Has(transaction.Keep) {
+		w.s.table.Answered(e.Key, w.stripped())
+	}
+	relay := e.Do.Has(transaction.Relay)
+	switch {
+	case e.Kind != transaction.Notify || e.End == transaction.NotOver:
 		return relay
+	case e.Late:
+		return w.lateResponse(w.finish(e)) || relay
+	case m.Status < 300:
+		f := w.finish(e)
+		w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, nil))
+		return true
+	default:
+		return w.judge(*b, w.finish(e))
 	}
-	r.late = true
-	e := w.ending(r, dialogs.Responded)
-	s.mu.Unlock()
-	return w.lateResponse(e)
 }
 
-// provisional notes a provisional response. 100 is for one hop only.
-func (w *worker) provisional(s *shard, r *record) bool {
-	if r.phase != open {
-		return false
+// waitOf is how long a failure asks to wait before the request is sent again: what its
+// Retry-After says (RFC 3261 20.33), up to two seconds after a 491 (14.1). Negative: it
+// does not ask for that. A challenge is answered by who sent the request, and a dialog
+// that is gone does not come back.
+func waitOf(m *wire.Message) time.Duration {
+	after := m.Number(wire.RetryAfter)
+	switch {
+	case m.Status == 401 || m.Status == 407 || m.Status == 481 || m.Status == 489:
+		return -1
+	case after >= 0:
+		return time.Duration(after) * time.Second
+	case m.Status == 491:
+		return time.Duration(rand.Int64N(int64(maxGlare))) //nolint:gosec // no secret
+	default:
+		return -1
 	}
-	r.proceeding = true
-	if r.invite {
-		r.resend = false
-		r.quiet()
-		r.giveUp = w.at.add(timerC)
-		s.wheel.set(r, r.due(w.s.cfg.T1))
-	}
-	return w.msg.Status != 100
 }
+
+// maxGlare is the longest pause after a 491 for who did not begin the dialog.
+const maxGlare = 2 * time.Second
 
 // relay pops our Via and sends the response along the next one.
 func (w *worker) relay(b branch) {

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -30,7 +31,7 @@ type Server struct {
 	coreURIs  [][]byte
 	ownPrefix []byte
 	seed      maphash.Seed
-	table     *table
+	table     *transaction.Table
 	health    *health
 	badHops   *memo // hops that failed lately
 	noTCP     *memo // hops that refused TCP lately
@@ -56,7 +57,7 @@ func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), ownPrefix: []byte(cfg.OwnBranch), seed: maphash.MakeSeed(),
-		table:   newTable(cfg.MaxTransactions),
+		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry}),
 		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
 		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
 		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
@@ -212,53 +213,6 @@ func (s *Server) pause(ctx context.Context) bool {
 	}
 }
 
-// turn turns the wheels, as long as there is anything on them and the lane does not.
-func (s *Server) turn(ctx context.Context) {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	w := s.newWorker()
-	var d dues
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		for rest := s.resting(); rest != nil; rest = s.resting() {
-			t.Stop()
-			select {
-			case <-ctx.Done():
-				return
-			case <-rest:
-			}
-			t.Reset(tick)
-		}
-		w.clock()
-		w.wheels(&d)
-	}
-}
-
-// resting is nil while the wheels have to be turned here; else it tells when that may
-// be so again.
-func (s *Server) resting() <-chan struct{} {
-	switch {
-	case s.lane != nil && s.lane.turns.Load():
-		return s.lane.rests
-	case s.table.len() == 0:
-		return s.table.filled
-	default:
-		return nil
-	}
-}
-
-// wheels does what is due on all wheels.
-func (w *worker) wheels(d *dues) {
-	for i := range w.s.table.shards {
-		w.due(&w.s.table.shards[i], d)
-	}
-	w.flush()
-}
-
 // Drain waits until the transactions that are open now have ended, at most until
 // ctx is done. Forwarding goes on meanwhile.
 func (s *Server) Drain(ctx context.Context) (left int) {
@@ -266,7 +220,7 @@ func (s *Server) Drain(ctx context.Context) (left int) {
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
 	for {
-		if left = s.table.opened(since) + s.parking.len(); left == 0 {
+		if left = s.table.Opened(since) + s.parking.len(); left == 0 {
 			return 0
 		}
 		select {
@@ -302,7 +256,7 @@ func (s *Server) Shutdown() {
 func (s *Server) ServerUp() (up bool, detail string) { return s.health.state() }
 
 // Transactions is the number of records.
-func (s *Server) Transactions() int { return s.table.len() }
+func (s *Server) Transactions() int { return s.table.Len() }
 
 // local is the socket of a side that speaks a network and reaches an address; of
 // several the one that has its family to itself. Without an address any will do.

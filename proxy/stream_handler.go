@@ -6,6 +6,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -73,7 +74,7 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	}
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
-	for _, key := range h.s.table.onStream(st.ID) {
-		w.failed(key, failure{err: err, stream: st.ID})
+	for _, key := range h.s.table.OnStream(st.ID) {
+		w.failed(key, transaction.Failure{Stream: st.ID}, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
@@ -27,7 +28,7 @@ func TestTCPToUDP(t *testing.T) {
 		for _, ms := range at {
 			r.pass(ms*time.Millisecond - time.Since(start) - 1)
 			r.server.nothing()
-			r.pass(2 * tick)
+			r.pass(2 * transaction.Tick)
 			if again := r.server.want("MESSAGE"); again != got {
 				t.Fatal("a retransmission is another message")
 			}

@@ -2,69 +2,82 @@ package proxy
 
 import (
 	"bytes"
+	"strconv"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
-// track makes the record of the request at hand, which goes to w.hops; false: it
-// has one already. ref is the subscription of a NOTIFY.
-func (w *worker) track(from flow, t ticket, ref dialogs.Ref) bool {
-	table := w.s.table
-	s, r := table.lock(t.record)
-	defer s.mu.Unlock()
-	if r != nil {
-		return false
+// origin is a flow as a transaction remembers it.
+func (f flow) origin() transaction.Origin {
+	return transaction.Origin{
+		Addr: f.addr, At: f.at, Stream: f.stream, Local: uint8(f.local.index), //nolint:gosec // New bounds the sockets
+		Reliable: f.local.transport.Reliable(),
 	}
-	r = table.add(s, t.record)
-	w.describe(r, from, t)
-	r.ref = ref
+}
+
+// flowOf is the flow that a transaction remembers.
+func (s *Server) flowOf(o transaction.Origin) flow {
+	return flow{local: s.locals[o.Local], stream: o.Stream, addr: o.Addr, at: o.At}
+}
+
+// track begins the transaction of the request at hand, which goes to w.hops; false:
+// there is one already. ref is the subscription of a NOTIFY. held: it is a CANCEL that
+// has to wait.
+func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
+	q := transaction.Request{
+		Kind: w.kind(from), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
+	}
+	q.CSeq, _, _ = w.msg.CSeqValue()
+	q.Whole = held || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
+		q.Kind == transaction.Notify && w.s.cfg.Retry && !w.s.table.Crowded()
+	text := w.msg.Raw
 	switch {
-	case r.absorb || r.resend || len(r.more.rest) > 0:
-		s.keep(&r.text, w.msg.Raw)
-	case r.notify && w.s.cfg.KeepHeads:
-		s.keep(&r.text, w.msg.Raw[:w.msg.Body])
+	case q.Whole:
+	case q.Kind == transaction.Notify && w.s.cfg.KeepHeads:
+		text = text[:w.msg.Body]
 	default:
-		s.keep(&r.text, w.skeleton())
+		text = w.skeleton()
 	}
-	s.wheel.set(r, r.due(w.s.cfg.T1))
-	return true
+	return w.s.table.Begin(t.record, w.at, &q, text)
 }
 
-// describe fills in a record.
-func (w *worker) describe(r *record, from flow, t ticket) {
-	m, cfg := &w.msg, &w.s.cfg
-	r.loop, r.attempt = t.loop, t.attempt
-	r.invite = bytes.Equal(m.Method, mINVITE)
-	r.cancel = bytes.Equal(m.Method, mCANCEL)
-	r.notify = w.notify(from)
-	r.cseq, _, _ = m.CSeqValue()
-	r.from = from
-	r.goTo(w.hops[0])
-	if len(w.hops) > 1 {
-		own := r.own()
-		for i := len(w.hops) - 1; i > 0; i-- {
-			own.rest = append(own.rest, w.hops[i])
-		}
+// kind is what the request at hand is about.
+func (w *worker) kind(from flow) transaction.Kind {
+	switch {
+	case w.notify(from):
+		return transaction.Notify
+	case bytes.Equal(w.msg.Method, mINVITE):
+		return transaction.Invite
+	default:
+		return kindOf(w.msg.Method)
 	}
-	r.created = w.at
-	r.giveUp = w.at.add(64 * cfg.T1)
-	if r.notify {
-		r.giveUp = w.at.add(cfg.NotifyTimeout)
-	}
-	r.leaves(w.at, cfg.T1)
-	r.share(w.at)
 }
 
-// skeleton is what answering the request at hand needs of it (RFC 3261 8.2.6.2): a
-// start line, the Vias, From, To, Call-ID and CSeq. It is valid until the next
-// message is built.
+// kindOf is what a method is about, whoever sent it.
+func kindOf(method []byte) transaction.Kind {
+	switch string(method) {
+	case "NOTIFY":
+		return transaction.Notify
+	case "INVITE":
+		return transaction.Invite
+	case "CANCEL":
+		return transaction.Cancel
+	}
+	return transaction.Other
+}
+
+// skeleton is what answering the request at hand needs of it (RFC 3261 8.2.6): a
+// start line, the Vias, From, To, Call-ID, CSeq and Timestamp. It is valid until the
+// next message is built.
 func (w *worker) skeleton() []byte {
 	m := &w.msg
 	b := append(append(w.build[:0], m.Method...), " sip:- SIP/2.0\r\n"...)
 	for i := range m.Lines {
 		switch l := &m.Lines[i]; l.Name { //nolint:exhaustive // the others are not needed
-		case wire.Via, wire.From, wire.To, wire.CallID, wire.CSeq:
+		case wire.Via, wire.From, wire.To, wire.CallID, wire.CSeq, wire.Timestamp:
 			b = append(b, m.Raw[l.Start:l.End]...)
 		}
 	}
@@ -72,102 +85,128 @@ func (w *worker) skeleton() []byte {
 	return w.build
 }
 
-// closeRecord marks a record as one that was answered here.
-func (w *worker) closeRecord(key uint64) {
-	s, r := w.s.table.lock(key)
-	defer s.mu.Unlock()
-	if r != nil && r.phase == open {
-		w.judged(s, r)
-	}
-}
-
-// judged notes the end of a record that rewatch itself answers. It stays for as
-// long as the client may retransmit (Timer J) or a late response may come; when
-// room is short, for as long as a datagram may be under way. The caller holds the
-// lock of the shard.
-func (w *worker) judged(s *shard, r *record) {
-	r.phase = judged
-	r.quiet()
-	s.release(&r.text)
-	linger := 64 * w.s.cfg.T1
-	if w.s.table.crowded() {
-		linger = lingerT4
-	}
-	s.wheel.set(r, w.at.add(linger))
-}
-
-// finish ends a record with the response at hand. It stays for a while, marked as
-// answered, where the request came by UDP and left by a stream: a retransmission
-// may still be under way, for which the response is kept. Elsewhere that follows the
-// same path again, and of a NOTIFY the Monitor knows that it was answered. The
-// record of an INVITE tells its ACK the way.
-func (w *worker) finish(s *shard, r *record) {
-	cfg := &w.s.cfg
-	overUDP := !r.from.local.transport.Reliable()
-	if keep := r.invite || r.absorb && overUDP; !keep {
-		w.s.table.remove(s, r)
-		return
-	}
-	r.phase = answered
-	r.quiet()
-	s.release(&r.text)
-	due := w.at.add(64 * cfg.T1)
-	r.giveUp = due
-	if r.absorb && overUDP {
-		s.keep(&r.text, w.stripped())
-		if r.invite && w.msg.Status >= 300 {
-			// The answer came by a stream, once; down to the client its
-			// retransmission is ours (Timer G, RFC 3261 17.2.1).
-			own := r.own()
-			own.interval = cfg.T1
-			own.resendAt = w.at.add(cfg.T1)
-			due = own.resendAt
-		}
-	}
-	s.wheel.set(r, due)
-}
-
-// again handles a request that has a record already; false: it has none.
+// again handles a request that belongs to an open transaction, or to one that was
+// answered; false: it is new.
 func (w *worker) again(from flow, t ticket) bool {
-	m := &w.msg
-	if bytes.Equal(m.Method, mACK) {
+	if bytes.Equal(w.msg.Method, mACK) {
 		return false
 	}
-	t.record = recordKey(t.key, m.Method)
-	s, r := w.s.table.lock(t.record)
-	if r == nil {
-		s.mu.Unlock()
-		return false
-	}
-	h, absorb := r.hop(), r.absorb || r.resend || r.phase == judged
-	t.attempt = r.attempt
-	w.build = w.build[:0]
-	if r.phase != open {
-		w.build = append(w.build, r.text...)
-	}
-	s.mu.Unlock()
+	t.record = recordKey(t.key, w.msg.Method)
+	e := w.s.table.Repeat(t.record, from.origin(), w.build[:0])
 	switch {
-	case len(w.build) > 0:
+	case !e.Known:
+		return false
+	case e.Do.Has(transaction.Answer):
+		w.build = e.Text
 		w.sendBack(from, w.build)
-	case absorb: // on its way already, or answered with silence
-	default:
+	case e.Do.Has(transaction.Forward):
+		t.attempt = e.Attempt
 		w.route(from)
-		w.emitRecorded(from, t, h)
+		w.emitRecorded(from, t, e.Hop)
 	}
 	return true
 }
 
-// untold tells whether a response after the verdict is news to the Monitor. One
-// that repeats the response which was judged is not.
-func (r *record) untold(status int) bool {
-	return r.notify && !r.late && (r.unanswered || status < 300)
+// carry does what follows from an event, but for what is done with a response at hand.
+func (w *worker) carry(e transaction.Effect) {
+	if e.Do.Has(transaction.Bad) {
+		w.markBad(e.Failed)
+	}
+	if e.Do.Has(transaction.NoTCP) {
+		w.s.noTCP.add(e.Failed.Addr, w.now)
+	}
+	if e.Do.Has(transaction.Postponed) {
+		w.s.metrics.dropped(dropBacklog, 1)
+	}
+	if e.Do&(transaction.Send|transaction.Trying|transaction.Answer) != 0 {
+		w.resend(e)
+	}
 }
 
-// outlived makes a record judged that got no response, and gives what is left of
-// it; the caller holds the lock.
-func (w *worker) outlived(s *shard, r *record, kind dialogs.OutcomeKind) ending {
-	e := w.ending(r, kind)
-	r.unanswered = true
-	w.judged(s, r)
-	return e
+// resend sends what is kept: the request, a 100 or the answer. It takes a workspace of
+// its own, because a message may be at hand in w.
+func (w *worker) resend(e transaction.Effect) {
+	own := w.s.borrow()
+	defer w.s.giveBack(own)
+	if !own.load(e.Text) {
+		return
+	}
+	from := w.s.flowOf(e.From)
+	if e.Do.Has(transaction.Answer) {
+		own.sendBack(from, e.Text)
+		return
+	}
+	if e.Do.Has(transaction.Trying) {
+		if b, ok := own.answer(from, 100, "Trying"); ok {
+			own.sendBack(from, b)
+		}
+	}
+	if e.Do.Has(transaction.Send) {
+		key := e.Key
+		if e.Kind == transaction.Cancel {
+			key ^= cancelTwist
+		}
+		own.route(from)
+		own.emitRecorded(from, ticket{key: key, loop: e.Loop, attempt: e.Attempt, record: e.Key}, e.Hop)
+	}
+}
+
+// acknowledge sends the ACK of the failure at hand, which is rewatch's to send as the
+// client of that transaction (RFC 3261 17.1.1.3): to where the INVITE went, with its
+// Route, and with the Via and To of the response. b is the branch of the response.
+func (w *worker) acknowledge(from flow, b branch, e transaction.Effect) {
+	own := w.s.borrow()
+	defer w.s.giveBack(own)
+	if !own.load(e.Text) || !own.msg.Request {
+		return
+	}
+	own.route(w.s.flowOf(e.From))
+	var sent wire.Message
+	if wire.Scan(own.edits.AppendTo(nil, own.msg.Raw), &sent) != nil {
+		return
+	}
+	hop, present := e.Hop, e.Attempt
+	if e.Do.Has(transaction.Send) {
+		hop, present = e.Failed, present-1
+	}
+	if b.attempt != present { // the answer of a hop that was left comes again
+		hop.Addr, hop.Transport = from.addr, from.local.transport
+	}
+	own.build = appendACK(own.build[:0], &sent, &w.msg)
+	own.sendACK(from.side(), hop)
+}
+
+// appendACK writes the ACK of a failure.
+func appendACK(b []byte, invite, failure *wire.Message) []byte {
+	b = append(append(append(b, "ACK "...), invite.URI...), " SIP/2.0\r\nVia: "...)
+	b = append(append(b, firstValue(failure, wire.Via)...), "\r\nMax-Forwards: 70\r\n"...)
+	line := func(m *wire.Message, i int) {
+		if i >= 0 {
+			b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+		}
+	}
+	for i := invite.First(wire.Route); i >= 0; i = invite.Next(i) {
+		line(invite, i)
+	}
+	line(invite, invite.First(wire.From))
+	line(failure, failure.First(wire.To))
+	line(invite, invite.First(wire.CallID))
+	n, _, _ := invite.CSeqValue()
+	b = append(b, "CSeq: "...)
+	b = strconv.AppendUint(b, uint64(n), 10)
+	return append(b, " ACK\r\nContent-Length: 0\r\n\r\n"...)
+}
+
+// sendACK sends the ACK that is built.
+func (w *worker) sendACK(side dialogs.Side, h resolve.Hop) {
+	l := w.s.local(side, h.Transport, h.Addr.Addr())
+	switch {
+	case l == nil:
+	case h.Transport.Reliable():
+		if st := w.s.streams[side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
+			_ = w.s.write(st, l, w.build)
+		}
+	default:
+		w.out[l.index].Add(w.build, h.Addr)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -29,7 +30,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 		return
 	}
 	b, method, ok := quoted(payload)
-	if !ok || w.failed(recordKey(b.key, method), failure{err: err, told: true, attempt: b.attempt}) {
+	if !ok || w.failed(recordKey(b.key, method), transaction.Failure{Told: true, Attempt: b.attempt}, err) {
 		return
 	}
 	switch {

@@ -1,137 +1,138 @@
 package proxy
 
 import (
-	"slices"
 	"time"
 
 	"rewatch/dialogs"
-	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
-// ending is what is left of a record when its transaction is over.
-type ending struct {
-	key    uint64
-	kind   dialogs.OutcomeKind
-	from   flow
-	raw    []byte
-	ref    dialogs.Ref
-	cseq   uint32
-	notify bool
-	invite bool
-	hop    resolve.Hop
-	// status, reason and retryAfter are those of the response, if one came; late
-	// if it came after the verdict.
+// finished is a transaction that is over, with what its response says if one came.
+type finished struct {
+	transaction.Effect
+
 	status, retryAfter int
 	reason             []byte
-	late               bool
-	crowded            bool // it ended because there was too much at a time
 }
 
-// ending copies what is needed; the caller holds the shard's lock.
-func (w *worker) ending(r *record, kind dialogs.OutcomeKind) ending {
-	e := ending{
-		key: r.key, kind: kind, from: r.from, raw: slices.Clone(r.text), ref: r.ref, cseq: r.cseq,
-		notify: r.notify, invite: r.invite, hop: r.hop(), retryAfter: -1,
+// finish reads the response at hand, if that is what ended a transaction.
+func (w *worker) finish(e transaction.Effect) finished {
+	f := finished{Effect: e, retryAfter: -1}
+	if e.End == transaction.Responded {
+		f.status, f.reason = w.msg.Status, w.msg.Reason
+		if f.status >= 300 {
+			f.retryAfter = w.msg.Number(wire.RetryAfter)
+		}
 	}
-	if kind == dialogs.Responded {
-		e.status, e.reason, e.retryAfter = w.msg.Status, w.msg.Reason, w.msg.Number(wire.RetryAfter)
-	}
-	return e
+	return f
 }
 
-func (e *ending) outcome(at time.Time, head []byte) dialogs.Outcome {
-	return dialogs.Outcome{
-		Kind: e.kind, At: at, Late: e.late, Status: e.status, Reason: e.reason, RetryAfter: e.retryAfter,
-		CSeq: e.cseq, Hop: e.hop.Addr, Head: head,
+// outcome tells the Monitor how it ended. The hop is where the NOTIFY went: its answers
+// may come from elsewhere.
+func (f finished) outcome(at time.Time, head []byte) dialogs.Outcome {
+	o := dialogs.Outcome{
+		At: at, Late: f.Late, Status: f.status, Reason: f.reason, RetryAfter: f.retryAfter, CSeq: f.CSeq, Hop: f.Hop.Addr, Head: head,
 	}
+	switch f.End { //nolint:exhaustive // all others are that nobody could be reached
+	case transaction.Responded:
+		o.Kind = dialogs.Responded
+	case transaction.TimedOut:
+		o.Kind = dialogs.TimedOut
+	default:
+		o.Kind = dialogs.Unreachable
+	}
+	return o
 }
+
+func (f finished) ref() dialogs.Ref { return dialogs.Ref(f.Subject) }
 
 // judge asks the Monitor what the server gets for a NOTIFY that was not answered
 // with a 2xx. true: the response at hand is to be passed on.
-func (w *worker) judge(e ending) bool {
-	v := w.s.cfg.Monitor.NotifyDone(e.ref, e.outcome(w.now, w.s.headOf(&e)))
-	relay := v.Relay && e.kind == dialogs.Responded
+func (w *worker) judge(b branch, f finished) bool {
+	v := w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, w.s.headOf(f.Effect)))
+	relay := v.Relay && f.End == transaction.Responded
 	switch {
 	case relay:
-		w.s.table.keepAnswer(e.key, w.stripped())
+		w.s.table.Answered(f.Key, w.stripped())
 	case v.Status != 0:
-		w.s.answerEnded(&e, v.Status, v.Reason)
+		w.s.answerEnded(f.Effect, v.Status, v.Reason)
 	}
-	if e.ref == 0 {
+	if f.Subject == 0 {
 		return relay
 	}
 	if relay {
-		b, _ := w.s.ownBranch(firstValue(&w.msg, wire.Via))
 		w.relay(b)
 	}
 	w.flush() // what follows from the failure must not overtake the answer
-	w.s.cfg.Monitor.Announce(e.ref, e.cseq)
+	w.s.cfg.Monitor.Announce(f.ref(), f.CSeq)
 	return false
 }
 
 // lateResponse tells the Monitor that a NOTIFY was answered after its verdict,
 // and whether the server is to see such a response, because it was told nothing.
-func (w *worker) lateResponse(e ending) bool {
-	e.late = true
-	v := w.s.cfg.Monitor.NotifyDone(e.ref, e.outcome(w.now, nil))
+func (w *worker) lateResponse(f finished) bool {
+	v := w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, nil))
 	if v.Relay {
-		s, r := w.s.table.lock(e.key)
-		if r != nil {
-			r.lateRelay = true
-		}
-		s.mu.Unlock()
+		w.s.table.RelayLate(f.Key)
 	}
 	return v.Relay
 }
 
-// answerEnded answers a request whose record ended, from its copy. It uses a
+// answerEnded answers a request whose transaction is over, from its copy. It uses a
 // worker of its own, because a response may be at hand in this one.
-func (s *Server) answerEnded(e *ending, status int, reason string) {
+func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
 	own := s.borrow()
 	defer s.giveBack(own)
-	if !own.load(e.raw) {
+	if !own.load(e.Text) {
 		return
 	}
 	var extra []string
-	if e.crowded {
+	if e.End == transaction.Crowded {
 		extra = []string{own.retryAfter()}
 	}
-	if b, ok := own.answer(e.from, status, reason, extra...); ok {
-		s.table.keepAnswer(e.key, b)
-		own.sendBack(e.from, b)
+	from := s.flowOf(e.From)
+	if b, ok := own.answer(from, status, reason, extra...); ok {
+		s.table.Answered(e.Key, b)
+		own.sendBack(from, b)
 	}
 }
 
 // headOf is the request as it was forwarded, start line and headers without our
 // Via; nil if that is not kept.
-func (s *Server) headOf(e *ending) []byte {
+func (s *Server) headOf(e transaction.Effect) []byte {
 	if !s.cfg.KeepHeads {
 		return nil
 	}
 	w := s.borrow()
 	defer s.giveBack(w)
-	if !w.load(e.raw) {
+	if !w.load(e.Text) {
 		return nil
 	}
-	w.route(e.from)
+	w.route(s.flowOf(e.From))
 	return w.edits.AppendRange(nil, w.msg.Raw, 0, w.msg.Body)
 }
 
 // conclude ends a transaction that got no response.
-func (w *worker) conclude(e ending) {
+func (w *worker) conclude(e transaction.Effect) {
 	switch {
-	case e.notify:
-		w.judge(e)
-	case e.crowded:
+	case e.End == transaction.NotOver:
+	case e.Do.Has(transaction.Forget): // a call that was not answered in time may yet be
+		w.s.metrics.dropped(dropTimeout, 1)
+	case e.End == transaction.TooLong:
+		w.s.metrics.refused(refusedUnavailable)
+		w.s.answerEnded(e, 513, "Message Too Large")
+	case e.Kind == transaction.Notify:
+		w.judge(branch{}, w.finish(e))
+	case e.End == transaction.Crowded:
 		w.s.metrics.refused(refusedOverload)
 		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")
-		w.s.answerEnded(&e, 503, tooMuchWaiting)
-	case e.kind == dialogs.Unreachable:
+		w.s.answerEnded(e, 503, tooMuchWaiting)
+	case e.End == transaction.Unreachable:
 		w.s.metrics.refused(refusedUnavailable)
-		w.s.answerEnded(&e, 503, "Next Hop Unreachable")
-	case e.invite:
-		w.s.answerEnded(&e, 408, "Request Timeout")
+		w.s.answerEnded(e, 503, "Next Hop Unreachable")
+	case e.Kind == transaction.Invite:
+		w.s.answerEnded(e, 408, "Request Timeout")
 	default:
 		// A proxy sends no 408 to a non-INVITE (RFC 4320 4.2).
 		w.s.metrics.dropped(dropTimeout, 1)

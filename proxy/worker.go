@@ -7,6 +7,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -14,24 +15,27 @@ import (
 // worker is the workspace of one goroutine that handles messages: everything
 // that would otherwise be allocated for each. A worker is never shared.
 type worker struct {
-	s        *Server
-	now      time.Time
-	at       moment // the same by the Server's clock
-	msg      wire.Message
-	via      wire.ViaValue // the uppermost Via value of the request at hand
-	edits    wire.Edits
-	text     []byte // the texts of edits live here until the message is built
-	build    []byte // a message that does not go into an outbox
-	seen     dialogs.Message
+	s     *Server
+	now   time.Time
+	at    transaction.Moment // the same by the Server's clock
+	msg   wire.Message
+	via   wire.ViaValue // the uppermost Via value of the request at hand
+	edits wire.Edits
+	text  []byte // the texts of edits live here until the message is built
+	build []byte // a message that does not go into an outbox
+	seen  dialogs.Message
+	// patience is how long the message at hand may wait for room on a stream.
+	patience time.Duration
 	hops     []resolve.Hop // where the request at hand can go
 	places   places
 	hash     []byte // what is to be hashed
 	asserted []byte // the asserted identities of several fields
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
-	veiled  bool                // the Route of the request at hand says so, see popped
-	parked  int                 // how often the request at hand has waited for DNS
-	out     []*transport.Outbox // by index of local; nil where it is no UDP socket
+	veiled  bool                 // the Route of the request at hand says so, see popped
+	parked  int                  // how often the request at hand has waited for DNS
+	due     []transaction.Effect // what time has brought
+	out     []*transport.Outbox  // by index of local; nil where it is no UDP socket
 }
 
 func (s *Server) newWorker() *worker {

@@ -23,6 +23,7 @@ const (
 	RetryAfter
 	ProxyRequire
 	PAssertedIdentity
+	Timestamp
 
 	names // how many there are
 )
@@ -45,6 +46,7 @@ var spelled = [names]string{ //nolint:gosec // no secrets, names
 	RetryAfter:        "Retry-After",
 	ProxyRequire:      "Proxy-Require",
 	PAssertedIdentity: "P-Asserted-Identity",
+	Timestamp:         "Timestamp",
 }
 
 // String gives the name as the RFCs spell it.

@@ -1,0 +1,88 @@
+package transaction
+
+import "rewatch/proxy/resolve"
+
+// Action is what has to be done; several may be set at once.
+type Action uint16
+
+const (
+	// Send the request that is kept to Hop, by a branch with Attempt.
+	Send Action = 1 << iota
+	// Forward the request at hand to Hop, by a branch with Attempt.
+	Forward
+	// Hold the CANCEL at hand until its INVITE has met with a response.
+	Hold
+	// Release the CANCEL that is held for this INVITE.
+	Release
+	// Trying answers 100 to the client.
+	Trying
+	// Answer the client with Text, which it was answered before.
+	Answer
+	// Relay the response at hand.
+	Relay
+	// Keep the response, as it is relayed, for retransmissions of the request.
+	Keep
+	// Acknowledge the response at hand, which is a failure of an INVITE.
+	Acknowledge
+	// Bad says that Failed does not work.
+	Bad
+	// NoTCP says that Failed does not take TCP.
+	NoTCP
+	// Forget the transaction.
+	Forget
+	// Stray: the response at hand belongs to another transaction.
+	Stray
+	// Postponed: a NOTIFY found no room to leave, and waits for its retransmission.
+	Postponed
+)
+
+// Has tells whether all of these are set.
+func (a Action) Has(b Action) bool { return a&b == b }
+
+// End is how a transaction is over.
+type End uint8
+
+const (
+	// NotOver: it goes on.
+	NotOver End = iota
+	// Responded: the response at hand is the final one.
+	Responded
+	// TimedOut: no final response came before the deadline.
+	TimedOut
+	// Unreachable: every hop has failed.
+	Unreachable
+	// Crowded: there was too much at a time, here or at the next hop.
+	Crowded
+	// TooLong: no transport to the hop takes a message of that size.
+	TooLong
+)
+
+// Effect is what follows from an event, and what has to be known of the transaction
+// to carry it out.
+type Effect struct {
+	// Known: there is such a transaction. The rest is empty where there is none.
+	Known bool
+	Do    Action
+	End   End
+	// Late: Responded came after the verdict.
+	Late bool
+
+	Key     uint64
+	Kind    Kind
+	From    Origin
+	Subject uint64
+	CSeq    uint32
+	Loop    uint32
+	// Attempt is the present one, Hop where it goes.
+	Attempt uint8
+	Hop     resolve.Hop
+	// Failed is the hop that an event was about, if it is no longer Hop.
+	Failed resolve.Hop
+	// Text is a copy of what is kept: of the request, or for Answer the answer.
+	Text []byte
+}
+
+// needsText tells whether the bytes that are kept are needed to carry it out.
+func (e *Effect) needsText(status int) bool {
+	return e.Do&(Send|Trying|Answer|Acknowledge) != 0 || e.End != NotOver && !(e.End == Responded && status < 300)
+}

@@ -1,0 +1,75 @@
+package transaction
+
+// expire is what time brings: a retransmission, the next hop, the end of a pause, a
+// 100, the end.
+func (t *Transaction) expire(now Now) Effect {
+	switch {
+	case t.phase == open && now.At < t.giveUp:
+		return t.overdue(now)
+	case t.phase == open && t.held:
+		return t.effect(Forget) // its INVITE has met with nothing
+	case t.phase == open && t.kind == Invite && t.proceeding:
+		// Timer C. To cut off a call that is only slow would be worse than to go on
+		// without a record.
+		e := t.effect(Forget)
+		e.End = TimedOut
+		return e
+	case t.phase == open:
+		return t.outlived(now, TimedOut)
+	case t.more.resendAt != 0 && now.At < t.giveUp:
+		// The final response to an INVITE, until its ACK (Timer G).
+		own := t.own()
+		own.interval = min(2*own.interval, now.Rules.T2)
+		own.resendAt = max(own.resendAt.Add(own.interval), now.At)
+		return t.effect(Answer)
+	}
+	return t.effect(Forget)
+}
+
+// overdue does what is due for an open transaction before its end.
+func (t *Transaction) overdue(now Now) Effect {
+	e := t.effect(0)
+	if t.retransmits(now) {
+		e.Do |= Send
+	}
+	if t.more.nextHop != 0 && now.At >= t.more.nextHop {
+		t.own().nextHop = 0
+		if t.hopLeft() && !t.proceeding {
+			e.Failed, e.Do = e.Hop, e.Do|Bad|Send
+			t.advance(now)
+		}
+	}
+	if t.more.resumeAt != 0 && now.At >= t.more.resumeAt {
+		t.own().resumeAt = 0
+		t.again(now)
+		e.Do |= Send
+	}
+	if !t.hundred && t.kind != Invite && now.At >= t.created.Add(timerE2(now.Rules.T1)) {
+		t.hundred = true
+		e.Do |= Trying
+	}
+	e.Hop, e.Attempt = t.hop(), t.attempt
+	return e
+}
+
+// retransmits tells whether the request has to be sent again now (Timers A and E, RFC
+// 3261 17.1.1.2 and 17.1.2.2), and sets the timer anew.
+func (t *Transaction) retransmits(now Now) bool {
+	if t.more.resendAt == 0 || now.At < t.more.resendAt {
+		return false
+	}
+	own := t.own()
+	if !t.resend { // it waited for a connection (see later)
+		own.resendAt = 0
+		return true
+	}
+	own.interval *= 2
+	if t.kind != Invite {
+		own.interval = min(own.interval, now.Rules.T2)
+		if t.proceeding {
+			own.interval = now.Rules.T2
+		}
+	}
+	own.resendAt = max(own.resendAt.Add(own.interval), now.At) // a late tick delays no later one
+	return true
+}

@@ -1,0 +1,115 @@
+package transaction
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+)
+
+// entry is a transaction in its shard. It may be another transaction's as soon as the
+// lock of the shard is given free: what is needed later is copied.
+type entry struct {
+	Transaction
+
+	key uint64
+	// text is what is kept of the request: all of it where it may have to be sent
+	// again, else what an answer needs. Or it is the answer to its retransmissions.
+	text []byte
+
+	next, prev *entry
+	deadline   Moment
+	slot       int32
+}
+
+// shard is a part of the table with a lock of its own. Under that lock nothing is
+// sent, nobody is called and no other lock is taken.
+type shard struct {
+	mu    sync.Mutex
+	byKey map[uint64]*entry
+	wheel wheel
+	due   []*entry // room for those whose time has come
+	// Entries and buffers that are free. They stay in the shard and not in a
+	// sync.Pool, which a garbage collection would empty at the worst time.
+	free []*entry
+	bufs [][]byte
+	room int // of bufs, in bytes
+
+	bytes *atomic.Int64 // of the table
+}
+
+const (
+	// maxFree bounds the entries that a shard keeps for later, maxRoom the buffers,
+	// in bytes, and maxKeptRaw each of them.
+	maxFree    = 4096
+	maxRoom    = 2 << 20
+	maxKeptRaw = 4096
+)
+
+// add enters an empty transaction.
+func (s *shard) add(key uint64) *entry {
+	var r *entry
+	if n := len(s.free); n > 0 {
+		r, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		r = &entry{Transaction: Transaction{more: &nothing}}
+	}
+	r.key = key
+	s.byKey[key] = r
+	return r
+}
+
+// remove forgets r.
+func (s *shard) remove(r *entry) {
+	s.wheel.clear(r)
+	delete(s.byKey, r.key)
+	s.release(&r.text)
+	r.Transaction.empty()
+	r.key, r.deadline = 0, 0
+	if len(s.free) < maxFree {
+		s.free = append(s.free, r)
+	}
+}
+
+// settle does what a transition asks for within the shard, and completes its effect
+// with what is kept. status is that of the response, if there was one.
+func (s *shard) settle(r *entry, now Now, before phase, status int, e *Effect) (gone bool) {
+	e.Key = r.key
+	if e.needsText(status) {
+		e.Text = bytes.Clone(r.text)
+	}
+	if e.Do.Has(Forget) {
+		s.remove(r)
+		return true
+	}
+	// An INVITE that came by a stream may have to be looked up for the ACK of a
+	// failure that comes again; nobody asks for its answer once more.
+	if before == open && r.phase != open && (r.kind != Invite || !r.from.Reliable) {
+		s.release(&r.text)
+	}
+	if due := r.Transaction.due(now.Rules); due != r.deadline || r.slot == 0 {
+		s.wheel.set(r, due)
+	}
+	return false
+}
+
+// keep copies b into a buffer of the shard's.
+func (s *shard) keep(buf *[]byte, b []byte) {
+	before := cap(*buf)
+	if n := len(s.bufs); *buf == nil && n > 0 {
+		*buf, s.bufs = s.bufs[n-1], s.bufs[:n-1]
+		s.room -= cap(*buf)
+	}
+	*buf = append((*buf)[:0], b...)
+	s.bytes.Add(int64(cap(*buf) - before))
+}
+
+// release takes a buffer back.
+func (s *shard) release(buf *[]byte) {
+	size := cap(*buf)
+	if size > 0 && size <= maxKeptRaw && s.room+size <= maxRoom {
+		s.bufs = append(s.bufs, (*buf)[:0])
+		s.room += size
+	}
+	s.bytes.Add(-int64(size))
+	*buf = nil
+}

@@ -1,0 +1,275 @@
+package transaction
+
+import (
+	"sync/atomic"
+
+	"rewatch/proxy/resolve"
+)
+
+// Shards is how many parts a Table has.
+const Shards = 16
+
+// Table holds the transactions, by the hash that is also in our branch.
+type Table struct {
+	rules  Rules
+	shards [Shards]shard
+	limit  int64
+	n      atomic.Int64
+	// bytes is what the transactions have of their messages. It has a limit too, for
+	// large messages would make the other one mean little.
+	bytes    atomic.Int64
+	maxBytes int64
+	filled   chan struct{}
+}
+
+const (
+	// bytesEach is what a transaction may have of its message, on average of all, and
+	// leastBytes what all of them may have in any case.
+	bytesEach  = 2 << 10
+	leastBytes = 1 << 20
+)
+
+// NewTable makes a table for at most limit transactions.
+func NewTable(limit int, rules Rules) *Table {
+	t := &Table{rules: rules, limit: int64(limit), filled: make(chan struct{}, 1)}
+	t.maxBytes = max(leastBytes, t.limit*bytesEach)
+	for i := range t.shards {
+		t.shards[i].byKey = make(map[uint64]*entry)
+		t.shards[i].bytes = &t.bytes
+	}
+	return t
+}
+
+func (t *Table) shard(key uint64) *shard { return &t.shards[key%Shards] }
+
+func (t *Table) now(at Moment) Now {
+	return Now{At: at, Rules: &t.rules, Crowded: t.Crowded()}
+}
+
+// Begin enters a transaction; false: there is one under that key already. text is what
+// is kept of the request, and copied.
+func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[key] != nil {
+		return false
+	}
+	r := s.add(key)
+	r.begin(t.now(at), q)
+	s.keep(&r.text, text)
+	s.wheel.set(r, r.Transaction.due(&t.rules))
+	if t.n.Add(1) == 1 {
+		select {
+		case t.filled <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// Repeat tells of a request that has come once more. An answer to it is appended to buf.
+func (t *Table) Repeat(key uint64, from Origin, buf []byte) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil {
+		return Effect{}
+	}
+	e := r.repeat(from)
+	e.Key = key
+	if e.Do.Has(Answer) {
+		e.Text = append(buf, r.text...)
+	}
+	return e
+}
+
+// Respond tells of a response.
+func (t *Table) Respond(key uint64, at Moment, q *Response) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil {
+		return Effect{}
+	}
+	now, before := t.now(at), r.phase
+	e := r.respond(now, q)
+	t.settle(s, r, now, before, q.Status, &e)
+	return e
+}
+
+// Fail tells of a send that has failed.
+func (t *Table) Fail(key uint64, at Moment, f *Failure) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil {
+		return Effect{}
+	}
+	now, before := t.now(at), r.phase
+	e := r.fail(now, f)
+	t.settle(s, r, now, before, 0, &e)
+	return e
+}
+
+// Follow asks where the ACK or the CANCEL of an INVITE goes; not Known: where the
+// INVITE went is not remembered.
+func (t *Table) Follow(key uint64, ack bool) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil {
+		return Effect{}
+	}
+	e := r.follow(ack)
+	e.Key = key
+	return e
+}
+
+// Release sends the CANCEL that is held under a key to where its INVITE went.
+func (t *Table) Release(key uint64, at Moment, h resolve.Hop, attempt uint8) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil {
+		return Effect{}
+	}
+	now, before := t.now(at), r.phase
+	e := r.release(now, h, attempt)
+	t.settle(s, r, now, before, 0, &e)
+	return e
+}
+
+// Close marks a transaction as one that rewatch has answered itself.
+func (t *Table) Close(key uint64, at Moment) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.byKey[key]; r != nil && r.phase == open {
+		now, e := t.now(at), Effect{}
+		r.close(now)
+		t.settle(s, r, now, open, 0, &e)
+	}
+}
+
+// Expire lets the time pass for one shard, and appends what follows to list.
+func (t *Table) Expire(i int, at Moment, list []Effect) []Effect {
+	s := &t.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := t.now(at)
+	s.due = s.wheel.expired(at, s.due[:0])
+	for _, r := range s.due {
+		before := r.phase
+		e := r.expire(now)
+		t.settle(s, r, now, before, 0, &e)
+		if e.Do&^Forget != 0 || e.End != NotOver {
+			list = append(list, e)
+		}
+	}
+	clear(s.due)
+	return list
+}
+
+func (t *Table) settle(s *shard, r *entry, now Now, before phase, status int, e *Effect) {
+	if s.settle(r, now, before, status, e) {
+		t.n.Add(-1)
+	}
+}
+
+// Answered keeps the answer that retransmissions of a request get.
+func (t *Table) Answered(key uint64, b []byte) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.byKey[key]; r != nil && r.phase != open && (r.kind != Invite || !r.from.Reliable) {
+		s.keep(&r.text, b)
+		r.keepsAnswer = true
+	}
+}
+
+// RelayLate has late responses of a transaction passed on.
+func (t *Table) RelayLate(key uint64) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.byKey[key]; r != nil {
+		r.lateRelay = true
+	}
+}
+
+// Left notes the stream that a request has left by.
+func (t *Table) Left(key, stream uint64) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.byKey[key]; r != nil {
+		r.stream = stream
+	}
+}
+
+// OnStream lists the open transactions whose request left by a stream.
+func (t *Table) OnStream(id uint64) (keys []uint64) {
+	t.each(func(r *entry) {
+		if r.stream == id && r.phase == open {
+			keys = append(keys, r.key)
+		}
+	})
+	return keys
+}
+
+// Opened counts the open transactions that are older than a moment.
+func (t *Table) Opened(before Moment) (n int) {
+	t.each(func(r *entry) {
+		if r.phase == open && r.created < before {
+			n++
+		}
+	})
+	return n
+}
+
+func (t *Table) each(visit func(*entry)) {
+	for i := range t.shards {
+		t.shards[i].each(visit)
+	}
+}
+
+func (s *shard) each(visit func(*entry)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.byKey {
+		visit(r)
+	}
+}
+
+// Len is the number of transactions.
+func (t *Table) Len() int { return int(t.n.Load()) }
+
+// Bytes is what the transactions have of their messages.
+func (t *Table) Bytes() int64 { return t.bytes.Load() }
+
+// Filled is signalled when the table is empty no more.
+func (t *Table) Filled() <-chan struct{} { return t.filled }
+
+// Full tells whether a further transaction would pass a limit.
+func (t *Table) Full() bool { return t.n.Load() >= t.limit || t.bytes.Load() >= t.maxBytes }
+
+// Reserved tells whether the room that is left, the last quarter, is for those who
+// have to have it: NOTIFYs above all, whose failures would not be seen.
+func (t *Table) Reserved() bool { return t.beyond(4) }
+
+// Scarce tells whether the last of that room is for NOTIFYs alone.
+func (t *Table) Scarce() bool { return t.beyond(8) }
+
+// beyond tells whether less than one part in so many is left.
+func (t *Table) beyond(part int64) bool {
+	return t.n.Load() >= t.limit-t.limit/part || t.bytes.Load() >= t.maxBytes-t.maxBytes/part
+}
+
+// Crowded tells whether it is time to forget what is only nice to remember.
+func (t *Table) Crowded() bool { return t.n.Load() >= t.limit/2 }

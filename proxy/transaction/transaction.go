@@ -1,0 +1,330 @@
+package transaction
+
+import (
+	"net/netip"
+	"time"
+
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
+)
+
+// Kind is what a transaction is about, as far as it makes a difference.
+type Kind uint8
+
+const (
+	// Other is any request that the kinds below do not name.
+	Other Kind = iota
+	// Notify is a NOTIFY of the server, which is judged when it is over.
+	Notify
+	// Invite is an INVITE (RFC 3261 17.1.1).
+	Invite
+	// Cancel is a CANCEL (RFC 3261 9).
+	Cancel
+)
+
+// Origin is where a request came from.
+type Origin struct {
+	Addr   netip.AddrPort
+	At     netip.Addr // the address of ours that it came to, where that is not the socket's
+	Stream uint64     // number of the connection, 0 for UDP
+	Local  uint8      // index of our socket
+	// Reliable: it came by a stream, so that nobody retransmits it.
+	Reliable bool
+}
+
+// Rules are what every transaction goes by. T1 and T2 are those of RFC 3261 17.1.1.1.
+type Rules struct {
+	T1, T2 time.Duration
+	// NotifyTimeout is the deadline of a NOTIFY.
+	NotifyTimeout time.Duration
+	// Retry has a NOTIFY that was refused for a while tried once more before its
+	// deadline.
+	Retry bool
+}
+
+// Now is the time of an event and what holds at that time.
+type Now struct {
+	At    Moment
+	Rules *Rules
+	// Crowded: it is time to forget what is only nice to remember.
+	Crowded bool
+}
+
+// Request is what a Transaction has to know of its request.
+type Request struct {
+	Kind    Kind
+	From    Origin
+	Subject uint64 // what the owner knows it by
+	CSeq    uint32
+	Loop    uint32
+	Attempt uint8
+	// Hops are where it can go, in turn. They are copied.
+	Hops []resolve.Hop
+	// Held: it is not sent before it is released.
+	Held bool
+	// Whole: all of its bytes are kept, so that it can be sent again.
+	Whole bool
+}
+
+// phase is how far a transaction has come.
+type phase uint8
+
+const (
+	// open: no final response yet.
+	open phase = iota
+	// answered: the final response was passed on.
+	answered
+	// closed: rewatch has answered in the place of the hop; a late response is told
+	// apart.
+	closed
+)
+
+// Transaction is one transaction of which something has to be remembered.
+type Transaction struct {
+	from    Origin
+	subject uint64
+	// via is the connection that our branch names; from may be a later one.
+	via    uint64
+	stream uint64         // the stream it left by, 0 for UDP
+	to     netip.AddrPort // where it went last
+	more   *more          // never nil
+
+	created, giveUp Moment
+	loop, cseq      uint32
+
+	phase phase
+	kind  Kind
+	// attempt counts the sends that were not retransmissions; it is in our branch, so
+	// that the answer of a hop that was given up is not taken for that of the next.
+	// settled is the lowest attempt whose response still counts.
+	attempt, settled uint8
+	transport        wire.Transport // of the hop
+	upgraded         bool           // the hop is
+	// absorb: retransmissions of the request end here, because it left by a stream.
+	absorb bool
+	// resend: retransmitting the request is ours (Timer A or E), because it came
+	// by a stream and left by UDP.
+	resend bool
+	// whole: all bytes of the request are kept.
+	whole bool
+	// proceeding: a provisional response came.
+	proceeding bool
+	// hundred: a 100 was sent upstream.
+	hundred bool
+	// held: the CANCEL was not sent yet. cancelled: a CANCEL is held for this INVITE.
+	held, cancelled bool
+	// failed: it was answered with a failure.
+	failed bool
+	// keepsAnswer: what is kept is the answer, and no longer the request.
+	keepsAnswer bool
+	// unanswered: it was closed although no response had come.
+	unanswered bool
+	late       bool // a response after the verdict was told
+	lateRelay  bool // and such responses are passed on
+	retried    bool // sent once more on a fresh stream
+}
+
+// more is what few transactions need.
+type more struct {
+	// name is the hop's server name of TLS.
+	name string
+	// rest is where the request can go after the present hop, the last one first.
+	rest []resolve.Hop
+	// nextHop is when the next candidate is tried, resendAt the next
+	// retransmission, interval the pause behind it.
+	nextHop, resendAt Moment
+	interval          time.Duration
+	// resumeAt is the end of a pause before the next attempt (0: no pause), pauses
+	// how many there were.
+	resumeAt Moment
+	pauses   uint8
+}
+
+// nothing is the more of those that need none. It is never written.
+var nothing more
+
+// own gives the transaction's own more, to be written.
+func (t *Transaction) own() *more {
+	if t.more == &nothing {
+		t.more = new(more)
+	}
+	return t.more
+}
+
+// empty makes a record ready for another transaction.
+func (t *Transaction) empty() {
+	kept := t.more
+	if kept == nil || kept == &nothing {
+		kept = &nothing
+	} else {
+		*kept = more{rest: kept.rest[:0]}
+	}
+	*t = Transaction{more: kept}
+}
+
+const (
+	// maxAttempt is the highest attempt that a branch can name apart from the others.
+	maxAttempt = 25
+	// timerC is how long an INVITE that is proceeding may be without a final response
+	// (RFC 3261 16.6 step 11); every provisional response sets it anew.
+	timerC = 3*time.Minute + time.Second
+	// lingerT4 is Timer K (RFC 3261 17.1.2.2): how long a retransmission may still be
+	// under way.
+	lingerT4 = 5 * time.Second
+)
+
+// timerE2 is how long it takes a client's Timer E to reach T2: from then on a
+// request without a response has to get a 100 (RFC 4320 4.1).
+func timerE2(t1 time.Duration) time.Duration { return 7 * t1 }
+
+// begin is the first event: the request has come, and is about to be sent to the
+// first of its hops.
+func (t *Transaction) begin(now Now, q *Request) {
+	t.kind, t.from, t.subject, t.via = q.Kind, q.From, q.Subject, q.From.Stream
+	t.cseq, t.loop, t.attempt, t.settled = q.CSeq, q.Loop, q.Attempt, q.Attempt
+	t.held, t.whole = q.Held, q.Whole
+	t.goTo(q.Hops[0])
+	if len(q.Hops) > 1 {
+		own := t.own()
+		for i := len(q.Hops) - 1; i > 0; i-- {
+			own.rest = append(own.rest, q.Hops[i])
+		}
+	}
+	t.created = now.At
+	t.giveUp = now.At.Add(64 * now.Rules.T1)
+	if t.kind == Notify {
+		t.giveUp = now.At.Add(now.Rules.NotifyTimeout)
+	}
+	t.leaves(now)
+	t.share(now)
+}
+
+// needsWhole tells whether all bytes of the request have to be kept.
+func (t *Transaction) needsWhole() bool {
+	return t.absorb || t.resend || t.held || len(t.more.rest) > 0
+}
+
+// effect describes the transaction as it is now.
+func (t *Transaction) effect(do Action) Effect {
+	return Effect{
+		Known: true, Do: do, Kind: t.kind, From: t.from, Subject: t.subject, CSeq: t.cseq, Loop: t.loop,
+		Attempt: t.attempt, Hop: t.hop(),
+	}
+}
+
+// hop is where the request went last.
+func (t *Transaction) hop() resolve.Hop {
+	return resolve.Hop{Addr: t.to, ServerName: t.more.name, Transport: t.transport, Upgraded: t.upgraded}
+}
+
+// goTo sets where it goes.
+func (t *Transaction) goTo(h resolve.Hop) {
+	t.to, t.transport, t.upgraded = h.Addr, h.Transport, h.Upgraded
+	if t.more.name != h.ServerName {
+		t.own().name = h.ServerName
+	}
+}
+
+// quiet ends all retransmissions, pauses and further attempts.
+func (t *Transaction) quiet() {
+	if t.more != &nothing {
+		t.more.resendAt, t.more.nextHop, t.more.resumeAt = 0, 0, 0
+	}
+}
+
+// leaves sets what depends on the transport by which the request leaves. It is another
+// transaction for the hop then, of which nothing was heard yet.
+func (t *Transaction) leaves(now Now) {
+	t.proceeding = false
+	t.absorb = t.transport.Reliable()
+	t.resend = !t.absorb && t.from.Reliable
+	t.stream = 0
+	if t.more.resendAt != 0 {
+		t.more.resendAt = 0
+	}
+	if t.resend && !t.held {
+		own := t.own()
+		own.interval = now.Rules.T1
+		own.resendAt = now.At.Add(now.Rules.T1)
+	}
+}
+
+// later has the request sent once more by a connection, when a pause is over that grows
+// each time.
+func (t *Transaction) later(now Now, least time.Duration) {
+	own := t.own()
+	own.interval = max(own.interval, least)
+	own.resendAt = now.At.Add(own.interval)
+	own.interval = min(max(2*own.interval, firstPause), longestPause)
+	t.stream = 0
+}
+
+const (
+	// firstPause and longestPause are between the connections that one request needs.
+	firstPause   = 250 * time.Millisecond
+	longestPause = 4 * time.Second
+)
+
+// again makes the next send an attempt of its own.
+func (t *Transaction) again(now Now) {
+	t.attempt++
+	t.retried = false
+	t.leaves(now)
+	t.share(now)
+}
+
+// hopLeft tells whether there is another hop to try.
+func (t *Transaction) hopLeft() bool { return len(t.more.rest) > 0 && t.attempt < maxAttempt }
+
+// advance turns to the next candidate.
+func (t *Transaction) advance(now Now) {
+	own := t.own()
+	n := len(own.rest) - 1
+	t.goTo(own.rest[n])
+	own.rest = own.rest[:n]
+	t.again(now)
+}
+
+// share gives the present hop its part of the time that is left.
+func (t *Transaction) share(now Now) {
+	if n := len(t.more.rest); n > 0 {
+		t.own().nextHop = now.At.Add(now.At.Until(t.giveUp) / time.Duration(n+1))
+	} else if t.more.nextHop != 0 {
+		t.more.nextHop = 0
+	}
+}
+
+// due is when the transaction has to be looked at.
+func (t *Transaction) due(rules *Rules) Moment {
+	at := sooner(t.giveUp, t.more.resendAt)
+	if t.phase != open {
+		return at
+	}
+	at = sooner(sooner(at, t.more.nextHop), t.more.resumeAt)
+	if !t.hundred && t.kind != Invite {
+		at = sooner(at, t.created.Add(timerE2(rules.T1)))
+	}
+	return at
+}
+
+// close ends a transaction that rewatch itself answers. It stays for as long as the
+// client may retransmit (Timer J) or a late response may come; when room is short,
+// for as long as a datagram may be under way.
+func (t *Transaction) close(now Now) {
+	t.phase = closed
+	t.quiet()
+	linger := 64 * now.Rules.T1
+	if now.Crowded {
+		linger = lingerT4
+	}
+	t.giveUp = now.At.Add(linger)
+}
+
+// outlived closes a transaction that got no response.
+func (t *Transaction) outlived(now Now, end End) Effect {
+	e := t.effect(0)
+	e.End = end
+	t.unanswered = true
+	t.close(now)
+	return e
+}
