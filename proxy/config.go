@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/policy"
 	"rewatch/proxy/resolve"
 )
 
@@ -115,18 +117,8 @@ type Config struct {
 }
 
 func (c *Config) defaults() {
-	if c.T1 == 0 {
-		c.T1 = 500 * time.Millisecond
-	}
-	if c.T2 == 0 {
-		c.T2 = 4 * time.Second
-	}
-	if c.NotifyTimeout == 0 {
-		c.NotifyTimeout = 28 * time.Second
-	}
-	if c.MaxTransactions == 0 {
-		c.MaxTransactions = 200000
-	}
+	c.T1 = cmp.Or(c.T1, policy.T1)
+	c.T2 = cmp.Or(c.T2, 8*policy.T1)
 	if c.Reg == nil {
 		c.Reg = prometheus.NewRegistry()
 	}

@@ -41,7 +41,7 @@ func TestLane(t *testing.T) {
 		},
 		Server: "sip:" + server.LocalAddr().String(), Core: []string{"sip:" + core.LocalAddr().String()},
 		Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Monitor: m, Resolver: &resolver{}, NotifyTimeout: 300 * time.Millisecond,
+		Monitor: m, Resolver: &resolver{}, NotifyTimeout: 300 * time.Millisecond, MaxTransactions: 1000,
 		Lane: func(h bool) { held <- h },
 	})
 	if err != nil {

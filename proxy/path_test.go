@@ -71,7 +71,7 @@ func newPath(tb testing.TB, msg string) *path {
 		},
 		Server: "sip:" + serverAddr, Core: []string{"sip:" + coreAddr},
 		Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Monitor: &monitor{quiet: true}, Resolver: &resolver{},
+		Monitor: &monitor{quiet: true}, Resolver: &resolver{}, NotifyTimeout: 28 * time.Second, MaxTransactions: 200_000,
 	})
 	if err != nil {
 		tb.Fatal(err)

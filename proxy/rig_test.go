@@ -73,7 +73,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 		Server:  "sip:" + serverAddr,
 		Core:    []string{"sip:" + coreAddr},
 		Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-		Monitor: r.monitor, Resolver: r.names,
+		Monitor: r.monitor, Resolver: r.names, NotifyTimeout: 28 * time.Second, MaxTransactions: 10_000,
 		Dial: func(ctx context.Context, side dialogs.Side, to netip.AddrPort) (net.Conn, error) {
 			from := netip.MustParseAddrPort(coreSide)
 			if side == dialogs.Server {

@@ -1,9 +1,11 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/policy"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -53,11 +56,9 @@ type Config struct {
 	// SignalNotify keeps the head of a failed NOTIFY for Termination.
 	SignalNotify bool
 	// MaxSubscriptions bounds the subscriptions, and by itself the
-	// registrations; 0 is 1,000,000.
+	// registrations; 0 is no bound.
 	MaxSubscriptions int
-	// T1 is the round-trip estimate of RFC 3261; 0 is 500 ms.
-	T1 time.Duration
-	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder; 0 is 28 s.
+	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder.
 	NotifyTimeout time.Duration
 	// DryRun changes no answer: everything is forwarded and relayed.
 	DryRun bool
@@ -118,19 +119,11 @@ type Monitor struct {
 // New makes a Monitor that offers what happens to rec. Start it for its
 // expiries to be noticed. A nil reg leaves the metrics unregistered.
 func New(cfg Config, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
-	if cfg.MaxSubscriptions <= 0 {
-		cfg.MaxSubscriptions = 1_000_000
-	}
-	if cfg.T1 <= 0 {
-		cfg.T1 = 500 * time.Millisecond
-	}
-	if cfg.NotifyTimeout <= 0 {
-		cfg.NotifyTimeout = 28 * time.Second
-	}
+	cfg.MaxSubscriptions = cmp.Or(cfg.MaxSubscriptions, math.MaxInt32)
 	m := &Monitor{
 		cfg:        cfg,
 		allEvents:  len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*"),
-		linger:     64 * cfg.T1,
+		linger:     policy.TimerF,
 		noAnswer:   "no response after " + cfg.NotifyTimeout.String(),
 		rec:        rec,
 		log:        log,

@@ -61,7 +61,7 @@ type stage struct {
 
 func play(t *testing.T, text string) string {
 	s := &stage{rec: newRecorder(), reg: prometheus.NewRegistry(), refs: map[string]dialogs.Ref{}, cseq: map[string]uint32{}}
-	var cfg Config
+	cfg := Config{NotifyTimeout: 28 * time.Second}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +37,7 @@ type Config struct {
 	MaxQueue int
 	// Concurrency bounds the requests of a kind that await their outcome.
 	Concurrency int
-	// MaxUsers bounds the users whose state is remembered.
+	// MaxUsers bounds the users whose state is remembered; 0 is no bound.
 	MaxUsers int
 	// Audit is told of each sign-out and ban; nil: nobody is.
 	Audit Auditor
@@ -46,28 +47,15 @@ type Config struct {
 
 const (
 	defaultConcurrency = 4096
-	defaultMaxUsers    = 1_000_000
 	defaultMaxQueue    = 100_000
 	defaultHoldDown    = 5 * time.Minute
-
-	// timerF is 64*T1 (RFC 3261 17.1.2.2), after which a request of ours has
-	// failed; as Timer N it bounds the wait for a first NOTIFY.
-	timerF = 32 * time.Second
 )
 
 func (c Config) withDefaults() Config {
+	c.MaxUsers = orElse(c.MaxUsers, math.MaxInt32)
 	c.Concurrency = orElse(c.Concurrency, defaultConcurrency)
-	c.MaxUsers = orElse(c.MaxUsers, defaultMaxUsers)
 	c.MaxQueue = orElse(c.MaxQueue, defaultMaxQueue)
 	c.HoldDown = orElse(c.HoldDown, defaultHoldDown)
-	r := &c.Rules
-	r.Threshold = orElse(r.Threshold, 1)
-	r.ResubscribeTimeout = orElse(r.ResubscribeTimeout, 30*time.Second)
-	r.ProofTimeout = orElse(r.ProofTimeout, timerF)
-	r.MessageTimeout = orElse(r.MessageTimeout, timerF+8*time.Second)
-	r.DeregisterRetry = orElse(r.DeregisterRetry, 5*time.Second)
-	r.DeregisterTries = orElse(r.DeregisterTries, 1)
-	r.Forget = orElse(r.Forget, 24*time.Hour)
 	return c
 }
 

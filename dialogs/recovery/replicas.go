@@ -81,13 +81,16 @@ func (e *Engine) keepAsking(ctx context.Context) {
 	}
 }
 
+// maxChanged bounds the users that are noted one by one; beyond it all are looked at.
+const maxChanged = 100_000
+
 // told notes that another replica has changed a user.
 func (f *follower) told(aor string) {
 	f.mu.Lock()
 	if f.changed == nil {
 		f.changed = make(map[string]struct{})
 	}
-	if f.changed[aor] = struct{}{}; len(f.changed) > defaultMaxUsers {
+	if f.changed[aor] = struct{}{}; len(f.changed) > maxChanged {
 		f.changed, f.all = nil, true
 	}
 	f.mu.Unlock()

@@ -25,8 +25,8 @@ func (w *world) subscribe(s *sidecar, u *user) {
 		w.clock.put(at(u.state.BannedUntil), event{who: u.id, kind: subscribe})
 		return
 	}
-	if _, ok := w.net.delivery(w.dice, w.route(u), now, timerF); !ok {
-		again := steps(timerF) + w.dice.within(30*time.Second)
+	if _, ok := w.net.delivery(w.dice, w.route(u), now, policy.TimerF); !ok {
+		again := steps(policy.TimerF) + w.dice.within(30*time.Second)
 		w.clock.put(now+again, event{who: u.id, kind: subscribe})
 		return
 	}
@@ -48,8 +48,8 @@ func (w *world) register(s *sidecar, u *user) {
 	if u.dead(now) {
 		return
 	}
-	if _, ok := w.net.delivery(w.dice, w.route(u), now, timerF); !ok {
-		w.clock.put(now+steps(timerF)+w.dice.within(30*time.Second), event{who: u.id, kind: registers})
+	if _, ok := w.net.delivery(w.dice, w.route(u), now, policy.TimerF); !ok {
+		w.clock.put(now+steps(policy.TimerF)+w.dice.within(30*time.Second), event{who: u.id, kind: registers})
 		return
 	}
 	u.gone = false

@@ -3,6 +3,8 @@ package simulate
 import (
 	"math"
 	"time"
+
+	"rewatch/policy"
 )
 
 // network knows when which hop is silent, and what of a transaction gets through.
@@ -11,16 +13,13 @@ type network struct {
 	tries []moment // when a request is sent, by Timer E (RFC 3261 17.1.2.2)
 }
 
-// timerF is how long a request of a client, or of rewatch, is tried.
-const timerF = 32 * time.Second
-
 func newNetwork(t Trouble) *network {
 	n := &network{t: t}
-	pause := 500 * time.Millisecond
-	for at := time.Duration(0); at < timerF; {
+	pause := policy.T1
+	for at := time.Duration(0); at < policy.TimerF; {
 		n.tries = append(n.tries, steps(at))
 		at += pause
-		pause = min(2*pause, 4*time.Second)
+		pause = min(2*pause, 8*policy.T1)
 	}
 	return n
 }

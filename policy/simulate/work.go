@@ -72,9 +72,9 @@ func (s *sidecar) tell(u *user) {
 	s.messages.spend(now)
 	s.w.res.Messages++
 	s.w.res.second(now).Messages++
-	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, timerF)
+	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, policy.TimerF)
 	if !ok {
-		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: untold})
+		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: untold})
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: told})
@@ -98,9 +98,9 @@ func (s *sidecar) signOut(u *user) {
 	s.w.res.Deregisters++
 	s.w.res.second(now).Deregisters++
 	// The binding is the core's, whether the phone is alive or not.
-	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.crowd.hop(u.id)}, now, timerF)
+	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.crowd.hop(u.id)}, now, policy.TimerF)
 	if !ok {
-		s.w.clock.put(now+steps(timerF), event{who: u.id, kind: unanswered})
+		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: unanswered})
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: signedOut})

@@ -136,7 +136,7 @@ func checkTransactions(in *inspection, c *Config) {
 	case !in.ok(name):
 	case c.Proxy.NotifyTimeout <= 0:
 		in.reject(name, "more than 0s and less than 32s")
-	case c.Proxy.NotifyTimeout >= timerF:
+	case c.Proxy.NotifyTimeout >= policy.TimerF:
 		in.reject(name, "less than 32s: by then the server's own Timer F has fired, and our answer would come too late to make it delete the subscription")
 	}
 	in.atLeastOne("REWATCH_MAX_TRANSACTIONS", c.Proxy.MaxTransactions)

@@ -157,15 +157,11 @@ func (c PolicyConfig) Rules() policy.Rules {
 		Ban:                c.Ban,
 		ResubscribeTimeout: c.ResubscribeTimeout,
 		Coalesce:           c.Coalesce,
-		ProofTimeout:       timerF,
-		MessageTimeout:     timerF + 8*time.Second,
+		ProofTimeout:       policy.TimerF,
+		MessageTimeout:     policy.TimerF + 8*time.Second,
 		DeregisterRetry:    5 * time.Second,
 		DeregisterTries:    5,
 		StrikeTTL:          24 * time.Hour,
 		Forget:             24 * time.Hour,
 	}
 }
-
-// timerF is 64*T1 (RFC 3261 17.1.2.2): after it a non-INVITE transaction has
-// failed, and after it a subscriber gives up its new subscription (Timer N).
-const timerF = 32 * time.Second
