@@ -31,7 +31,7 @@ type Monitor interface {
 // Resolver finds next hops without blocking. Package resolve implements it.
 type Resolver interface {
 	Lookup(resolve.Target) ([]resolve.Hop, bool)
-	Await(resolve.Target, func([]resolve.Hop, error))
+	Await(target resolve.Target, asker uint64, done func([]resolve.Hop, error))
 }
 
 // Listener is one open socket of one side.

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"sync"
 
+	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 // parking holds the requests that wait for DNS, each once: its retransmissions
@@ -71,7 +74,7 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	if times == 1 {
 		raw = slices.Clone(raw)
 	}
-	s.cfg.Resolver.Await(target, func(_ []resolve.Hop, err error) {
+	s.cfg.Resolver.Await(target, w.asker(from), func(_ []resolve.Hop, err error) {
 		if err != nil {
 			s.log.Debug().Err(err).Str("host", target.Host).Msg("name not resolved")
 		}
@@ -100,4 +103,17 @@ func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 	if !waits {
 		s.parking.leave(recordKey(t.key, w.msg.Method))
 	}
+}
+
+// asker is on whose behalf a name is looked up: that of the user in the core, by way of the
+// neighbour. Whoever invents names has to share with nobody but himself.
+func (w *worker) asker(from flow) uint64 {
+	user := wire.From
+	if from.side() == dialogs.Server {
+		user = wire.To
+	}
+	uri, _ := address(&w.msg, user)
+	neighbour := from.addr.Addr().As16()
+	w.hash = append(append(w.hash[:0], neighbour[:]...), uri...)
+	return maphash.Bytes(w.s.seed, w.hash) | 1 // 0 is ourselves
 }

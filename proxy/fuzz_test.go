@@ -78,7 +78,7 @@ func (n *someNames) Lookup(t resolve.Target) ([]resolve.Hop, bool) {
 	return []resolve.Hop{{Transport: wire.UDP, Addr: netip.MustParseAddrPort("10.0.0.7:5060")}}, true
 }
 
-func (n *someNames) Await(t resolve.Target, done func([]resolve.Hop, error)) {
+func (n *someNames) Await(t resolve.Target, _ uint64, done func([]resolve.Hop, error)) {
 	time.AfterFunc(time.Duration(len(t.Host))*time.Millisecond, func() {
 		n.known.Store(t.Host, true)
 		if hops, _ := n.Lookup(t); hops != nil {

@@ -234,11 +234,13 @@ var emptyLine = []byte("\r\n\r\n")
 func (s *Server) ping() error {
 	w := s.borrow()
 	defer s.giveBack(w)
+	w.msg = wire.Message{} // none is at hand
 	pending, err := w.candidates(destination{side: dialogs.Server, uri: s.serverURI, server: true})
 	if err != nil {
 		return err
 	}
 	if pending != (resolve.Target{}) {
+		s.cfg.Resolver.Await(pending, 0, func([]resolve.Hop, error) {})
 		return errResolving
 	}
 	for _, h := range w.hops {

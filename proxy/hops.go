@@ -42,7 +42,12 @@ func (w *worker) lookup(uri []byte) (pending resolve.Target, err error) {
 	if !ok {
 		return t, nil
 	}
+	first := len(w.hops)
 	w.hops = append(w.hops, hops...)
+	if len(hops) > 1 {
+		id, _ := w.msg.Value(wire.CallID)
+		resolve.Spread(w.hops[first:], resolve.Flow(id))
+	}
 	return pending, nil
 }
 

@@ -326,7 +326,7 @@ func (n *resolver) Lookup(t resolve.Target) ([]resolve.Hop, bool) {
 	return h, ok
 }
 
-func (n *resolver) Await(t resolve.Target, done func([]resolve.Hop, error)) {
+func (n *resolver) Await(t resolve.Target, _ uint64, done func([]resolve.Hop, error)) {
 	if n.waiting == nil {
 		n.waiting = map[string][]func([]resolve.Hop, error){}
 	}

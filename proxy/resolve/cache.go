@@ -14,6 +14,8 @@ const (
 	// no answer after vagueTTL, because that may change any moment.
 	failTTL  = 5 * time.Second
 	vagueTTL = 2 * time.Second
+	// longestFailTTL is how long at most where a stranger asks again and again.
+	longestFailTTL = time.Minute
 	// maxStale is how long an old answer is better than none (RFC 8767).
 	maxStale = time.Hour
 )
@@ -26,7 +28,8 @@ type entry struct {
 	expires time.Time // when to ask again
 	found   time.Time // when hops was found
 	used    time.Time
-	filling bool
+	filling bool // it is being asked for, or will be when its turn comes
+	fails   int  // in a row
 	waiters []func([]Hop, error)
 }
 
@@ -37,28 +40,40 @@ func (e *entry) usable(now time.Time) bool {
 	return len(e.hops) > 0 && now.Sub(e.found) <= maxStale
 }
 
-// fill makes sure that a target is being asked for. The caller holds r.mu.
-func (r *Resolver) fill(t Target, now time.Time) (*entry, error) {
+// fill makes sure that a target is being asked for, now or when its turn comes. The caller
+// holds r.mu.
+func (r *Resolver) fill(t Target, asker uint64, now time.Time) (*entry, error) {
 	e := r.cache[t]
 	switch {
 	case e != nil && e.filling:
 		return e, nil
 	case r.closed:
 		return e, stale(e, now, ErrClosed)
-	case r.fills >= r.cfg.MaxFills:
+	case e == nil && !r.room():
+		return nil, ErrBusy
+	case e == nil:
+		e = &entry{used: now}
+	case len(e.hops) > 0:
+		asker = 0 // a name that there is waits behind nobody's inventions
+	}
+	if !r.queue.add(job{target: t, entry: e, asker: asker, since: now}) {
 		return e, stale(e, now, ErrBusy)
 	}
-	if e == nil {
-		if !r.room() {
-			return nil, ErrBusy
-		}
-		e = &entry{used: now}
-		r.cache[t] = e
-	}
+	r.cache[t] = e
 	e.filling = true
-	r.fills++
-	r.wg.Go(func() { r.find(t, e) })
+	r.start()
 	return e, nil
+}
+
+// start asks for what may be asked for now. The caller holds r.mu.
+func (r *Resolver) start() {
+	for {
+		j, ok := r.queue.next()
+		if !ok {
+			return
+		}
+		r.wg.Go(func() { r.find(j) })
+	}
 }
 
 // stale lets an old answer pass where a new one cannot be had.
@@ -73,8 +88,17 @@ func stale(e *entry, now time.Time, err error) error {
 // at all of them would make every insertion into a full cache a long one.
 const evictSample = 32
 
-// room makes room for one more entry, at the cost of the one that was not used
-// for longest among a few; the caller holds r.mu.
+// lesser tells which of two entries goes first: one that found nothing, else the one that
+// was not used for longer.
+func (e *entry) lesser(other *entry) bool {
+	if found := len(e.hops) > 0; found != (len(other.hops) > 0) {
+		return !found
+	}
+	return e.used.Before(other.used)
+}
+
+// room makes room for one more entry, at the cost of the least among a few; the caller
+// holds r.mu.
 func (r *Resolver) room() bool {
 	if len(r.cache) < r.cfg.MaxEntries {
 		return true
@@ -83,7 +107,7 @@ func (r *Resolver) room() bool {
 	var oldest *entry
 	seen := 0
 	for t, e := range r.cache {
-		if !e.filling && (oldest == nil || e.used.Before(oldest.used)) {
+		if !e.filling && (oldest == nil || e.lesser(oldest)) {
 			victim, oldest = t, e
 		}
 		if seen++; seen >= evictSample && oldest != nil {
@@ -99,18 +123,24 @@ func (r *Resolver) room() bool {
 }
 
 // find asks for one target and tells those who wait.
-func (r *Resolver) find(t Target, e *entry) {
+func (r *Resolver) find(j job) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
 	defer cancel()
-	s := &search{ex: r.cfg.Exchange, intN: r.cfg.IntN, ttl: maxTTL}
-	hops, err := s.run(ctx, t)
+	s := &search{ex: r.cfg.Exchange, ttl: maxTTL}
+	var hops []Hop
+	err := ErrBusy
+	if time.Since(j.since) <= maxWait {
+		hops, err = s.run(ctx, j.target)
+	}
 	if err != nil && r.ctx.Err() != nil {
 		err = ErrClosed
 	}
+	e := j.entry
 	r.mu.Lock()
 	e.filling = false
-	r.fills--
-	e.settle(hops, err, s.ttl, time.Now())
+	e.settle(hops, err, s.ttl, time.Now(), j.asker != 0)
+	r.queue.done(j)
+	r.start()
 	waiters := e.waiters
 	e.waiters = nil
 	hops, err = e.hops, e.err
@@ -121,19 +151,24 @@ func (r *Resolver) find(t Target, e *entry) {
 }
 
 // settle takes the result of a search. An old answer outlives a search that
-// learnt nothing, but not one that learnt that the name is gone.
-func (e *entry) settle(hops []Hop, err error, ttl time.Duration, now time.Time) {
-	switch {
-	case err == nil:
-		e.hops, e.err, e.found = hops, nil, now
+// learnt nothing, but not one that learnt that the name is gone. What a stranger asks for
+// again and again in vain is asked less and less often.
+func (e *entry) settle(hops []Hop, err error, ttl time.Duration, now time.Time, strange bool) {
+	if err == nil {
+		e.hops, e.err, e.found, e.fails = hops, nil, now, 0
 		e.expires = now.Add(min(max(ttl, minTTL), maxTTL))
-	case errors.Is(err, ErrNoRecord):
-		e.hops, e.err = nil, err
-		e.expires = now.Add(failTTL)
-	default:
-		if !e.usable(now) {
-			e.hops, e.err = nil, err
-		}
-		e.expires = now.Add(vagueTTL)
+		return
 	}
+	pause := vagueTTL
+	if errors.Is(err, ErrNoRecord) {
+		pause = failTTL
+	}
+	if errors.Is(err, ErrNoRecord) || !e.usable(now) {
+		e.hops, e.err = nil, err
+	}
+	if strange {
+		pause = min(pause<<e.fails, longestFailTTL)
+		e.fails = min(e.fails+1, 8)
+	}
+	e.expires = now.Add(pause)
 }

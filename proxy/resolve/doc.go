@@ -9,6 +9,10 @@
 // path never waits: [Resolver.Lookup] returns at once, [Resolver.Await] calls
 // back. [Resolver.Resolve] is for those who may wait.
 //
+// Names that have to be asked for wait in one queue: those of our own and those that are
+// known first, then one of each asker in turn, so that nobody's inventions keep others
+// waiting. [Spread] gives each flow its order of the servers of an SRV name.
+//
 // # Why
 //
 // The resolver of package net knows no NAPTR and tells no TTL, so the questions

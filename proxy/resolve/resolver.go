@@ -3,14 +3,13 @@ package resolve
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
 
 const (
 	defaultEntries = 4096
-	defaultFills   = 64
+	defaultFills   = 256
 	defaultTimeout = 15 * time.Second
 	// maxWaiters bounds the callbacks that wait for one name.
 	maxWaiters = 4096
@@ -28,16 +27,13 @@ type Config struct {
 	// Exchange asks the questions; nil means [NewSystem].
 	Exchange Exchanger
 	// MaxEntries bounds the cache (4096), MaxFills the names that are asked for
-	// at the same time (64).
+	// at the same time (256).
 	MaxEntries, MaxFills int
 	// Timeout bounds the whole search for one target (15 s).
 	Timeout time.Duration
 	// Evicted, if not nil, is told of each name that made room for another one. It
 	// must not block.
 	Evicted func()
-	// IntN is the random choice among SRV records of equal priority; nil means
-	// that of math/rand/v2.
-	IntN func(n int) int
 }
 
 // Resolver finds next hops and remembers them.
@@ -49,7 +45,7 @@ type Resolver struct {
 
 	mu     sync.Mutex
 	closed bool
-	fills  int
+	queue  queue
 	cache  map[Target]*entry
 }
 
@@ -70,17 +66,14 @@ func New(cfg Config) *Resolver {
 	if cfg.Evicted == nil {
 		cfg.Evicted = func() {}
 	}
-	if cfg.IntN == nil {
-		cfg.IntN = rand.IntN
-	}
-	r := &Resolver{cfg: cfg, cache: make(map[Target]*entry)}
+	r := &Resolver{cfg: cfg, cache: make(map[Target]*entry), queue: queue{most: cfg.MaxFills, askers: make(map[uint64]*asker)}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
-// Lookup returns the hops that are known, without waiting. If none are it starts
-// to find them, and reports false; Await tells when they are there. The slice is
-// shared and must not be changed.
+// Lookup returns the hops that are known, without waiting. If none are it reports false;
+// Await has them found, and tells when they are there. The slice is shared and must not be
+// changed.
 func (r *Resolver) Lookup(t Target) ([]Hop, bool) {
 	if hops, ok := literal(t); ok {
 		return hops, true
@@ -89,29 +82,33 @@ func (r *Resolver) Lookup(t Target) ([]Hop, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.cache[t]
-	if e == nil || !e.fresh(now) {
-		// A stale answer is served below while this runs.
-		e, _ = r.fill(t, now)
+	if e == nil || len(e.hops) == 0 {
+		return nil, false
 	}
-	if e == nil || !e.usable(now) {
+	if !e.fresh(now) {
+		// A stale answer is served below while this runs.
+		_, _ = r.fill(t, 0, now)
+	}
+	if !e.usable(now) {
 		return nil, false
 	}
 	e.used = now
 	return e.hops, true
 }
 
-// Await calls done once, with the hops or with why there are none: at once, on
+// Await has the hops of a target found, on behalf of an asker (0: of our own), if they are
+// not known: names of different askers wait for each other in turn. It calls done once, with the hops or with why there are none: at once, on
 // the goroutine of the caller, if that is known; else later, on one of the
 // Resolver. done must not block.
-func (r *Resolver) Await(t Target, done func([]Hop, error)) {
-	hops, err, known := r.await(t, done)
+func (r *Resolver) Await(t Target, asker uint64, done func([]Hop, error)) {
+	hops, err, known := r.await(t, asker, done)
 	if known {
 		done(hops, err)
 	}
 }
 
 //nolint:revive // known says whether there is an error at all
-func (r *Resolver) await(t Target, done func([]Hop, error)) (hops []Hop, err error, known bool) {
+func (r *Resolver) await(t Target, asker uint64, done func([]Hop, error)) (hops []Hop, err error, known bool) {
 	if hops, ok := literal(t); ok {
 		return hops, nil, true
 	}
@@ -120,7 +117,7 @@ func (r *Resolver) await(t Target, done func([]Hop, error)) (hops []Hop, err err
 	defer r.mu.Unlock()
 	e := r.cache[t]
 	if e == nil || !e.fresh(now) {
-		if e, err = r.fill(t, now); err != nil {
+		if e, err = r.fill(t, asker, now); err != nil {
 			return nil, err, true
 		}
 	}
@@ -144,7 +141,7 @@ func (r *Resolver) Resolve(ctx context.Context, t Target) ([]Hop, time.Duration,
 		err  error
 	}
 	answers := make(chan answer, 1)
-	r.Await(t, func(hops []Hop, err error) { answers <- answer{hops, err} })
+	r.Await(t, 0, func(hops []Hop, err error) { answers <- answer{hops, err} })
 	select {
 	case a := <-answers:
 		return a.hops, r.ttl(t), a.err

@@ -28,9 +28,11 @@ const (
 // search is the work for one target: RFC 3263 section 4. It keeps the least TTL
 // of all records that it saw.
 type search struct {
-	ex   Exchanger
-	intN func(n int) int
-	ttl  time.Duration
+	ex  Exchanger
+	ttl time.Duration
+	// denied: an SRV record says that the service is decidedly not there (RFC 2782).
+	denied bool
+	groups uint16 // of SRV records with one priority
 	// vague is set when a question got no answer at all: what is missing then
 	// may exist.
 	vague error
@@ -87,8 +89,11 @@ func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 		}
 		hops = append(hops, found...)
 	}
-	if len(hops) > 0 {
+	switch {
+	case len(hops) > 0:
 		return hops[:min(len(hops), maxHops)], nil
+	case s.denied: // the addresses of the name itself are for names without SRV records
+		return nil, s.nothing(t)
 	}
 	return s.hosts(ctx, t, fallback(t))
 }
@@ -147,16 +152,26 @@ func (s *search) servers(ctx context.Context, t Target, sv service) ([]Hop, erro
 		return nil, err
 	}
 	var hops []Hop
-	for _, r := range order(records, s.intN) {
+	if len(records) == 1 && records[0].Name == "" { // "."
+		s.denied = true
+		return nil, nil
+	}
+	priority := -1
+	for _, r := range byPriority(records) {
+		if int(r.Priority) != priority {
+			s.groups, priority = s.groups+1, int(r.Priority)
+		}
 		if r.Name == "" {
-			continue // "." says that the service is decidedly not there (RFC 2782)
+			continue
 		}
 		addrs, err := s.addresses(ctx, r.Name)
 		if err != nil {
 			return nil, err
 		}
 		for _, a := range addrs {
-			hops = append(hops, t.hop(sv.transport, a, r.Port))
+			h := t.hop(sv.transport, a, r.Port)
+			h.Rank = Rank{Group: s.groups, Weight: r.Weight, Server: serverOf(r)}
+			hops = append(hops, h)
 		}
 	}
 	return hops, nil

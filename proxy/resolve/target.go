@@ -29,6 +29,8 @@ type Hop struct {
 	// ServerName is the name that the certificate of a TLS peer has to carry:
 	// that of the URI, not of an SRV record (RFC 5922 section 4).
 	ServerName string
+	// Rank is for Spread.
+	Rank Rank
 }
 
 // Errors of ParseURI that a caller may want to tell apart.

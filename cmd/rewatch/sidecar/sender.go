@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"rewatch/dialogs"
 	"rewatch/proxy"
@@ -49,6 +51,8 @@ func (s *sender) Resolve(ctx context.Context, side dialogs.Side, uri string) ([]
 	if err != nil {
 		return nil, shortage(err)
 	}
+	found = slices.Clone(found)
+	resolve.Spread(found, rand.Uint64()) //nolint:gosec // a share of the load, not a secret
 	hops := make([]uac.Hop, 0, len(found))
 	for _, h := range found {
 		hops = append(hops, uac.Hop{Side: side, Hop: h})
