@@ -13,7 +13,8 @@ TOOL     := $(GO) -C docker/tools tool
 DEB_ARCH       ?= $(shell $(GO) env GOARCH)
 DEB_VERSION    ?= $(shell echo '$(VERSION)' | sed -E "/^v?[0-9]+\\.[0-9]/!s/^/0.0.0+$$(git show -s --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null)./; s/^v//; s/-/+/; s/-/./g")
 DEB_MAINTAINER ?= rewatch <rewatch@localhost>
-DEB            := bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
+DEB_DIR        ?= bin/deb
+DEB            ?= bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image deb lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
@@ -83,15 +84,15 @@ image: ## build the container image with Docker; BUILD_IMAGE and RUN_IMAGE name 
 
 # What is installed beside the binary is printed by one that runs here.
 deb: build ## build the Debian package, bin/rewatch_VERSION_ARCH.deb
-	@mkdir -p bin/deb
-	CGO_ENABLED=0 GOARCH=$(DEB_ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deb/rewatch ./cmd/rewatch
-	$(BIN) env -file > bin/deb/rewatch.env
-	$(BIN) help -man | gzip -9n > bin/deb/rewatch.8.gz
-	@for shell in bash zsh fish; do $(BIN) completion $$shell > bin/deb/rewatch.$$shell; done
+	@mkdir -p $(DEB_DIR)
+	CGO_ENABLED=0 GOARCH=$(DEB_ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DEB_DIR)/rewatch ./cmd/rewatch
+	$(BIN) env -file > $(DEB_DIR)/rewatch.env
+	$(BIN) help -man | gzip -9n > $(DEB_DIR)/rewatch.8.gz
+	@for shell in bash zsh fish; do $(BIN) completion $$shell > $(DEB_DIR)/rewatch.$$shell; done
 	@{ echo 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/'; \
 	   echo 'Upstream-Name: rewatch'; echo; echo 'Files: *'; echo 'Copyright: the authors of rewatch'; \
-	   echo 'License: Apache-2.0'; echo ' See /usr/share/common-licenses/Apache-2.0.'; } > bin/deb/copyright
-	DEB_ARCH=$(DEB_ARCH) DEB_VERSION='$(DEB_VERSION)' DEB_MAINTAINER='$(DEB_MAINTAINER)' \
+	   echo 'License: Apache-2.0'; echo ' See /usr/share/common-licenses/Apache-2.0.'; } > $(DEB_DIR)/copyright
+	DEB_DIR=$(DEB_DIR) DEB_ARCH=$(DEB_ARCH) DEB_VERSION='$(DEB_VERSION)' DEB_MAINTAINER='$(DEB_MAINTAINER)' \
 	  "$$($(TOOL) -n nfpm)" package -f docker/debian/nfpm.yaml -p deb -t $(DEB)
 
 lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with

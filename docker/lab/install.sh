@@ -21,6 +21,9 @@ prometheus-alertmanager:/usr/bin/prometheus-alertmanager
 redis-server:/usr/bin/redis-server
 snmptrapd:/usr/sbin/snmptrapd
 chromium:/usr/bin/chromium
+prometheus:/usr/bin/promtool
+keepalived:/usr/sbin/keepalived
+debootstrap:/usr/sbin/debootstrap
 gcc:/usr/bin/gcc
 libc6-dev:/usr/include/stdio.h
 '
@@ -42,7 +45,7 @@ for line in $packages; do
 done
 
 if [ -z "$missing" ]; then
-	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis, snmptrapd, Chromium and a C compiler are all installed."
+	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis, snmptrapd, Chromium, promtool, keepalived, debootstrap and a C compiler are all installed."
 	exit 0
 fi
 
