@@ -51,7 +51,7 @@ func FuzzResponse(f *testing.F) {
 			}
 		}, func(c *Config) {
 			c.Resolver = &someNames{}
-			c.Monitor = dialogsmonitor.New(dialogsmonitor.Config{SignalNotify: true}, keen{}, zerolog.Nop(), nil)
+			c.Monitor = dialogsmonitor.New(dialogsmonitor.NewTable(dialogsmonitor.Config{SignalNotify: true}, nil), keen{}, zerolog.Nop(), nil)
 		}, left.refused)
 	})
 }

@@ -62,7 +62,7 @@ func FuzzPath(f *testing.F) {
 			}
 		}, func(c *Config) {
 			c.MaxTransactions, c.Resolver, c.KeepHeads = few, &someNames{}, true
-			c.Monitor = dialogsmonitor.New(dialogsmonitor.Config{MaxSubscriptions: few, SignalNotify: true}, keen{}, zerolog.Nop(), nil)
+			c.Monitor = dialogsmonitor.New(dialogsmonitor.NewTable(dialogsmonitor.Config{MaxSubscriptions: few, SignalNotify: true}, nil), keen{}, zerolog.Nop(), nil)
 		}, left.refused)
 	})
 }

@@ -64,19 +64,19 @@ func (sh *subShard) answered(hash uint64, msg *dialogs.Message) (found uint32) {
 
 // adopt gives the dialog of a notifier tag that is new. The first one fills the
 // place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
-func (m *Monitor) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
+func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
 	s := sh.subs.At(slot)
 	if len(tag) == 0 || len(tag) > maxTag || !isPlain(tag) {
-		m.metrics.untracked[untrackedMalformed].Inc()
+		t.untracked[untrackedMalformed].Inc()
 		return 0
 	}
 	if s.notifierTag() == "" {
 		if twin := sh.twin(hash, s, tag); twin != 0 {
-			m.succeed(sh, slot, twin)
+			t.succeed(sh, slot, twin)
 			return twin
 		}
-		m.rewrite(s, textNotifierTag, tag)
-		s.identity = m.identify(s)
+		t.rewrite(s, textNotifierTag, tag)
+		s.identity = t.identify(s)
 		return slot
 	}
 	fork := subscription{
@@ -88,7 +88,7 @@ func (m *Monitor) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint
 		fork.phase = ending
 	}
 	fork.replace(textNotifierTag, tag)
-	return m.add(sh, fork, &dialogs.Message{Side: dialogs.Server})
+	return t.add(sh, fork, &dialogs.Message{Side: dialogs.Server})
 }
 
 // twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
@@ -102,10 +102,10 @@ func (sh *subShard) twin(hash uint64, s *subscription, tag []byte) uint32 {
 
 // succeed puts the twin in the place of the SUBSCRIBE. It is the one that stays, for a
 // NOTIFY may be open in it, whose failure nobody would know.
-func (m *Monitor) succeed(sh *subShard, slot, twin uint32) {
-	s, t := sh.subs.At(slot), sh.subs.At(twin)
-	t.initial, t.announced, t.fetch, t.subscribeCSeq, t.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
-	m.remove(sh, slot)
+func (t *Table) succeed(sh *subShard, slot, twin uint32) {
+	s, other := sh.subs.At(slot), sh.subs.At(twin)
+	other.initial, other.announced, other.fetch, other.subscribeCSeq, other.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
+	t.remove(sh, slot)
 }
 
 // accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
@@ -142,7 +142,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if !interested {
 		return
 	}
-	m.traceResponse(watcher, at, "server", "core", msg.Status, msg.Reason)
+	m.ladder.response(watcher, at, "server", "core", msg.Status, msg.Reason)
 	if announce {
 		m.subscribed(&c, ref, at)
 	}
@@ -178,7 +178,7 @@ func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if !m.rec.Interested(c.watcher()) {
 		return
 	}
-	m.traceResponse(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
+	m.ladder.response(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
 	if c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status) {
 		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
 	}

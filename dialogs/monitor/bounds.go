@@ -13,15 +13,15 @@ const (
 )
 
 // wordy tells whether there is no room for so many bytes of text more.
-func (m *Monitor) wordy(more int) bool {
-	return m.texts.Load()+int64(more) > max(leastTexts, textsEach*int64(m.cfg.MaxSubscriptions))
+func (t *Table) wordy(more int) bool {
+	return t.texts.Load()+int64(more) > max(leastTexts, textsEach*int64(t.cfg.MaxSubscriptions))
 }
 
 // rewrite changes one of the texts of a subscription that has its place.
-func (m *Monitor) rewrite(s *subscription, i int, with []byte) {
+func (t *Table) rewrite(s *subscription, i int, with []byte) {
 	before := len(s.text)
 	s.replace(i, with)
-	m.texts.Add(int64(len(s.text) - before))
+	t.texts.Add(int64(len(s.text) - before))
 }
 
 // own gives a part of the text of s that is to outlive it. A short text may as well
@@ -37,21 +37,21 @@ func (s *subscription) own(part string) string {
 // to a NOTIFY. They may have a quarter of the room, so that a flood of them leaves
 // the rest to subscriptions that exist: such a one is taken up with its first
 // NOTIFY.
-func (m *Monitor) unconfirmed() bool {
-	return m.pending.Load() >= max(leastPending, int64(m.cfg.MaxSubscriptions)/4)
+func (t *Table) unconfirmed() bool {
+	return t.pending.Load() >= max(leastPending, int64(t.cfg.MaxSubscriptions)/4)
 }
 
 // begins and leaves count a subscription by its phase.
-func (m *Monitor) begins(s *subscription) { m.count(s, 1) }
+func (t *Table) begins(s *subscription) { t.count(s, 1) }
 
-func (m *Monitor) leaves(s *subscription) { m.count(s, -1) }
+func (t *Table) leaves(s *subscription) { t.count(s, -1) }
 
-func (m *Monitor) count(s *subscription, n int64) {
+func (t *Table) count(s *subscription, n int64) {
 	switch s.phase {
 	case requested:
-		m.pending.Add(n)
+		t.pending.Add(n)
 	case active:
-		m.live.Add(n)
+		t.live.Add(n)
 	case ending, dead:
 	}
 }

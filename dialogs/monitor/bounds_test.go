@@ -22,7 +22,7 @@ import (
 func TestTextsAreBounded(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	const most = 10_000
-	m := New(Config{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	m := New(NewTable(Config{MaxSubscriptions: most}, reg), newRecorder(), zerolog.Nop(), reg)
 	long := strings.Repeat("x", 900)
 	now := time.Now()
 	register := func(i int) {
@@ -64,7 +64,7 @@ func TestTextsAreBounded(t *testing.T) {
 func TestUnansweredSubscribesAreBounded(t *testing.T) {
 	const most, part = 8000, 2000
 	reg := prometheus.NewRegistry()
-	m := New(Config{MaxSubscriptions: most}, newRecorder(), zerolog.Nop(), reg)
+	m := New(NewTable(Config{MaxSubscriptions: most}, reg), newRecorder(), zerolog.Nop(), reg)
 	for i := range most {
 		m.Subscribe(subscribeMessage(fmt.Sprint("call", i), 1, 60))
 	}
@@ -104,9 +104,9 @@ func (j *awayJournal) Write(_ context.Context, batch []store.Entry) error {
 // While the Journal is away, what waits for it does not grow with time.
 func TestKeeperIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := New(Config{}, newRecorder(), zerolog.Nop(), nil)
+		m := New(NewTable(Config{}, nil), newRecorder(), zerolog.Nop(), nil)
 		journal := new(awayJournal)
-		k := store.NewKeeper(store.KeeperConfig{Every: time.Second}, journal, zerolog.New(io.Discard), m)
+		k := store.NewKeeper(store.KeeperConfig{Every: time.Second}, journal, zerolog.New(io.Discard), m.Source())
 		k.Start(t.Context())
 		one := func(call string) {
 			n := notifyMessage(call, 1)
@@ -139,7 +139,7 @@ func TestKeeperIsBounded(t *testing.T) {
 // had claimed to be of another user than it was.
 func TestVeiledNotify(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m := New(Config{}, newRecorder(), zerolog.Nop(), reg)
+	m := New(NewTable(Config{}, reg), newRecorder(), zerolog.Nop(), reg)
 	veiled := func(call string) *dialogs.Message {
 		n := notifyMessage(call, 1)
 		n.Veiled = true

@@ -46,7 +46,7 @@ func (m *Monitor) wait(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	case len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards:
 		w.head = bytes.Clone(o.Head)
 	default:
-		m.metrics.forgotten[count.ForgottenHead].Inc()
+		m.forgotten[count.ForgottenHead].Inc()
 	}
 	sh.waiting[slot] = w
 }
@@ -83,7 +83,6 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Ver
 		delete(sh.waiting, slot)
 	}
 	m.strike(sh, slot, &o)
-	sh.failed++
 	s.unheard++
 	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
@@ -169,7 +168,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	sub.Cause = causeOf(&o)
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
-	m.collectFor(at)
+	m.throughput.collectFor(at)
 	m.rec.Failed(dialogs.Failure{
 		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
 		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
@@ -177,20 +176,20 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,
 		},
 	})
-	m.traceNotify(&s, &o)
+	m.ladder.notify(&s, &o)
 	switch o.Kind {
 	case dialogs.TimedOut:
-		m.trace(watcher, at, "rewatch", "rewatch", m.noAnswer)
+		m.ladder.step(watcher, at, "rewatch", "rewatch", m.noAnswer)
 	case dialogs.Unreachable:
-		m.trace(watcher, at, "rewatch", "rewatch", "next hop unreachable")
+		m.ladder.step(watcher, at, "rewatch", "rewatch", "next hop unreachable")
 	case dialogs.Responded:
-		m.trace(watcher, at, "core", "rewatch", sub.Cause)
+		m.ladder.step(watcher, at, "core", "rewatch", sub.Cause)
 		if said == "" && m.cfg.Answer != AnswerSilent {
 			said = sub.Cause
 		}
 	}
 	if said != "" {
-		m.trace(watcher, at, "rewatch", "server", said)
+		m.ladder.step(watcher, at, "rewatch", "server", said)
 	}
 }
 
@@ -232,15 +231,15 @@ func (m *Monitor) late(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Ver
 	sh.mu.Unlock()
 	m.metrics.late.Inc()
 	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken(), Alive: alive})
-	m.trace(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+	m.ladder.step(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
 	return dialogs.Verdict{Relay: !told}
 }
 
 // Termination implements Directory. After it the CSeqs of rewatch and of the
 // server would go apart, so the server's further NOTIFYs get 481.
-func (m *Monitor) Termination(aor, callID, event string) (dialogs.TerminateJob, bool) {
-	hash := m.hashBytes([]byte(callID))
-	sh := m.subShard(hash)
+func (t *Table) Termination(aor, callID, event string) (dialogs.TerminateJob, bool) {
+	hash := t.hashBytes([]byte(callID))
+	sh := t.subShard(hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	slot := sh.first(hash, func(s *subscription) bool {
@@ -251,24 +250,24 @@ func (m *Monitor) Termination(aor, callID, event string) (dialogs.TerminateJob, 
 	}
 	s := sh.subs.At(slot)
 	job := dialogs.TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
-	m.dropHead(sh, slot, s)
-	if !m.cfg.DryRun {
-		m.leaves(s)
+	t.dropHead(sh, slot, s)
+	if !t.cfg.DryRun {
+		t.leaves(s)
 		s.phase, s.taken = dead, true
-		m.note(sh, slot)
+		t.note(sh, slot)
 	}
 	return job, true
 }
 
-func (m *Monitor) keepHead(sh *subShard, slot uint32, head []byte) {
+func (t *Table) keepHead(sh *subShard, slot uint32, head []byte) {
 	s := sh.subs.At(slot)
 	if len(head) == 0 || len(head) > maxHead {
 		return
 	}
 	if !s.headKept {
-		if m.heads.Add(1) > maxHeads {
-			m.heads.Add(-1)
-			m.metrics.forgotten[count.ForgottenHead].Inc()
+		if t.heads.Add(1) > maxHeads {
+			t.heads.Add(-1)
+			t.forgotten[count.ForgottenHead].Inc()
 			return
 		}
 		s.headKept = true
@@ -276,10 +275,10 @@ func (m *Monitor) keepHead(sh *subShard, slot uint32, head []byte) {
 	sh.heads[slot] = bytes.Clone(head)
 }
 
-func (m *Monitor) dropHead(sh *subShard, slot uint32, s *subscription) {
+func (t *Table) dropHead(sh *subShard, slot uint32, s *subscription) {
 	s.headKept = false
 	delete(sh.heads, slot)
-	m.heads.Add(-1)
+	t.heads.Add(-1)
 }
 
 // maxCause bounds the reason phrase that is shown to people.

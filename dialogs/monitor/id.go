@@ -69,12 +69,11 @@ func shardOf(r dialogs.Ref) uint32      { return uint32(r & (shards - 1)) }
 func slotOf(r dialogs.Ref) uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
 func generationOf(r dialogs.Ref) uint32 { return uint32(r >> 32) }
 
-// hashBytes places a Call-ID. The seed is this process's own, so a peer cannot
-// choose Call-IDs that meet in one shard.
-func (m *Monitor) hashBytes(b []byte) uint64 { return maphash.Bytes(m.seed, b) }
+// hashBytes places a Call-ID.
+func (h *hasher) hashBytes(b []byte) uint64 { return maphash.Bytes(h.seed, b) }
 
 // identity tells one ID from all others of its Call-ID's shard.
-func (m *Monitor) identity(id *ID) uint64 {
+func (h *hasher) identity(id *ID) uint64 {
 	var room [256]byte
 	b := room[:0]
 	for _, part := range [...][]byte{id.CallID, id.WatcherTag, id.NotifierTag, id.Package} {
@@ -84,30 +83,30 @@ func (m *Monitor) identity(id *ID) uint64 {
 		b = append(append(b[:len(b)-1], idParam...), id.Param...)
 		b = append(b, 0)
 	}
-	return maphash.Bytes(m.identities, b)
+	return maphash.Bytes(h.identities, b)
 }
 
 // identify is the identity of a subscription, by its texts.
-func (m *Monitor) identify(s *subscription) uint64 {
+func (h *hasher) identify(s *subscription) uint64 {
 	var room [256]byte
 	b := room[:0]
 	for i := textCallID; i <= textEvent; i++ {
 		b = append(append(b, s.part(i)...), 0)
 	}
-	return maphash.Bytes(m.identities, b)
+	return maphash.Bytes(h.identities, b)
 }
 
 // hashAOR places a user.
-func (m *Monitor) hashAOR(aor string) uint64 { return maphash.String(m.seed, aor) }
+func (h *hasher) hashAOR(aor string) uint64 { return maphash.String(h.seed, aor) }
 
 // hashTriple stands for watcher, resource and event, by which a new
 // subscription is known to replace an older one: it has a fresh Call-ID.
-func (m *Monitor) hashTriple(watcher, resource, event string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(m.seed)
+func (h *hasher) hashTriple(watcher, resource, event string) uint64 {
+	var sum maphash.Hash
+	sum.SetSeed(h.seed)
 	for _, s := range [...]string{watcher, resource, event} {
-		_, _ = h.WriteString(s)
-		_ = h.WriteByte(0)
+		_, _ = sum.WriteString(s)
+		_ = sum.WriteByte(0)
 	}
-	return h.Sum64()
+	return sum.Sum64()
 }

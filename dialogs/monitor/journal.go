@@ -29,9 +29,9 @@ type subNotes struct {
 
 // note has a subscription journalled. It is called where one begins, ends, is
 // refreshed or dies, not where a NOTIFY passes.
-func (m *Monitor) note(sh *subShard, slot uint32) {
+func (t *Table) note(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
-	if !m.noting || s.noted || s.phase == requested {
+	if !t.noting || s.noted || s.phase == requested {
 		return
 	}
 	s.noted = true
@@ -44,13 +44,13 @@ func (m *Monitor) note(sh *subShard, slot uint32) {
 // heard notes a subscription when the Engine has heard what it has been through. The next
 // process takes it that whatever a subscription has been through is known of its user, so
 // it is kept from the Journal until then, whatever it was noted for.
-func (m *Monitor) heard(ref dialogs.Ref) {
-	sh := &m.subs[shardOf(ref)]
+func (t *Table) heard(ref dialogs.Ref) {
+	sh := &t.subs[shardOf(ref)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s, slot := sh.lookup(ref); s != nil {
 		s.unheard--
-		m.note(sh, slot)
+		t.note(sh, slot)
 	}
 }
 
@@ -67,34 +67,34 @@ func (sh *subShard) forgetNotes() {
 }
 
 // noteGone has it removed, if it was ever written.
-func (m *Monitor) noteGone(sh *subShard, s *subscription) {
+func (t *Table) noteGone(sh *subShard, s *subscription) {
 	switch {
 	case !s.kept:
 	case len(sh.notes.gone) < maxGone:
 		sh.notes.gone = append(sh.notes.gone, s.key())
 	default:
-		m.metrics.forgotten[count.ForgottenGone].Inc()
+		t.forgotten[count.ForgottenGone].Inc()
 	}
 }
 
 // noteRegistration has the registration of a user journalled, or its end.
-func (m *Monitor) noteRegistration(us *userShard, aor string) {
-	if !m.noting {
+func (t *Table) noteRegistration(us *userShard, aor string) {
+	if !t.noting {
 		return
 	}
 	if us.notes == nil {
 		us.notes = make(map[string]struct{})
 	}
 	if _, noted := us.notes[aor]; !noted && len(us.notes) >= maxGone+us.users.Count() {
-		m.metrics.forgotten[count.ForgottenGone].Inc()
+		t.forgotten[count.ForgottenGone].Inc()
 		return
 	}
 	us.notes[aor] = struct{}{}
 }
 
 // unwritten is how many notes wait in a shard.
-func (m *Monitor) unwritten(shard int) int {
-	sh, us := &m.subs[shard], &m.users[shard]
+func (j *source) unwritten(shard int) int {
+	sh, us := &j.subs[shard], &j.users[shard]
 	sh.mu.Lock()
 	n := len(sh.notes.changed) + len(sh.notes.gone)
 	sh.mu.Unlock()
@@ -103,72 +103,71 @@ func (m *Monitor) unwritten(shard int) int {
 	return n + len(us.notes)
 }
 
-var _ store.Source = (*Monitor)(nil)
-
-// Attach has changes noted for a Keeper from now on.
-func (m *Monitor) Attach(k *store.Keeper) {
-	m.noting = true
-	if j := k.SharedJournal(); j != nil {
-		m.shared = &SharedDirectory{Monitor: m, journal: j, hurry: k.Hurry, doubts: make(chan doubt, maxDoubts)}
-	} else {
-		m.lapse = time.Now().Add(m.linger).UnixNano()
-	}
+// source is the Source of a Table.
+type source struct {
+	*Table
+	nextShard int // where the Keeper goes on to collect
 }
 
-// Directory is what an Engine may ask; after Attach.
-func (m *Monitor) Directory() dialogs.Directory {
-	if m.shared != nil {
-		return m.shared
+// Source is what a Keeper keeps of a Table.
+func (t *Table) Source() store.Source { return &source{Table: t} }
+
+// Attach has changes noted for a Keeper from now on.
+func (j *source) Attach(k *store.Keeper) {
+	j.noting = true
+	if j.shared != nil {
+		j.shared.hurry = k.Hurry
+	} else {
+		j.lapse = time.Now().Add(j.linger).UnixNano()
 	}
-	return m
 }
 
 // Kinds are those of the entries that are the Monitor's.
-func (m *Monitor) Kinds() []store.Kind {
+func (j *source) Kinds() []store.Kind {
 	return []store.Kind{store.KindSubscription, store.KindRegistration}
 }
 
 // Restore takes up an entry of an earlier process.
-func (m *Monitor) Restore(e store.Entry, now time.Time) bool {
+func (j *source) Restore(e store.Entry, now time.Time) bool {
 	if e.Kind == store.KindSubscription {
-		return m.restoreSubscription(e, now)
+		return j.restoreSubscription(e, now)
 	}
-	return m.restoreRegistration(e, now)
+	return j.restoreRegistration(e, now)
 }
 
 // Collect makes the entries of what is noted, shard by shard.
-func (m *Monitor) Collect(room int) (batch []store.Entry, more bool) {
+func (j *source) Collect(room int) (batch []store.Entry, more bool) {
 	for len(batch) < room {
-		if m.nextShard == shards {
-			m.nextShard = 0
+		if j.nextShard == shards {
+			j.nextShard = 0
 			return batch, false
 		}
-		batch = m.collectRegistrations(m.nextShard, m.collectSubscriptions(m.nextShard, batch))
-		m.nextShard++
+		batch = j.collectRegistrations(j.nextShard, j.collectSubscriptions(j.nextShard, batch))
+		j.nextShard++
 	}
 	return batch, true
 }
 
 // Settle asks what other processes know. Whoever noted a registration had asked before.
-func (m *Monitor) Settle(ctx context.Context) {
-	if m.shared != nil {
-		m.shared.settleDoubts(ctx)
+func (j *source) Settle(ctx context.Context) {
+	if j.shared != nil {
+		j.shared.settleDoubts(ctx)
 	}
 }
 
 // Unwritten is how many notes wait.
-func (m *Monitor) Unwritten() int {
+func (j *source) Unwritten() int {
 	n := 0
 	for i := range shards {
-		n += m.unwritten(i)
+		n += j.unwritten(i)
 	}
 	return n
 }
 
 // collectSubscriptions makes the entries of the subscriptions that are noted in a
 // shard. What is gone comes first: the same key may have come back since.
-func (m *Monitor) collectSubscriptions(shard int, batch []store.Entry) []store.Entry {
-	sh := &m.subs[shard]
+func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.Entry {
+	sh := &j.subs[shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for _, key := range sh.notes.gone {
@@ -182,37 +181,37 @@ func (m *Monitor) collectSubscriptions(shard int, batch []store.Entry) []store.E
 		if s.noted = false; s.unheard > 0 {
 			continue // it will be noted once more
 		}
-		batch = append(batch, m.entry(s))
+		batch = append(batch, j.entry(s))
 	}
 	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]
 	return batch
 }
 
 // entry is what the Journal is to know of a subscription.
-func (m *Monitor) entry(s *subscription) store.Entry {
+func (j *source) entry(s *subscription) store.Entry {
 	s.kept = true
 	return store.Entry{
 		Kind: store.KindSubscription, Key: s.key(),
-		Value: appendSubscription(nil, s, m.hopOf(s)), Until: time.Unix(0, s.until),
+		Value: appendSubscription(nil, s, j.hopOf(s)), Until: time.Unix(0, s.until),
 	}
 }
 
 // hopOf is where the user of a subscription was heard from last.
-func (m *Monitor) hopOf(s *subscription) hop {
-	us := m.userShard(m.hashAOR(s.watcher()))
+func (j *source) hopOf(s *subscription) hop {
+	us := j.userShard(j.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	return us.users.At(us.nodes.At(s.node).user).hop
 }
 
 // collectRegistrations makes the entries of the registrations noted in a shard.
-func (m *Monitor) collectRegistrations(shard int, batch []store.Entry) []store.Entry {
-	us := &m.users[shard]
+func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.Entry {
+	us := &j.users[shard]
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	for aor := range us.notes {
 		e := store.Entry{Kind: store.KindRegistration, Key: aor}
-		if slot := us.find(m.hashAOR(aor), aor); slot != 0 {
+		if slot := us.find(j.hashAOR(aor), aor); slot != 0 {
 			if r := &us.users.At(slot).registration; r.known() {
 				e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
 			}
@@ -225,7 +224,7 @@ func (m *Monitor) collectRegistrations(shard int, batch []store.Entry) []store.E
 
 // restoreSubscription takes up a subscription of before; false if it is over, or
 // nothing that could be one.
-func (m *Monitor) restoreSubscription(e store.Entry, now time.Time) bool {
+func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	s, h, err := readSubscription(e.Value)
 	if err != nil || s.until <= now.UnixNano() {
 		return false
@@ -236,21 +235,21 @@ func (m *Monitor) restoreSubscription(e store.Entry, now time.Time) bool {
 	}
 	s.kept = true
 	s.label = labelOf(id.Package)
-	for b := m.births.Load(); b < s.birth && !m.births.CompareAndSwap(b, s.birth); b = m.births.Load() {
+	for b := j.births.Load(); b < s.birth && !j.births.CompareAndSwap(b, s.birth); b = j.births.Load() {
 	}
-	hash := m.hashBytes(id.CallID)
-	sh := m.subShard(hash)
+	hash := j.hashBytes(id.CallID)
+	sh := j.subShard(hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	s.tag = slab.TagOf(hash)
-	if sh.find(hash, m.identity(&id)) != 0 {
+	if sh.find(hash, j.identity(&id)) != 0 {
 		return false
 	}
-	slot := m.add(sh, s, &dialogs.Message{Side: dialogs.Server})
+	slot := j.add(sh, s, &dialogs.Message{Side: dialogs.Server})
 	if slot == 0 {
 		return false
 	}
-	m.restoreUser(sh.subs.At(slot), h)
+	j.restoreUser(sh.subs.At(slot), h)
 	return true
 }
 
@@ -262,8 +261,8 @@ func (s *subscription) id() ID {
 }
 
 // restoreUser tells the user of a restored subscription what it knew of him.
-func (m *Monitor) restoreUser(s *subscription, h hop) {
-	us := m.userShard(m.hashAOR(s.watcher()))
+func (j *source) restoreUser(s *subscription, h hop) {
+	us := j.userShard(j.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if h.known {
@@ -278,23 +277,23 @@ func (m *Monitor) restoreUser(s *subscription, h hop) {
 }
 
 // restoreRegistration takes up a registration of before.
-func (m *Monitor) restoreRegistration(e store.Entry, now time.Time) bool {
+func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	r, err := readRegistration(e.Value)
 	aor, ok := aor.Canonical(e.Key)
 	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key {
 		return false
 	}
-	hash := m.hashAOR(aor)
-	us := m.userShard(hash)
+	hash := j.hashAOR(aor)
+	us := j.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.known() {
 		return false
 	}
-	if !m.admit(aor) {
+	if !j.admit(aor) {
 		return false
 	}
-	m.texts.Add(int64(len(r.scscf)))
+	j.texts.Add(int64(len(r.scscf)))
 	us.users.At(us.need(hash, aor)).registration = r
 	return true
 }

@@ -24,14 +24,14 @@ func FuzzJournalEntry(f *testing.F) {
 	f.Add(appendRegistration(nil, &registration{until: 1 << 60, scscf: "sip:scscf"}), "sip:alice@ims.example")
 	f.Add([]byte{}, "")
 	f.Fuzz(func(t *testing.T, value []byte, key string) {
-		m := New(Config{}, newRecorder(), zerolog.Nop(), nil)
+		m := New(NewTable(Config{}, nil), newRecorder(), zerolog.Nop(), nil)
 		if s, h, err := readSubscription(value); err == nil {
 			again := appendSubscription(nil, &s, h)
 			if s2, h2, err := readSubscription(again); err != nil || s2 != s || h2 != h {
 				t.Fatalf("%+v %+v became %+v %+v, %v", s, h, s2, h2, err)
 			}
 			for range 2 {
-				m.restoreSubscription(store.Entry{Key: s.key(), Value: value}, time.Time{})
+				(&source{Table: m.Table}).restoreSubscription(store.Entry{Key: s.key(), Value: value}, time.Time{})
 			}
 		}
 		if r, err := readRegistration(value); err == nil {
@@ -39,7 +39,7 @@ func FuzzJournalEntry(f *testing.F) {
 				t.Fatalf("%+v became %+v, %v", r, r2, err)
 			}
 		}
-		if m.restoreRegistration(store.Entry{Key: key, Value: bytes.Clone(value)}, time.Time{}) {
+		if (&source{Table: m.Table}).restoreRegistration(store.Entry{Key: key, Value: bytes.Clone(value)}, time.Time{}) {
 			m.SignedOut(m.User(key))
 		}
 		for i := range m.subs {

@@ -24,6 +24,7 @@ const keptUser = "sip:alice@ims.example"
 type kept struct {
 	*Monitor
 	*offers
+	dialogs.Directory
 	t      *testing.T
 	keeper *store.Keeper
 }
@@ -55,8 +56,13 @@ func (o *offers) take() []string {
 func startKept(t *testing.T, j store.Journal, shared bool) *kept {
 	t.Helper()
 	k := &kept{t: t, offers: &offers{Recovery: newRecorder()}}
-	k.Monitor = New(Config{}, k.offers, zerolog.New(io.Discard), nil)
-	k.keeper = store.NewKeeper(store.KeeperConfig{Shared: shared}, j, zerolog.New(io.Discard), k.Monitor)
+	table := NewTable(Config{}, nil)
+	k.Directory = table
+	if shared {
+		k.Directory = table.Share(j)
+	}
+	k.Monitor = New(table, k.offers, zerolog.New(io.Discard), nil)
+	k.keeper = store.NewKeeper(store.KeeperConfig{Shared: shared}, j, zerolog.New(io.Discard), table.Source())
 	if err := k.keeper.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +293,7 @@ func TestKeeperShared(t *testing.T) {
 		one.register(keptUser, 60)
 		wait(time.Second)
 		expect(one, "registered "+keptUser)
-		if u := two.Directory().User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
+		if u := two.Directory.User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
 			t.Errorf("the other process knows %+v", u)
 		}
 		two.register(keptUser, 600) // a refresh by way of the other

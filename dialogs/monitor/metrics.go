@@ -77,15 +77,12 @@ type monitorMetrics struct {
 	failures            *prometheus.CounterVec
 	late                prometheus.Counter
 	seconds             prometheus.Histogram
-	untracked           [untrackedReasons]prometheus.Counter
-	forgotten           [count.ForgottenKinds]prometheus.Counter
 	dryRun              count.DryRun
 }
 
-func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
+func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 	mm := &monitorMetrics{
-		dryRun:    count.NewDryRun(reg),
-		forgotten: count.NewForgotten(m.cfg.Forgotten),
+		dryRun: count.NewDryRun(reg),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_notify_failures_total",
 			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",
@@ -119,23 +116,8 @@ func newMonitorMetrics(m *Monitor, reg prometheus.Registerer) *monitorMetrics {
 	for i := range ignoredCauses {
 		mm.causes[i] = causes.WithLabelValues(i.String())
 	}
-	reasons := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rewatch_untracked_total",
-		Help: "Messages that were forwarded but could not be remembered, by reason.",
-	}, []string{"reason"})
-	for i := untrackedFull; i < untrackedReasons; i++ {
-		mm.untracked[i] = reasons.WithLabelValues(i.String())
-	}
-	subscriptions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rewatch_subscriptions",
-		Help: "Subscriptions that are active.",
-	}, func() float64 { return float64(m.live.Load()) })
-	registrations := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rewatch_registrations",
-		Help: "Users whose third-party registration is known and has not lapsed.",
-	}, func() float64 { return float64(m.registered.Load()) })
 	if reg != nil {
-		reg.MustRegister(notifies, causes, reasons, mm.failures, mm.late, mm.seconds, subscriptions, registrations)
+		reg.MustRegister(notifies, causes, mm.failures, mm.late, mm.seconds)
 	}
 	return mm
 }

@@ -1,22 +1,16 @@
 package monitor
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"hash/maphash"
-	"math"
 	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
-	"rewatch/policy"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -77,67 +71,36 @@ type Config struct {
 type Monitor struct {
 	cfg       Config
 	allEvents bool
-	linger    time.Duration // 64*T1
-	noAnswer  string        // the ladder's note of a timeout
+	noAnswer  string // the ladder's note of a timeout
 
 	rec     dialogs.Recovery
 	log     zerolog.Logger
 	metrics *monitorMetrics
-	// seed is for what places a key, identities for what tells it from others.
-	seed, identities maphash.Seed
+	*Table
 
-	subs  [shards]subShard
-	users [shards]userShard
-
-	// noting: there is a Keeper, for whom changes are noted. shared is not nil
-	// where other processes know the same users.
-	// nextShard is where the Keeper goes on to collect.
-	noting    bool
-	shared    *SharedDirectory
-	nextShard int
-	// lapse is until when a dialog that is not known may have begun in the moments
-	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
-	lapse int64
-
-	births     atomic.Uint64
-	records    atomic.Int64 // subscriptions in the slabs, of any phase
-	live       atomic.Int64 // those that are active
-	pending    atomic.Int64 // those that are requested
-	texts      atomic.Int64 // bytes of the texts that are kept
-	registered atomic.Int64
-	heads      atomic.Int64
-
-	// through adds up what passed over each hop, under collecting; collected is
-	// when that was done last.
-	collecting sync.Mutex
-	through    map[netip.AddrPort]int
-	collected  atomic.Int64
+	throughput throughput
+	ladder     tracer
 
 	sweeper, collector sweeper
 }
 
-// New makes a Monitor that offers what happens to rec. Start it for its
-// expiries to be noticed. A nil reg leaves the metrics unregistered.
-func New(cfg Config, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
-	cfg.MaxSubscriptions = cmp.Or(cfg.MaxSubscriptions, math.MaxInt32)
+// New makes a Monitor that learns into a Table and offers what happens to rec. Start it
+// for its expiries to be noticed. A nil reg leaves the metrics unregistered.
+func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
 	m := &Monitor{
-		cfg:        cfg,
-		allEvents:  len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*"),
-		linger:     policy.TimerF,
-		noAnswer:   "no response after " + cfg.NotifyTimeout.String(),
-		rec:        rec,
-		log:        log,
-		seed:       maphash.MakeSeed(),
-		identities: maphash.MakeSeed(),
-		through:    make(map[netip.AddrPort]int),
+		Table:     t,
+		cfg:       t.cfg,
+		allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"),
+		noAnswer:  "no response after " + t.cfg.NotifyTimeout.String(),
+		rec:       rec,
+		log:       log,
+		metrics:   newMonitorMetrics(reg),
+		ladder:    tracer{rec},
 	}
-	for i := range m.subs {
-		m.subs[i].number = uint32(i) // #nosec G115 -- below shards
-		m.subs[i].waiting = make(map[uint32]waiting)
-		m.subs[i].heads = make(map[uint32][]byte)
-		m.subs[i].unannounced = make(map[failureKey]failure)
+	m.throughput = throughput{table: t, rec: rec, sums: make(map[netip.AddrPort]int)}
+	if t.shared != nil {
+		t.shared.rec = rec
 	}
-	m.metrics = newMonitorMetrics(m, reg)
 	return m
 }
 
@@ -145,32 +108,13 @@ func New(cfg Config, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Re
 // Shutdown. It is called once.
 func (m *Monitor) Start(ctx context.Context) {
 	m.sweeper.start(ctx, time.Second, m.sweep)
-	m.collector.start(ctx, collectEvery, m.collect)
+	m.collector.start(ctx, collectEvery, m.throughput.collect)
 }
 
 // Shutdown ends them and waits for that, at most until ctx is done.
 func (m *Monitor) Shutdown(ctx context.Context) error {
 	return errors.Join(m.sweeper.stop(ctx), m.collector.stop(ctx))
 }
-
-// Totals counts the NOTIFYs that were judged: those with a 2xx and those that
-// failed. The share of failures over a time is the difference of two Totals.
-func (m *Monitor) Totals() (passed, failed uint64) {
-	for i := range m.subs {
-		sh := &m.subs[i]
-		sh.mu.Lock()
-		passed += sh.passed
-		failed += sh.failed
-		sh.mu.Unlock()
-	}
-	return passed, failed
-}
-
-// shardNumber takes the high bits of a hash; the maps use the low ones.
-func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
-
-func (m *Monitor) subShard(hash uint64) *subShard   { return &m.subs[shardNumber(hash)] }
-func (m *Monitor) userShard(hash uint64) *userShard { return &m.users[shardNumber(hash)] }
 
 // recovers says whether an event package is one of REWATCH_EVENTS. A NOTIFY
 // without Event belongs to no package.

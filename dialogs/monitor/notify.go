@@ -119,11 +119,11 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 // takes the NOTIFY's word: it alone tells who watches what (To, From, Event).
 func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id *ID) uint32 {
 	if why := id.check(); why != tracked {
-		m.metrics.untracked[why].Inc()
+		m.untracked[why].Inc()
 		return 0
 	}
 	if len(id.NotifierTag) == 0 {
-		m.metrics.untracked[untrackedMalformed].Inc()
+		m.untracked[untrackedMalformed].Inc()
 		return 0
 	}
 	fork := sh.first(hash, func(s *subscription) bool { return s.notifierTag() == "" && s.sameDialogs(id) })
@@ -134,12 +134,12 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 		return m.adopt(sh, hash, fork, id.NotifierTag)
 	}
 	if msg.Veiled { // what is claimed there is not to be held against its user
-		m.metrics.untracked[untrackedVeiled].Inc()
+		m.untracked[untrackedVeiled].Inc()
 		return 0
 	}
 	watcher, ok := m.spelled(msg.ToURI)
 	if !ok {
-		m.metrics.untracked[untrackedMalformed].Inc()
+		m.untracked[untrackedMalformed].Inc()
 		return 0
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
@@ -224,7 +224,6 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.V
 			m.dropHead(sh, slot, s)
 		}
 	}
-	sh.passed++
 	sh.through(o.Hop)
 	c := *s
 	sh.mu.Unlock()
@@ -241,8 +240,8 @@ func (m *Monitor) tell(s subscription, kind policy.EventKind, o dialogs.Outcome)
 	m.rec.Offer(s.watcher(), policy.Event{
 		Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: kind == policy.LateOK,
 	})
-	m.traceNotify(&s, &o)
-	m.traceResponse(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
+	m.ladder.notify(&s, &o)
+	m.ladder.response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }
 
 // completed is the end of a terminated NOTIFY, and with it of the subscription.
@@ -250,7 +249,6 @@ func (m *Monitor) completed(sh *subShard, slot uint32, o dialogs.Outcome) dialog
 	c := *sh.subs.At(slot)
 	m.remove(sh, slot)
 	if isOK(&o) {
-		sh.passed++
 		sh.through(o.Hop)
 	}
 	sh.mu.Unlock()

@@ -143,7 +143,7 @@ func TestCause(t *testing.T) {
 // TestMetricsAreBounded: no message makes a new label.
 func TestMetricsAreBounded(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m := New(Config{}, newRecorder(), zerolog.Nop(), reg)
+	m := New(NewTable(Config{}, reg), newRecorder(), zerolog.Nop(), reg)
 	count := func() (n int) {
 		families, err := reg.Gather()
 		if err != nil {

@@ -81,8 +81,8 @@ func (r *recorder) take() []string {
 func (r *recorder) String() string { return strings.Join(r.lines, "\n") }
 
 func newTestMonitor(cfg Config) (*Monitor, *recorder) {
-	rec := newRecorder()
-	return New(cfg, rec, zerolog.Nop(), prometheus.NewRegistry()), rec
+	rec, reg := newRecorder(), prometheus.NewRegistry()
+	return New(NewTable(cfg, reg), rec, zerolog.Nop(), reg), rec
 }
 
 // gather gives the metrics of a registry as "name{label,label} value" lines

@@ -29,7 +29,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	}
 	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
-		m.metrics.untracked[untrackedMalformed].Inc()
+		m.untracked[untrackedMalformed].Inc()
 		return dialogs.Ruling{}
 	}
 	at := instant(msg.At)
@@ -82,21 +82,21 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 
 // SignedOut implements Directory. Who registers again at once, because the core has
 // told his phone, may be heard here before the answer to the de-REGISTER is.
-func (m *Monitor) SignedOut(u dialogs.User) bool {
-	return m.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.Request })
+func (t *Table) SignedOut(u dialogs.User) bool {
+	return t.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.Request })
 }
 
 // beginRegistration notes a REGISTER. lapsed: an earlier period had ended by
 // itself; began: this one is new.
-func (m *Monitor) beginRegistration(aor string, msg *dialogs.Message, at time.Time, expires int) (lapsed, began bool) {
-	hash := m.hashAOR(aor)
-	us := m.userShard(hash)
+func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time, expires int) (lapsed, began bool) {
+	hash := t.hashAOR(aor)
+	us := t.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	known := slot != 0 && us.users.At(slot).registration.known()
 	if !known {
-		if !m.admit(aor) {
+		if !t.admit(aor) {
 			return false, false
 		}
 		slot = us.need(hash, aor)
@@ -105,25 +105,25 @@ func (m *Monitor) beginRegistration(aor string, msg *dialogs.Message, at time.Ti
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if contact := servingContact(msg, aor); r.scscf != string(contact) && !m.wordy(len(contact)-len(r.scscf)) {
-		m.texts.Add(int64(len(contact) - len(r.scscf)))
+	if contact := servingContact(msg, aor); r.scscf != string(contact) && !t.wordy(len(contact)-len(r.scscf)) {
+		t.texts.Add(int64(len(contact) - len(r.scscf)))
 		r.scscf = string(contact)
 	}
 	r.emergency = hasFlag(msg.Contact, "sos")
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
-	r.request = m.requestHash(msg)
-	m.noteRegistration(us, aor)
+	r.request = t.requestHash(msg)
+	t.noteRegistration(us, aor)
 	return lapsed, !known || lapsed
 }
 
 // admit counts one more user who is registered; false: there is no room for him.
-func (m *Monitor) admit(aor string) bool {
-	if m.registered.Add(1) > int64(m.cfg.MaxSubscriptions) || m.wordy(len(aor)) {
-		m.registered.Add(-1)
-		m.metrics.untracked[untrackedFull].Inc()
+func (t *Table) admit(aor string) bool {
+	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(aor)) {
+		t.registered.Add(-1)
+		t.untracked[untrackedFull].Inc()
 		return false
 	}
-	m.texts.Add(int64(len(aor)))
+	t.texts.Add(int64(len(aor)))
 	return true
 }
 
@@ -142,14 +142,14 @@ func servingContact(msg *dialogs.Message, user string) []byte {
 	return contact
 }
 
-func (m *Monitor) endRegistration(aor string) {
-	m.endRegistrationIf(aor, func(*registration) bool { return true })
+func (t *Table) endRegistration(aor string) {
+	t.endRegistrationIf(aor, func(*registration) bool { return true })
 }
 
 // endRegistrationIf ends the period of a user, unless there is one that is not meant.
-func (m *Monitor) endRegistrationIf(aor string, meant func(*registration) bool) bool {
-	hash := m.hashAOR(aor)
-	us := m.userShard(hash)
+func (t *Table) endRegistrationIf(aor string, meant func(*registration) bool) bool {
+	hash := t.hashAOR(aor)
+	us := t.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
@@ -157,22 +157,22 @@ func (m *Monitor) endRegistrationIf(aor string, meant func(*registration) bool) 
 		if r := &us.users.At(slot).registration; r.known() && !meant(r) {
 			return false
 		}
-		m.clearRegistration(us, slot)
+		t.clearRegistration(us, slot)
 	}
 	// Where others know the user as well, it ends for them, too.
-	m.noteRegistration(us, aor)
+	t.noteRegistration(us, aor)
 	return true
 }
 
 // clearRegistration ends the period of a user; the lock of us is held.
-func (m *Monitor) clearRegistration(us *userShard, slot uint32) {
+func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	u := us.users.At(slot)
 	if !u.registration.known() {
 		return
 	}
-	m.texts.Add(-int64(len(u.aor) + len(u.registration.scscf)))
+	t.texts.Add(-int64(len(u.aor) + len(u.registration.scscf)))
 	u.registration = registration{}
-	m.registered.Add(-1)
+	t.registered.Add(-1)
 	us.forget(slot)
 }
 
@@ -195,6 +195,6 @@ func registerExpires(msg *dialogs.Message) int {
 }
 
 // requestHash tells one REGISTER from another.
-func (m *Monitor) requestHash(msg *dialogs.Message) uint64 {
-	return m.hashBytes(msg.CallID) + uint64(msg.CSeq)
+func (h *hasher) requestHash(msg *dialogs.Message) uint64 {
+	return h.hashBytes(msg.CallID) + uint64(msg.CSeq)
 }

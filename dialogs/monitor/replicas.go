@@ -65,14 +65,15 @@ func (m *Monitor) lapsed(aor string, at time.Time) {
 	}
 }
 
-// SharedDirectory is the Directory of a Monitor whose Journal other processes write to as
+// SharedDirectory is the Directory of a Table whose Journal other processes write to as
 // well: a user may register by way of another replica each time, and what this one once
 // saw is out of date soon. So registrations are looked up when one is needed, and a
 // REGISTER is the beginning of a period only if the Journal knows of none.
 type SharedDirectory struct {
-	*Monitor
+	*Table
 	journal store.Journal
-	hurry   func()
+	hurry   func()           // set by the Source
+	rec     dialogs.Recovery // set by New
 	doubts  chan doubt
 }
 
@@ -80,6 +81,13 @@ var _ dialogs.Directory = (*SharedDirectory)(nil)
 
 // lookupTime bounds a look-up.
 const lookupTime = time.Second
+
+// Share has a Table ask a Journal that other processes write to as well. It is called
+// before New.
+func (t *Table) Share(j store.Journal) *SharedDirectory {
+	t.shared = &SharedDirectory{Table: t, journal: j, hurry: func() {}, doubts: make(chan doubt, maxDoubts)}
+	return t.shared
+}
 
 // ask hands a doubt to the Keeper, or settles it by what is known here if there are
 // too many. The first NOTIFY after a REGISTER is not far.
@@ -130,7 +138,7 @@ func (d *SharedDirectory) lookUp(ctx context.Context, aor string) (registration,
 
 // User tells what is known of a user: what another replica saw counts as well.
 func (d *SharedDirectory) User(aor string) dialogs.User {
-	u := d.Monitor.User(aor)
+	u := d.Table.User(aor)
 	if u.Registered {
 		return u
 	}

@@ -77,7 +77,7 @@ func play(t *testing.T, text string) string {
 			configure(t, &cfg, s.rec, words[1:])
 			continue
 		case s.m == nil:
-			s.m = New(cfg, s.rec, zerolog.Nop(), s.reg)
+			s.m = New(NewTable(cfg, s.reg), s.rec, zerolog.Nop(), s.reg)
 			s.m.Start(t.Context())
 		}
 		said := s.command(t, words)

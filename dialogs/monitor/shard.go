@@ -21,12 +21,10 @@ type subShard struct {
 	// unannounced are the failures whose answer is on its way to the server.
 	unannounced map[failureKey]failure
 	notes       subNotes
-	// passed and failed count the NOTIFYs of this shard for Monitor.Totals.
-	passed, failed uint64
 	// hops has those that passed since they were collected, by next hop.
 	hops []hopCount
 
-	_ [36]byte // a cache line of its own
+	_ [52]byte // a cache line of its own
 }
 
 // maxChain bounds the subscriptions of one Call-ID: forks times packages. A

@@ -42,7 +42,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 		why = untrackedMalformed
 	}
 	if why != tracked {
-		m.metrics.untracked[why].Inc()
+		m.untracked[why].Inc()
 		return dialogs.Ruling{}
 	}
 	if len(id.NotifierTag) == 0 {
@@ -50,7 +50,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	} else if !m.refresh(msg, &id, watcher, at) {
 		return m.refuseRefresh(&id, watcher, msg, at)
 	}
-	m.traceSubscribe(watcher, at, "server", &id)
+	m.ladder.subscribe(watcher, at, "server", &id)
 	return dialogs.Ruling{}
 }
 
@@ -67,7 +67,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 		return
 	}
 	if m.unconfirmed() {
-		m.metrics.untracked[untrackedUnconfirmed].Inc()
+		m.untracked[untrackedUnconfirmed].Inc()
 		return
 	}
 	s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact))
@@ -123,8 +123,8 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 // subscribes anew. If it only meant to leave, there is nothing to recover.
 func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
 	if m.rec.Interested(watcher) {
-		m.traceSubscribe(watcher, at, "rewatch", id)
-		m.trace(watcher, at, "rewatch", "core", goneText)
+		m.ladder.subscribe(watcher, at, "rewatch", id)
+		m.ladder.step(watcher, at, "rewatch", "core", goneText)
 		if msg.Expires == 0 {
 			m.offerEnded(id, at)
 		}
@@ -148,11 +148,11 @@ func (m *Monitor) offerEnded(id *ID, at time.Time) {
 }
 
 // describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
-func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
+func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	aor, ok := aor.Append(scratch[:0], resource)
 	if !ok {
-		m.metrics.untracked[untrackedMalformed].Inc()
+		t.untracked[untrackedMalformed].Inc()
 		return s, false
 	}
 	if !fit(contact) {
@@ -185,64 +185,64 @@ func (m *Monitor) describe(id *ID, hash uint64, watcher string, resource, contac
 
 // add gives a subscription its place in the shard, whose lock is held, and in
 // the list of its user. It is 0 if there is no room.
-func (m *Monitor) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
-	if m.records.Add(1) > int64(m.cfg.MaxSubscriptions) || m.wordy(len(s.text)) {
-		m.records.Add(-1)
-		m.metrics.untracked[untrackedFull].Inc()
+func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
+	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(s.text)) {
+		t.records.Add(-1)
+		t.untracked[untrackedFull].Inc()
 		return 0
 	}
-	s.identity = m.identify(&s)
+	s.identity = t.identify(&s)
 	slot, why := sh.put(s)
 	if why != tracked {
-		m.records.Add(-1)
-		m.metrics.untracked[why].Inc()
+		t.records.Add(-1)
+		t.untracked[why].Inc()
 		return 0
 	}
 	place := sh.subs.At(slot)
 	ref := makeRef(sh.number, slot, place.generation)
-	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
-	aor := m.hashAOR(s.watcher())
-	us := m.userShard(aor)
+	triple := t.hashTriple(s.watcher(), s.resource(), s.event())
+	aor := t.hashAOR(s.watcher())
+	us := t.userShard(aor)
 	us.mu.Lock()
 	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
 	if msg.Side == dialogs.Core {
 		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
 	us.mu.Unlock()
-	m.texts.Add(int64(len(s.text)))
-	m.begins(&s)
+	t.texts.Add(int64(len(s.text)))
+	t.begins(&s)
 	return slot
 }
 
 // remove takes a subscription out everywhere; the lock of its shard is held.
-func (m *Monitor) remove(sh *subShard, slot uint32) {
+func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
-	m.leaves(s)
-	m.texts.Add(-int64(len(s.text)))
+	t.leaves(s)
+	t.texts.Add(-int64(len(s.text)))
 	if s.waiting {
 		delete(sh.waiting, slot)
 	}
 	if s.headKept {
-		m.dropHead(sh, slot, s)
+		t.dropHead(sh, slot, s)
 	}
-	m.noteGone(sh, s)
-	us := m.userShard(m.hashAOR(s.watcher()))
+	t.noteGone(sh, s)
+	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.unlink(s.node)
 	us.mu.Unlock()
 	sh.drop(slot)
-	m.records.Add(-1)
+	t.records.Add(-1)
 }
 
 // confirm makes a subscription active: its 2xx or its first NOTIFY has come.
-func (m *Monitor) confirm(s *subscription) {
+func (t *Table) confirm(s *subscription) {
 	if s.phase == active {
 		return
 	}
-	m.leaves(s)
+	t.leaves(s)
 	s.phase = active
-	m.begins(s)
-	us := m.userShard(m.hashAOR(s.watcher()))
+	t.begins(s)
+	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.confirm(s.node, s.birth)
 	us.mu.Unlock()
@@ -250,31 +250,31 @@ func (m *Monitor) confirm(s *subscription) {
 
 // end marks a subscription of which nothing is expected any more but what is
 // under way.
-func (m *Monitor) end(s *subscription, at time.Time) {
-	m.leaves(s)
+func (t *Table) end(s *subscription, at time.Time) {
+	t.leaves(s)
 	s.phase = ending
-	s.until = at.Add(m.linger).UnixNano()
+	s.until = at.Add(t.linger).UnixNano()
 }
 
 // superseded says whether a newer subscription has taken the place of s, which may
 // be a copy of one that is gone.
-func (m *Monitor) superseded(s *subscription) bool {
-	triple := m.hashTriple(s.watcher(), s.resource(), s.event())
-	us := m.userShard(m.hashAOR(s.watcher()))
+func (t *Table) superseded(s *subscription) bool {
+	triple := t.hashTriple(s.watcher(), s.resource(), s.event())
+	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	return us.superseded(triple, s.birth)
 }
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.
-func (m *Monitor) moved(s *subscription, msg *dialogs.Message) {
+func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 	uri := aor.AddrSpec(msg.Contact)
-	us := m.userShard(m.hashAOR(s.watcher()))
+	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
 	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
-		if !m.wordy(len(uri) - len(s.contact())) {
-			m.rewrite(s, textContact, uri)
+		if !t.wordy(len(uri) - len(s.contact())) {
+			t.rewrite(s, textContact, uri)
 		}
 		s.emergency = hasFlag(msg.Contact, "sos")
 		us.setEmergency(s.node, s.emergency)
@@ -292,7 +292,7 @@ func asked(msg *dialogs.Message) int32 {
 
 // watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
 // SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
-func (m *Monitor) watcherOf(msg *dialogs.Message) (string, bool) {
+func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 	var scratch [aor.MaxScratch]byte
 	var tel []byte
 	for list := msg.AssertedIdentity; len(list) > 0; {
@@ -302,13 +302,13 @@ func (m *Monitor) watcherOf(msg *dialogs.Message) (string, bool) {
 		switch aor, ok := aor.Append(scratch[:0], uri); {
 		case !ok:
 		case !bytes.HasPrefix(aor, []byte("tel:")):
-			return m.kept(aor), true
+			return t.kept(aor), true
 		case tel == nil:
 			tel = uri
 		}
 	}
 	if tel != nil {
-		return m.spelled(tel)
+		return t.spelled(tel)
 	}
-	return m.spelled(msg.FromURI)
+	return t.spelled(msg.FromURI)
 }

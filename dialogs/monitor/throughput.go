@@ -2,7 +2,11 @@ package monitor
 
 import (
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"rewatch/dialogs"
 )
 
 // What got through, over which hop. A 2xx is counted under the lock of its shard,
@@ -40,31 +44,41 @@ func (sh *subShard) through(hop netip.AddrPort) {
 	sh.hops = append(sh.hops, hopCount{hop, 1})
 }
 
+// throughput adds up what passed over each next hop.
+type throughput struct {
+	table *Table
+	rec   dialogs.Recovery
+
+	mu        sync.Mutex
+	sums      map[netip.AddrPort]int // since they were told
+	collected atomic.Int64           // when that was
+}
+
 // collect hands on what has passed since the last time.
-func (m *Monitor) collect(now time.Time) {
-	m.collecting.Lock()
-	defer m.collecting.Unlock()
-	m.collected.Store(now.UnixNano())
-	for i := range m.subs {
-		sh := &m.subs[i]
+func (p *throughput) collect(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.collected.Store(now.UnixNano())
+	for i := range p.table.subs {
+		sh := &p.table.subs[i]
 		sh.mu.Lock()
 		for _, c := range sh.hops {
-			m.through[c.hop] += c.n
+			p.sums[c.hop] += c.n
 		}
 		sh.hops = sh.hops[:0]
 		sh.mu.Unlock()
 	}
-	for hop, n := range m.through {
-		m.rec.Passed(now, hop, n)
+	for hop, n := range p.sums {
+		p.rec.Passed(now, hop, n)
 	}
-	clear(m.through)
+	clear(p.sums)
 }
 
 // collectFor brings the sums up to date before a failure is judged by them. In a
 // burst of NOTIFYs a few fail at once; without the others they would look like
 // all of them.
-func (m *Monitor) collectFor(at time.Time) {
-	if at.UnixNano()-m.collected.Load() >= int64(collectSoonest) {
-		m.collect(at)
+func (p *throughput) collectFor(at time.Time) {
+	if at.UnixNano()-p.collected.Load() >= int64(collectSoonest) {
+		p.collect(at)
 	}
 }

@@ -20,8 +20,8 @@ func TestPassesAreCountedByHop(t *testing.T) {
 		ref, _ := m.Notify(msg)
 		m.NotifyDone(ref, dialogs.Outcome{At: msg.At, Status: 200, RetryAfter: -1, CSeq: msg.CSeq, Hop: testHop(i % 3)})
 	}
-	m.collect(msg.At)
-	m.collect(msg.At)
+	m.throughput.collect(msg.At)
+	m.throughput.collect(msg.At)
 	for i := range 3 {
 		if n := rec.passed[testHop(i)]; n != 30 {
 			t.Errorf("%d passed over hop %d", n, i)
@@ -50,7 +50,7 @@ func TestHopCountsAreBounded(t *testing.T) {
 // A failure is judged with the successes that came before it, collected or not.
 func TestFailureCollects(t *testing.T) {
 	m, rec := newTestMonitor(Config{})
-	m.collect(time.Now().Add(-time.Second))
+	m.throughput.collect(time.Now().Add(-time.Second))
 	msg := notifyMessage("call", 1)
 	ref, _ := m.Notify(msg)
 	m.NotifyDone(ref, dialogs.Outcome{At: msg.At, Status: 200, RetryAfter: -1, CSeq: 1, Hop: testHop(1)})

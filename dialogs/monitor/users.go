@@ -118,19 +118,19 @@ func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 
 // spelled gives the canonical form of a URI. That of a user who is known is the one
 // that is kept of him, and costs no allocation.
-func (m *Monitor) spelled(uri []byte) (user string, ok bool) {
+func (t *Table) spelled(uri []byte) (user string, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	canonical, ok := aor.Append(scratch[:0], uri)
 	if !ok {
 		return "", false
 	}
-	return m.kept(canonical), true
+	return t.kept(canonical), true
 }
 
 // kept gives a canonical form as it is kept of its user, if he is known.
-func (m *Monitor) kept(canonical []byte) string {
-	hash := m.hashBytes(canonical)
-	us := m.userShard(hash)
+func (t *Table) kept(canonical []byte) string {
+	hash := t.hashBytes(canonical)
+	us := t.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if slot := findUser(us, hash, canonical); slot != 0 {

@@ -43,10 +43,10 @@ const (
 // Subscriptions lists subscriptions. after is empty or what the page before gave
 // as next; next is empty at the end. The order is none that means anything, and
 // one that comes or goes meanwhile may be missed.
-func (m *Monitor) Subscriptions(after string, limit int) (page []SubscriptionView, next string) {
+func (t *Table) Subscriptions(after string, limit int) (page []SubscriptionView, next string) {
 	page = []SubscriptionView{}
-	next = m.page(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
-		sh := &m.subs[shard]
+	next = pageOf(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
+		sh := &t.subs[shard]
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
 		taken := 0
@@ -62,11 +62,11 @@ func (m *Monitor) Subscriptions(after string, limit int) (page []SubscriptionVie
 }
 
 // Watchers lists users, as Subscriptions does.
-func (m *Monitor) Watchers(after string, limit int) (page []WatcherView, next string) {
+func (t *Table) Watchers(after string, limit int) (page []WatcherView, next string) {
 	page = []WatcherView{}
 	now := time.Now().UnixNano()
-	next = m.page(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
-		us := &m.users[shard]
+	next = pageOf(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
+		us := &t.users[shard]
 		us.mu.Lock()
 		defer us.mu.Unlock()
 		taken := 0
@@ -82,14 +82,14 @@ func (m *Monitor) Watchers(after string, limit int) (page []WatcherView, next st
 }
 
 // Watcher shows one user with his subscriptions.
-func (m *Monitor) Watcher(aor string) (WatcherView, bool) {
-	u, refs, ok := m.user(aor, MaxPage)
+func (t *Table) Watcher(aor string) (WatcherView, bool) {
+	u, refs, ok := t.user(aor, MaxPage)
 	if !ok {
 		return WatcherView{}, false
 	}
 	v := u.view(time.Now().UnixNano())
 	for _, ref := range refs {
-		if s, ok := m.load(ref); ok {
+		if s, ok := t.load(ref); ok {
 			v.List = append(v.List, s.view())
 		}
 	}
@@ -101,8 +101,8 @@ func (m *Monitor) Watcher(aor string) (WatcherView, bool) {
 const maxContacts = 64
 
 // User implements Directory.
-func (m *Monitor) User(aor string) dialogs.User {
-	u, refs, ok := m.user(aor, maxContacts)
+func (t *Table) User(aor string) dialogs.User {
+	u, refs, ok := t.user(aor, maxContacts)
 	if !ok {
 		return dialogs.User{AOR: aor}
 	}
@@ -112,7 +112,7 @@ func (m *Monitor) User(aor string) dialogs.User {
 		SCSCF: v.SCSCF, LastHop: v.LastHop, Emergency: v.Emergency, Request: u.registration.request,
 	}
 	for _, ref := range refs {
-		s, ok := m.load(ref)
+		s, ok := t.load(ref)
 		if contact := s.contact(); ok && contact != "" && !slices.Contains(user.Contacts, contact) {
 			user.Contacts = append(user.Contacts, contact)
 		}
@@ -121,9 +121,9 @@ func (m *Monitor) User(aor string) dialogs.User {
 }
 
 // user copies what is known of one, with the first of his subscriptions.
-func (m *Monitor) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, ok bool) {
-	hash := m.hashAOR(aor)
-	us := m.userShard(hash)
+func (t *Table) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, ok bool) {
+	hash := t.hashAOR(aor)
+	us := t.userShard(hash)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
@@ -138,8 +138,8 @@ func (m *Monitor) user(aor string, limit int) (u userRecord, refs []dialogs.Ref,
 }
 
 // load copies a subscription, if it is still there.
-func (m *Monitor) load(ref dialogs.Ref) (s subscription, ok bool) {
-	sh := &m.subs[shardOf(ref)]
+func (t *Table) load(ref dialogs.Ref) (s subscription, ok bool) {
+	sh := &t.subs[shardOf(ref)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	place, _ := sh.lookup(ref)
@@ -176,9 +176,9 @@ func (u *userRecord) view(now int64) WatcherView {
 	return v
 }
 
-// page walks shard by shard from a cursor (slot and shard in one number). take copies up to room
+// pageOf walks shard by shard from a cursor (slot and shard in one number). take copies up to room
 // entries from a slot on and gives the slot to go on with, 0 for the next shard.
-func (m *Monitor) page(after string, limit int, take func(shard int, slot uint32, room int) (uint32, int)) string {
+func pageOf(after string, limit int, take func(shard int, slot uint32, room int) (uint32, int)) string {
 	if limit <= 0 {
 		limit = DefaultPage
 	}

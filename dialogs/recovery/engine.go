@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -79,8 +78,7 @@ type Engine struct {
 
 var _ dialogs.Recovery = (*Engine)(nil)
 
-// New makes an Engine. The Directory may be nil until Start (SetDirectory),
-// because Monitor and Engine need each other.
+// New makes an Engine.
 func New(
 	cfg Config, dir dialogs.Directory, actor dialogs.Actor, alarms dialogs.Alarms, states store.Store,
 	log zerolog.Logger, reg prometheus.Registerer,
@@ -113,9 +111,6 @@ func New(
 	e.metrics = newEngineMetrics(e, reg)
 	return e
 }
-
-// SetDirectory joins the Engine with its Directory; before Start.
-func (e *Engine) SetDirectory(dir dialogs.Directory) { e.dir = dir }
 
 // Start takes up what the store remembers and begins to work. Events may be
 // offered before; they are decided, and acted upon from here on. The end of ctx
@@ -273,9 +268,6 @@ func (e *Engine) shard(aor string) *engineShard {
 // earlier process had begun. A store that others share may be away when one of them starts: the
 // SIP path must not wait for it, and what it knows is taken over when it is back.
 func (e *Engine) takeUp(ctx context.Context) error {
-	if e.dir == nil {
-		return errors.New("the engine has no directory")
-	}
 	shared := e.store.Shared()
 	for r, err := range e.store.All(ctx) {
 		if shared && err != nil {

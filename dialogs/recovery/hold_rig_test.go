@@ -118,10 +118,10 @@ func (w *town) open() {
 	w.t.Helper()
 	log := zerolog.New(io.Discard)
 	metrics := prometheus.NewRegistry()
-	engine := recovery.New(w.cfg, nil, w, w, w.store, log, metrics)
-	monitor := monitor.New(monitor.Config{DryRun: w.cfg.DryRun, NotifyTimeout: w.deadline}, engine, log, metrics)
-	keeper := store.NewKeeper(store.KeeperConfig{}, w.store, log, monitor, engine)
-	engine.SetDirectory(monitor.Directory())
+	table := monitor.NewTable(monitor.Config{DryRun: w.cfg.DryRun, NotifyTimeout: w.deadline}, metrics)
+	engine := recovery.New(w.cfg, table, w, w, w.store, log, metrics)
+	monitor := monitor.New(table, engine, log, metrics)
+	keeper := store.NewKeeper(store.KeeperConfig{}, w.store, log, table.Source(), engine)
 	if err := keeper.Restore(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

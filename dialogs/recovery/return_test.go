@@ -23,9 +23,9 @@ type listener struct {
 }
 
 func newListener(t *testing.T, cfg recovery.Config) *listener {
-	l := &listener{rig: makeRig(t, cfg, store.NewMemoryStore())}
-	l.monitor = monitor.New(monitor.Config{}, l.Engine, zerolog.New(io.Discard), nil)
-	l.SetDirectory(l.monitor)
+	table := monitor.NewTable(monitor.Config{}, nil)
+	l := &listener{rig: makeRig(t, cfg, store.NewMemoryStore(), table)}
+	l.monitor = monitor.New(table, l.Engine, zerolog.New(io.Discard), nil)
 	l.start()
 	return l
 }

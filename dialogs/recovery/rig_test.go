@@ -68,14 +68,13 @@ func inBubble(t *testing.T, cfg recovery.Config, test func(*rig)) {
 
 func newRig(t *testing.T, cfg recovery.Config, store store.Store) *rig {
 	t.Helper()
-	r := makeRig(t, cfg, store)
-	r.SetDirectory(r)
+	r := makeRig(t, cfg, store, nil)
 	r.start()
 	return r
 }
 
-// makeRig makes a rig that has no directory and does not run yet.
-func makeRig(t *testing.T, cfg recovery.Config, store store.Store) *rig {
+// makeRig makes a rig that does not run yet. It is its own directory if there is none.
+func makeRig(t *testing.T, cfg recovery.Config, store store.Store, dir dialogs.Directory) *rig {
 	r := &rig{
 		t: t, began: time.Now(), store: store, metrics: prometheus.NewRegistry(),
 		users: map[string]dialogs.User{alice: {
@@ -87,7 +86,10 @@ func makeRig(t *testing.T, cfg recovery.Config, store store.Store) *rig {
 		answer:   func(string) dialogs.Result { return dialogs.Result{Status: 200, Reason: "OK"} },
 		delay:    10 * time.Millisecond,
 	}
-	r.Engine = recovery.New(cfg, nil, r, (*alarmDiary)(r), store, zerolog.New(io.Discard), r.metrics)
+	if dir == nil {
+		dir = r
+	}
+	r.Engine = recovery.New(cfg, dir, r, (*alarmDiary)(r), store, zerolog.New(io.Discard), r.metrics)
 	return r
 }
 

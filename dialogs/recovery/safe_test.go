@@ -81,8 +81,8 @@ func startKept(t *testing.T, cfg recovery.Config) *kept {
 	c := &kept{rig: r, disk: &slowDisk{MemoryStore: store.NewMemoryStore(), r: r}}
 	log := zerolog.New(io.Discard)
 	r.Engine = recovery.New(cfg, r, r, (*alarmDiary)(r), c.disk, log, r.metrics)
-	c.monitor = monitor.New(monitor.Config{}, r.Engine, log, nil)
-	c.keeper = store.NewKeeper(store.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor, r.Engine)
+	c.monitor = monitor.New(monitor.NewTable(monitor.Config{}, nil), r.Engine, log, nil)
+	c.keeper = store.NewKeeper(store.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor.Source(), r.Engine)
 	c.keeper.Start(context.Background())
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -110,10 +110,10 @@ func (p *process) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.engine = recovery.New(p.engineConfig(), nil, actor, p.alarms, p.memory.store, p.log, reg)
-	p.monitor = monitor.New(p.monitorConfig(), p.engine, p.log, reg)
-	p.engine.SetDirectory(p.monitor)
-	p.keepMemory(reg)
+	table := monitor.NewTable(p.monitorConfig(), reg)
+	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
+	p.monitor = monitor.New(table, p.engine, p.log, reg)
+	p.keepMemory(table, reg)
 	if p.cfg.Admin.Listen != "" {
 		p.admin = admin.New(p.cfg.Admin, backend{p}, reg, p.log)
 		if err := p.admin.Listen(ctx); err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs"
+	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/store"
 	"rewatch/dialogs/store/bolt"
@@ -57,14 +59,21 @@ func openMemory(cfg config.Config) (memory, error) {
 // change of a recovery waits for its commit.
 const shortestSync = 10 * time.Millisecond
 
+// directory is what the Engine may ask: the Table alone, or the other replicas as well.
+func (m *memory) directory(table *monitor.Table) dialogs.Directory {
+	if m.journal != nil && m.store.Shared() {
+		return table.Share(m.journal)
+	}
+	return table
+}
+
 // keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
-func (p *process) keepMemory(reg prometheus.Registerer) {
+func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
 	}
 	p.keeper = store.NewKeeper(
-		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, p.monitor, p.engine)
-	p.engine.SetDirectory(p.monitor.Directory())
+		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, table.Source(), p.engine)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
 	}, func() float64 { return float64(p.pending()) }))

@@ -1,0 +1,107 @@
+package monitor
+
+import (
+	"cmp"
+	"hash/maphash"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"rewatch/policy"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/count"
+)
+
+// Table has the subscriptions and the registrations, as the Monitor has learnt them. It
+// is the Directory of an Engine, and what outlives the process is read from it and into
+// it (Source). Its methods may be called from any goroutine.
+type Table struct {
+	hasher
+	cfg    Config
+	linger time.Duration // 64*T1 (RFC 3261 17.1.2.2)
+	tableMetrics
+
+	subs  [shards]subShard
+	users [shards]userShard
+
+	// noting: there is a Keeper, for whom changes are noted. shared is not nil
+	// where other processes know the same users.
+	noting bool
+	shared *SharedDirectory
+	// lapse is until when a dialog that is not known may have begun in the moments
+	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
+	lapse int64
+
+	births     atomic.Uint64
+	records    atomic.Int64 // subscriptions in the slabs, of any phase
+	live       atomic.Int64 // those that are active
+	pending    atomic.Int64 // those that are requested
+	texts      atomic.Int64 // bytes of the texts that are kept
+	registered atomic.Int64
+	heads      atomic.Int64
+}
+
+var _ dialogs.Directory = (*Table)(nil)
+
+// hasher places keys in shards and slots and tells them apart. Its seeds are this
+// process's own, so a peer cannot choose Call-IDs that meet in one shard.
+type hasher struct {
+	seed       maphash.Seed // picks shard and slot
+	identities maphash.Seed // tells keys apart
+}
+
+// NewTable makes an empty Table. A nil reg leaves the metrics unregistered.
+func NewTable(cfg Config, reg prometheus.Registerer) *Table {
+	cfg.MaxSubscriptions = cmp.Or(cfg.MaxSubscriptions, math.MaxInt32)
+	t := &Table{
+		hasher: hasher{maphash.MakeSeed(), maphash.MakeSeed()},
+		cfg:    cfg,
+		linger: policy.TimerF,
+	}
+	for i := range t.subs {
+		t.subs[i].number = uint32(i) // #nosec G115 -- below shards
+		t.subs[i].waiting = make(map[uint32]waiting)
+		t.subs[i].heads = make(map[uint32][]byte)
+		t.subs[i].unannounced = make(map[failureKey]failure)
+	}
+	t.tableMetrics = newTableMetrics(t, reg)
+	return t
+}
+
+// tableMetrics count what has no room.
+type tableMetrics struct {
+	untracked [untrackedReasons]prometheus.Counter
+	forgotten [count.ForgottenKinds]prometheus.Counter
+}
+
+func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
+	tm := tableMetrics{forgotten: count.NewForgotten(t.cfg.Forgotten)}
+	reasons := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_untracked_total",
+		Help: "Messages that were forwarded but could not be remembered, by reason.",
+	}, []string{"reason"})
+	for i := untrackedFull; i < untrackedReasons; i++ {
+		tm.untracked[i] = reasons.WithLabelValues(i.String())
+	}
+	subscriptions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_subscriptions",
+		Help: "Subscriptions that are active.",
+	}, func() float64 { return float64(t.live.Load()) })
+	registrations := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_registrations",
+		Help: "Users whose third-party registration is known and has not lapsed.",
+	}, func() float64 { return float64(t.registered.Load()) })
+	if reg != nil {
+		reg.MustRegister(reasons, subscriptions, registrations)
+	}
+	return tm
+}
+
+// shardNumber takes the high bits of a hash; the maps use the low ones.
+func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
+
+func (t *Table) subShard(hash uint64) *subShard   { return &t.subs[shardNumber(hash)] }
+func (t *Table) userShard(hash uint64) *userShard { return &t.users[shardNumber(hash)] }
