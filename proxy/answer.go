@@ -109,7 +109,9 @@ func (w *worker) sendBack(from flow, b []byte) {
 		return
 	}
 	to := from.addr
-	if !w.via.HasRPort {
+	if maddr, ok := maddrOf(&w.via); ok && w.s.trusted(from) {
+		to = maddr
+	} else if !w.via.HasRPort {
 		to = netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
 	}
 	o := w.out[from.local.index]
@@ -122,7 +124,7 @@ func (w *worker) sendBack(from flow, b []byte) {
 // writeBack sends a response over the connection that its request came by. If
 // that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
 func (w *worker) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
-	if st := w.s.streams[l.side].Get(id); st != nil {
+	if st := w.s.streamNamed(l.side, id); st != nil {
 		if err := w.s.write(st, l, b); !errors.Is(err, transport.ErrClosed) {
 			return err == nil
 		}

@@ -162,12 +162,7 @@ func (s *Server) ownBranch(value []byte) (branch, bool) {
 }
 
 func (s *Server) ownVia(via *wire.ViaValue) bool {
-	port := via.Port
-	if port == 0 {
-		port = 5060
-	}
-	_, ok := s.names.side(via.Host, port)
-	return ok
+	return s.names.find(via.Host, int(sentByPort(via))) != nil
 }
 
 // magicCookie begins the branch of RFC 3261 elements, here in lower case.

@@ -15,7 +15,7 @@ import (
 
 // emit adds the edits that depend on the hop, and sends.
 func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
-	out := w.s.local(from.across(), h.Transport, h.Addr.Addr())
+	out := w.wayOut(from, h.Transport, h.Addr.Addr())
 	if out == nil {
 		return errNoSocket
 	}
@@ -50,8 +50,12 @@ func (e *streamError) Unwrap() error { return e.err }
 // which one before anything is written: if the connection ends, it is told.
 func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
 	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
+	var own netip.Addr
+	if out != w.s.local(out.side, h.Transport, h.Addr.Addr(), nil) {
+		own = out.bound
+	}
 	for again := true; ; again = false {
-		st := w.s.streams[out.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName)
+		st := w.s.streams[out.side].ToFrom(own, h.Addr, h.Transport == wire.TLS, h.ServerName)
 		if st == nil {
 			return errStreams
 		}
@@ -74,7 +78,7 @@ const overhead = 250
 
 // size is about how long the request at hand is when it leaves for a hop.
 func (w *worker) size(from flow, h resolve.Hop) int {
-	out := w.s.local(from.across(), h.Transport, h.Addr.Addr())
+	out := w.wayOut(from, h.Transport, h.Addr.Addr())
 	if out == nil {
 		return 0
 	}
@@ -112,7 +116,7 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 	if h.Upgraded {
 		n = wire.UDP
 	}
-	out := w.s.local(from.across(), n, h.Addr.Addr())
+	out := w.wayOut(from, n, h.Addr.Addr())
 	at := w.msg.First(wire.RecordRoute)
 	pos := 0
 	if at >= 0 {
@@ -120,7 +124,21 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 	} else {
 		pos = w.lastVia()
 	}
-	w.edits.Insert(pos, w.scratch("Record-Route: <", out.record, w.veil(from), ">\r\nRecord-Route: <", from.local.record, ">\r\n"))
+	w.edits.Insert(pos, w.scratch("Record-Route: <", w.recordOf(out), w.veil(from), ">\r\nRecord-Route: <", w.recordOf(from.local), ">\r\n"))
+}
+
+// recordOf is the URI of a socket in the Record-Route of the request at hand.
+func (w *worker) recordOf(l *local) string {
+	if w.sips {
+		return l.secure
+	}
+	return l.record
+}
+
+// wayOut is the socket by which the request at hand leaves: in a dialog the one that its
+// own Route entry names (RFC 5658), or one beside that which speaks the transport.
+func (w *worker) wayOut(from flow, n wire.Transport, to netip.Addr) *local {
+	return w.s.local(from.across(), n, to, w.exit)
 }
 
 // veiledMark is the value of our mark in the Record-Route of a SUBSCRIBE whose asserted

@@ -244,7 +244,7 @@ func (s *Server) ping() error {
 		return errResolving
 	}
 	for _, h := range w.hops {
-		l := s.local(dialogs.Server, h.Transport, h.Addr.Addr())
+		l := s.local(dialogs.Server, h.Transport, h.Addr.Addr(), nil)
 		switch {
 		case l == nil:
 			return errNoSocket

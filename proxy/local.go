@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -20,40 +21,66 @@ type local struct {
 	packet    *transport.Packet // of udp
 	four      bool              // it speaks IPv4
 	six       bool              // it speaks IPv6
+	// bound is the address that it is bound to, invalid if that is all of the host's.
+	bound netip.Addr
 	// self is the address that a Tap is shown for it.
 	self netip.AddrPort
 	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
 	// the marker "rw" tells our dialogs' routes from a Route that merely names us.
-	sentBy, record string
+	// secure is the same where the request is for a sips URI (RFC 3261 16.6 step 4).
+	sentBy, record, secure string
 }
 
 // name is one way to name us: an address of a socket.
 type name struct {
-	host string // lower case
+	host string     // lower case
+	ip   netip.Addr // of a host that is an address
 	port int
-	side dialogs.Side
+	of   *local
 }
 
 // names is the list of all; it is short, so it is searched from end to end.
 type names []name
 
-// side tells whether host:port is ours, and of which side.
-func (ns names) side(host []byte, port int) (dialogs.Side, bool) {
+// find gives the socket that host:port names, nil if it is none of ours. An address is
+// the same in whatever spelling (RFC 5954 4.2); a host name may end with a dot.
+func (ns names) find(host []byte, port int) *local {
 	for i := range ns {
 		if ns[i].port == port && wire.EqualFold(host, ns[i].host) {
-			return ns[i].side, true
+			return ns[i].of
 		}
 	}
-	return 0, false
+	if !isAddress(host) {
+		if bare := bytes.TrimSuffix(host, []byte(".")); len(bare) < len(host) {
+			return ns.find(bare, port)
+		}
+		return nil
+	}
+	ip, ok := parseIP(host)
+	if !ok {
+		return nil
+	}
+	for i := range ns {
+		if ns[i].port == port && ns[i].ip == ip {
+			return ns[i].of
+		}
+	}
+	return nil
 }
 
-// uri tells whether a URI names us.
-func (ns names) uri(u *wire.URI) (dialogs.Side, bool) {
+// uri gives the socket that a URI names, nil if it is none of ours.
+func (ns names) uri(u *wire.URI) *local {
 	port := u.Port
 	if port == 0 {
 		port = defaultPort(u)
 	}
-	return ns.side(u.Host, port)
+	return ns.find(u.Host, port)
+}
+
+// newName makes a name of a host, which may be an address.
+func newName(host string, port int, of *local) name {
+	ip, _ := netip.ParseAddr(host)
+	return name{strings.ToLower(host), ip.Unmap(), port, of}
 }
 
 func defaultPort(u *wire.URI) int {
@@ -93,21 +120,27 @@ func newLocal(index int, l Listener) (*local, names, error) {
 		port = int(bound.Port())
 	}
 	me := &local{index: index, side: l.Side, transport: n, sentBy: hostPort(string(host), port), self: selfOf(bound, string(host))}
+	if ip := bound.Addr().Unmap(); !ip.IsUnspecified() {
+		me.bound = ip
+	}
 	me.four, me.six = families(bound.Addr())
 	me.record = "sip:" + me.sentBy + ";lr;rw"
 	if n != wire.UDP {
 		me.record = "sip:" + me.sentBy + ";transport=" + n.String() + ";lr;rw"
 	}
-	ns := names{{strings.ToLower(string(host)), port, l.Side}}
+	if me.secure = me.record; n == wire.TLS {
+		me.secure = "sips:" + me.sentBy + ";lr;rw"
+	}
+	ns := names{newName(string(host), port, me)}
 	for _, ip := range addresses(bound.Addr().Unmap()) {
-		ns = append(ns, name{ip.String(), int(bound.Port()), l.Side})
+		ns = append(ns, newName(ip.String(), int(bound.Port()), me))
 	}
 	for _, alias := range l.Aliases {
 		if host, port, ok := wire.HostPort([]byte(alias)); ok {
 			if port == 0 {
 				port = int(bound.Port())
 			}
-			ns = append(ns, name{strings.ToLower(string(host)), port, l.Side})
+			ns = append(ns, newName(string(host), port, me))
 		}
 	}
 	return me, ns, nil
@@ -128,6 +161,20 @@ func (l *local) speaks(a netip.Addr) bool {
 		return l.four
 	}
 	return l.six
+}
+
+// near tells how close a socket is to another one of its side: the same one, at the same
+// address and port by another transport, at the same address.
+func (l *local) near(other *local) int {
+	switch {
+	case l == other:
+		return 3
+	case other == nil || l.self.Addr() != other.self.Addr():
+		return 0
+	case l.self.Port() == other.self.Port():
+		return 2
+	}
+	return 1
 }
 
 // addresses are those by which a bound socket can be reached: its own, or those

@@ -138,7 +138,7 @@ func (w *worker) ownVias() bool {
 // SentBy is the sent-by that a request of ours has in its Via when it leaves by a
 // side and transport; false if no socket there speaks it.
 func (s *Server) SentBy(side dialogs.Side, h resolve.Hop) (string, bool) {
-	l := s.local(side, h.Transport, h.Addr.Addr())
+	l := s.local(side, h.Transport, h.Addr.Addr(), nil)
 	if l == nil {
 		return "", false
 	}
@@ -158,7 +158,7 @@ func (s *Server) SendAlone(side dialogs.Side, h resolve.Hop, raw []byte) error {
 }
 
 func (s *Server) sendOwn(side dialogs.Side, h resolve.Hop, raw []byte, alone bool) error {
-	l := s.local(side, h.Transport, h.Addr.Addr())
+	l := s.local(side, h.Transport, h.Addr.Addr(), nil)
 	if l == nil {
 		return errNoSocket
 	}

@@ -41,6 +41,9 @@ func (w *worker) response(from flow) {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
 	}
+	if !w.relayable(b) {
+		return // and nothing has ended by it: its sender repeats it, or the deadline comes
+	}
 	_, method, _ := m.CSeqValue()
 	if !w.settle(from, &b, method) {
 		return
@@ -129,24 +132,32 @@ func waitOf(m *wire.Message) time.Duration {
 // maxGlare is the longest pause after a 491 for who did not begin the dialog.
 const maxGlare = 2 * time.Second
 
-// relay pops our Via and sends the response along the next one.
-func (w *worker) relay(b branch) {
-	via, ok := w.popVia()
-	if !ok {
+// relayable takes our Via off the response at hand and tells whether the one below it
+// leads anywhere (RFC 3261 16.7 step 3).
+func (w *worker) relayable(b branch) (ok bool) {
+	if w.below, ok = w.popVia(); !ok {
 		w.s.metrics.dropped(dropNotOurs, 1)
-		return
+		return false
 	}
+	if b.stream != 0 || w.s.locals[b.local].transport.Reliable() {
+		return true
+	}
+	if _, ok = responseAddr(&w.below); !ok {
+		w.s.metrics.dropped(dropUnaddressed, 1)
+	}
+	return ok
+}
+
+// relay sends the response at hand, without our Via, along the next one.
+func (w *worker) relay(b branch) {
 	l := w.s.locals[b.local]
 	if b.stream != 0 || l.transport.Reliable() {
-		w.relayStream(l, b.stream, &via)
+		w.relayStream(l, b.stream, &w.below)
 		return
 	}
-	to, ok := responseAddr(&via)
-	if !ok {
-		w.s.metrics.dropped(dropUnaddressed, 1)
-		return
+	if to, ok := responseAddr(&w.below); ok {
+		w.datagram(l, b.at, to, w.msg.Raw)
 	}
-	w.datagram(l, b.at, to, w.msg.Raw)
 }
 
 // stripped is the response at hand as it leaves; valid until the next message is

@@ -45,8 +45,14 @@ type option func(*Config)
 // play runs a test in a bubble with a virtual clock.
 func play(t *testing.T, f func(r *rig), opts ...option) {
 	t.Helper()
+	playWith(t, nil, f, opts...)
+}
+
+// playWith is play with further sockets, such as "core udp 10.0.0.11:5060".
+func playWith(t *testing.T, sockets []string, f func(r *rig), opts ...option) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, opts...)
+		r := newRigWith(t, sockets, opts...)
 		defer func() { // also after Fatal
 			r.s.Shutdown()
 			synctest.Wait()
@@ -55,7 +61,9 @@ func play(t *testing.T, f func(r *rig), opts ...option) {
 	})
 }
 
-func newRig(t testing.TB, opts ...option) *rig {
+func newRig(t testing.TB, opts ...option) *rig { return newRigWith(t, nil, opts...) }
+
+func newRigWith(t testing.TB, sockets []string, opts ...option) *rig {
 	r := &rig{net: &transporttest.Network{}, monitor: &monitor{}, names: &resolver{}}
 	r.T, _ = t.(*testing.T)
 	packet := func(addr string) *transporttest.PacketConn {
@@ -81,6 +89,20 @@ func newRig(t testing.TB, opts ...option) *rig {
 			}
 			return r.net.Dial(ctx, from.Addr(), to)
 		},
+	}
+	for _, s := range sockets {
+		var side, network, addr string
+		_, _ = fmt.Sscan(s, &side, &network, &addr)
+		l := Listener{Network: network}
+		if side == "server" {
+			l.Side = dialogs.Server
+		}
+		if network == "udp" {
+			l.Packet = packet(addr)
+		} else {
+			l.Stream = r.net.Listen(addr)
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	for _, o := range opts {
 		o(&cfg)

@@ -18,7 +18,8 @@ type destination struct {
 
 // popped tells what the own Route entries at the top of a request said.
 type popped struct {
-	any bool
+	// last is the socket that the last of them names, nil if there was none.
+	last *local
 	// marked: one of them came from a Record-Route of ours, so the request
 	// follows the route set of a dialog that passed here.
 	marked bool
@@ -50,7 +51,10 @@ func (w *worker) route(from flow) destination {
 		uri = p.moved
 	}
 	w.popRoutes(&p)
-	w.veiled = p.veiled
+	w.veiled, w.exit, w.sips = p.veiled, nil, isSIPS(uri) || isSIPS(p.next)
+	if p.last != nil && p.last.side == from.across() {
+		w.exit = p.last
+	}
 	d := w.choose(from, uri, &p)
 	if p.next != nil && p.strict && bytes.Equal(d.uri, p.next) {
 		w.strictSuccessor(uri, &p)
@@ -61,6 +65,9 @@ func (w *worker) route(from flow) destination {
 	}
 	return d
 }
+
+// isSIPS tells whether a URI is for a way that is secure all along (RFC 3261 19.1).
+func isSIPS(uri []byte) bool { return len(uri) > 5 && wire.EqualFold(uri[:5], "sips:") }
 
 // strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
 // Record-Route URI into the Request-URI and the real one at the end of Route.
@@ -74,7 +81,8 @@ func (w *worker) strictPredecessor(p *popped) bool {
 	if !ok {
 		return false
 	}
-	if _, own := w.s.names.uri(&u); !own {
+	own := w.s.names.uri(&u)
+	if own == nil {
 		return false
 	}
 	if _, lr := wire.Param(u.Params, "lr"); !lr {
@@ -99,7 +107,7 @@ func (w *worker) strictPredecessor(p *popped) bool {
 	if before >= 0 {
 		p.movedFrom = m.Lines[last].Value + before
 	}
-	p.note(&u)
+	p.note(&u, own)
 	return true
 }
 
@@ -130,8 +138,8 @@ func (w *worker) unmove(p *popped) {
 }
 
 // note notes an own entry.
-func (p *popped) note(u *wire.URI) {
-	p.any = true
+func (p *popped) note(u *wire.URI, own *local) {
+	p.last = own
 	if mark, ok := wire.Param(u.Params, "rw"); ok {
 		p.marked, p.veiled = true, p.veiled || string(mark) == veiledMark
 	}
@@ -178,11 +186,11 @@ func (w *worker) popLine(i int, p *popped) bool {
 // ownRoute tells whether a Route URI names us, and notes what it says.
 func (w *worker) ownRoute(uri []byte, p *popped) bool {
 	here := w.place(uri)
-	if !here.own {
+	if here.own == nil {
 		p.strict = here.strict
 		return false
 	}
-	p.any = true
+	p.last = here.own
 	p.marked, p.veiled = p.marked || here.marked, p.veiled || here.veiled
 	return true
 }
@@ -234,7 +242,7 @@ func (s *Server) nameless(uri []byte) bool {
 	if !ok || len(u.Host) == 0 {
 		return true
 	}
-	if _, own := s.names.uri(&u); own {
+	if s.names.uri(&u) != nil {
 		return true
 	}
 	return !isAddress(u.Host)

@@ -8,10 +8,11 @@ import (
 // place is what the URI of a Route says, as far as routing asks.
 type place struct {
 	uri []byte // a copy
-	// own: it names us; marked: it is from a Record-Route of ours; veiled: from one
-	// that says that From is not the watcher.
-	own, marked, veiled bool
-	strict              bool // it names a strict router
+	own *local // the socket of ours that it names, nil if none
+	// marked: it is from a Record-Route of ours; veiled: from one that says that From is
+	// not the watcher.
+	marked, veiled bool
+	strict         bool // it names a strict router
 	// hop is where it leads if literal: its host is an address.
 	hop     resolve.Hop
 	literal bool
@@ -65,7 +66,7 @@ func (p *place) read(ns names) {
 	if !ok {
 		return
 	}
-	_, p.own = ns.uri(&u)
+	p.own = ns.uri(&u)
 	mark, marked := wire.Param(u.Params, "rw")
 	p.marked, p.veiled = marked, string(mark) == veiledMark
 	_, loose := wire.Param(u.Params, "lr")

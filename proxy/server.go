@@ -258,13 +258,16 @@ func (s *Server) ServerUp() (up bool, detail string) { return s.health.state() }
 // Transactions is the number of records.
 func (s *Server) Transactions() int { return s.table.Len() }
 
-// local is the socket of a side that speaks a network and reaches an address; of
-// several the one that has its family to itself. Without an address any will do.
-func (s *Server) local(side dialogs.Side, n wire.Transport, to netip.Addr) (found *local) {
+// local is the socket of a side that speaks a transport and reaches an address; of
+// several the one that is nearest to another of that side, if one is named, else the one
+// that has its family to itself. Without an address any will do.
+func (s *Server) local(side dialogs.Side, n wire.Transport, to netip.Addr, other *local) (found *local) {
 	for _, l := range s.bySide[side][n] {
 		switch {
 		case to.IsValid() && !l.speaks(to):
-		case found == nil || (found.four && found.six):
+		case found == nil, l.near(other) > found.near(other):
+			found = l
+		case l.near(other) == found.near(other) && found.four && found.six:
 			found = l
 		}
 	}

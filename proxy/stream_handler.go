@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -37,9 +38,30 @@ func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
 func (h streamHandler) flow(st *transport.Stream) flow {
 	l, ok := st.Listener.(*local)
 	if !ok {
-		l = h.s.local(h.side, transportOf(st), st.Peer.Addr())
+		l = h.s.local(h.side, transportOf(st), st.Peer.Addr(), nil)
 	}
-	return flow{local: l, stream: st.ID, addr: st.Peer}
+	return flow{local: l, stream: h.s.nameOf(st), addr: st.Peer}
+}
+
+// checkBits of the name of a connection are of its peer.
+const checkBits = 16
+
+// nameOf is the name by which a branch of ours tells a connection: its number, and a hash
+// of its peer that is seeded anew by each process. The answer to a request of before a
+// restart does not find the connection of another peer that has the number now.
+func (s *Server) nameOf(st *transport.Stream) uint64 {
+	peer := st.Peer.Addr().As16()
+	check := maphash.Bytes(s.seed, peer[:]) ^ uint64(st.Peer.Port())*0x9e3779b97f4a7c15
+	return st.ID<<checkBits | check>>(64-checkBits)
+}
+
+// streamNamed gives the connection of a name, nil if there is none any more.
+func (s *Server) streamNamed(side dialogs.Side, name uint64) *transport.Stream {
+	st := s.streams[side].Get(name >> checkBits)
+	if st == nil || s.nameOf(st) != name {
+		return nil
+	}
+	return st
 }
 
 func transportOf(st *transport.Stream) wire.Transport {

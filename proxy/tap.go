@@ -22,7 +22,7 @@ func (w *worker) tapReceived(from flow, raw []byte) {
 	}
 	here := from.local.self
 	if from.stream != 0 {
-		if st := w.s.streams[from.side()].Get(from.stream); st != nil {
+		if st := w.s.streamNamed(from.side(), from.stream); st != nil {
 			here = endOf(st, here)
 		}
 	}

@@ -173,7 +173,7 @@ func (w *worker) acknowledge(from flow, b branch, e transaction.Effect) {
 		hop.Addr, hop.Transport = from.addr, from.local.transport
 	}
 	own.build = appendACK(own.build[:0], &sent, &w.msg)
-	own.sendACK(from.side(), hop)
+	own.sendACK(from.local, hop)
 }
 
 // appendACK writes the ACK of a failure.
@@ -197,13 +197,13 @@ func appendACK(b []byte, invite, failure *wire.Message) []byte {
 	return append(b, " ACK\r\nContent-Length: 0\r\n\r\n"...)
 }
 
-// sendACK sends the ACK that is built.
-func (w *worker) sendACK(side dialogs.Side, h resolve.Hop) {
-	l := w.s.local(side, h.Transport, h.Addr.Addr())
+// sendACK sends the ACK that is built, by the socket that the INVITE left by.
+func (w *worker) sendACK(by *local, h resolve.Hop) {
+	l := w.s.local(by.side, h.Transport, h.Addr.Addr(), by)
 	switch {
 	case l == nil:
 	case h.Transport.Reliable():
-		if st := w.s.streams[side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
+		if st := w.s.streams[l.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
 			_ = w.s.write(st, l, w.build)
 		}
 	default:

@@ -59,5 +59,7 @@ func (w *worker) bounce(b branch, raw []byte, status int, reason string) {
 	}
 	w.s.metrics.refused(refusedUnavailable)
 	w.s.metrics.response(w.s.locals[b.local].side, answer)
-	back.relay(b)
+	if back.relayable(b) {
+		back.relay(b)
+	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 
 	"rewatch/proxy/wire"
@@ -98,6 +99,9 @@ func responseHost(via *wire.ViaValue) (netip.Addr, bool) {
 // responseAddr is where a Via sends its response over UDP (RFC 3261 18.2.2, RFC
 // 3581 section 4).
 func responseAddr(via *wire.ViaValue) (netip.AddrPort, bool) {
+	if to, ok := maddrOf(via); ok {
+		return to, true
+	}
 	ip, ok := responseHost(via)
 	if !ok {
 		return netip.AddrPort{}, false
@@ -107,6 +111,15 @@ func responseAddr(via *wire.ViaValue) (netip.AddrPort, bool) {
 		port = uint16(n)
 	}
 	return netip.AddrPortFrom(ip, port), true
+}
+
+// maddrOf is where a Via wants its response over UDP in any case (RFC 3261 18.2.2).
+func maddrOf(via *wire.ViaValue) (netip.AddrPort, bool) {
+	if len(via.MAddr) == 0 {
+		return netip.AddrPort{}, false
+	}
+	ip, ok := parseIP(bytes.Trim(via.MAddr, "[]"))
+	return netip.AddrPortFrom(ip, sentByPort(via)), ok
 }
 
 // sentByPort is the port of a sent-by.

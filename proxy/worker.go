@@ -32,10 +32,16 @@ type worker struct {
 	asserted []byte // the asserted identities of several fields
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
-	veiled  bool                 // the Route of the request at hand says so, see popped
-	parked  int                  // how often the request at hand has waited for DNS
-	due     []transaction.Effect // what time has brought
-	out     []*transport.Outbox  // by index of local; nil where it is no UDP socket
+	// exit is the socket that the Route of the request at hand names for its way out,
+	// nil if none; sips: it goes by a way that is secure all along.
+	exit *local
+	sips bool
+	// below is the Via below ours, of the response at hand.
+	below  wire.ViaValue
+	veiled bool                 // the Route of the request at hand says so, see popped
+	parked int                  // how often the request at hand has waited for DNS
+	due    []transaction.Effect // what time has brought
+	out    []*transport.Outbox  // by index of local; nil where it is no UDP socket
 }
 
 func (s *Server) newWorker() *worker {

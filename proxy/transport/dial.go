@@ -17,13 +17,20 @@ import (
 // dialled for another name is not used, nor what was accepted from one that has not
 // shown a certificate for it (RFC 5922, RFC 5923).
 func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Stream {
+	return t.ToFrom(netip.Addr{}, addr, secure, serverName)
+}
+
+// ToFrom is To by a stream of its own that is dialled from one address of ours; where
+// that is invalid it is the first of the peer's family.
+func (t *Streams) ToFrom(own netip.Addr, addr netip.AddrPort, secure bool, serverName string) *Stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := keyOf(addr, secure, serverName)
+	key.own = own
 	if s := t.byPeer[key]; s != nil && !s.gone.Load() {
 		return s
 	}
-	if secure {
+	if secure && !own.IsValid() {
 		if s := t.byPeer[peerKey{addr: addr, secure: true, accepted: true}]; s != nil && !s.gone.Load() && proves(s.leaf, key.name) {
 			return s
 		}
@@ -69,7 +76,7 @@ func (t *Streams) open(s *Stream) *Stream {
 func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.DialTimeout)
 	defer cancel()
-	conn, err := t.connect(ctx, to.addr, to.secure)
+	conn, err := t.connect(ctx, to)
 	if err != nil || !to.secure {
 		return conn, err
 	}
@@ -87,22 +94,25 @@ func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 }
 
 // connect opens a connection from the address of ours that the peer's family has.
-func (t *Streams) connect(ctx context.Context, addr netip.AddrPort, secure bool) (net.Conn, error) {
+func (t *Streams) connect(ctx context.Context, to peerKey) (net.Conn, error) {
 	if t.cfg.Dial != nil {
-		return t.cfg.Dial(ctx, addr)
+		return t.cfg.Dial(ctx, to.addr)
 	}
 	d := net.Dialer{}
 	ips := t.cfg.LocalIPs
-	if secure {
+	if to.secure {
 		ips = t.cfg.LocalTLS
 	}
+	if to.own.IsValid() {
+		ips = []netip.Addr{to.own}
+	}
 	for _, ip := range ips {
-		if ip.Is4() == addr.Addr().Is4() {
+		if ip.Is4() == to.addr.Addr().Is4() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 			break
 		}
 	}
-	return d.DialContext(ctx, "tcp", addr.String())
+	return d.DialContext(ctx, "tcp", to.addr.String())
 }
 
 // Names are what a certificate proves its holder to be in SIP, in lower case: the domains

@@ -86,6 +86,7 @@ func (c *StreamConfig) defaults() {
 
 // peerKey finds the stream to send a request on.
 type peerKey struct {
+	own    netip.Addr // the address of ours that it has to be dialled from, if not any
 	addr   netip.AddrPort
 	secure bool
 	// name is the one that the peer has proved by TLS, where we have dialled. One that
