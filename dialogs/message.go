@@ -43,9 +43,11 @@ type Message struct {
 
 	Event             []byte // header value, with parameters
 	SubscriptionState []byte // header value, with parameters
-	Contact           []byte // first Contact value, as it stands: name-addr or addr-spec, with parameters
-	AssertedIdentity  []byte // all P-Asserted-Identity values, comma-separated
-	Expires           int    // seconds; -1: absent or unreadable
+	// Contact is the first Contact value, as it stands: name-addr or addr-spec, with
+	// parameters. Of a REGISTER and its response it is all of them, comma-separated.
+	Contact          []byte
+	AssertedIdentity []byte // all P-Asserted-Identity values, comma-separated
+	Expires          int    // seconds; -1: absent or unreadable
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.
 	Veiled bool

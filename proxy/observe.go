@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 
 	"rewatch/dialogs"
@@ -21,12 +22,15 @@ func (w *worker) observe(from flow) *dialogs.Message {
 		d.Status, d.Reason = m.Status, m.Reason
 	}
 	d.CallID, _ = m.Value(wire.CallID)
-	d.CSeq, _, _ = m.CSeqValue()
+	var method []byte
+	d.CSeq, method, _ = m.CSeqValue()
 	d.FromURI, d.FromTag = address(m, wire.From)
 	d.ToURI, d.ToTag = address(m, wire.To)
 	d.Event, _ = m.Value(wire.Event)
 	d.SubscriptionState, _ = m.Value(wire.SubscriptionState)
-	if v, ok := m.Value(wire.Contact); ok {
+	if v, ok := m.Value(wire.Contact); ok && bytes.Equal(method, mREGISTER) {
+		w.contacts, d.Contact = w.values(wire.Contact, w.contacts)
+	} else if ok {
 		d.Contact, _ = wire.Split(v)
 	}
 	d.AssertedIdentity = w.identities()
@@ -53,15 +57,22 @@ func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
 
 // identities gives all P-Asserted-Identity values (RFC 3325 9.1: a sip and a tel
 // URI, in one field or in two). It is valid until it is asked for again.
-func (w *worker) identities() []byte {
+func (w *worker) identities() (all []byte) {
+	w.asserted, all = w.values(wire.PAssertedIdentity, w.asserted)
+	return all
+}
+
+// values gives all values of a field, comma-separated, in one field or in several; room
+// is where they are put together if need be.
+func (w *worker) values(n wire.Name, room []byte) (kept, all []byte) {
 	m := &w.msg
-	v, ok := m.Value(wire.PAssertedIdentity)
-	if !ok || m.Count(wire.PAssertedIdentity) == 1 {
-		return v
+	v, ok := m.Value(n)
+	if !ok || m.Count(n) == 1 {
+		return room, v
 	}
-	w.asserted = append(w.asserted[:0], v...)
-	for i := m.Next(m.First(wire.PAssertedIdentity)); i >= 0; i = m.Next(i) {
-		w.asserted = append(append(w.asserted, ", "...), m.At(i)...)
+	room = append(room[:0], v...)
+	for i := m.Next(m.First(n)); i >= 0; i = m.Next(i) {
+		room = append(append(room, ", "...), m.At(i)...)
 	}
-	return w.asserted
+	return room, room
 }

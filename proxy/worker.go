@@ -30,6 +30,7 @@ type worker struct {
 	places   places
 	hash     []byte // what is to be hashed
 	asserted []byte // the asserted identities of several fields
+	contacts []byte // the Contacts of several fields
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
 	// exit is the socket that the Route of the request at hand names for its way out,
@@ -72,8 +73,8 @@ const maxKept = 64 << 10
 
 func (s *Server) giveBack(w *worker) {
 	w.flush()
-	if max(cap(w.build), cap(w.text), cap(w.hash), cap(w.asserted)) > maxKept {
-		w.build, w.text, w.hash, w.asserted = nil, nil, nil, nil
+	if max(cap(w.build), cap(w.text), cap(w.hash), cap(w.asserted), cap(w.contacts)) > maxKept {
+		w.build, w.text, w.hash, w.asserted, w.contacts = nil, nil, nil, nil, nil
 	}
 	s.workers.Put(w)
 }

@@ -82,7 +82,7 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 	fork := subscription{
 		text: s.text, ends: s.ends, label: s.label, tag: s.tag,
 		initial: s.initial, birth: s.birth, subscribeCSeq: s.subscribeCSeq, asked: s.asked,
-		fetch: s.fetch, emergency: s.emergency, expires: s.expires, until: s.until,
+		fetch: s.fetch, emergency: s.emergency, expires: s.expires, until: s.until, acceptedCSeq: s.acceptedCSeq, accepted: s.accepted,
 	}
 	if fork.fetch {
 		fork.phase = ending
@@ -118,6 +118,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if granted < 0 {
 		granted = assumedExpires
 	}
+	s.acceptedCSeq, s.accepted, s.signedOut = msg.CSeq, at.UnixNano(), 0
 	wanted := s.asked != 0 && s.phase != dead
 	announce := false
 	switch {
@@ -153,8 +154,21 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 
 // subscribed tells the Engine of a new subscription, and then the Journal.
 func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
-	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken()})
+	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken(), By: m.by(s, at)})
 	m.heard(ref)
+}
+
+// by says what brought a client back, where that is known here: a refresh that was
+// answered 481 a moment ago. Some clients wait for half a minute then.
+func (m *Monitor) by(s *subscription, at time.Time) policy.By {
+	us := m.userShard(m.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	slot := us.threadOf(m.hashThread(s))
+	if slot == 0 || at.UnixNano()-us.threads.At(slot).refused > 2*int64(m.linger) {
+		return policy.ByUnknown
+	}
+	return policy.ByRefresh
 }
 
 // announce says, once, that the Engine has to hear of a new subscription.
@@ -170,6 +184,12 @@ func (s *subscription) announce() bool {
 // free.
 func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) {
 	s := sh.subs.At(slot)
+	if merged := msg.Status == 482 && s.phase == requested; merged || s.accepted != 0 && s.acceptedCSeq == msg.CSeq {
+		// A copy of the SUBSCRIBE came by another way (RFC 3261 8.2.2.2); the
+		// subscription is made by the first one.
+		sh.mu.Unlock()
+		return
+	}
 	c := *s
 	if s.phase == requested || endsRefresh(msg.Status) && s.phase != dead {
 		m.remove(sh, slot)

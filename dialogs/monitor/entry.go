@@ -9,8 +9,12 @@ import (
 )
 
 // entryFormat begins every value that a Monitor writes, so that a later version
-// knows what it reads. What is of another format is as good as forgotten.
-const entryFormat = 1
+// knows what it reads; firstFormat is that of versions which knew no devices. What is
+// of another format is as good as forgotten.
+const (
+	firstFormat = 1
+	entryFormat = 2
+)
 
 var errEntry = errors.New("not an entry of this format")
 
@@ -36,11 +40,13 @@ func bit(b bool, i int) byte {
 func appendSubscription(b []byte, s *subscription, h hop) []byte {
 	b = append(b, entryFormat, byte(s.phase),
 		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.left, 3)|
-			bit(s.emergency, 4)|bit(s.taken, 5)|bit(s.failed, 6)|bit(s.terminated, 7))
+			bit(s.emergency, 4)|bit(s.taken, 5)|bit(s.failed, 6)|bit(s.terminated, 7),
+		bit(s.proven, 0))
 	b = binary.AppendUvarint(b, s.birth)
 	for _, n := range [...]int64{
 		s.expires, s.until, int64(s.asked), int64(s.subscribeCSeq),
 		int64(s.notifyCSeq), int64(s.terminatedCSeq), int64(s.failedCSeq),
+		int64(s.acceptedCSeq), s.accepted, s.signedOut,
 	} {
 		b = binary.AppendVarint(b, n)
 	}
@@ -134,11 +140,15 @@ func (r *entryReader) hop() (h hop) {
 // readSubscription reads what appendSubscription wrote.
 func readSubscription(value []byte) (s subscription, h hop, err error) {
 	r := entryReader{b: value}
-	if r.octet(entryFormat) != entryFormat {
+	format := r.octet(entryFormat)
+	if format < firstFormat {
 		return s, h, errEntry
 	}
 	s.phase = phase(r.octet(byte(dead)))
 	bits := r.octet(math.MaxUint8)
+	if format > firstFormat {
+		s.proven = r.octet(1) == 1
+	}
 	for i, b := range [...]*bool{
 		&s.fetch, &s.initial, &s.announced, &s.left, &s.emergency, &s.taken, &s.failed, &s.terminated,
 	} {
@@ -148,10 +158,20 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	s.expires, s.until = r.signed(0, math.MaxInt64), r.signed(0, math.MaxInt64)
 	s.asked = int32(r.signed(-1, maxSeconds-1)) // #nosec G115 -- bounded
 	s.subscribeCSeq, s.notifyCSeq, s.terminatedCSeq, s.failedCSeq = r.cseq(), r.cseq(), r.cseq(), r.cseq()
+	known := texts
+	if format > firstFormat {
+		s.acceptedCSeq, s.accepted, s.signedOut = r.cseq(), r.signed(0, math.MaxInt64), r.signed(0, math.MaxInt64)
+	} else {
+		known = textDevice
+	}
 	h = r.hop()
 	var t textBuilder
-	for range texts {
-		t.add(r.text())
+	for i := range texts {
+		if i < known {
+			t.add(r.text())
+		} else {
+			t.addString("")
+		}
 	}
 	s.text, s.ends = t.String(), t.ends
 	if r.bad || len(r.b) > 0 || s.callID() == "" || s.event() == "" || s.watcher() == "" {
@@ -162,7 +182,7 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 
 // appendRegistration writes what has to survive of a registration.
 func appendRegistration(b []byte, r *registration) []byte {
-	b = append(b, entryFormat, bit(r.atServer, 0)|bit(r.emergency, 1))
+	b = append(b, firstFormat, bit(r.atServer, 0)|bit(r.emergency, 1))
 	b = binary.AppendVarint(b, r.until)
 	return appendText(b, r.scscf)
 }
@@ -170,7 +190,7 @@ func appendRegistration(b []byte, r *registration) []byte {
 // readRegistration reads what appendRegistration wrote.
 func readRegistration(value []byte) (registration, error) {
 	r := entryReader{b: value}
-	if r.octet(entryFormat) != entryFormat {
+	if r.octet(firstFormat) != firstFormat {
 		return registration{}, errEntry
 	}
 	bits := r.octet(3)

@@ -59,7 +59,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	w := sh.waiting[slot]
 	s.waiting = false
 	delete(sh.waiting, slot)
-	if s.over(at.UnixNano()) || s.phase == dead || m.superseded(s) {
+	if s.over(at.UnixNano()) || s.phase == dead || m.replaced(s, &w.outcome) {
 		return nil
 	}
 	o := w.outcome
@@ -169,9 +169,10 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
 	m.throughput.collectFor(at)
+	superseded, _ := m.superseded(&s)
 	m.rec.Failed(dialogs.Failure{
 		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
-		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: m.superseded(&s),
+		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: superseded,
 		Event: policy.Event{
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,
 		},

@@ -37,6 +37,12 @@ func eventIs(event string, pkg, id []byte) bool {
 
 const idParam = ";id="
 
+// packageOf is the package of a stored event.
+func packageOf(event string) string {
+	pkg, _, _ := strings.Cut(event, ";")
+	return pkg
+}
+
 // state is a Subscription-State header: whether it says that the subscription
 // is over, and its expires parameter (-1: absent).
 type state struct {

@@ -98,15 +98,3 @@ func (h *hasher) identify(s *subscription) uint64 {
 
 // hashAOR places a user.
 func (h *hasher) hashAOR(aor string) uint64 { return maphash.String(h.seed, aor) }
-
-// hashTriple stands for watcher, resource and event, by which a new
-// subscription is known to replace an older one: it has a fresh Call-ID.
-func (h *hasher) hashTriple(watcher, resource, event string) uint64 {
-	var sum maphash.Hash
-	sum.SetSeed(h.seed)
-	for _, s := range [...]string{watcher, resource, event} {
-		_, _ = sum.WriteString(s)
-		_ = sum.WriteByte(0)
-	}
-	return sum.Sum64()
-}

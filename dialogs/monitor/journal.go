@@ -270,6 +270,9 @@ func (j *source) restoreUser(s *subscription, h hop) {
 	}
 	if s.phase == active {
 		us.confirm(s.node, s.birth)
+		if s.proven {
+			us.prove(s.node, s.birth)
+		}
 	}
 	if s.failed || s.phase == dead {
 		us.toFront(s.node)

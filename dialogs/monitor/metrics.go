@@ -39,11 +39,12 @@ const (
 	untrackedForks
 	untrackedUnconfirmed
 	untrackedVeiled
+	untrackedCall
 	untrackedReasons
 )
 
 func (u untracked) String() string {
-	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled"}[u]
+	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled", "call"}[u]
 }
 
 // ignored says why the outcome of a NOTIFY was no failure.
@@ -56,7 +57,7 @@ const (
 	ignoredDead                       // its dialog was declared dead
 	ignoredEnded                      // its subscription had ended anyway
 	ignoredChallenge                  // 401, 407
-	ignoredSuperseded                 // 481, and a newer subscription exists
+	ignoredSuperseded                 // a newer subscription of the device exists
 	ignoredTemporary                  // 491, Retry-After
 	ignoredTransaction                // REWATCH_FAILURE=rfc
 	ignoredCauses

@@ -196,7 +196,7 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("shard %d: %d chains, %d waiting, %d heads, %d records",
 					i, sh.chains.Len(), len(sh.waiting), len(sh.heads), sh.subs.Count())
 			}
-			if us.byHash.Len()+us.byTriple.Len()+us.users.Count()+us.nodes.Count()+us.threads.Count() > 0 {
+			if us.byHash.Len()+us.byThread.Len()+us.users.Count()+us.nodes.Count()+us.threads.Count() > 0 {
 				t.Errorf("users %d: %d, %d threads, %d records, %d nodes",
 					i, us.byHash.Len(), us.threads.Count(), us.users.Count(), us.nodes.Count())
 			}

@@ -133,6 +133,10 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	if fork != 0 {
 		return m.adopt(sh, hash, fork, id.NotifierTag)
 	}
+	if sh.adrift(hash, id) {
+		m.untracked[untrackedCall].Inc()
+		return 0
+	}
 	if msg.Veiled { // what is claimed there is not to be held against its user
 		m.untracked[untrackedVeiled].Inc()
 		return 0
@@ -143,7 +147,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 		return 0
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
-	s, ok := m.describe(id, hash, watcher, msg.FromURI, msg.RequestURI)
+	s, ok := m.describe(id, hash, watcher, msg.FromURI, msg.RequestURI, deviceAt(msg.RequestURI))
 	if !ok {
 		return 0
 	}
@@ -158,10 +162,10 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 // NotifyDone is told how the transaction of a NOTIFY ended, and says what the
 // server is to be answered. A 2xx takes one lock and allocates nothing.
 func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
-	m.routing(&o)
 	if ref == 0 {
 		return m.asItCame(&o) // counted when it passed
 	}
+	m.routing(&o)
 	sh := &m.subs[shardOf(ref)]
 	sh.mu.Lock()
 	s, slot := sh.lookup(ref)
@@ -209,6 +213,14 @@ func (m *Monitor) routing(o *dialogs.Outcome) {
 func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
 	s := sh.subs.At(slot)
 	s.answered = s.answered || s.notifyCSeq == o.CSeq && s.transaction != 0
+	if s.phase == active && !s.proven {
+		m.prove(s)
+		m.note(sh, slot)
+	}
+	if s.signedOut != 0 && s.notifyCSeq == o.CSeq && s.sent > s.signedOut {
+		s.signedOut = 0
+		m.note(sh, slot)
+	}
 	if s.waiting {
 		s.waiting = false
 		delete(sh.waiting, slot)
@@ -229,7 +241,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.V
 	sh.mu.Unlock()
 	m.metrics.ok[c.label].Inc()
 	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
-	if m.rec.Interested(c.watcher()) && c.phase == active {
+	if c.phase == active && c.signedOut == 0 && m.rec.Interested(c.watcher()) {
 		m.tell(c, kind, o)
 	}
 	return dialogs.Verdict{Relay: true}
@@ -280,11 +292,15 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o dialogs.Outcome) dia
 		return v
 	case w == worthChallenge:
 		why = ignoredChallenge
-	case o.Kind == dialogs.Responded && o.Status == goneStatus && m.superseded(s):
-		// The client has started anew and has forgotten this one.
-		why = ignoredSuperseded
+	case m.replaced(s, &o):
+		// The client has started anew, or has moved. The server is told, nobody else.
+		label := s.label
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
+		sh.mu.Unlock()
+		m.metrics.ignore(label, ignoredSuperseded)
+		v, _ := m.answer(&o)
+		return v
 	case w == worthWaiting:
 		why = ignoredTemporary
 		m.wait(sh, slot, &o)

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"math"
 	"time"
 
 	"rewatch/dialogs"
@@ -17,12 +18,15 @@ type registration struct {
 	request   uint64 // hash of Call-ID and CSeq of the last REGISTER
 	atServer  bool   // the server accepted it
 	emergency bool
+	leaving   bool // that REGISTER asked to sign a device out, and is not answered
 }
 
 func (r *registration) known() bool { return r.until != 0 }
 
-// Register is told of a third-party REGISTER before it is forwarded. It is
-// believed at once: the S-CSCF states a fact, whatever the server makes of it.
+// Register is told of a REGISTER before it is forwarded. One of a third party (the
+// user's S-CSCF) is believed at once: it states a fact, whatever the server makes of it.
+// Where the user itself asks to be signed out, the server is the registrar, and its answer
+// says which of the user's devices stay.
 func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
@@ -36,8 +40,9 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	expires := registerExpires(msg)
 	if expires == 0 {
 		// Also the echo of our own de-REGISTER, which starts nothing.
-		m.endRegistration(aor)
-		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+		if isEverything(msg.Contact) || !byItself(msg, aor) || !m.asksToLeave(aor, msg) {
+			m.signOut(aor, at)
+		}
 		return dialogs.Ruling{}
 	}
 	if m.refused(aor, at) {
@@ -48,11 +53,70 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	}
 	m.askRegistered(aor, at)
 	lapsed, began := m.beginRegistration(aor, msg, at, expires)
-	m.registeredHere(aor, at, lapsed, began)
+	m.registeredHere(aor, at, lapsed, began, deviceIn(msg, aor))
 	return dialogs.Ruling{}
 }
 
-// RegisterDone is told of the final response to a third-party REGISTER.
+// signOut ends the registration of a user, and its subscriptions with it.
+func (m *Monitor) signOut(aor string, at time.Time) {
+	m.endRegistration(aor)
+	_, refs, _ := m.user(aor, math.MaxInt)
+	for _, ref := range refs {
+		sh := &m.subs[shardOf(ref)]
+		sh.mu.Lock()
+		if s, slot := sh.lookup(ref); s != nil && s.phase == active {
+			s.signedOut = at.UnixNano()
+			if s.waiting {
+				s.waiting = false
+				delete(sh.waiting, slot)
+			}
+			m.note(sh, slot)
+		}
+		sh.mu.Unlock()
+	}
+	m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+}
+
+// byItself says whether the user sends the REGISTER itself: the server is the registrar.
+func byItself(msg *dialogs.Message, user string) bool {
+	var scratch [aor.MaxScratch]byte
+	from, ok := aor.Append(scratch[:0], msg.FromURI)
+	return ok && string(from) == user
+}
+
+// deviceIn names the device that a user registers by itself; nothing else says which.
+func deviceIn(msg *dialogs.Message, user string) (sub policy.Broken) {
+	if !byItself(msg, user) {
+		return sub
+	}
+	for list := msg.Contact; len(list) > 0; {
+		var value []byte
+		value, list = aor.NextValue(list)
+		if contactExpires(value, msg.Expires) != 0 {
+			return policy.Broken{Device: string(deviceOf(value)), Contact: string(aor.AddrSpec(value))}
+		}
+	}
+	return sub
+}
+
+// asksToLeave notes that a device of a user asks to be signed out. It is false if no
+// registration is known.
+func (m *Monitor) asksToLeave(aor string, msg *dialogs.Message) bool {
+	hash := m.hashAOR(aor)
+	us := m.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	slot := us.find(hash, aor)
+	if slot == 0 || !us.users.At(slot).registration.known() {
+		return false
+	}
+	r := &us.users.At(slot).registration
+	r.request, r.leaving = m.requestHash(msg), true
+	return true
+}
+
+// RegisterDone is told of the final response to a REGISTER. To a user's own it lists all
+// the bindings, which is what the registration is then.
 func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	if msg.Status < 200 || msg.Status > 299 {
 		return // the server keeps what it had
@@ -61,22 +125,33 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	if !ok {
 		return
 	}
-	hash := m.hashAOR(aor)
+	hash, at := m.hashAOR(aor), instant(msg.At)
 	us := m.userShard(hash)
 	us.mu.Lock()
-	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	if slot == 0 {
+		us.mu.Unlock()
 		return
 	}
 	r := &us.users.At(slot).registration
 	if !r.known() || r.request != m.requestHash(msg) {
+		us.mu.Unlock()
 		return // the answer to an older REGISTER, or to the last one
 	}
-	r.atServer = true
+	leaving := r.leaving
+	r.atServer, r.leaving = true, false
+	expires, own := registerExpires(msg), byItself(msg, aor)
+	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
+	switch {
+	case own && expires > 0 && len(msg.Contact) > 0:
+		r.until = until
+	case expires > 0:
+		r.until = min(r.until, until)
+	}
 	m.noteRegistration(us, aor)
-	if expires := registerExpires(msg); expires > 0 {
-		r.until = min(r.until, instant(msg.At).Add(time.Duration(expires)*time.Second).UnixNano())
+	us.mu.Unlock()
+	if leaving && (len(msg.Contact) == 0 || expires == 0) {
+		m.signOut(aor, at) // nobody is left
 	}
 }
 
@@ -111,7 +186,7 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time
 	}
 	r.emergency = hasFlag(msg.Contact, "sos")
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
-	r.request = t.requestHash(msg)
+	r.request, r.leaving = t.requestHash(msg), false
 	t.noteRegistration(us, aor)
 	return lapsed, !known || lapsed
 }
@@ -128,12 +203,12 @@ func (t *Table) admit(aor string) bool {
 }
 
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
-// registers for himself (the server is the registrar) it is his phone, which is
+// registers by itself (the server is the registrar) it is a phone, which is
 // no way to him for others.
 func servingContact(msg *dialogs.Message, user string) []byte {
-	var scratch [aor.MaxScratch]byte
-	contact := aor.AddrSpec(msg.Contact)
-	if from, ok := aor.Append(scratch[:0], msg.FromURI); !fit(contact) || ok && string(from) == user {
+	first, _ := aor.NextValue(msg.Contact)
+	contact := aor.AddrSpec(first)
+	if !fit(contact) || byItself(msg, user) {
 		return nil
 	}
 	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {
@@ -176,23 +251,39 @@ func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	us.forget(slot)
 }
 
-// registerExpires is the length that a REGISTER or its 2xx gives: the
-// parameter of the Contact, else the header (RFC 3261 10.2.1.1).
+// registerExpires is how long the longest of the Contacts lasts that a REGISTER or its
+// 2xx names; -1: not told.
 func registerExpires(msg *dialogs.Message) int {
-	if bytes.Equal(bytes.TrimSpace(msg.Contact), []byte{'*'}) {
+	if isEverything(msg.Contact) {
 		return 0
 	}
-	params := msg.Contact
-	if i := bytes.LastIndexByte(params, '>'); i >= 0 {
-		params = params[i+1:]
+	if len(msg.Contact) == 0 {
+		return min(msg.Expires, maxSeconds)
 	}
-	if _, after, ok := bytes.Cut(params, []byte{';'}); ok {
-		if n := seconds(aor.Param(after, "expires")); n >= 0 {
-			return n
+	longest := 0
+	for list := msg.Contact; len(list) > 0; {
+		var value []byte
+		value, list = aor.NextValue(list)
+		n := contactExpires(value, msg.Expires)
+		if n < 0 {
+			return -1
 		}
+		longest = max(longest, n)
 	}
-	return min(msg.Expires, maxSeconds)
+	return longest
 }
+
+// contactExpires is the length of one Contact: its parameter, else the header
+// (RFC 3261 10.2.1.1).
+func contactExpires(value []byte, header int) int {
+	if n := seconds(aor.Param(headerParams(value), "expires")); n >= 0 {
+		return n
+	}
+	return min(header, maxSeconds)
+}
+
+// isEverything says whether a Contact is "*", all bindings.
+func isEverything(contact []byte) bool { return string(bytes.TrimSpace(contact)) == "*" }
 
 // requestHash tells one REGISTER from another.
 func (h *hasher) requestHash(msg *dialogs.Message) uint64 {

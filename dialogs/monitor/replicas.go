@@ -41,9 +41,9 @@ func (m *Monitor) askRegistered(aor string, at time.Time) {
 
 // registeredHere tells of a REGISTER where nobody else could know more. Whether or
 // not it begins a period, it is a sign of life.
-func (m *Monitor) registeredHere(aor string, at time.Time, lapsed, began bool) {
+func (m *Monitor) registeredHere(aor string, at time.Time, lapsed, began bool, device policy.Broken) {
 	if (m.shared != nil || !lapsed && !began) && m.rec.Interested(aor) {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at})
+		m.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at, Sub: device})
 	}
 	if m.shared != nil {
 		return

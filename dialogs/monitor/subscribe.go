@@ -61,7 +61,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	again := sh.first(hash, func(s *subscription) bool {
-		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id)
+		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id) && !m.settled(s, at)
 	})
 	if again != 0 {
 		return
@@ -70,7 +70,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 		m.untracked[untrackedUnconfirmed].Inc()
 		return
 	}
-	s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact))
+	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), aor.AddrSpec(msg.Contact), deviceOf(msg.Contact))
 	if !ok {
 		return
 	}
@@ -86,6 +86,12 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 	m.add(sh, s, msg)
 }
 
+// settled says whether nobody retransmits the SUBSCRIBE of s any more: another one with
+// the same Call-ID, tag and CSeq is that of a client which has started anew.
+func (m *Monitor) settled(s *subscription, at time.Time) bool {
+	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(m.linger)
+}
+
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
 // started. It is false if the dialog is dead.
 func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.Time) bool {
@@ -95,9 +101,17 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 	defer sh.mu.Unlock()
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
-		if s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact)); ok {
+		if sh.adrift(hash, id) {
+			m.untracked[untrackedCall].Inc()
+			return true
+		}
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact), deviceOf(msg.Contact)); ok {
 			s.emergency = hasFlag(msg.Contact, "sos")
 			s.announced = true
+			// Another usage of a dialog does not supersede the first one.
+			if first := sh.first(hash, s.sharesDialog); first != 0 {
+				s.birth = sh.subs.At(first).birth
+			}
 			s.until = at.Add(m.linger).UnixNano()
 			slot = m.add(sh, s, msg)
 		}
@@ -125,15 +139,14 @@ func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *dialogs.Message, at
 	if m.rec.Interested(watcher) {
 		m.ladder.subscribe(watcher, at, "rewatch", id)
 		m.ladder.step(watcher, at, "rewatch", "core", goneText)
-		if msg.Expires == 0 {
-			m.offerEnded(id, at)
-		}
+		m.refusedRefresh(id, msg.Expires == 0, at)
 	}
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
 }
 
-// offerEnded tells that the watcher of a dead dialog wants it no more.
-func (m *Monitor) offerEnded(id *ID, at time.Time) {
+// refusedRefresh notes that a refresh in a dead dialog was refused. If its watcher only
+// meant to leave, the Engine is told.
+func (m *Monitor) refusedRefresh(id *ID, left bool, at time.Time) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
@@ -143,14 +156,20 @@ func (m *Monitor) offerEnded(id *ID, at time.Time) {
 		return
 	}
 	c := *sh.subs.At(slot)
+	us := m.userShard(m.hashAOR(c.watcher()))
+	us.mu.Lock()
+	us.threads.At(us.nodes.At(c.node).thread).refused = at.UnixNano()
+	us.mu.Unlock()
 	sh.mu.Unlock()
-	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	if left {
+		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
+	}
 }
 
 // describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
-func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact []byte) (s subscription, ok bool) {
+func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact, device []byte) (s subscription, ok bool) {
 	var scratch [aor.MaxScratch]byte
-	aor, ok := aor.Append(scratch[:0], resource)
+	uri, ok := appendResource(scratch[:0], resource)
 	if !ok {
 		t.untracked[untrackedMalformed].Inc()
 		return s, false
@@ -159,7 +178,7 @@ func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact 
 		contact = nil
 	}
 	var b textBuilder
-	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(aor) + len(contact)
+	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(contact) + len(device)
 	if len(id.Param) > 0 {
 		length += len(idParam) + len(id.Param)
 	}
@@ -174,8 +193,9 @@ func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact 
 	}
 	b.end()
 	b.addString(watcher)
-	b.add(aor)
+	b.add(uri)
 	b.add(contact)
+	b.add(device)
 	s.text, s.ends = b.String(), b.ends
 	s.label = labelOf(id.Package)
 	s.tag = slab.TagOf(hash)
@@ -200,11 +220,11 @@ func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
 	}
 	place := sh.subs.At(slot)
 	ref := makeRef(sh.number, slot, place.generation)
-	triple := t.hashTriple(s.watcher(), s.resource(), s.event())
+	thread := t.hashThread(&s)
 	aor := t.hashAOR(s.watcher())
 	us := t.userShard(aor)
 	us.mu.Lock()
-	place.node = us.link(aor, s.watcher(), ref, triple, s.emergency)
+	place.node = us.link(aor, s.watcher(), ref, thread, s.emergency)
 	if msg.Side == dialogs.Core {
 		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)
 	}
@@ -256,21 +276,41 @@ func (t *Table) end(s *subscription, at time.Time) {
 	s.until = at.Add(t.linger).UnixNano()
 }
 
-// superseded says whether a newer subscription has taken the place of s, which may
-// be a copy of one that is gone.
-func (t *Table) superseded(s *subscription) bool {
-	triple := t.hashTriple(s.watcher(), s.resource(), s.event())
+// superseded says whether a newer subscription of the same device has taken the place
+// of s, which may be a copy of one that is gone: one that was accepted, and one that a
+// NOTIFY of has got through.
+func (t *Table) superseded(s *subscription) (accepted, proven bool) {
+	thread := t.hashThread(s)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	return us.superseded(triple, s.birth)
+	return us.superseded(thread, s.birth)
+}
+
+// replaced says whether an outcome says nothing of the watcher, because a newer
+// subscription has taken the place of s. One that is proven takes it whatever the
+// outcome; of one that is accepted only the client can say so, by 481: it has forgotten
+// the old one.
+func (t *Table) replaced(s *subscription, o *dialogs.Outcome) bool {
+	accepted, proven := t.superseded(s)
+	return proven || accepted && o.Kind == dialogs.Responded && o.Status == goneStatus
+}
+
+// prove notes that a NOTIFY of s has got through.
+func (t *Table) prove(s *subscription) {
+	s.proven = true
+	us := t.userShard(t.hashAOR(s.watcher()))
+	us.mu.Lock()
+	us.prove(s.node, s.birth)
+	us.mu.Unlock()
 }
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.
 func (t *Table) moved(s *subscription, msg *dialogs.Message) {
-	uri := aor.AddrSpec(msg.Contact)
+	uri, device := aor.AddrSpec(msg.Contact), deviceOf(msg.Contact)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
+	defer us.mu.Unlock()
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
 	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
 		if !t.wordy(len(uri) - len(s.contact())) {
@@ -279,7 +319,20 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 		s.emergency = hasFlag(msg.Contact, "sos")
 		us.setEmergency(s.node, s.emergency)
 	}
-	us.mu.Unlock()
+	if len(device) > 0 && s.device() != string(device) && !t.wordy(len(device)-len(s.device())) {
+		t.rewrite(s, textDevice, device)
+	}
+	if us.rejoin(s.node, t.hashThread(s)) && s.phase == active {
+		us.confirm(s.node, s.birth)
+		if s.proven {
+			us.prove(s.node, s.birth)
+		}
+	}
+}
+
+// sharesDialog says whether o is another usage of the same dialog.
+func (s *subscription) sharesDialog(o *subscription) bool {
+	return s.callID() == o.callID() && s.watcherTag() == o.watcherTag() && s.notifierTag() == o.notifierTag()
 }
 
 // fit says whether a URI can be kept.

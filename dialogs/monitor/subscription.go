@@ -36,6 +36,7 @@ const (
 	textWatcher
 	textResource
 	textContact // URI
+	textDevice  // +sip.instance or GRUU, empty if none was seen
 	texts
 )
 
@@ -87,11 +88,19 @@ type subscription struct {
 	noted, kept bool
 	// unheard is how much of what it went through the Engine has yet to hear.
 	unheard uint8
+	// proven: a NOTIFY of it has got through.
+	proven bool
 
 	subscribeCSeq uint32 // of the last SUBSCRIBE
+	acceptedCSeq  uint32 // of the last one that got a 2xx, at accepted
 	asked         int32  // Expires of that SUBSCRIBE; -1: absent
 	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
 	birth uint64
+
+	accepted int64 // unix nanoseconds
+	// signedOut is when its user has signed out since; what becomes of its NOTIFYs does
+	// not matter unless one that was sent later gets through.
+	signedOut int64
 
 	terminatedCSeq uint32 // of the NOTIFY that says terminated
 	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
@@ -113,6 +122,7 @@ func (s *subscription) event() string       { return s.part(textEvent) }
 func (s *subscription) watcher() string     { return s.part(textWatcher) }
 func (s *subscription) resource() string    { return s.part(textResource) }
 func (s *subscription) contact() string     { return s.part(textContact) }
+func (s *subscription) device() string      { return s.part(textDevice) }
 
 // textBuilder puts the texts of a subscription together. Grow it before, and they
 // cost one allocation.
@@ -161,12 +171,19 @@ func (s *subscription) sameDialogs(id *ID) bool {
 
 // over says whether the subscription has ended anyway at a time.
 func (s *subscription) over(at int64) bool {
-	return s.phase == ending || s.phase != dead && s.phase != requested && at > s.expires
+	return s.phase == ending || s.signedOut != 0 || s.phase != dead && s.phase != requested && at > s.expires
 }
 
 // broken names the subscription as policy does.
 func (s *subscription) broken() policy.Broken {
-	return policy.Broken{Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID())}
+	b := policy.Broken{
+		Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID()), Tag: s.own(s.notifierTag()),
+		Device: s.own(s.device()), Contact: s.own(s.contact()),
+	}
+	if s.expires != 0 { // its record lives on for 64*T1
+		b.Due = time.Unix(0, max(s.until, s.expires)).UTC()
+	}
+	return b
 }
 
 // lasts sets the expiry to some seconds after at. The record outlives it by 64*T1,

@@ -18,8 +18,8 @@ type userShard struct {
 	byHash slab.Index
 	users  slab.Slab[userRecord]
 	nodes  slab.Slab[userNode]
-	// threads are by watcher, resource and event.
-	byTriple slab.Index
+	// threads are by watcher, device, resource and event package.
+	byThread slab.Index
 	threads  slab.Slab[thread]
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
@@ -52,13 +52,16 @@ type userNode struct {
 	emergency           bool
 }
 
-// thread is what a watcher's subscriptions to one resource and event have in
+// thread is what a device's subscriptions to one resource and event have in
 // common, each of which takes the place of the one before.
 type thread struct {
-	triple uint64 // hash of the three
+	key    uint64 // hash of what they have in common
 	birth  uint64 // of the newest subscription that was confirmed
-	next   uint32 // threads of the same tag
-	count  int32  // subscriptions, whatever their age
+	proven uint64 // of the newest one that a NOTIFY of has got through
+	// refused is when a refresh of one of them was answered 481, in unix nanoseconds.
+	refused int64
+	next    uint32 // threads of the same tag
+	count   int32  // subscriptions, whatever their age
 }
 
 func (t *thread) link() *uint32 { return &t.next }
@@ -163,10 +166,10 @@ func (us *userShard) forget(slot uint32) {
 }
 
 // link adds a subscription at the end of its user's list.
-func (us *userShard) link(hash uint64, aor string, ref dialogs.Ref, triple uint64, emergency bool) uint32 {
+func (us *userShard) link(hash uint64, aor string, ref dialogs.Ref, key uint64, emergency bool) uint32 {
 	slot, node := us.need(hash, aor), us.nodes.Take()
 	u := us.users.At(slot)
-	*us.nodes.At(node) = userNode{user: slot, before: u.tail, ref: ref, thread: us.join(triple)}
+	*us.nodes.At(node) = userNode{user: slot, before: u.tail, ref: ref, thread: us.join(key)}
 	if u.tail != 0 {
 		us.nodes.At(u.tail).after = node
 	} else {
@@ -178,22 +181,22 @@ func (us *userShard) link(hash uint64, aor string, ref dialogs.Ref, triple uint6
 	return node
 }
 
-// join adds a subscription to the thread of a triple, and gives that.
-func (us *userShard) join(triple uint64) uint32 {
-	slot := us.threadOf(triple)
+// join adds a subscription to the thread of a key, and gives that.
+func (us *userShard) join(key uint64) uint32 {
+	slot := us.threadOf(key)
 	if slot == 0 {
 		slot = us.threads.Take()
-		*us.threads.At(slot) = thread{triple: triple, next: us.byTriple.Get(slab.TagOf(triple))}
-		us.byTriple.Set(slab.TagOf(triple), slot)
+		*us.threads.At(slot) = thread{key: key, next: us.byThread.Get(slab.TagOf(key))}
+		us.byThread.Set(slab.TagOf(key), slot)
 	}
 	us.threads.At(slot).count++
 	return slot
 }
 
-// threadOf gives the slot of a triple's thread, or 0.
-func (us *userShard) threadOf(triple uint64) uint32 {
-	slot := us.byTriple.Get(slab.TagOf(triple))
-	for slot != 0 && us.threads.At(slot).triple != triple {
+// threadOf gives the slot of a key's thread, or 0.
+func (us *userShard) threadOf(key uint64) uint32 {
+	slot := us.byThread.Get(slab.TagOf(key))
+	for slot != 0 && us.threads.At(slot).key != key {
 		slot = us.threads.At(slot).next
 	}
 	return slot
@@ -205,7 +208,7 @@ func (us *userShard) part(slot uint32) {
 	if t.count--; t.count > 0 {
 		return
 	}
-	slab.Unchain(&us.byTriple, &us.threads, slab.TagOf(t.triple), slot, (*thread).link)
+	slab.Unchain(&us.byThread, &us.threads, slab.TagOf(t.key), slot, (*thread).link)
 	*t = thread{}
 	us.threads.Give(slot)
 }
@@ -274,9 +277,31 @@ func (us *userShard) confirm(node uint32, birth uint64) {
 	t.birth = max(t.birth, birth)
 }
 
-// superseded says whether a newer one of the same triple has been accepted.
-// One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
-func (us *userShard) superseded(triple, birth uint64) bool {
-	slot := us.threadOf(triple)
-	return slot != 0 && us.threads.At(slot).birth > birth
+// prove notes the birth of a subscription that a NOTIFY of has got through.
+func (us *userShard) prove(node uint32, birth uint64) {
+	t := us.threads.At(us.nodes.At(node).thread)
+	t.proven = max(t.proven, birth)
+}
+
+// rejoin puts a subscription into the thread of another key, and says whether it was in
+// one of its own before.
+func (us *userShard) rejoin(node uint32, key uint64) bool {
+	n := us.nodes.At(node)
+	if us.threads.At(n.thread).key == key {
+		return false
+	}
+	us.part(n.thread)
+	n.thread = us.join(key)
+	return true
+}
+
+// superseded says whether a newer one of the same thread has been accepted, and whether
+// one is proven. One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
+func (us *userShard) superseded(key, birth uint64) (accepted, proven bool) {
+	slot := us.threadOf(key)
+	if slot == 0 {
+		return false, false
+	}
+	t := us.threads.At(slot)
+	return t.birth > birth, t.proven > birth
 }

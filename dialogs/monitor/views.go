@@ -15,7 +15,8 @@ type SubscriptionView struct {
 	Resource   string    `json:"resource"`
 	Event      string    `json:"event"`
 	Contact    string    `json:"contact,omitempty"`
-	State      string    `json:"state"` // requested, active, ending or dead
+	Device     string    `json:"device,omitempty"` // +sip.instance or GRUU
+	State      string    `json:"state"`            // requested, active, ending or dead
 	Expires    time.Time `json:"expires,omitzero"`
 	LastNotify time.Time `json:"last_notify,omitzero"`
 }
@@ -152,7 +153,7 @@ func (t *Table) load(ref dialogs.Ref) (s subscription, ok bool) {
 func (s *subscription) view() SubscriptionView {
 	v := SubscriptionView{
 		CallID: s.callID(), Watcher: s.watcher(), Resource: s.resource(), Event: s.event(),
-		Contact: s.contact(), State: s.phase.String(),
+		Contact: s.contact(), Device: s.device(), State: s.phase.String(),
 	}
 	if s.expires != 0 {
 		v.Expires = time.Unix(0, s.expires).UTC()

@@ -46,7 +46,7 @@ type rig struct {
 
 func rules() policy.Rules {
 	return policy.Rules{
-		Threshold: 3, Ban: time.Hour, ResubscribeTimeout: 30 * time.Second,
+		Threshold: 3, Patience: policy.PatienceNone, Ban: time.Hour, ResubscribeTimeout: 30 * time.Second,
 		Coalesce: 500 * time.Millisecond, ProofTimeout: 32 * time.Second, MessageTimeout: 40 * time.Second,
 		DeregisterRetry: 5 * time.Second, DeregisterTries: 3, StrikeTTL: 24 * time.Hour, Forget: 24 * time.Hour,
 	}

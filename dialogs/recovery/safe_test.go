@@ -148,7 +148,8 @@ func TestUserIsKeptBeforeItsDialogs(t *testing.T) {
 		c.notify("call-2", 200, netip.AddrPort{})
 		c.at(3 * time.Second)
 		c.expect(`
-			2.05s  saved idle with`)
+			2.05s  saved idle with
+			2.1s   written call-2`)
 		c.end()
 	})
 }

@@ -1,0 +1,124 @@
+package monitor
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"rewatch/dialogs/aor"
+)
+
+// A device is told apart by +sip.instance (RFC 5626 4.1) or by its GRUU (RFC 5627),
+// where one was seen, else by its Contact: user part, host and port.
+
+// maxDevice bounds the identity of a device; a longer one is none.
+const maxDevice = 256
+
+// deviceOf gives the identity that a Contact value carries, empty if none. A public
+// GRUU has the same instance in its gr parameter; a temporary one has no value there,
+// and is told by its user part.
+func deviceOf(contact []byte) []byte {
+	id := aor.Param(headerParams(contact), "+sip.instance")
+	if id = bytes.Trim(id, "\"<> \t"); len(id) == 0 {
+		return deviceAt(aor.AddrSpec(contact))
+	}
+	return identityOf(id)
+}
+
+// deviceAt gives the identity that a URI carries.
+func deviceAt(uri []byte) []byte { return identityOf(uriParam(uri, "gr")) }
+
+func identityOf(id []byte) []byte {
+	if len(id) > maxDevice || !isPlain(id) {
+		return nil
+	}
+	return id
+}
+
+// headerParams are the parameters of a Contact value behind its URI.
+func headerParams(value []byte) []byte {
+	uri := aor.AddrSpec(value)
+	if i := bytes.Index(value, uri); i > 0 && value[i-1] == '<' {
+		value = value[min(i+len(uri)+1, len(value)):]
+	}
+	_, params, _ := bytes.Cut(value, []byte{';'})
+	return params
+}
+
+// uriParam is a parameter of a URI, empty if it has none or no value.
+func uriParam(uri []byte, name string) []byte {
+	if i := bytes.IndexByte(uri, '@'); i >= 0 {
+		uri = uri[i+1:]
+	}
+	uri, _, _ = bytes.Cut(uri, []byte{'?'})
+	_, params, _ := bytes.Cut(uri, []byte{';'})
+	return aor.Param(params, name)
+}
+
+// resourceParams are those that name another resource than the bare URI does: a device
+// of a user (RFC 5627), a list of a user.
+var resourceParams = [...]string{"gr", "pres-list"}
+
+// appendResource appends the canonical URI of a resource.
+func appendResource(dst, uri []byte) ([]byte, bool) {
+	dst, ok := aor.Append(dst, uri)
+	if !ok {
+		return dst, false
+	}
+	for _, name := range resourceParams {
+		if v := uriParam(uri, name); len(v) > 0 && isPlain(v) && len(dst)+len(v) < aor.MaxURI {
+			dst = append(append(append(append(dst, ';'), name...), '='), v...)
+		}
+	}
+	return dst, true
+}
+
+// resourceOf is the URI that a SUBSCRIBE names: its To, or the Request-URI where that
+// alone names a list or a device of the same user.
+func resourceOf(to, request []byte) []byte {
+	var scratch [2][aor.MaxScratch]byte
+	a, ok := aor.Append(scratch[0][:0], to)
+	b, same := aor.Append(scratch[1][:0], request)
+	if !ok || !same || !bytes.Equal(a, b) {
+		return to
+	}
+	for _, name := range resourceParams {
+		if len(uriParam(to, name)) > 0 {
+			return to
+		}
+	}
+	return request
+}
+
+// hashThread stands for watcher, device, resource and event package, by which a new
+// subscription is known to replace an older one: it has a fresh Call-ID, and perhaps
+// another Event id.
+func (h *hasher) hashThread(s *subscription) uint64 {
+	var sum maphash.Hash
+	var scratch [aor.MaxScratch]byte
+	sum.SetSeed(h.seed)
+	for _, text := range [...]string{s.watcher(), s.resource(), packageOf(s.event())} {
+		_, _ = sum.WriteString(text)
+		_ = sum.WriteByte(0)
+	}
+	if device := s.device(); device != "" {
+		_, _ = sum.WriteString(device)
+	} else if place, ok := aor.Append(scratch[:0], []byte(s.contact())); ok {
+		_, _ = sum.Write(place)
+	}
+	return sum.Sum64()
+}
+
+// ofCalls are the event packages of a call's own dialog, and of NOTIFYs that nobody has
+// subscribed to (REFER, RFC 3515; talk and hold; a conference's focus). In a dialog that
+// no SUBSCRIBE is known to have made they are nobody's subscription.
+var ofCalls = map[string]bool{
+	"refer": true, "talk": true, "hold": true, "conference": true, "check-sync": true, "keep-alive": true,
+}
+
+// adrift says whether a dialog that is not known is better left alone.
+func (sh *subShard) adrift(hash uint64, id *ID) bool {
+	return ofCalls[string(id.Package)] && sh.first(hash, func(s *subscription) bool {
+		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
+			packageOf(s.event()) == string(id.Package)
+	}) == 0
+}
