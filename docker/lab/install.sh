@@ -12,6 +12,7 @@ kamailio-presence-modules:presence.so
 kamailio-extra-modules:uuid.so
 kamailio-xml-modules:xmlrpc.so
 kamailio-sqlite-modules:db_sqlite.so
+kamailio-ims-modules:ims_registrar_scscf.so
 sip-tester:/usr/bin/sipp
 sqlite3:/usr/bin/sqlite3
 curl:/usr/bin/curl
