@@ -46,7 +46,7 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		e.about(u.aor, a).Info().Msg("ban ended")
 	case policy.RaiseAlarm:
 		e.dryly(count.DryAlarm)
-		e.raise(u.aor, a, ev.At)
+		e.alarms.raiseFor(u.aor, a, ev.At)
 	case policy.ClearAlarm:
 		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)

@@ -2,8 +2,10 @@ package recovery
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
@@ -52,25 +54,34 @@ func newAlarm(name, object, text string, at time.Time) alarm.Alarm {
 	return a
 }
 
-// raise raises an alarm about a user.
-func (e *Engine) raise(aor string, a policy.Action, at time.Time) {
-	raised := e.alarmOf(aor, a, at)
-	e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", raised.Text).Msg("alarm raised")
-	e.alarms.Raise(raised)
+// alarmBook raises and clears the alarms of an Engine.
+type alarmBook struct {
+	dialogs.Alarms
+	e *Engine
+	// storeAway: the store takes nothing. nothingWaits: a ping found that out; no Save
+	// waits for a retry.
+	storeAway, nothingWaits atomic.Bool
 }
 
-// restoreAlarms takes up the alarms of a user that an earlier process has raised. Those
+// raiseFor raises an alarm about a user.
+func (b *alarmBook) raiseFor(aor string, a policy.Action, at time.Time) {
+	raised := b.alarmOf(aor, a, at)
+	b.e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", raised.Text).Msg("alarm raised")
+	b.Raise(raised)
+}
+
+// restore takes up the alarms of a user that an earlier process has raised. Those
 // of which it told nobody are in the Journal as well.
-func (e *Engine) restoreAlarms(r store.Record) {
+func (b *alarmBook) restore(r store.Record) {
 	for _, a := range remembered(r.State) {
-		e.alarms.Adopt(e.alarmOf(r.AOR, a.Action, a.At))
+		b.Adopt(b.alarmOf(r.AOR, a.Action, a.At))
 	}
 }
 
 // entries are what is kept together with a decision: the alarms that it raises and
 // clears, until everybody has been told, and what came with its events.
-func (e *Engine) entries(aor string, d draft) []store.Entry {
-	if !e.noting {
+func (b *alarmBook) entries(aor string, d draft) []store.Entry {
+	if !b.e.noting {
 		return nil
 	}
 	var entries []store.Entry
@@ -78,9 +89,9 @@ func (e *Engine) entries(aor string, d draft) []store.Entry {
 		for _, a := range c.actions {
 			switch a.Kind {
 			case policy.RaiseAlarm:
-				entries = append(entries, alarmEntries(e.alarmOf(aor, a, c.event.At), false)...)
+				entries = append(entries, alarmEntries(b.alarmOf(aor, a, c.event.At), false)...)
 			case policy.ClearAlarm:
-				cleared := e.alarmOf(aor, a, a.RaisedAt)
+				cleared := b.alarmOf(aor, a, a.RaisedAt)
 				cleared.ClearedAt = &c.event.At
 				entries = append(entries, alarmEntries(cleared, false)...)
 			default:
@@ -90,18 +101,18 @@ func (e *Engine) entries(aor string, d draft) []store.Entry {
 	return entries
 }
 
-func (e *Engine) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {
-	return newAlarm(a.Alarm, aor, e.textOf(a), at)
+func (b *alarmBook) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {
+	return newAlarm(a.Alarm, aor, b.textOf(a), at)
 }
 
-func (e *Engine) textOf(a policy.Action) string {
+func (b *alarmBook) textOf(a policy.Action) string {
 	switch a.Alarm {
 	case policy.AlarmBanned:
-		return fmt.Sprintf("user refused for %s after %d MESSAGEs%s", e.cfg.Rules.Ban, a.Attempt, lostOf(a))
+		return fmt.Sprintf("user refused for %s after %d MESSAGEs%s", b.e.cfg.Rules.Ban, a.Attempt, lostOf(a))
 	case policy.AlarmDeregisterFailed:
 		return "user could not be de-registered" + lostOf(a)
 	default:
-		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, e.cfg.Rules.OnThreshold, lostOf(a))
+		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, b.e.cfg.Rules.OnThreshold, lostOf(a))
 	}
 }
 
@@ -120,20 +131,20 @@ func lostOf(a policy.Action) string {
 
 // storeFailed raises the alarm when the store begins to fail, and says whether that
 // was news.
-func (e *Engine) storeFailed(aor string, err error) bool {
-	if e.storeAway.Swap(true) {
+func (b *alarmBook) storeFailed(aor string, err error) bool {
+	if b.storeAway.Swap(true) {
 		return false
 	}
-	e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
-	e.alarms.Raise(newAlarm(alarmStore, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
+	b.e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
+	b.Raise(newAlarm(alarmStore, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
 	return true
 }
 
 // storeBack clears it when a save has gone well again.
-func (e *Engine) storeBack() {
-	if e.storeAway.Load() && e.storeAway.Swap(false) {
-		e.log.Info().Msg("state store available again")
-		e.alarms.Clear(alarmStore, storeObject, time.Now())
+func (b *alarmBook) storeBack() {
+	if b.storeAway.Load() && b.storeAway.Swap(false) {
+		b.e.log.Info().Msg("state store available again")
+		b.Clear(alarmStore, storeObject, time.Now())
 	}
 }
 
@@ -149,14 +160,14 @@ func (silentAlarms) Adopt(alarm.Alarm) {}
 func (silentAlarms) Release(string, string) {}
 
 // capBites raises or clears the alarm of the cap.
-func (e *Engine) capBites(bites bool) {
+func (b *alarmBook) capBites(bites bool) {
 	if !bites {
-		e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
-		e.alarms.Clear(alarmCap, capObject, time.Now())
+		b.e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
+		b.Clear(alarmCap, capObject, time.Now())
 		return
 	}
-	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", e.cfg.DeregisterCap)
-	e.log.Warn().Int("cap", e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
-	e.dryly(count.DryAlarm)
-	e.alarms.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
+	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", b.e.cfg.DeregisterCap)
+	b.e.log.Warn().Int("cap", b.e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
+	b.e.dryly(count.DryAlarm)
+	b.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
 }

@@ -12,6 +12,7 @@ import (
 // engineClock tells the goroutine that delivers Ticks of a deadline that comes
 // before the one it sleeps for.
 type engineClock struct {
+	e       *Engine
 	next    atomic.Int64 // Unix nanoseconds of what it sleeps for
 	earlier chan struct{}
 }
@@ -46,35 +47,35 @@ func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
 	}
 }
 
-// keepTime delivers the Ticks until the Engine is shut down.
-func (e *Engine) keepTime() {
+// run delivers the Ticks until the Engine is shut down.
+func (c *engineClock) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		// Whatever is scheduled from here on wakes us again, so that none is
 		// missed between looking at its shard and going to sleep.
-		e.clock.next.Store(math.MaxInt64)
-		next := e.strike(time.Now())
+		c.next.Store(math.MaxInt64)
+		next := c.strike(time.Now())
 		if !next.IsZero() {
-			e.clock.next.Store(next.UnixNano())
+			c.next.Store(next.UnixNano())
 			timer.Reset(time.Until(next))
 		}
 		select {
 		case <-timer.C:
-		case <-e.clock.earlier:
-		case <-e.stopClock:
+		case <-c.earlier:
+		case <-c.e.stopClock:
 			return
 		}
 	}
 }
 
 // strike delivers what is due, and returns when the next will be.
-func (e *Engine) strike(now time.Time) time.Time {
+func (c *engineClock) strike(now time.Time) time.Time {
 	var next time.Time
-	for i := range e.shards {
-		sh := &e.shards[i]
+	for i := range c.e.shards {
+		sh := &c.e.shards[i]
 		for _, aor := range sh.takeDue(now) {
-			e.tick(sh, aor, now)
+			c.e.tick(sh, aor, now)
 		}
 		if at := sh.firstDue(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
@@ -116,7 +117,7 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	}
 	switch {
 	case u == nil:
-	case u.borrowed && e.storeAway.Load():
+	case u.borrowed && e.alarms.storeAway.Load():
 		// Whoever acts for him does so, whether we hear of it or not.
 		e.schedule(sh, u, now)
 	case e.park(u, now):

@@ -40,7 +40,7 @@ type Engine struct {
 	cfg    Config
 	dir    dialogs.Directory
 	actor  dialogs.Actor
-	alarms dialogs.Alarms
+	alarms alarmBook
 	store  store.Store
 	log    zerolog.Logger
 
@@ -60,10 +60,7 @@ type Engine struct {
 	known, active, bans, lost atomic.Int64
 	clock                     engineClock
 	others                    follower
-	storeAway                 atomic.Bool
-	// nothingWaits: that the store is away was not found out by a Save, which is
-	// tried again.
-	nothingWaits atomic.Bool
+	flaps                     flaps
 
 	messages, signOuts *queue.Queue
 	// clocking, queueing and writing are the goroutines, in the order in which
@@ -90,22 +87,22 @@ func New(
 		log = log.With().Bool("dry_run", true).Logger()
 	}
 	e := &Engine{
-		cfg: cfg, dir: dir, actor: actor, alarms: alarms, store: states, log: log,
+		cfg: cfg, dir: dir, actor: actor, store: states, log: log,
 		ladders: ladder.New(), seed: maphash.MakeSeed(),
 		messages:  queue.New(cfg.MessageRate, cfg.Concurrency, cfg.MaxQueue),
 		signOuts:  queue.New(cfg.DeregisterRate, cfg.Concurrency, cfg.MaxQueue),
 		stopClock: make(chan struct{}), stopWriting: make(chan struct{}),
 		stopQueues: func() {}, hangUp: func() {},
 	}
+	e.alarms.Alarms, e.alarms.e, e.others.e, e.clock.e = alarms, e, e, e
+	e.flaps = flaps{e: e, users: make(map[string]flap), notes: make(map[string]struct{})}
 	e.hold = newHold(e, cfg.Hold)
-	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.capBites)
+	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.alarms.capBites)
 	e.clock.earlier = make(chan struct{}, 1)
 	for i := range e.shards {
 		e.shards[i].users = make(map[string]*engineUser)
 		e.shards[i].lost = make(map[string]*lostWatcher)
-		e.shards[i].flaps = make(map[string]flap)
 		e.shards[i].lostNotes = make(map[string]struct{})
-		e.shards[i].flapNotes = make(map[string]struct{})
 		e.shards[i].changed = make(chan struct{}, 1)
 	}
 	e.metrics = newEngineMetrics(e, reg)
@@ -127,10 +124,11 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.queueing.Go(func() { q.Run(turns, requests) })
 	}
 	for i := range e.shards {
-		e.writing.Go(func() { e.write(ctx, &e.shards[i]) })
+		w := &writer{e: e, sh: &e.shards[i], unsaved: make(map[*engineUser]bool)}
+		e.writing.Go(func() { w.run(ctx) })
 	}
-	e.clocking.Go(e.keepTime)
-	e.follow(ctx)
+	e.clocking.Go(e.clock.run)
+	e.others.start(ctx)
 	e.hold.start(turns)
 	return nil
 }
@@ -271,7 +269,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 	shared := e.store.Shared()
 	for r, err := range e.store.All(ctx) {
 		if shared && err != nil {
-			e.storeFailed("", err)
+			e.alarms.storeFailed("", err)
 			return nil
 		}
 		if err != nil {
@@ -280,7 +278,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 		if !e.restore(r) {
 			continue
 		}
-		e.restoreAlarms(r)
+		e.alarms.restore(r)
 		if !r.Foreign && e.resume(r.AOR).SignedOut && !shared {
 			// A crash may have left the registration; it must not make the user's
 			// return look like a refresh.

@@ -190,13 +190,10 @@ func TestBan(t *testing.T) {
 		if !r.Banned(alice, now) || r.Banned("sip:bob@ims.example", now) || r.Banned(alice, now.Add(time.Hour)) {
 			t.Error("the wrong users are banned")
 		}
-		if bans := r.Bans(); len(bans) != 1 || bans[0].AOR != alice {
-			t.Errorf("bans %+v", bans)
-		}
 		if !r.Unban(alice) || r.Unban("sip:nobody@ims.example") {
 			t.Error("unban knows the wrong users")
 		}
-		if r.Banned(alice, now) || len(r.Bans()) != 0 {
+		if r.Banned(alice, now) {
 			t.Error("alice is still banned")
 		}
 		synctest.Wait()

@@ -1,9 +1,13 @@
 package recovery
 
 import (
+	"context"
+	"encoding/json"
+	"sync"
 	"time"
 
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
@@ -17,8 +21,8 @@ const (
 	flapWindow = time.Hour
 	// longestHoldDown bounds what doubles.
 	longestHoldDown = 4 * time.Hour
-	// maxFlaps bounds those who are remembered, in each shard.
-	maxFlaps = 4096
+	// maxFlaps bounds those who are remembered.
+	maxFlaps = 1 << 18
 	// flapLookup bounds a look-up of what other replicas know.
 	flapLookup = time.Second
 )
@@ -35,57 +39,64 @@ type flap struct {
 // over is when it means nothing any more.
 func (f flap) over() time.Time { return f.Last.Add(flapWindow + longestHoldDown) }
 
-// flapped notes that a user was signed out.
-func (e *Engine) flapped(aor string, now time.Time) {
-	f := e.flapOf(aor)
-	if now.Sub(f.Last) > flapWindow+e.doubled(f.Times) {
-		f.Times = 0
-	}
-	e.setFlap(aor, flap{Last: now, Times: f.Times + 1}, now)
+// flaps are the users who were signed out lately.
+type flaps struct {
+	e *Engine
+
+	mu    sync.Mutex
+	users map[string]flap
+	notes map[string]struct{} // those who wait for the Journal
 }
 
-// flapOf tells when a user was signed out, here or at another replica.
-func (e *Engine) flapOf(aor string) flap {
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	f := sh.flaps[aor]
-	sh.mu.Unlock()
-	if e.journal != nil {
-		if other := e.lookUpFlap(aor); other.Last.After(f.Last) {
+// signedOut notes that a user was signed out.
+func (fs *flaps) signedOut(aor string, now time.Time) {
+	f := fs.of(aor)
+	if now.Sub(f.Last) > flapWindow+fs.doubled(f.Times) {
+		f.Times = 0
+	}
+	fs.set(aor, flap{Last: now, Times: f.Times + 1}, now)
+}
+
+// of tells when a user was signed out, here or at another replica.
+func (fs *flaps) of(aor string) flap {
+	fs.mu.Lock()
+	f := fs.users[aor]
+	fs.mu.Unlock()
+	if fs.e.journal != nil {
+		if other := fs.lookUp(aor); other.Last.After(f.Last) {
 			return other
 		}
 	}
 	return f
 }
 
-func (e *Engine) setFlap(aor string, f flap, now time.Time) {
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if _, known := sh.flaps[aor]; !known && len(sh.flaps) >= maxFlaps && !sh.forgetFlaps(now) {
-		e.metrics.forgotten[count.ForgottenFlap].Inc()
+func (fs *flaps) set(aor string, f flap, now time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if _, known := fs.users[aor]; !known && len(fs.users) >= maxFlaps && !fs.forget(now) {
+		fs.e.metrics.forgotten[count.ForgottenFlap].Inc()
 		return
 	}
-	sh.flaps[aor] = f
-	if e.noting {
-		sh.flapNotes[aor] = struct{}{}
+	fs.users[aor] = f
+	if fs.e.noting {
+		fs.notes[aor] = struct{}{}
 	}
 }
 
-// forgetFlaps makes room, and says whether it did.
-func (sh *engineShard) forgetFlaps(now time.Time) bool {
-	for aor, f := range sh.flaps {
+// forget makes room, and says whether it did; fs is locked.
+func (fs *flaps) forget(now time.Time) bool {
+	for aor, f := range fs.users {
 		if now.After(f.over()) {
-			delete(sh.flaps, aor)
+			delete(fs.users, aor)
 		}
 	}
-	return len(sh.flaps) < maxFlaps
+	return len(fs.users) < maxFlaps
 }
 
 // heldDown is how long a user is spared because he flaps. A restart meanwhile makes it
 // no longer.
-func (e *Engine) heldDown(aor string, a policy.Action) time.Duration {
-	f, now := e.flapOf(aor), time.Now()
+func (fs *flaps) heldDown(aor string, a policy.Action) time.Duration {
+	f, now := fs.of(aor), time.Now()
 	switch {
 	case a.Try > 1:
 		return 0
@@ -94,24 +105,72 @@ func (e *Engine) heldDown(aor string, a policy.Action) time.Duration {
 	case now.Sub(f.Last) > flapWindow:
 		return 0
 	}
-	wait := e.doubled(f.Times)
+	wait := fs.doubled(f.Times)
 	f.Until, f.Episode = now.Add(wait), a.Episode
-	e.setFlap(aor, f, now)
-	e.metrics.flaps.Inc()
-	e.about(aor, a).Warn().Int("times", f.Times).Dur("hold_down_ms", wait).
+	fs.set(aor, f, now)
+	fs.e.metrics.flaps.Inc()
+	fs.e.about(aor, a).Warn().Int("times", f.Times).Dur("hold_down_ms", wait).
 		Msg("user flaps between registration and giving up; not signed out for a while")
-	e.note(aor, atRewatch, atRewatch, "flapping: not de-registered for "+wait.String())
+	fs.e.note(aor, atRewatch, atRewatch, "flapping: not de-registered for "+wait.String())
 	return wait
 }
 
 // doubled is the hold-down after so many sign-outs in a row.
-func (e *Engine) doubled(times int) time.Duration {
+func (fs *flaps) doubled(times int) time.Duration {
 	if times == 0 {
 		return 0
 	}
-	wait := e.cfg.HoldDown
+	wait := fs.e.cfg.HoldDown
 	for ; times > 1 && wait < longestHoldDown; times-- {
 		wait *= 2
 	}
 	return min(wait, longestHoldDown)
+}
+
+// lookUp reads what all replicas together know; nothing if that cannot be told.
+func (fs *flaps) lookUp(aor string) flap {
+	ctx, cancel := context.WithTimeout(context.Background(), flapLookup)
+	defer cancel()
+	entry, ok, err := fs.e.journal.Read(ctx, store.KindFlap, aor)
+	if err != nil || !ok {
+		return flap{}
+	}
+	f, _ := readFlap(entry)
+	return f
+}
+
+func readFlap(entry store.Entry) (f flap, ok bool) {
+	return f, json.Unmarshal(entry.Value, &f) == nil && f.Times > 0
+}
+
+// restore takes up what an earlier process has kept of a user.
+func (fs *flaps) restore(entry store.Entry, now time.Time) bool {
+	f, ok := readFlap(entry)
+	if !ok || now.After(f.over()) {
+		return false
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.users) < maxFlaps {
+		fs.users[entry.Key] = f
+	}
+	return true
+}
+
+// collect makes the entries of those who are noted.
+func (fs *flaps) collect(batch []store.Entry) []store.Entry {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for aor := range fs.notes {
+		f := fs.users[aor]
+		batch = append(batch, store.Entry{Kind: store.KindFlap, Key: aor}.With(f, f.over()))
+	}
+	clear(fs.notes)
+	return batch
+}
+
+func (fs *flaps) unwritten() int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(fs.notes)
 }

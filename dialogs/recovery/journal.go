@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
@@ -21,23 +20,27 @@ const lostAge = 24 * time.Hour
 // outageKey is the Journal's key of a scope, which must not be empty.
 func outageKey(scope string) string { return objectOf(scope) }
 
-var _ store.Source = (*Engine)(nil)
+// engineSource is the Source of an Engine.
+type engineSource struct{ e *Engine }
+
+// Source is what a Keeper keeps of an Engine.
+func (e *Engine) Source() store.Source { return &engineSource{e} }
 
 // Attach has a Keeper keep what the Engine has to remember.
-func (e *Engine) Attach(k *store.Keeper) { e.noting, e.journal = true, k.SharedJournal() }
+func (s *engineSource) Attach(k *store.Keeper) { s.e.noting, s.e.journal = true, k.SharedJournal() }
 
 // Kinds are those of the entries that are the Engine's.
-func (e *Engine) Kinds() []store.Kind {
+func (s *engineSource) Kinds() []store.Kind {
 	return []store.Kind{store.KindOutage, store.KindLost, store.KindFlap, store.KindSignOuts}
 }
 
 // Collect makes the entries of all that is noted. It is little.
-func (e *Engine) Collect(int) (batch []store.Entry, more bool) {
-	batch = e.collectHeld(batch)
-	for i := range e.shards {
-		batch = e.shards[i].collect(batch)
+func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
+	batch = s.collectHeld(batch)
+	for i := range s.e.shards {
+		batch = s.e.shards[i].collect(batch)
 	}
-	return batch, false
+	return s.e.flaps.collect(batch), false
 }
 
 // noteLost has it journalled what an outage broke of a user. The shard is locked.
@@ -63,26 +66,21 @@ func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
 		}
 		batch = append(batch, entry)
 	}
-	for aor := range sh.flapNotes {
-		f := sh.flaps[aor]
-		batch = append(batch, store.Entry{Kind: store.KindFlap, Key: aor}.With(f, f.over()))
-	}
-	clear(sh.flapNotes)
 	return batch
 }
 
 // Unwritten is how many notes wait, and users who are not saved.
-func (e *Engine) Unwritten() int {
-	n := 0
-	for i := range e.shards {
-		sh := &e.shards[i]
+func (s *engineSource) Unwritten() int {
+	n := s.e.flaps.unwritten()
+	for i := range s.e.shards {
+		sh := &s.e.shards[i]
 		sh.mu.Lock()
-		n += len(sh.lostNotes) + len(sh.flapNotes) + len(sh.dirty)
+		n += len(sh.lostNotes) + len(sh.dirty)
 		sh.mu.Unlock()
 	}
-	e.hold.mu.Lock()
-	defer e.hold.mu.Unlock()
-	return n + len(e.hold.notes)
+	s.e.hold.mu.Lock()
+	defer s.e.hold.mu.Unlock()
+	return n + len(s.e.hold.notes)
 }
 
 // lostEntry is the value of a KindLost.
@@ -92,8 +90,8 @@ type lostEntry struct {
 }
 
 // collectHeld makes the entries of what is noted once for all users.
-func (e *Engine) collectHeld(batch []store.Entry) []store.Entry {
-	h := e.hold
+func (s *engineSource) collectHeld(batch []store.Entry) []store.Entry {
+	h := s.e.hold
 	h.mu.Lock()
 	for scope := range h.notes {
 		entry := store.Entry{Kind: store.KindOutage, Key: outageKey(scope)}
@@ -104,21 +102,21 @@ func (e *Engine) collectHeld(batch []store.Entry) []store.Entry {
 	}
 	clear(h.notes)
 	h.mu.Unlock()
-	return e.signOuts.Hourly.Collect(batch)
+	return s.e.signOuts.Hourly.Collect(batch)
 }
 
 // Restore takes up what an earlier process has kept; false if it is nothing that could
 // be that.
-func (e *Engine) Restore(entry store.Entry, now time.Time) bool {
+func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 	switch entry.Kind {
 	case store.KindOutage:
-		return e.hold.restore(entry, now)
+		return s.e.hold.restore(entry, now)
 	case store.KindLost:
-		return e.restoreLost(entry)
+		return s.restoreLost(entry)
 	case store.KindFlap:
-		return e.restoreFlap(entry, now)
+		return s.e.flaps.restore(entry, now)
 	case store.KindSignOuts:
-		return e.signOuts.Hourly.Restore(entry, now)
+		return s.e.signOuts.Hourly.Restore(entry, now)
 	case store.KindSubscription, store.KindRegistration, store.KindAlarm:
 	}
 	return false
@@ -140,48 +138,18 @@ func (h *hold) restore(entry store.Entry, now time.Time) bool {
 	return true
 }
 
-func (e *Engine) restoreLost(entry store.Entry) bool {
+func (s *engineSource) restoreLost(entry store.Entry) bool {
 	var l lostEntry
 	if json.Unmarshal(entry.Value, &l) != nil || len(l.Subs) == 0 || len(l.Subs) > policy.MaxBroken {
 		return false
 	}
-	sh := e.shard(entry.Key)
+	sh := s.e.shard(entry.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.lost[entry.Key] != nil || e.lost.Load() >= int64(e.cfg.MaxUsers) {
+	if sh.lost[entry.Key] != nil || s.e.lost.Load() >= int64(s.e.cfg.MaxUsers) {
 		return false
 	}
 	sh.lost[entry.Key] = &lostWatcher{hop: l.Hop, subs: l.Subs}
-	e.lost.Add(1)
+	s.e.lost.Add(1)
 	return true
-}
-
-func (e *Engine) restoreFlap(entry store.Entry, now time.Time) bool {
-	f, ok := readFlap(entry)
-	if !ok || now.After(f.over()) {
-		return false
-	}
-	sh := e.shard(entry.Key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if len(sh.flaps) < maxFlaps {
-		sh.flaps[entry.Key] = f
-	}
-	return true
-}
-
-func readFlap(entry store.Entry) (f flap, ok bool) {
-	return f, json.Unmarshal(entry.Value, &f) == nil && f.Times > 0
-}
-
-// lookUpFlap reads what all replicas together know; nothing if that cannot be told.
-func (e *Engine) lookUpFlap(aor string) flap {
-	ctx, cancel := context.WithTimeout(context.Background(), flapLookup)
-	defer cancel()
-	entry, ok, err := e.journal.Read(ctx, store.KindFlap, aor)
-	if err != nil || !ok {
-		return flap{}
-	}
-	f, _ := readFlap(entry)
-	return f
 }

@@ -56,7 +56,7 @@ func (e *Engine) pushSignOut(sh *engineShard, u *engineUser, a policy.Action) {
 		e.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
 		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
 	}
-	wait := e.heldDown(aor, a)
+	wait := e.flaps.heldDown(aor, a)
 	if wait <= 0 {
 		push()
 		return

@@ -34,6 +34,8 @@ const (
 // follower has the users whom other replicas have changed and who have not been
 // looked at yet.
 type follower struct {
+	e *Engine
+
 	mu      sync.Mutex
 	changed map[string]struct{}
 	all     bool // something was missed
@@ -43,19 +45,19 @@ type follower struct {
 	stop    context.CancelFunc
 }
 
-// follow begins to follow the other replicas, if the store is one that has any, and to
+// start begins to follow the other replicas, if the store is one that has any, and to
 // ask the store how it is.
-func (e *Engine) follow(ctx context.Context) {
-	e.others.wake = make(chan struct{}, 1)
-	ctx, e.others.stop = context.WithCancel(ctx)
-	e.others.running.Go(func() { e.keepAsking(ctx) })
-	if !e.store.Shared() {
+func (f *follower) start(ctx context.Context) {
+	f.wake = make(chan struct{}, 1)
+	ctx, f.stop = context.WithCancel(ctx)
+	f.running.Go(func() { f.keepAsking(ctx) })
+	if !f.e.store.Shared() {
 		return
 	}
-	e.others.running.Go(func() { e.catchUp(ctx) })
-	e.others.running.Go(func() {
-		if err := e.store.Watch(ctx, e.others.told, e.others.missed); err != nil {
-			e.log.Error().Err(err).Msg("the other replicas cannot be followed")
+	f.running.Go(func() { f.catchUp(ctx) })
+	f.running.Go(func() {
+		if err := f.e.store.Watch(ctx, f.told, f.missed); err != nil {
+			f.e.log.Error().Err(err).Msg("the other replicas cannot be followed")
 		}
 	})
 }
@@ -63,20 +65,20 @@ func (e *Engine) follow(ctx context.Context) {
 // keepAsking tells of a store that is away even while nothing has to be saved: the
 // administrator should know before it matters. That it is there again it tells only
 // if nothing waits to be saved: then whoever saves it does.
-func (e *Engine) keepAsking(ctx context.Context) {
+func (f *follower) keepAsking(ctx context.Context) {
 	for queue.Sleep(ctx, pingEvery) {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
-		err := e.store.Ping(bounded)
+		err := f.e.store.Ping(bounded)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			if e.storeFailed("", err) {
-				e.nothingWaits.Store(true)
+			if f.e.alarms.storeFailed("", err) {
+				f.e.alarms.nothingWaits.Store(true)
 			}
-		case e.nothingWaits.Swap(false):
-			e.storeBack()
+		case f.e.alarms.nothingWaits.Swap(false):
+			f.e.alarms.storeBack()
 		}
 	}
 }
@@ -121,20 +123,20 @@ func (f *follower) take() (changed map[string]struct{}, all bool) {
 }
 
 // catchUp is the goroutine that takes over what the others have saved.
-func (e *Engine) catchUp(ctx context.Context) {
+func (f *follower) catchUp(ctx context.Context) {
 	for {
 		select {
-		case <-e.others.wake:
+		case <-f.wake:
 		case <-ctx.Done():
 			return
 		}
-		changed, all := e.others.take()
-		if all && !e.resync(ctx) {
-			e.others.missed()
+		changed, all := f.take()
+		if all && !f.resync(ctx) {
+			f.missed()
 		}
 		for aor := range changed {
-			if !e.reload(ctx, aor) {
-				e.others.told(aor)
+			if !f.reload(ctx, aor) {
+				f.told(aor)
 			}
 		}
 		if !queue.Sleep(ctx, catchUpPause) { // what comes in a burst is read once
@@ -144,24 +146,24 @@ func (e *Engine) catchUp(ctx context.Context) {
 }
 
 // reload takes over what the store has of a user; false if he has to be looked at again.
-func (e *Engine) reload(ctx context.Context, aor string) bool {
-	before, busy := e.versionOf(aor)
+func (f *follower) reload(ctx context.Context, aor string) bool {
+	before, busy := f.versionOf(aor)
 	if busy {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	r, err := e.store.Load(ctx, aor)
+	r, err := f.e.store.Load(ctx, aor)
 	if err != nil {
 		return false
 	}
-	return e.takeOver(r, before)
+	return f.takeOver(r, before)
 }
 
 // versionOf says which version of a user is known here, and whether one is just
 // being saved.
-func (e *Engine) versionOf(aor string) (version uint64, busy bool) {
-	sh := e.shard(aor)
+func (f *follower) versionOf(aor string) (version uint64, busy bool) {
+	sh := f.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -172,49 +174,49 @@ func (e *Engine) versionOf(aor string) (version uint64, busy bool) {
 }
 
 // resync compares everybody with the store. What it has lost is written again.
-func (e *Engine) resync(ctx context.Context) bool {
+func (f *follower) resync(ctx context.Context) bool {
 	known := make(map[string]uint64)
-	for i := range e.shards {
-		sh := &e.shards[i]
+	for i := range f.e.shards {
+		sh := &f.e.shards[i]
 		sh.mu.Lock()
 		for aor, u := range sh.users {
 			known[aor] = u.version
 		}
 		sh.mu.Unlock()
 	}
-	for r, err := range e.store.All(ctx) {
+	for r, err := range f.e.store.All(ctx) {
 		if err != nil {
 			return false
 		}
 		if version, ok := known[r.AOR]; !ok || version != r.Version {
-			e.others.told(r.AOR)
+			f.told(r.AOR)
 		}
 		delete(known, r.AOR)
 	}
 	later := make(map[string]uint64)
 	for aor, version := range known {
-		if version != 0 && !e.saveLost(aor, version, false) {
+		if version != 0 && !f.saveLost(aor, version, false) {
 			later[aor] = version
 		}
 	}
 	if len(later) > 0 {
-		e.others.running.Go(func() {
+		f.running.Go(func() {
 			if queue.Sleep(ctx, ownersTurn) {
 				for aor, version := range later {
-					e.saveLost(aor, version, true)
+					f.saveLost(aor, version, true)
 				}
 			}
 		})
 	}
-	e.storeBack()
+	f.e.alarms.storeBack()
 	return true
 }
 
 // saveLost has a user saved whom the store did not have. Whether he was deleted or
 // lost, the store says then. It is false for one for whom another replica acts,
 // unless his state is to be saved all the same.
-func (e *Engine) saveLost(aor string, version uint64, borrowed bool) bool {
-	sh := e.shard(aor)
+func (f *follower) saveLost(aor string, version uint64, borrowed bool) bool {
+	sh := f.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -230,21 +232,21 @@ func (e *Engine) saveLost(aor string, version uint64, borrowed bool) bool {
 
 // takeOver makes what another replica has saved the state here, unless something
 // happened here since the version before.
-func (e *Engine) takeOver(r store.Record, before uint64) bool {
-	sh := e.shard(r.AOR)
+func (f *follower) takeOver(r store.Record, before uint64) bool {
+	sh := f.e.shard(r.AOR)
 	sh.mu.Lock()
 	u := sh.users[r.AOR]
 	switch {
 	case u == nil && (r.Version == 0 || r.State.Forgettable()):
 		sh.mu.Unlock()
 		return true
-	case u == nil && e.known.Load() >= int64(e.cfg.MaxUsers):
+	case u == nil && f.e.known.Load() >= int64(f.e.cfg.MaxUsers):
 		sh.mu.Unlock()
-		e.metrics.dropped.Inc()
+		f.e.metrics.dropped.Inc()
 		return true
 	case u == nil:
 		u = &engineUser{aor: r.AOR, place: unplaced}
-		e.add(sh, u)
+		f.e.add(sh, u)
 	case u.dirty, u.saving, u.version != before:
 		sh.mu.Unlock()
 		return false
@@ -254,13 +256,13 @@ func (e *Engine) takeOver(r store.Record, before uint64) bool {
 		return true
 	}
 	old := u.state
-	e.replace(u, r.State)
+	f.e.replace(u, r.State)
 	u.version, u.borrowed = r.Version, r.Foreign
-	e.schedule(sh, u, r.State.Deadline)
-	e.ladders.Align(u.aor, r.State)
+	f.e.schedule(sh, u, r.State.Deadline)
+	f.e.ladders.Align(u.aor, r.State)
 	sh.mu.Unlock()
-	e.followAlarms(u.aor, old, r.State)
-	e.forget(sh, u)
+	f.followAlarms(u.aor, old, r.State)
+	f.e.forget(sh, u)
 	return true
 }
 
@@ -280,19 +282,19 @@ func (e *Engine) late(u *engineUser) time.Duration {
 
 // followAlarms does to the alarms of a user what another replica has done: it has
 // told of them already.
-func (e *Engine) followAlarms(aor string, old, now policy.State) {
+func (f *follower) followAlarms(aor string, old, now policy.State) {
 	before, after := remembered(old), remembered(now)
 	same := func(a rememberedAlarm) func(rememberedAlarm) bool {
 		return func(b rememberedAlarm) bool { return a.Alarm == b.Alarm && a.At.Equal(b.At) }
 	}
 	for _, a := range before {
 		if !slices.ContainsFunc(after, same(a)) {
-			e.alarms.Release(a.Alarm, aor)
+			f.e.alarms.Release(a.Alarm, aor)
 		}
 	}
 	for _, a := range after {
 		if !slices.ContainsFunc(before, same(a)) {
-			e.alarms.Adopt(e.alarmOf(aor, a.Action, a.At))
+			f.e.alarms.Adopt(f.e.alarms.alarmOf(aor, a.Action, a.At))
 		}
 	}
 }

@@ -39,51 +39,57 @@ func (d *draft) alarming() bool {
 	})
 }
 
-// write is the goroutine of a shard that saves, and then acts. A user whose state
-// could not be saved is remembered in unsaved.
-func (e *Engine) write(ctx context.Context, sh *engineShard) {
-	unsaved := make(map[*engineUser]bool)
+// writer saves the users of a shard, and then acts.
+type writer struct {
+	e  *Engine
+	sh *engineShard
+	// unsaved are those whom the store would not take.
+	unsaved map[*engineUser]bool
+}
+
+// run is the goroutine.
+func (w *writer) run(ctx context.Context) {
 	var retry <-chan time.Time
 	for {
-		e.flush(ctx, sh, unsaved)
-		if len(unsaved) > 0 && retry == nil {
+		w.flush(ctx)
+		if len(w.unsaved) > 0 && retry == nil {
 			retry = time.After(storeRetry)
 		}
 		select {
-		case <-sh.changed:
+		case <-w.sh.changed:
 		case <-retry:
 			retry = nil
-			e.saveAgain(ctx, sh, unsaved)
-		case <-e.stopWriting:
-			e.flush(ctx, sh, unsaved)
-			e.saveAgain(ctx, sh, unsaved)
+			w.saveAgain(ctx)
+		case <-w.e.stopWriting:
+			w.flush(ctx)
+			w.saveAgain(ctx)
 			return
 		}
 	}
 }
 
 // flush works off what has changed.
-func (e *Engine) flush(ctx context.Context, sh *engineShard, unsaved map[*engineUser]bool) {
+func (w *writer) flush(ctx context.Context) {
 	for {
-		u, d := sh.take()
+		u, d := w.sh.take()
 		if u == nil {
 			return
 		}
 		switch {
-		case e.storeAway.Load():
-			unsaved[u] = true // its turn comes when the store is tried again
-			sh.settled(u, false)
+		case w.e.alarms.storeAway.Load():
+			w.unsaved[u] = true // its turn comes when the store is tried again
+			w.sh.settled(u, false)
 		default:
-			d = e.save(ctx, sh, u, d, unsaved)
+			d = w.save(ctx, u, d)
 		}
-		sh.finished()
+		w.sh.finished()
 		if d.alarming() { // an alarm that nobody remembers would never be cleared
-			e.makeSafe(ctx, u.aor)
+			w.e.makeSafe(ctx, u.aor)
 		}
 		for _, c := range d.changes {
-			e.perform(sh, u, c)
+			w.e.perform(w.sh, u, c)
 		}
-		e.forget(sh, u)
+		w.e.forget(w.sh, u)
 	}
 }
 
@@ -106,21 +112,21 @@ func (sh *engineShard) take() (*engineUser, draft) {
 // save saves a draft, deciding anew as often as somebody else was faster, and
 // returns what was decided in the end. Should the store fail, the recovery goes
 // on with what is known here.
-func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d draft, unsaved map[*engineUser]bool) draft {
+func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	err := store.ErrConflict
 	for range storeConflicts {
 		var version uint64
-		if version, err = e.put(ctx, u.aor, d); err == nil {
-			sh.saved(u, version)
-			delete(unsaved, u)
-			e.storeBack()
+		if version, err = w.put(ctx, u.aor, d); err == nil {
+			w.sh.saved(u, version)
+			delete(w.unsaved, u)
+			w.e.alarms.storeBack()
 			return d
 		}
 		switch {
 		case errors.Is(err, store.ErrLost): // the store was emptied: we know best
 			d.version, d.join, err = 0, true, nil
 		case errors.Is(err, store.ErrConflict):
-			d, err = e.decideAnew(ctx, sh, u, d)
+			d, err = w.decideAnew(ctx, u, d)
 		}
 		if err != nil {
 			break
@@ -129,9 +135,9 @@ func (e *Engine) save(ctx context.Context, sh *engineShard, u *engineUser, d dra
 	if err == nil {
 		err = store.ErrConflict
 	}
-	unsaved[u] = true
-	sh.settled(u, false)
-	e.storeFailed(u.aor, err)
+	w.unsaved[u] = true
+	w.sh.settled(u, false)
+	w.e.alarms.storeFailed(u.aor, err)
 	return d
 }
 
@@ -149,14 +155,14 @@ func (sh *engineShard) settled(u *engineUser, saved bool) {
 }
 
 // put writes a draft to the store, or removes what need not be remembered.
-func (e *Engine) put(ctx context.Context, aor string, d draft) (uint64, error) {
+func (w *writer) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	switch {
 	case !d.state.Forgettable():
-		return e.store.Save(ctx, store.Record{AOR: aor, Version: d.version, State: d.state}, e.entries(aor, d)...)
+		return w.e.store.Save(ctx, store.Record{AOR: aor, Version: d.version, State: d.state}, w.e.alarms.entries(aor, d)...)
 	case d.version != 0:
-		return 0, e.store.Delete(ctx, aor, d.version, e.entries(aor, d)...)
+		return 0, w.e.store.Delete(ctx, aor, d.version, w.e.alarms.entries(aor, d)...)
 	default:
 		return 0, nil
 	}
@@ -164,28 +170,28 @@ func (e *Engine) put(ctx context.Context, aor string, d draft) (uint64, error) {
 
 // decideAnew takes the state that somebody else saved and lets the events of the
 // draft, and those that came since, happen to that.
-func (e *Engine) decideAnew(ctx context.Context, sh *engineShard, u *engineUser, d draft) (draft, error) {
+func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	r, err := e.store.Load(ctx, u.aor)
+	r, err := w.e.store.Load(ctx, u.aor)
 	if err != nil {
 		return d, err
 	}
-	old, _ := e.look(u.aor)
-	e.followAlarms(u.aor, old, r.State)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	old, _ := w.e.look(u.aor)
+	w.e.others.followAlarms(u.aor, old, r.State)
+	w.sh.mu.Lock()
+	defer w.sh.mu.Unlock()
 	anew := draft{state: r.State, version: r.Version, join: d.join}
 	if d.join {
-		anew.state, anew.changes = policy.Merge(e.cfg.Rules, d.state, r.State), yield(d.changes, r.State)
+		anew.state, anew.changes = policy.Merge(w.e.cfg.Rules, d.state, r.State), yield(d.changes, r.State)
 	} else {
-		anew.state, anew.changes = e.replay(r.State, d.changes)
+		anew.state, anew.changes = w.replay(r.State, d.changes)
 	}
 	var latest policy.State
-	latest, u.changes = e.replay(anew.state, u.changes)
-	e.replace(u, latest)
-	e.schedule(sh, u, latest.Deadline)
-	e.ladders.Align(u.aor, latest)
+	latest, u.changes = w.replay(anew.state, u.changes)
+	w.e.replace(u, latest)
+	w.e.schedule(w.sh, u, latest.Deadline)
+	w.e.ladders.Align(u.aor, latest)
 	return anew, nil
 }
 
@@ -205,10 +211,10 @@ func yield(changes []change, other policy.State) []change {
 }
 
 // replay lets the events of changes happen to a state.
-func (e *Engine) replay(s policy.State, changes []change) (policy.State, []change) {
+func (w *writer) replay(s policy.State, changes []change) (policy.State, []change) {
 	var anew []change
 	for _, c := range changes {
-		next, actions := policy.Decide(e.cfg.Rules, s, c.event)
+		next, actions := policy.Decide(w.e.cfg.Rules, s, c.event)
 		anew = append(anew, change{
 			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn,
 		})
@@ -219,21 +225,21 @@ func (e *Engine) replay(s policy.State, changes []change) (policy.State, []chang
 
 // saveAgain tries what could not be saved, until the first that fails again. Who
 // has saved such a user meanwhile knew more than we did while the store was away.
-func (e *Engine) saveAgain(ctx context.Context, sh *engineShard, unsaved map[*engineUser]bool) {
-	for u := range unsaved {
-		sh.mu.Lock()
+func (w *writer) saveAgain(ctx context.Context) {
+	for u := range w.unsaved {
+		w.sh.mu.Lock()
 		d := draft{state: u.state, version: u.version, join: true}
 		u.saving = true
-		sh.mu.Unlock()
+		w.sh.mu.Unlock()
 		if d.state.Forgettable() && d.version == 0 {
-			delete(unsaved, u) // nothing to write, and nothing learnt of the store
-			sh.settled(u, true)
+			delete(w.unsaved, u) // nothing to write, and nothing learnt of the store
+			w.sh.settled(u, true)
 		} else {
-			e.save(ctx, sh, u, d, unsaved)
+			w.save(ctx, u, d)
 		}
-		if unsaved[u] {
+		if w.unsaved[u] {
 			return
 		}
-		e.forget(sh, u)
+		w.e.forget(w.sh, u)
 	}
 }

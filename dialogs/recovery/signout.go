@@ -42,7 +42,7 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		return
 	}
 	e.recordSignOut(aor, a, job, res)
-	e.flapped(aor, time.Now())
+	e.flaps.signedOut(aor, time.Now())
 	gone := e.dir.SignedOut(u)
 	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
 	if gone && u.AtServer {
@@ -111,7 +111,7 @@ func (e *Engine) mustStay(u dialogs.User) string {
 		return strings.EqualFold(d, domainOf(u.AOR))
 	}):
 		return "not registered here"
-	case e.storeAway.Load():
+	case e.alarms.storeAway.Load():
 		return "the state store is away"
 	default:
 		return ""

@@ -53,8 +53,8 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 func (e *Engine) makeSafe(ctx context.Context, aor string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := e.store.Sync(ctx, aor); err != nil && e.storeFailed(aor, err) {
-		e.nothingWaits.Store(true)
+	if err := e.store.Sync(ctx, aor); err != nil && e.alarms.storeFailed(aor, err) {
+		e.alarms.nothingWaits.Store(true)
 	}
 }
 
@@ -68,10 +68,10 @@ type barrier struct {
 // Settle returns when what has been decided so far is saved, or the store would not take
 // it: what the Journal is told of a subscription never comes before what its user has
 // been through.
-func (e *Engine) Settle(ctx context.Context) {
+func (s *engineSource) Settle(ctx context.Context) {
 	var all []chan struct{}
-	for i := range e.shards {
-		if b := e.shards[i].barrier(); b != nil {
+	for i := range s.e.shards {
+		if b := s.e.shards[i].barrier(); b != nil {
 			all = append(all, b)
 		}
 	}

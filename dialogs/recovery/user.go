@@ -19,11 +19,10 @@ type engineShard struct {
 	// it at most once. changed wakes the writer.
 	dirty   []*engineUser
 	changed chan struct{}
-	// lost are those whom an outage broke, until it is over; flaps those who were
-	// signed out lately. Of both, those in the notes wait for the Journal.
-	lost                 map[string]*lostWatcher
-	flaps                map[string]flap
-	lostNotes, flapNotes map[string]struct{}
+	// lost are those whom an outage broke, until it is over; those in lostNotes wait
+	// for the Journal.
+	lost      map[string]*lostWatcher
+	lostNotes map[string]struct{}
 	// queued numbers the users that were handed to the writer, done those that it is
 	// done with; barriers wait for a number, the lowest first.
 	queued, done uint64

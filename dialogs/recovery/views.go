@@ -3,7 +3,6 @@ package recovery
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/policy"
@@ -17,12 +16,6 @@ type StateView struct {
 	Of int `json:"of"`
 }
 
-// Ban is one user who is refused.
-type Ban struct {
-	AOR   string    `json:"aor"`
-	Until time.Time `json:"until"`
-}
-
 // Recoveries returns the recoveries that are running and then those that ended,
 // each the newest first.
 func (e *Engine) Recoveries() []ladder.View { return e.ladders.Views() }
@@ -30,7 +23,7 @@ func (e *Engine) Recoveries() []ladder.View { return e.ladders.Views() }
 // State returns the state of one user; false if nothing is known of him.
 func (e *Engine) State(aor string) (StateView, bool) {
 	s, ok := e.look(aor)
-	return e.view(aor, s), ok
+	return viewOf(aor, s, e.cfg.Rules.Threshold), ok
 }
 
 // States returns the state of every user of whom anything is known, by AOR. Its
@@ -41,7 +34,7 @@ func (e *Engine) States() []StateView {
 		sh := &e.shards[i]
 		sh.mu.Lock()
 		for aor, u := range sh.users {
-			views = append(views, e.view(aor, u.state))
+			views = append(views, viewOf(aor, u.state, e.cfg.Rules.Threshold))
 		}
 		sh.mu.Unlock()
 	}
@@ -49,17 +42,6 @@ func (e *Engine) States() []StateView {
 	return views
 }
 
-// Bans returns the users who are refused, by AOR.
-func (e *Engine) Bans() []Ban {
-	var bans []Ban
-	for _, v := range e.States() {
-		if !v.BannedUntil.IsZero() {
-			bans = append(bans, Ban{v.AOR, v.BannedUntil})
-		}
-	}
-	return bans
-}
-
-func (e *Engine) view(aor string, s policy.State) StateView {
-	return StateView{AOR: aor, State: s, Of: e.cfg.Rules.Threshold}
+func viewOf(aor string, s policy.State, threshold int) StateView {
+	return StateView{AOR: aor, State: s, Of: threshold}
 }

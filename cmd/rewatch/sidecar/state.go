@@ -73,7 +73,7 @@ func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 		return
 	}
 	p.keeper = store.NewKeeper(
-		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, table.Source(), p.engine)
+		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, table.Source(), p.engine.Source())
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
 	}, func() float64 { return float64(p.pending()) }))
