@@ -63,8 +63,9 @@ func (s *Server) readAll(ctx context.Context) {
 		w.clock()
 		w.batch(s.lane.sockets[socket], in)
 		if now := w.at.Ticks(); now != turned && s.lane.turns.Load() {
-			turned = now
-			w.expire()
+			if turned = now; s.paused.over(w.at, s.unread) {
+				w.expire()
+			}
 		}
 	}
 	s.keep(ctx, "udp", func() error { return s.lane.Serve(in, handle) })

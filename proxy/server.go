@@ -39,6 +39,7 @@ type Server struct {
 	own       ownSent
 	workers   sync.Pool
 	parking   parking
+	paused    pause
 	lane      *lane     // nil: each UDP socket is read by itself
 	born      time.Time // where the Server's clock begins
 

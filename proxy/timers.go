@@ -37,15 +37,21 @@ func (s *Server) turn(ctx context.Context) {
 		}
 		for rest := s.resting(); rest != nil; rest = s.resting() {
 			t.Stop()
+			empty := s.table.Len() == 0
 			select {
 			case <-ctx.Done():
 				return
 			case <-rest:
 			}
+			if empty { // there was nothing to judge meanwhile
+				s.paused.rested(s.moment(time.Now()))
+			}
 			t.Reset(transaction.Tick)
 		}
 		w.clock()
-		w.expire()
+		if s.paused.over(w.at, s.unread) {
+			w.expire()
+		}
 	}
 }
 
