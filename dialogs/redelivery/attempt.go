@@ -1,0 +1,211 @@
+package redelivery
+
+import (
+	"container/heap"
+	"hash/fnv"
+	"strconv"
+	"time"
+)
+
+const (
+	firstPause = 5 * time.Second
+	longest    = 120 * time.Second
+	// stale is the age from which an attempt is given up upon a sign of life: its next
+	// retransmission may be seconds away (Timer E, RFC 3261 17.1.2.2).
+	stale = time.Second
+)
+
+// pause is the time until the next attempt without a sign of life: 5, 10, 20 ... 120 s,
+// up to a fifth less, so that devices that were lost together are not tried together.
+func pause(v *device) time.Duration {
+	p := min(firstPause<<min(v.tries, 5), longest)
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(v.user.name + "\x00" + v.name + strconv.Itoa(v.tries)))
+	return p - time.Duration(h.Sum32()%1024)*(p/5)/1024
+}
+
+// Alive is a sign of life of a device: what waits for it is due now. An empty device
+// stands for all devices of the user (a third-party REGISTER names none).
+func (k *Keeper) Alive(now time.Time, name, device string) {
+	u := k.users[name]
+	if u == nil {
+		return
+	}
+	for _, v := range u.devices {
+		if device == "" || v.name == device {
+			k.alive(now, v)
+		}
+	}
+}
+
+// alive: an attempt that has been under way for a while is given up for a new one, whose
+// retransmissions begin at once. The old one may still be answered (see Done).
+func (k *Keeper) alive(now time.Time, v *device) {
+	v.tries = 0
+	switch {
+	case v.inFlight == nil:
+	case now.Sub(v.sent) < stale:
+		v.heard = true
+		return
+	default:
+		v.inFlight.queue[0].Unanswered = true
+		v.inFlight = nil
+	}
+	if now.Before(v.next) || v.place < 0 {
+		v.next = now
+		k.settle(v)
+	}
+}
+
+// Next gives an attempt that is due, or when one will be; the zero time: nothing waits.
+// The device is not due again before Done.
+func (k *Keeper) Next(now time.Time) (Attempt, time.Time, bool) {
+	if len(k.due.heap) == 0 {
+		return Attempt{}, time.Time{}, false
+	}
+	v := k.due.heap[0]
+	if v.next.After(now) {
+		return Attempt{}, v.next, false
+	}
+	d := v.dialogs[0]
+	v.inFlight, v.sent = d, now
+	k.due.take(v)
+	i := d.queue[0]
+	i.tries++
+	return Attempt{User: i.User, Device: i.Device, Dialog: d.key, CSeq: i.CSeq, Try: i.tries, Text: i.Text}, now, true
+}
+
+// Postpone puts back an attempt that was not sent, because its hop is held: it is due
+// again at that time.
+func (k *Keeper) Postpone(a *Attempt, until time.Time) {
+	d := k.under(a)
+	if d == nil {
+		return
+	}
+	d.queue[0].tries--
+	v := d.device
+	v.inFlight, v.next = nil, until
+	k.settle(v)
+}
+
+// under finds the dialog of an attempt whose outcome is still awaited.
+func (k *Keeper) under(a *Attempt) *dialog {
+	d := k.dialogs[a.Dialog]
+	if d == nil || d.device.inFlight != d || d.queue[0].CSeq != a.CSeq || d.queue[0].tries != a.Try {
+		return nil
+	}
+	return d
+}
+
+// Done tells how an attempt went. The outcome of one that is not awaited any more changes
+// nothing, but for a 2xx: the phone has it.
+func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
+	d := k.under(a)
+	if late := k.dialogs[a.Dialog]; d == nil && o == Accepted && late != nil && late.queue[0].CSeq == a.CSeq {
+		d = late
+	}
+	if d == nil {
+		return nil
+	}
+	v, i := d.device, d.queue[0]
+	switch o {
+	case Accepted:
+		return k.delivered(now, d)
+	case Final:
+		return k.close(d, GivenBack, nil)
+	case Failed500:
+		if i.Unanswered {
+			return k.delivered(now, d)
+		}
+		if i.Refused {
+			return k.close(d, GivenBack, nil)
+		}
+		i.Refused, i.heard = true, true
+	case Silence:
+		i.Unanswered = true
+	case Temporary:
+		i.heard = true
+	}
+	v.inFlight = nil
+	ends := k.replace(d)
+	v.dialogs = append(v.dialogs[1:], d) // another dialog has its turn
+	if v.heard {
+		v.heard = false
+		v.next = now.Add(time.Second) // the sign of life came during the attempt
+	} else {
+		v.tries++
+		v.next = now.Add(pause(v))
+	}
+	k.settle(v)
+	return ends
+}
+
+// delivered is a NOTIFY that the phone has. That is a sign of life: what else waits for
+// the device is due.
+func (k *Keeper) delivered(now time.Time, d *dialog) []End {
+	v := d.device
+	ends := []End{k.end(d, 0, Delivered)}
+	if v.inFlight == d {
+		v.inFlight = nil
+	}
+	v.tries, v.heard, v.next = 0, false, now
+	if len(d.queue) == 0 {
+		return k.close(d, Delivered, ends)
+	}
+	d.since = d.queue[0].since
+	k.settle(v)
+	return ends
+}
+
+// Expire gives back the dialogs whose device has missed something for too long.
+func (k *Keeper) Expire(now time.Time) (ends []End) {
+	for _, d := range k.dialogs {
+		if now.Sub(d.since) >= k.cfg.For {
+			ends = k.close(d, GivenBack, ends)
+		}
+	}
+	return ends
+}
+
+// agenda orders the devices by when their next attempt is due.
+type agenda struct{ heap byTime }
+
+// put adds a device, or moves it to where its time is now.
+func (a *agenda) put(v *device) {
+	if v.place >= 0 {
+		heap.Fix(&a.heap, v.place)
+		return
+	}
+	heap.Push(&a.heap, v)
+}
+
+func (a *agenda) take(v *device) {
+	if v.place >= 0 {
+		heap.Remove(&a.heap, v.place)
+	}
+}
+
+type byTime []*device
+
+func (b byTime) Len() int           { return len(b) }
+func (b byTime) Less(i, j int) bool { return b[i].next.Before(b[j].next) }
+
+func (b byTime) Swap(i, j int) {
+	b[i], b[j] = b[j], b[i]
+	b[i].place, b[j].place = i, j
+}
+
+func (b *byTime) Push(x any) {
+	v := x.(*device) //nolint:errcheck,forcetypeassert // only devices are pushed
+	v.place = len(*b)
+	*b = append(*b, v)
+}
+
+func (b *byTime) Pop() any {
+	old := *b
+	v := old[len(old)-1]
+	old[len(old)-1] = nil
+	v.place = -1
+	*b = old[:len(old)-1]
+	return v
+}

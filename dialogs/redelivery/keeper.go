@@ -1,0 +1,319 @@
+package redelivery
+
+import (
+	"slices"
+	"time"
+)
+
+// Config has the bounds of a Keeper.
+type Config struct {
+	// For is how long a device may miss the state of a dialog before its NOTIFYs have
+	// failed (REWATCH_REDELIVER).
+	For time.Duration
+	// MaxBytes bounds the memory (REWATCH_MAX_REDELIVER).
+	MaxBytes int
+}
+
+const (
+	// maxPerDialog bounds the NOTIFYs that are kept for one dialog.
+	maxPerDialog = 16
+	// overhead is what a NOTIFY costs beside its bytes, at most: its own record and,
+	// where it is the only one, those of its dialog, its device and its user.
+	overhead = 640
+)
+
+// Notify is a NOTIFY to keep.
+type Notify struct {
+	// User and Device are whose it is; Dialog names its subscription.
+	User, Device string
+	Dialog       uint64
+	CSeq         uint32
+	// Full: it makes the NOTIFYs before it superfluous.
+	Full bool
+	// Unanswered: it was sent and met with silence, so that the phone may have it.
+	Unanswered bool
+	// Refused is set where it has met with a 500 already.
+	Refused bool
+	// Text is the message as it came from the server. The Keeper keeps the slice.
+	Text []byte
+}
+
+// Attempt is a NOTIFY to send now, once more with its own CSeq.
+type Attempt struct {
+	User, Device string
+	Dialog       uint64
+	CSeq         uint32
+	// Try counts from 1.
+	Try  int
+	Text []byte
+}
+
+// Result is how a NOTIFY that was kept has ended.
+type Result uint8
+
+const (
+	// Delivered: the phone has it.
+	Delivered Result = iota
+	// Replaced: newer full state has taken its place.
+	Replaced
+	// GivenBack: it has failed, and with it its subscription.
+	GivenBack
+	// Dropped: its subscription has ended, or a newer one has taken its place.
+	Dropped
+
+	// Results is how many there are.
+	Results int = iota
+)
+
+// End is the end of one NOTIFY.
+type End struct {
+	User, Device string
+	Dialog       uint64
+	CSeq         uint32
+	Result       Result
+	// Since is when it was kept.
+	Since time.Time
+	// Last: nothing is kept for this dialog any more.
+	Last bool
+	// Silent: of the attempts none met with a response.
+	Silent bool
+}
+
+// Outcome is how an attempt went.
+type Outcome uint8
+
+const (
+	// Accepted: a 2xx.
+	Accepted Outcome = iota
+	// Silence: no response, or nobody could be reached.
+	Silence
+	// Temporary: a response after which the phone may still have its subscription
+	// (408, 480, 491, 502, 503, 504, or any with Retry-After).
+	Temporary
+	// Failed500: a 500. It may say that the phone has had this CSeq (RFC 3261 12.2.2).
+	Failed500
+	// Final: any other response.
+	Final
+)
+
+// Keeper keeps the NOTIFYs that wait for their devices.
+type Keeper struct {
+	cfg     Config
+	users   map[string]*user
+	dialogs map[uint64]*dialog
+	due     agenda
+	bytes   int
+	kept    int
+}
+
+// New makes an empty Keeper.
+func New(cfg Config) *Keeper {
+	return &Keeper{cfg: cfg, users: map[string]*user{}, dialogs: map[uint64]*dialog{}}
+}
+
+// user has the devices for which something is kept.
+type user struct {
+	name    string
+	devices []*device
+}
+
+// device is delivered to by one attempt at a time.
+type device struct {
+	user    *user
+	name    string
+	dialogs []*dialog // the one that is served next first
+	// next is when the next attempt is due, tries how many in a row have failed.
+	next     time.Time
+	tries    int
+	inFlight *dialog
+	sent     time.Time
+	// heard: it showed a sign of life while an attempt was under way.
+	heard bool
+	place int // in the agenda, from 0; -1: not there
+}
+
+// dialog has the NOTIFYs of one subscription, in the order of their CSeq.
+type dialog struct {
+	key    uint64
+	device *device
+	// since is when the device began to miss something.
+	since time.Time
+	queue []*item
+}
+
+type item struct {
+	Notify
+
+	since time.Time
+	tries int
+	heard bool // some attempt met with a response
+}
+
+func (i *item) size() int { return len(i.Text) + overhead }
+
+// Keep takes a NOTIFY. It is false where there is no room, or where the dialog is
+// another device's; the NOTIFY has failed then, and what is kept for its dialog is the
+// caller's to give back.
+func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
+	d := k.dialogs[n.Dialog]
+	if d != nil && (d.device.name != n.Device || d.device.user.name != n.User) {
+		return false, nil
+	}
+	i := &item{Notify: n, since: now, heard: !n.Unanswered}
+	if freed, left := k.freed(d, i); k.bytes-freed+i.size() > k.cfg.MaxBytes || left >= maxPerDialog {
+		return false, nil
+	}
+	if d == nil {
+		d = k.open(now, &n)
+	}
+	at, same := slices.BinarySearchFunc(d.queue, n.CSeq, func(have *item, cseq uint32) int { return int(have.CSeq) - int(cseq) })
+	if same {
+		return true, nil // a retransmission
+	}
+	d.queue = slices.Insert(d.queue, at, i)
+	k.kept++
+	k.bytes += i.size()
+	return true, k.replace(d)
+}
+
+// freed tells how many bytes a NOTIFY would make superfluous, and how many of its dialog
+// would be left.
+func (k *Keeper) freed(d *dialog, i *item) (bytes, left int) {
+	if d == nil {
+		return 0, 0
+	}
+	for _, have := range d.queue {
+		if i.Full && have.CSeq < i.CSeq && !d.flying(have) {
+			bytes += have.size()
+		} else {
+			left++
+		}
+	}
+	return bytes, left
+}
+
+// flying tells whether the item is the one that is being sent.
+func (d *dialog) flying(i *item) bool { return d.device.inFlight == d && d.queue[0] == i }
+
+// open begins a dialog, and with it its device and user.
+func (k *Keeper) open(now time.Time, n *Notify) *dialog {
+	u := k.users[n.User]
+	if u == nil {
+		u = &user{name: n.User}
+		k.users[n.User] = u
+	}
+	at := slices.IndexFunc(u.devices, func(v *device) bool { return v.name == n.Device })
+	if at < 0 {
+		v := &device{user: u, name: n.Device, place: -1}
+		v.next = now.Add(pause(v))
+		at = len(u.devices)
+		u.devices = append(u.devices, v)
+		k.due.put(v)
+	}
+	v := u.devices[at]
+	d := &dialog{key: n.Dialog, device: v, since: now}
+	v.dialogs = append(v.dialogs, d)
+	k.dialogs[n.Dialog] = d
+	return d
+}
+
+// replace ends what full state makes superfluous, but for what is under way.
+func (k *Keeper) replace(d *dialog) (ends []End) {
+	full := -1
+	for at, i := range d.queue {
+		if i.Full {
+			full = at
+		}
+	}
+	first := 0
+	if full > 0 && d.flying(d.queue[0]) {
+		first = 1
+	}
+	for full > first {
+		ends = append(ends, k.end(d, first, Replaced))
+		full--
+	}
+	return ends
+}
+
+// end removes one NOTIFY of a dialog that goes on.
+func (k *Keeper) end(d *dialog, at int, r Result) End {
+	i := d.queue[at]
+	d.queue = slices.Delete(d.queue, at, at+1)
+	k.kept--
+	k.bytes -= i.size()
+	return End{
+		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Silent: !i.heard,
+	}
+}
+
+// close ends all that is left of a dialog, and the dialog.
+func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
+	for len(d.queue) > 0 {
+		ends = append(ends, k.end(d, 0, r))
+	}
+	if n := len(ends); n > 0 {
+		ends[n-1].Last = true
+	}
+	delete(k.dialogs, d.key)
+	v := d.device
+	v.dialogs = slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d })
+	if v.inFlight == d {
+		v.inFlight = nil // its outcome is not awaited any more
+	}
+	k.settle(v)
+	return ends
+}
+
+// settle puts a device where it belongs: on the agenda, or away if it has nothing.
+func (k *Keeper) settle(v *device) {
+	switch {
+	case len(v.dialogs) == 0:
+		k.due.take(v)
+		u := v.user
+		u.devices = slices.DeleteFunc(u.devices, func(have *device) bool { return have == v })
+		if len(u.devices) == 0 {
+			delete(k.users, u.name)
+		}
+	case v.inFlight != nil:
+		k.due.take(v)
+	default:
+		k.due.put(v)
+	}
+}
+
+// Holds tells whether something is kept for a dialog. A NOTIFY of that dialog must not
+// overtake it: it is kept as well.
+func (k *Keeper) Holds(dialog uint64) bool { return k.dialogs[dialog] != nil }
+
+// Len is how many NOTIFYs are kept, Bytes what they cost.
+func (k *Keeper) Len() int { return k.kept }
+
+// Bytes is what is kept costs.
+func (k *Keeper) Bytes() int { return k.bytes }
+
+// Waiting tells how many NOTIFYs are kept for a user, and since when the first.
+func (k *Keeper) Waiting(name string) (n int, since time.Time) {
+	u := k.users[name]
+	if u == nil {
+		return 0, time.Time{}
+	}
+	for _, v := range u.devices {
+		for _, d := range v.dialogs {
+			n += len(d.queue)
+			if since.IsZero() || d.since.Before(since) {
+				since = d.since
+			}
+		}
+	}
+	return n, since
+}
+
+// Drop ends what is kept for a dialog.
+func (k *Keeper) Drop(dialog uint64, r Result) []End {
+	d := k.dialogs[dialog]
+	if d == nil {
+		return nil
+	}
+	return k.close(d, r, nil)
+}
