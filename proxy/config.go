@@ -71,11 +71,11 @@ type Config struct {
 	// SingleDatagrams has every datagram go to the kernel by itself, instead of several
 	// for one address in one piece.
 	SingleDatagrams bool
-	// Lane, if set, has one goroutine read all UDP sockets, where the system can do that,
+	// Poller, if set, has one goroutine read all UDP sockets, where the system can do that,
 	// and keep a processor of the Go scheduler to itself while datagrams come often
-	// (transport.Lane). It is called when that begins and when it has ended, so that the
+	// (transport.Poller). It is called when that begins and when it has ended, so that the
 	// scheduler can be given one more meanwhile.
-	Lane func(held bool)
+	Poller func(held bool)
 	// Retry has a NOTIFY that was refused for a while, or that was too long for a
 	// datagram, tried once more before its deadline (RFC 3261 20.33, 14.1, 18.1.1).
 	Retry bool

@@ -40,7 +40,7 @@ type Server struct {
 	workers   sync.Pool
 	parking   parking
 	paused    pause
-	lane      *lane     // nil: each UDP socket is read by itself
+	poller    *poller   // nil: each UDP socket is read by itself
 	born      time.Time // where the Server's clock begins
 
 	cancel context.CancelFunc
@@ -97,8 +97,8 @@ func (s *Server) open() error {
 		s.names = append(s.names, ns...)
 		s.bySide[l.Side][me.transport] = append(s.bySide[l.Side][me.transport], me)
 	}
-	if s.cfg.Lane != nil {
-		if err := s.openLane(); err != nil {
+	if s.cfg.Poller != nil {
+		if err := s.openPoller(); err != nil {
 			return err
 		}
 	}
@@ -167,11 +167,11 @@ func (s *Server) Start() {
 		switch {
 		case me.transport != wire.UDP:
 			s.streams[me.side].Serve(l.Stream, me.transport == wire.TLS, me)
-		case s.lane == nil:
+		case s.poller == nil:
 			s.wg.Go(func() { s.read(ctx, me) })
 		}
 	}
-	if s.lane != nil {
+	if s.poller != nil {
 		s.wg.Go(func() { s.readAll(ctx) })
 	}
 	s.wg.Go(func() { s.turn(ctx) })

@@ -24,7 +24,7 @@ func (w *worker) expire() {
 	w.flush()
 }
 
-// turn lets the time pass, as long as there are transactions and the lane does not.
+// turn lets the time pass, as long as there are transactions and the poller does not.
 func (s *Server) turn(ctx context.Context) {
 	t := time.NewTicker(transaction.Tick)
 	defer t.Stop()
@@ -59,8 +59,8 @@ func (s *Server) turn(ctx context.Context) {
 // again.
 func (s *Server) resting() <-chan struct{} {
 	switch {
-	case s.lane != nil && s.lane.turns.Load():
-		return s.lane.rests
+	case s.poller != nil && s.poller.turns.Load():
+		return s.poller.rests
 	case s.table.Len() == 0:
 		return s.table.Filled()
 	default:

@@ -3,7 +3,7 @@
 // A Packet socket reads many datagrams with one system call into buffers that it
 // uses again, and writes many with one (recvmmsg and sendmmsg on Linux, one at a
 // time elsewhere and on sockets that are not UDP, such as the network in memory of
-// the tests). A Lane reads several of them with one goroutine, for less where
+// the tests). A Poller reads several of them with one goroutine, for less where
 // datagrams come often. A Stream is one TCP or TLS connection: it cuts the byte
 // stream into messages by Content-Length, and it writes what has gathered with one
 // call. Streams keeps those of one side: it accepts, dials once per peer, and closes

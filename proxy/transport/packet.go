@@ -42,7 +42,7 @@ type Packet struct {
 	Single bool
 	batcher
 	closer io.Closer
-	lane   *Lane // that reads it, if there is one
+	poller *Poller // that reads it, if there is one
 
 	mu       sync.Mutex
 	drops    uint64 // all that were counted
@@ -85,10 +85,10 @@ func (p *Packet) Drops() uint64 {
 func (p *Packet) Local() netip.AddrPort { return p.local }
 
 // Close ends the socket; a blocked Serve returns net.ErrClosed, and so does that of
-// its Lane.
+// its Poller.
 func (p *Packet) Close() error {
-	if p.lane != nil {
-		p.lane.Close()
+	if p.poller != nil {
+		p.poller.Close()
 	}
 	return p.closer.Close()
 }

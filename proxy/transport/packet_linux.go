@@ -24,7 +24,7 @@ type mmsghdr struct {
 type sockaddr [unix.SizeofSockaddrInet6]byte
 
 // batcher does the system calls. The descriptor stays in the runtime's poller,
-// so that a reader parks as with net.UDPConn, unless a Lane reads it.
+// so that a reader parks as with net.UDPConn, unless a Poller reads it.
 type batcher struct {
 	raw   syscall.RawConn // nil: not a UDP socket of the system
 	six   bool            // the socket is AF_INET6

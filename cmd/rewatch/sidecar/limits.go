@@ -27,7 +27,7 @@ func connections(wanted, descriptors int, log zerolog.Logger) int {
 }
 
 // oneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
-// while it keeps it to itself (proxy.Config.Lane). It is nil where the processors are
+// while it keeps it to itself (proxy.Config.Poller). It is nil where the processors are
 // not ours to choose.
 func oneMoreProcessor() func(held bool) {
 	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) != 1 {

@@ -229,7 +229,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
-		Lane:      oneMoreProcessor(),
+		Poller:    oneMoreProcessor(),
 		Retry:     !p.cfg.Policy.DryRun && p.cfg.Dialogs.Answer != config.AnswerPassthrough,
 		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// laneSys is what a lane has of the system: an epoll instance of its own (epoll(7)),
+// pollerSys is what a poller has of the system: an epoll instance of its own (epoll(7)),
 // since the runtime's would wake a thread of the runtime for every datagram, and a
 // bell to end the wait (eventfd(2)).
-type laneSys struct {
+type pollerSys struct {
 	epoll, bell int
 	fds         []int
 	events      [8]unix.EpollEvent
@@ -32,22 +32,22 @@ type laneSys struct {
 	waits int       // while not held: how many there were
 	since time.Time // and since when
 	// parking is the epoll instance once more, in the runtime's poller, to park on
-	// while the lane is not held; look tells whether there is anything.
+	// while the poller is not held; look tells whether there is anything.
 	parking *os.File
 	parked  syscall.RawConn
 	look    func(fd uintptr) bool
 }
 
-// NewLane makes a lane for sockets that nobody reads yet, and takes them out of the
+// NewPoller makes a poller for sockets that nobody reads yet, and takes them out of the
 // runtime's poller. It is errors.ErrUnsupported for what is no UDP socket of the
 // system; then nothing has changed.
-func NewLane(packets []*Packet) (*Lane, error) {
+func NewPoller(packets []*Packet) (*Poller, error) {
 	for _, p := range packets {
 		if p.raw == nil {
 			return nil, errors.ErrUnsupported
 		}
 	}
-	l := &Lane{packets: packets, laneSys: laneSys{epoll: -1, bell: -1, read: make([]uint64, len(packets))}}
+	l := &Poller{packets: packets, pollerSys: pollerSys{epoll: -1, bell: -1, read: make([]uint64, len(packets))}}
 	if err := l.open(); err != nil {
 		l.free()
 		return nil, err
@@ -55,7 +55,7 @@ func NewLane(packets []*Packet) (*Lane, error) {
 	return l, nil
 }
 
-func (l *Lane) open() (err error) {
+func (l *Poller) open() (err error) {
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
@@ -73,23 +73,23 @@ func (l *Lane) open() (err error) {
 		if err := p.raw.Control(func(fd uintptr) { e = l.watch(int(fd), i) }); err != nil || e != nil {
 			return errors.Join(err, e)
 		}
-		p.lane = l
+		p.poller = l
 	}
 	l.look = l.glance
 	return l.park()
 }
 
 // watch adds a descriptor, under a number that its events bear.
-func (l *Lane) watch(fd, number int) error {
+func (l *Poller) watch(fd, number int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd,
 		&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(number)})) //nolint:gosec // a few
 }
 
 // ring ends the wait of the one who serves.
-func (s *laneSys) ring() { _, _ = unix.Write(s.bell, []byte{0, 0, 0, 0, 0, 0, 0, 1}) }
+func (s *pollerSys) ring() { _, _ = unix.Write(s.bell, []byte{0, 0, 0, 0, 0, 0, 0, 1}) }
 
-// free closes what is the lane's own.
-func (s *laneSys) free() {
+// free closes what is the poller's own.
+func (s *pollerSys) free() {
 	if s.parking != nil {
 		_ = s.parking.Close()
 	}
@@ -122,11 +122,11 @@ func (p *Packet) leavePoller() error {
 }
 
 // Serve waits for datagrams, reads what is there from each socket in turn, up to
-// BatchSize, and calls handle with the socket's number, again and again until the lane
+// BatchSize, and calls handle with the socket's number, again and again until the poller
 // or one of its sockets is closed: then it returns net.ErrClosed. An error of a socket
 // itself ends it as well, and it may be called again. One goroutine at a time may
 // serve.
-func (l *Lane) Serve(in *Inbox, handle func(socket int)) error {
+func (l *Poller) Serve(in *Inbox, handle func(socket int)) error {
 	if !l.begin() {
 		return net.ErrClosed
 	}
@@ -157,7 +157,7 @@ func (l *Lane) Serve(in *Inbox, handle func(socket int)) error {
 
 // keepOpen calls f while the descriptors of all sockets are kept from being closed and
 // given to others.
-func (l *Lane) keepOpen(f func() error) (err error) {
+func (l *Poller) keepOpen(f func() error) (err error) {
 	if len(l.fds) == len(l.packets) {
 		return f()
 	}
@@ -177,7 +177,7 @@ func (l *Lane) keepOpen(f func() error) (err error) {
 // by the next wait, which asks the sockets anyway: so the first datagram is read by
 // itself, for recvmmsg would look for another one. A socket that has more at once is
 // read by the batch.
-func (l *Lane) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) error {
+func (l *Poller) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) error {
 	i := int(e.Fd)
 	p, fd := l.packets[i], uintptr(l.fds[i]) //nolint:gosec // a descriptor
 	if e.Events&unix.EPOLLERR != 0 {
@@ -206,7 +206,7 @@ func (l *Lane) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) error
 // again and again.
 //
 //go:noinline
-func (l *Lane) wait() error {
+func (l *Poller) wait() error {
 	l.round++
 	if !l.held {
 		if err := l.parked.Read(l.look); err != nil {
@@ -233,7 +233,7 @@ func (l *Lane) wait() error {
 }
 
 // poll is epoll_pwait(2), without a word to the scheduler.
-func (l *Lane) poll(d time.Duration) syscall.Errno {
+func (l *Poller) poll(d time.Duration) syscall.Errno {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), //nolint:gosec // epoll_pwait(2)
 		uintptr(len(l.events)), uintptr(d.Milliseconds()), 0, 0) //nolint:gosec // not negative
 	if l.n = int(n); errno != 0 { //nolint:gosec // at most len(l.events)
@@ -243,10 +243,10 @@ func (l *Lane) poll(d time.Duration) syscall.Errno {
 }
 
 // glance looks without waiting; false parks the goroutine.
-func (l *Lane) glance(uintptr) bool { return l.poll(0) != 0 || l.n > 0 }
+func (l *Poller) glance(uintptr) bool { return l.poll(0) != 0 || l.n > 0 }
 
 // count decides whether datagrams come often.
-func (l *Lane) count() {
+func (l *Poller) count() {
 	if l.waits++; l.waits < often {
 		return
 	}
@@ -262,7 +262,7 @@ func (l *Lane) count() {
 }
 
 // hold changes over, and tells.
-func (l *Lane) hold(held bool) {
+func (l *Poller) hold(held bool) {
 	if l.held == held {
 		return
 	}
@@ -273,7 +273,7 @@ func (l *Lane) hold(held bool) {
 }
 
 // park puts the epoll instance into the runtime's poller.
-func (l *Lane) park() error {
+func (l *Poller) park() error {
 	fd, err := unix.FcntlInt(uintptr(l.epoll), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // a descriptor
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
@@ -281,7 +281,7 @@ func (l *Lane) park() error {
 	if err := unix.SetNonblock(fd, true); err != nil { // this tells os.NewFile that it belongs into the poller
 		return errors.Join(err, unix.Close(fd))
 	}
-	file := os.NewFile(uintptr(fd), "lane")
+	file := os.NewFile(uintptr(fd), "poller")
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return errors.Join(err, file.Close())

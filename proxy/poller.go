@@ -9,19 +9,19 @@ import (
 	"rewatch/proxy/transport"
 )
 
-// lane is the goroutine that reads all UDP sockets. While it is held it turns the
+// poller is the goroutine that reads all UDP sockets. While it is held it turns the
 // wheels as well: it runs many times in a tick, and nobody has to be woken for them.
-type lane struct {
-	*transport.Lane
+type poller struct {
+	*transport.Poller
 
 	sockets []*local
 	turns   atomic.Bool   // the wheels are its own
 	rests   chan struct{} // is signalled when they are so no more
 }
 
-// openLane makes the lane, where the system has such a thing.
-func (s *Server) openLane() error {
-	l := &lane{rests: make(chan struct{}, 1)}
+// openPoller makes the poller, where the system has such a thing.
+func (s *Server) openPoller() error {
+	l := &poller{rests: make(chan struct{}, 1)}
 	var packets []*transport.Packet
 	for _, me := range s.locals {
 		if me.packet != nil {
@@ -33,14 +33,14 @@ func (s *Server) openLane() error {
 		return nil
 	}
 	var err error
-	switch l.Lane, err = transport.NewLane(packets); {
+	switch l.Poller, err = transport.NewPoller(packets); {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case err != nil:
 		return fmt.Errorf("reading the UDP sockets: %w", err)
 	}
 	l.Held = func(held bool) {
-		s.cfg.Lane(held)
+		s.cfg.Poller(held)
 		l.turns.Store(held)
 		if held {
 			return
@@ -50,23 +50,23 @@ func (s *Server) openLane() error {
 		default:
 		}
 	}
-	s.lane = l
+	s.poller = l
 	return nil
 }
 
-// readAll is the loop of the lane.
+// readAll is the loop of the poller.
 func (s *Server) readAll(ctx context.Context) {
 	w := s.newWorker()
 	in := transport.NewInbox()
 	var turned int64
 	handle := func(socket int) {
 		w.clock()
-		w.batch(s.lane.sockets[socket], in)
-		if now := w.at.Ticks(); now != turned && s.lane.turns.Load() {
+		w.batch(s.poller.sockets[socket], in)
+		if now := w.at.Ticks(); now != turned && s.poller.turns.Load() {
 			if turned = now; s.paused.over(w.at, s.unread) {
 				w.expire()
 			}
 		}
 	}
-	s.keep(ctx, "udp", func() error { return s.lane.Serve(in, handle) })
+	s.keep(ctx, "udp", func() error { return s.poller.Serve(in, handle) })
 }

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// served is a lane that runs, with an echo on all its sockets.
+// served is a poller that runs, with an echo on all its sockets.
 type served struct {
-	*Lane
+	*Poller
 	held chan bool
 	done chan error
 	// got counts the datagrams of each socket.
@@ -29,14 +29,14 @@ type served struct {
 	got []int
 }
 
-// serve makes a lane and lets it run until the test ends; it sends back what comes.
+// serve makes a poller and lets it run until the test ends; it sends back what comes.
 func serve(t testing.TB, packets ...*Packet) *served {
 	t.Helper()
-	l, err := NewLane(packets)
+	l, err := NewPoller(packets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{Lane: l, held: make(chan bool, 1000), done: make(chan error, 1000), got: make([]int, len(packets))}
+	s := &served{Poller: l, held: make(chan bool, 1000), done: make(chan error, 1000), got: make([]int, len(packets))}
 	l.Held = func(held bool) { s.held <- held }
 	in, out := NewInbox(), NewOutbox()
 	gone := make(chan struct{})
@@ -69,7 +69,7 @@ func serve(t testing.TB, packets ...*Packet) *served {
 	return s
 }
 
-// rally sends datagrams to and fro until the lane, which is not held, is.
+// rally sends datagrams to and fro until the poller, which is not held, is.
 func (s *served) rally(t testing.TB, by *Packet, to netip.AddrPort) {
 	t.Helper()
 	o, in := NewOutbox(), NewInbox()
@@ -89,10 +89,10 @@ func (s *served) rally(t testing.TB, by *Packet, to netip.AddrPort) {
 		default:
 		}
 	}
-	t.Fatal("the lane is not held")
+	t.Fatal("the poller is not held")
 }
 
-// waitFor waits for what the lane tells.
+// waitFor waits for what the poller tells.
 func waitFor[T comparable](t testing.TB, c <-chan T, want T) {
 	t.Helper()
 	for {
@@ -107,9 +107,9 @@ func waitFor[T comparable](t testing.TB, c <-chan T, want T) {
 	}
 }
 
-// TestLane reads two sockets, one by one, in bursts of more than a batch, parked and
+// TestPoller reads two sockets, one by one, in bursts of more than a batch, parked and
 // held and parked again.
-func TestLane(t *testing.T) {
+func TestPoller(t *testing.T) {
 	for _, c := range pairs {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := open(t, c.network, c.addr, false), open(t, c.network, c.addr, false)
@@ -154,11 +154,11 @@ func TestLane(t *testing.T) {
 	}
 }
 
-// TestLaneIsFair reads the other socket between two batches of one that is full.
-func TestLaneIsFair(t *testing.T) {
+// TestPollerIsFair reads the other socket between two batches of one that is full.
+func TestPollerIsFair(t *testing.T) {
 	a, b := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	peer := open(t, "udp4", "127.0.0.1:0", false)
-	l, err := NewLane([]*Packet{a, b})
+	l, err := NewPoller([]*Packet{a, b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +187,9 @@ func TestLaneIsFair(t *testing.T) {
 	}
 }
 
-// TestLaneClose ends a lane in every state, by itself and with one of its sockets, and
+// TestPollerClose ends a poller in every state, by itself and with one of its sockets, and
 // leaves no descriptor behind.
-func TestLaneClose(t *testing.T) {
+func TestPollerClose(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		for _, bySocket := range []bool{false, true} {
 			t.Run(fmt.Sprintf("held %t, by its socket %t", held, bySocket), func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestLaneClose(t *testing.T) {
 	t.Run("never served", func(t *testing.T) {
 		before := descriptors(t)
 		a := open(t, "udp4", "127.0.0.1:0", false)
-		if _, err := NewLane([]*Packet{a}); err != nil {
+		if _, err := NewPoller([]*Packet{a}); err != nil {
 			t.Fatal(err)
 		}
 		_ = a.Close()
@@ -251,8 +251,8 @@ func descriptors(t *testing.T) int {
 	return len(list)
 }
 
-// TestLaneUnreachable tells of ICMP errors.
-func TestLaneUnreachable(t *testing.T) {
+// TestPollerUnreachable tells of ICMP errors.
+func TestPollerUnreachable(t *testing.T) {
 	a, dead := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	peer := open(t, "udp4", "127.0.0.1:0", false)
 	nobody := dead.Local()
@@ -272,8 +272,8 @@ func TestLaneUnreachable(t *testing.T) {
 	waitFor(t, s.held, false) // it is not kept awake
 }
 
-// TestLaneYields lets the collector and others run while it is held.
-func TestLaneYields(t *testing.T) {
+// TestPollerYields lets the collector and others run while it is held.
+func TestPollerYields(t *testing.T) {
 	a, peer := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	s := serve(t, a)
@@ -284,8 +284,8 @@ func TestLaneYields(t *testing.T) {
 	}
 }
 
-// TestLaneGoesOn after an error of a socket, whatever it was doing then.
-func TestLaneGoesOn(t *testing.T) {
+// TestPollerGoesOn after an error of a socket, whatever it was doing then.
+func TestPollerGoesOn(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		a, peer := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", false)
 		s := serve(t, a)
@@ -321,10 +321,10 @@ func TestLaneGoesOn(t *testing.T) {
 	}
 }
 
-// TestLaneNotSupported leaves what is no socket of the system as it was.
-func TestLaneNotSupported(t *testing.T) {
+// TestPollerNotSupported leaves what is no socket of the system as it was.
+func TestPollerNotSupported(t *testing.T) {
 	a, other := open(t, "udp4", "127.0.0.1:0", false), open(t, "udp4", "127.0.0.1:0", true)
-	if _, err := NewLane([]*Packet{a, other}); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := NewPoller([]*Packet{a, other}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Fatal(err)
 	}
 	o := NewOutbox()
@@ -335,8 +335,8 @@ func TestLaneNotSupported(t *testing.T) {
 	}
 }
 
-// TestLaneAllocates nothing for what comes and goes, while it is held.
-func TestLaneAllocates(t *testing.T) {
+// TestPollerAllocates nothing for what comes and goes, while it is held.
+func TestPollerAllocates(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}

@@ -12,10 +12,10 @@ import (
 	"rewatch/dialogs"
 )
 
-// TestLane has a Server read its sockets by a lane: NOTIFYs come often and are
+// TestPoller has a Server read its sockets by a poller: NOTIFYs come often and are
 // answered, and meanwhile one gets its end that nobody answers, so the wheels are
 // turned by whoever reads, too.
-func TestLane(t *testing.T) {
+func TestPoller(t *testing.T) {
 	listen := func() net.PacketConn {
 		var lc net.ListenConfig
 		c, err := lc.ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
@@ -42,7 +42,7 @@ func TestLane(t *testing.T) {
 		Server: "sip:" + server.LocalAddr().String(), Core: []string{"sip:" + core.LocalAddr().String()},
 		Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Monitor: m, Resolver: &resolver{}, NotifyTimeout: 300 * time.Millisecond, MaxTransactions: 1000,
-		Lane: func(h bool) { held <- h },
+		Poller: func(h bool) { held <- h },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,17 +5,22 @@ import (
 	"time"
 )
 
-// Lane reads several sockets with one goroutine. While datagrams come often it waits
+// Poller reads several sockets with one goroutine. While datagrams come often it waits
 // for them in the kernel and keeps its processor of the Go scheduler (a P) to itself:
-// to be parked and woken by the runtime's poller takes a round of the scheduler for
-// each datagram and now and then a system call, at a moderate rate up to a fifteenth of
-// what forwarding it costs. While they come seldom the goroutine parks as any other does.
+// to be parked and woken by that of the runtime takes a round of the scheduler for
+// each datagram and now and then a system call. While they come seldom the goroutine parks
+// as any other does.
 //
-// A lane that keeps its processor gives it up when the runtime wants that, as the
+// A poller that keeps its processor gives it up when the runtime wants that, as the
 // collector does: the runtime's signal ends the wait. Others run on other processors
 // meanwhile, so there must be one more; Held is there for that.
-type Lane struct {
-	// Held, if set before Serve, is told when the lane begins to keep its processor
+//
+// # Why
+//
+// At 2,000 NOTIFYs a second forwarding costs 0.74 of what Kamailio needs with it and 0.89
+// without it: a sixth.
+type Poller struct {
+	// Held, if set before Serve, is told when the poller begins to keep its processor
 	// to itself and when it has given it back, by the goroutine that serves.
 	Held func(held bool)
 
@@ -23,11 +28,11 @@ type Lane struct {
 	mu      sync.Mutex
 	serving bool
 	closed  bool
-	laneSys
+	pollerSys
 }
 
 const (
-	// The lane keeps its processor when so many waits were over within a time, and until
+	// The poller keeps its processor when so many waits were over within a time, and until
 	// so many in a row were in vain: to change over stops the program for a moment.
 	often  = 64
 	within = 64 * time.Millisecond
@@ -37,13 +42,13 @@ const (
 	// the next timer of the processor, which has to be set each time.
 	patience = 20 * time.Millisecond
 	// yields is after how many waits others are let in and the runtime sees that the
-	// lane is alive; it would send a signal after 10 ms.
+	// poller is alive; it would send a signal after 10 ms.
 	yields = 32
 )
 
 // Close ends Serve, which then returns net.ErrClosed. The sockets stay open. To close
-// one of the sockets closes the lane as well.
-func (l *Lane) Close() {
+// one of the sockets closes the poller as well.
+func (l *Poller) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -58,15 +63,15 @@ func (l *Lane) Close() {
 }
 
 // begin tells whether there is something to serve.
-func (l *Lane) begin() bool {
+func (l *Poller) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.serving = !l.closed
 	return l.serving
 }
 
-// end frees what the lane has, if it was closed meanwhile.
-func (l *Lane) end() {
+// end frees what the poller has, if it was closed meanwhile.
+func (l *Poller) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.serving = false
