@@ -12,47 +12,12 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// The alarm of a store that cannot be reached, and what it is about.
+// What the alarms are about that concern no user.
 const (
-	alarmStore  = "store-unavailable"
-	storeObject = "state-store"
-)
-
-// The alarms of outages and of too many de-REGISTERs, and what these are about.
-const (
-	alarmOutage   = "core-outage"
-	alarmCap      = "deregister-cap"
+	storeObject   = "state-store"
 	overallObject = "core"
 	capObject     = "deregister"
 )
-
-// kinds has the fields of X.733 that are the same for every alarm of a name.
-var kinds = map[string]alarm.Alarm{
-	policy.AlarmExhausted: {
-		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Minor,
-	},
-	policy.AlarmBanned: {
-		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Warning,
-	},
-	policy.AlarmDeregisterFailed: {
-		EventType: "communications", ProbableCause: "communicationsProtocolError", Severity: alarm.Major,
-	},
-	alarmOutage: {
-		EventType: "communications", ProbableCause: "communicationsSubsystemFailure", Severity: alarm.Critical,
-	},
-	alarmCap: {
-		EventType: "qualityOfService", ProbableCause: "thresholdCrossed", Severity: alarm.Major,
-	},
-	alarmStore: {
-		EventType: "processingError", ProbableCause: "underlyingResourceUnavailable", Severity: alarm.Major,
-	},
-}
-
-func newAlarm(name, object, text string, at time.Time) alarm.Alarm {
-	a := kinds[name]
-	a.Name, a.Object, a.Text, a.RaisedAt = name, object, text, at
-	return a
-}
 
 // alarmBook raises and clears the alarms of an Engine.
 type alarmBook struct {
@@ -102,7 +67,7 @@ func (b *alarmBook) entries(aor string, d draft) []store.Entry {
 }
 
 func (b *alarmBook) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {
-	return newAlarm(a.Alarm, aor, b.textOf(a), at)
+	return alarm.Of(a.Alarm, aor, b.textOf(a), at)
 }
 
 func (b *alarmBook) textOf(a policy.Action) string {
@@ -136,7 +101,7 @@ func (b *alarmBook) storeFailed(aor string, err error) bool {
 		return false
 	}
 	b.e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
-	b.Raise(newAlarm(alarmStore, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
+	b.Raise(alarm.Of(alarm.StoreUnavailable, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
 	return true
 }
 
@@ -144,7 +109,7 @@ func (b *alarmBook) storeFailed(aor string, err error) bool {
 func (b *alarmBook) storeBack() {
 	if b.storeAway.Load() && b.storeAway.Swap(false) {
 		b.e.log.Info().Msg("state store available again")
-		b.Clear(alarmStore, storeObject, time.Now())
+		b.Clear(alarm.StoreUnavailable, storeObject, time.Now())
 	}
 }
 
@@ -163,11 +128,11 @@ func (silentAlarms) Release(string, string) {}
 func (b *alarmBook) capBites(bites bool) {
 	if !bites {
 		b.e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
-		b.Clear(alarmCap, capObject, time.Now())
+		b.Clear(alarm.DeregisterCap, capObject, time.Now())
 		return
 	}
 	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", b.e.cfg.DeregisterCap)
 	b.e.log.Warn().Int("cap", b.e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
 	b.e.dryly(count.DryAlarm)
-	b.Raise(newAlarm(alarmCap, capObject, text, time.Now()))
+	b.Raise(alarm.Of(alarm.DeregisterCap, capObject, text, time.Now()))
 }

@@ -11,6 +11,8 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/outage"
+
+	"rewatch/policy/alarm"
 )
 
 // HoldConfig says what an outage is, and how its end is found out.
@@ -75,7 +77,7 @@ func newHold(e *Engine, cfg HoldConfig) *hold {
 func (h *hold) start(ctx context.Context) {
 	ctx, h.cancel = context.WithCancel(ctx)
 	for _, c := range h.restored {
-		h.e.alarms.Raise(newAlarm(alarmOutage, objectOf(c.Scope), outageText(c), c.At))
+		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(c.Scope), outageText(c), c.At))
 	}
 	h.restored = nil
 	queue.Signal(h.released) // an earlier process may not have worked off all

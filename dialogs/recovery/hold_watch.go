@@ -11,6 +11,8 @@ import (
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/outage"
+
+	"rewatch/policy/alarm"
 )
 
 // watch acts upon the changes, and gives the Detector its time.
@@ -116,12 +118,12 @@ func outageText(c outage.Change) string {
 // noticed.
 func (e *Engine) outageBegan(c outage.Change) {
 	e.dryly(count.DryAlarm)
-	e.alarms.Raise(newAlarm(alarmOutage, objectOf(c.Scope), outageText(c), c.At))
+	e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(c.Scope), outageText(c), c.At))
 	for i := range e.shards {
 		e.excuse(&e.shards[i], c)
 	}
 }
 
 func (e *Engine) outageEnded(c outage.Change) {
-	e.alarms.Clear(alarmOutage, objectOf(c.Scope), c.At)
+	e.alarms.Clear(alarm.CoreOutage, objectOf(c.Scope), c.At)
 }

@@ -17,8 +17,6 @@ import (
 const (
 	defaultQueue  = 1024
 	defaultActive = 65536
-	// historySize is how many cleared alarms are remembered.
-	historySize = 256
 )
 
 // Config is what a Manager needs.
@@ -68,7 +66,6 @@ type Manager struct {
 	active map[key]Alarm
 	// recalled are the active ones of an earlier process, until they are raised.
 	recalled map[key]struct{}
-	past     []Alarm // the last historySize that were cleared, oldest first
 }
 
 // New returns a Manager. What is raised before Start waits in the queues.
@@ -156,10 +153,6 @@ func (m *Manager) Clear(name, object string, at time.Time) {
 	}
 	delete(m.active, k)
 	a.ClearedAt = &at
-	m.past = append(m.past, a)
-	if over := len(m.past) - historySize; over > 0 {
-		m.past = slices.Delete(m.past, 0, over)
-	}
 	m.gauge.WithLabelValues(name).Dec()
 	m.tell(a)
 }
@@ -229,13 +222,6 @@ func (m *Manager) Active() []Alarm {
 		return compare(a, b)
 	})
 	return list
-}
-
-// History lists the last 256 alarms that were cleared, oldest first.
-func (m *Manager) History() []Alarm {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.past)
 }
 
 // Start starts a worker for each sink; they run until Shutdown, or until ctx ends.

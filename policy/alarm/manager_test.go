@@ -105,8 +105,8 @@ func TestRaisedOnceClearedOnce(t *testing.T) {
 		if raise.ID != clear.ID || clear.ClearedAt.Sub(raise.RaisedAt) != time.Minute || raise.ClearedAt != nil {
 			t.Errorf("raise %+v\nclear %+v", raise, clear)
 		}
-		if len(m.Active()) != 0 || len(m.History()) != 1 || metric(t, reg, WatcherExhausted) != 0 {
-			t.Errorf("active %v, history %v", m.Active(), m.History())
+		if len(m.Active()) != 0 || metric(t, reg, WatcherExhausted) != 0 {
+			t.Errorf("active %v", m.Active())
 		}
 	})
 }
@@ -141,19 +141,6 @@ func TestID(t *testing.T) {
 	b.RaisedAt = at.Add(time.Nanosecond)
 	if again := a; ID(a) != ID(again) || ID(a) == ID(b) || len(ID(a)) != 16 {
 		t.Errorf("ids %s %s", ID(a), ID(b))
-	}
-}
-
-func TestHistoryIsBounded(t *testing.T) {
-	m := New(Config{})
-	for i := range historySize + 10 {
-		object := fmt.Sprintf("sip:%d@x", i)
-		m.Raise(Alarm{Name: WatcherBanned, Object: object})
-		m.Clear(WatcherBanned, object, time.Time{})
-	}
-	h := m.History()
-	if len(h) != historySize || h[0].Object != "sip:10@x" {
-		t.Errorf("%d, first %s", len(h), h[0].Object)
 	}
 }
 

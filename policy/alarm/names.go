@@ -1,13 +1,21 @@
 package alarm
 
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"rewatch/policy"
+)
+
 // The names of all alarms.
 const (
-	WatcherExhausted = "watcher-exhausted"
-	WatcherBanned    = "watcher-banned"
+	WatcherExhausted = policy.AlarmExhausted
+	WatcherBanned    = policy.AlarmBanned
 	CoreOutage       = "core-outage"
 	ServerDown       = "server-down"
 	StoreUnavailable = "store-unavailable"
-	DeregisterFailed = "deregister-failed"
+	DeregisterFailed = policy.AlarmDeregisterFailed
 	DeregisterCap    = "deregister-cap"
 	RoutingFault     = "routing-fault"
 	HeldByHand       = "held-by-hand"
@@ -45,12 +53,12 @@ var kinds = map[string]kind{
 	StateLost:         {processingError, "corruptData", Major, "The state file could not be read and was moved aside; rewatch has begun a new one.", "The state file that was moved aside has been dealt with."},
 }
 
-// Names lists the names of all alarms.
-func Names() []string {
-	return []string{
-		WatcherExhausted, WatcherBanned, CoreOutage, ServerDown, StoreUnavailable, DeregisterFailed, DeregisterCap,
-		RoutingFault, HeldByHand, StateLost, CertificateExpiry,
-	}
+// Names lists the names of all alarms, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// Of is an alarm with what all of its name have in common.
+func Of(name, object, text string, at time.Time) Alarm {
+	return fill(Alarm{Name: name, Object: object, Text: text, RaisedAt: at})
 }
 
 // Shown is the alarm as people are to read it: a clear has a severity and a text of its

@@ -71,7 +71,7 @@ func BenchmarkForward(b *testing.B) {
 	for b.Loop() {
 		e.Reset()
 		e.Insert(m.Lines[m.First(Via)].Start, via)
-		e.DeleteFirst(&m, m.First(Route))
+		e.Pop(&m, Route, 1)
 		l := m.Lines[m.First(MaxForwards)]
 		e.Replace(l.Value, l.ValueEnd, mf)
 		out = e.AppendTo(out[:0], m.Raw)

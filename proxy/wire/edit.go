@@ -75,20 +75,6 @@ func (e *Edits) AppendTo(dst, raw []byte) []byte {
 	return append(dst, raw[at:]...)
 }
 
-// DeleteFirst removes the first comma-separated value of a header field, and the
-// whole field if it was the only one. It gives the removed value. To take several
-// values away use Pop: a second DeleteFirst would find the same value again.
-func (e *Edits) DeleteFirst(m *Message, line int) []byte {
-	l := m.Lines[line]
-	first, next := Split(m.At(line))
-	if next < 0 || l.Value+next >= l.ValueEnd {
-		e.Delete(l.Start, l.End)
-		return first
-	}
-	e.Delete(l.Value, l.Value+next)
-	return first
-}
-
 // Pop removes the first n values of that name, whether they stand in one field or
 // in several, and tells how many there were. A field that loses all its values
 // goes as a whole; a comma with nothing in front of it counts for nothing.

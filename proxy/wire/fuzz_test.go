@@ -157,13 +157,6 @@ func onOff(t *testing.T, m *Message, n Name, at int, insert, text string) {
 		t.Fatalf("after the push: %v\n%q", err, longer)
 	}
 	e.Reset()
-	if got := e.DeleteFirst(&pushed, pushed.First(n)); string(got) != text {
-		t.Fatalf("popped %q", got)
-	}
-	if got := e.AppendTo(nil, pushed.Raw); !bytes.Equal(got, m.Raw) {
-		t.Fatalf("push and pop of %v\nof   %q\ngave %q", n, m.Raw, got)
-	}
-	e.Reset()
 	if got := e.Pop(&pushed, n, 1); got != 1 {
 		t.Fatalf("popped %d values", got)
 	}

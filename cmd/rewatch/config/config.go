@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rewatch/dialogs/monitor"
 	"rewatch/policy"
 )
 
@@ -69,12 +70,12 @@ type TLSConfig struct {
 // server gets to hear.
 type DialogsConfig struct {
 	// Events holds the event packages that are recovered; nil means all.
-	Events           []string    `env:"EVENTS" envDefault:"*" doc:"event packages that are recovered, comma-separated; '*' is all of them"`
-	Failure          FailureMode `env:"FAILURE" envDefault:"any" doc:"'any': whatever is not 2xx; 'rfc': leave out what RFC 5057 calls transaction-only"`
-	Answer           Answer      `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
-	Signal           Signal      `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
-	MaxExpires       Seconds     `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
-	MaxSubscriptions int         `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
+	Events           []string       `env:"EVENTS" envDefault:"*" doc:"event packages that are recovered, comma-separated; '*' is all of them"`
+	Failure          FailureMode    `env:"FAILURE" envDefault:"any" doc:"'any': whatever is not 2xx; 'rfc': leave out what RFC 5057 calls transaction-only"`
+	Answer           monitor.Answer `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
+	Signal           Signal         `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
+	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
+	MaxSubscriptions int            `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
 }
 
 // PolicyConfig steers package policy; Rules gives it the form that Decide takes.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"rewatch/dialogs/monitor"
 )
 
 // want is the error of a parser: what it would have accepted. The variable and
@@ -41,7 +43,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
 	reflect.TypeFor[Signal]():         typed(parseSignal),
 	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
-	reflect.TypeFor[Answer]():         typed(oneOf(Answer481, AnswerPassthrough, AnswerSilent)),
+	reflect.TypeFor[monitor.Answer](): typed(named(monitor.Answer481, monitor.AnswerPassthrough, monitor.AnswerSilent)),
 	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
 	reflect.TypeFor[SNMPAuth]():       typed(parseSNMPAuth),
 	reflect.TypeFor[SNMPPriv]():       typed(parseSNMPPriv),
@@ -81,6 +83,20 @@ func oneOf[T ~string](values ...T) func(string) (T, error) {
 			words[i] = string(v)
 		}
 		return "", want(alternatives(words))
+	}
+}
+
+// named takes the values of an enumeration by their names.
+func named[T fmt.Stringer](values ...T) func(string) (T, error) {
+	return func(s string) (T, error) {
+		words := make([]string, len(values))
+		for i, v := range values {
+			if words[i] = v.String(); words[i] == s {
+				return v, nil
+			}
+		}
+		var none T
+		return none, want(alternatives(words))
 	}
 }
 

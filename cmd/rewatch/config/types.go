@@ -86,16 +86,6 @@ const (
 	FailureRFC FailureMode = "rfc"
 )
 
-// Answer is what the server gets when its NOTIFY failed.
-type Answer string
-
-// The answers.
-const (
-	Answer481         Answer = "481"
-	AnswerPassthrough Answer = "passthrough"
-	AnswerSilent      Answer = "silent"
-)
-
 // DeregisterMode says what a de-REGISTER removes.
 type DeregisterMode string
 

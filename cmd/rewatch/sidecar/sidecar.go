@@ -201,21 +201,10 @@ func (p *process) engineConfig() recovery.Config {
 func (p *process) monitorConfig() monitor.Config {
 	c := p.cfg
 	return monitor.Config{
-		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: answerOf(c.Dialogs.Answer),
+		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
 		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
-	}
-}
-
-func answerOf(a config.Answer) monitor.Answer {
-	switch a {
-	case config.AnswerPassthrough:
-		return monitor.AnswerPassthrough
-	case config.AnswerSilent:
-		return monitor.AnswerSilent
-	default:
-		return monitor.Answer481
 	}
 }
 
@@ -230,7 +219,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
 		Poller:    oneMoreProcessor(),
-		Retry:     !p.cfg.Policy.DryRun && p.cfg.Dialogs.Answer != config.AnswerPassthrough,
+		Retry:     !p.cfg.Policy.DryRun && p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
 		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		OwnInterrupted: p.client.Interrupted,
