@@ -17,22 +17,43 @@ func (m *Monitor) SubscribeDone(msg *dialogs.Message) {
 	hash := m.hashBytes(msg.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
-	slot := sh.answered(hash, msg)
-	if slot == 0 {
-		sh.mu.Unlock()
+	a := m.answeredBy(sh, hash, msg, at)
+	sh.mu.Unlock()
+	if !a.interested {
 		return
 	}
+	m.ladder.response(a.sub.watcher(), at, "server", "core", msg.Status, msg.Reason)
+	if a.began {
+		m.subscribed(&a.sub, a.ref, at)
+	}
+	if a.ended {
+		m.rec.Offer(a.sub.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: a.sub.broken()})
+	}
+}
+
+// answer is what the response to a SUBSCRIBE means, found under the lock of its shard.
+type answer struct {
+	interested   bool // the Engine is
+	began, ended bool
+	sub          subscription
+	ref          dialogs.Ref
+}
+
+// answeredBy finds the subscription of a response and changes it. The shard is locked.
+func (m *Monitor) answeredBy(sh *subShard, hash uint64, msg *dialogs.Message, at time.Time) answer {
+	slot := sh.answered(hash, msg)
+	if slot == 0 {
+		return answer{}
+	}
 	if msg.Status > 299 {
-		m.rejected(sh, slot, msg, at) // unlocks
-		return
+		return m.rejected(sh, slot, msg)
 	}
 	if s := sh.subs.At(slot); s.notifierTag() != string(msg.ToTag) {
 		if slot = m.adopt(sh, hash, slot, msg.ToTag); slot == 0 {
-			sh.mu.Unlock()
-			return
+			return answer{}
 		}
 	}
-	m.accepted(sh, slot, msg, at) // unlocks
+	return m.accepted(sh, slot, msg, at)
 }
 
 // answered finds the subscription whose SUBSCRIBE this response answers. A
@@ -108,8 +129,8 @@ func (t *Table) succeed(sh *subShard, slot, twin uint32) {
 	t.remove(sh, slot)
 }
 
-// accepted is a 2xx to a SUBSCRIBE; it gives the lock of sh free.
-func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) {
+// accepted is a 2xx to a SUBSCRIBE. The shard is locked.
+func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) answer {
 	s := sh.subs.At(slot)
 	granted := min(msg.Expires, maxSeconds)
 	if granted < 0 {
@@ -131,25 +152,14 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.left
 	s.left = s.left || left
-	interested := m.rec.Interested(s.watcher())
-	if interested && announce {
+	a := answer{interested: m.rec.Interested(s.watcher()), ended: left, ref: makeRef(sh.number, slot, s.generation)}
+	if a.began = a.interested && announce; a.began {
 		s.unheard++
 	} else {
 		m.note(sh, slot)
 	}
-	c, ref := *s, makeRef(sh.number, slot, s.generation)
-	watcher := c.watcher()
-	sh.mu.Unlock()
-	if !interested {
-		return
-	}
-	m.ladder.response(watcher, at, "server", "core", msg.Status, msg.Reason)
-	if announce {
-		m.subscribed(&c, ref, at)
-	}
-	if left {
-		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
-	}
+	a.sub = *s
+	return a
 }
 
 // subscribed tells the Engine of a new subscription, and then the Journal.
@@ -180,26 +190,18 @@ func (s *subscription) announce() bool {
 	return true
 }
 
-// rejected is another final response to a SUBSCRIBE; it gives the lock of sh
-// free.
-func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) {
+// rejected is another final response to a SUBSCRIBE. The shard is locked.
+func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answer {
 	s := sh.subs.At(slot)
 	if merged := msg.Status == 482 && s.phase == requested; merged || s.accepted != 0 && s.acceptedCSeq == msg.CSeq {
 		// A copy of the SUBSCRIBE came by another way (RFC 3261 8.2.2.2); the
 		// subscription is made by the first one.
-		sh.mu.Unlock()
-		return
+		return answer{}
 	}
 	c := *s
 	if s.phase == requested || endsRefresh(msg.Status) && s.phase != dead {
 		m.remove(sh, slot)
 	}
-	sh.mu.Unlock()
-	if !m.rec.Interested(c.watcher()) {
-		return
-	}
-	m.ladder.response(c.watcher(), at, "server", "core", msg.Status, msg.Reason)
-	if c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status) {
-		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: c.broken()})
-	}
+	ended := c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status)
+	return answer{interested: m.rec.Interested(c.watcher()), ended: ended, sub: c}
 }

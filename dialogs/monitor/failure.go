@@ -75,8 +75,8 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	}
 }
 
-// fail declares a NOTIFY failed; it gives the lock of sh free.
-func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+// fail declares a NOTIFY failed. The shard is locked.
+func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
 	if s.waiting {
 		s.waiting = false
@@ -86,12 +86,8 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Ver
 	s.unheard++
 	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
-	f := failure{*s, o, said}
-	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = f
-	sh.mu.Unlock()
-	m.metrics.failed[f.subscription.label].Inc()
-	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
-	return v
+	j.finding, j.verdict, j.sub = hasFailed, v, *s
+	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = failure{*s, o, said}
 }
 
 // failureKey names the NOTIFY that failed.
@@ -212,28 +208,23 @@ func (m *Monitor) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 // late is a final response after the verdict: a 2xx calls the recovery off.
 // The server keeps to what it was told; one that was told nothing may still
 // take the response, until its own timer has ended the subscription.
-func (m *Monitor) late(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
 	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
-	if !isOK(&o) || !s.failed {
-		sh.mu.Unlock()
-		return dialogs.Verdict{Relay: !told}
+	j.verdict = dialogs.Verdict{Relay: !told}
+	if !isOK(o) || !s.failed {
+		return
 	}
 	s.failed = false
 	if s.headKept {
 		m.dropHead(sh, slot, s)
 	}
-	alive := !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
+	j.alive = !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
 	if s.phase == dead && !told && !s.taken {
 		m.confirm(s)
 	}
 	m.note(sh, slot)
-	c := *s
-	sh.mu.Unlock()
-	m.metrics.late.Inc()
-	m.rec.Offer(c.watcher(), policy.Event{Kind: policy.LateOK, At: instant(o.At), Sub: c.broken(), Alive: alive})
-	m.ladder.step(c.watcher(), instant(o.At), "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
-	return dialogs.Verdict{Relay: !told}
+	j.finding, j.sub = cameLate, *s
 }
 
 // Termination implements Directory. After it the CSeqs of rewatch and of the

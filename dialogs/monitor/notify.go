@@ -22,20 +22,39 @@ func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
-	slot := sh.find(hash, m.identity(&id))
+	n := m.notify(sh, hash, msg, &id, now, at)
+	sh.mu.Unlock()
+	if n.ignored {
+		m.metrics.ignore(n.label, n.why)
+	}
+	if n.began != nil {
+		m.subscribed(n.began, n.ref, at)
+	}
+	return n.ref, n.ruling
+}
+
+// notification is what a NOTIFY means, found under the lock of its shard.
+type notification struct {
+	ref     dialogs.Ref
+	ruling  dialogs.Ruling
+	ignored bool
+	label   eventLabel
+	why     ignored
+	began   *subscription // of which the Engine has to hear; nil: it has
+}
+
+// notify finds the subscription of a NOTIFY. The shard is locked.
+func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now state, at time.Time) notification {
+	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
-		return m.notifyUnknown(sh, hash, msg, &id, now, at) // unlocks
+		return m.notifyUnknown(sh, hash, msg, id, now, at)
 	}
 	s := sh.subs.At(slot)
 	if s.phase == dead {
-		label, taken := s.label, s.taken
-		sh.mu.Unlock()
-		m.metrics.ignore(label, ignoredDead)
-		return 0, m.gone(taken)
+		return notification{ruling: m.gone(s.taken), ignored: true, label: s.label, why: ignoredDead}
 	}
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
-		sh.mu.Unlock()
-		return 0, dialogs.Ruling{Again: true}
+		return notification{ruling: dialogs.Ruling{Again: true}}
 	}
 	changes := s.phase == requested || now.terminated
 	if s.phase == requested {
@@ -45,9 +64,7 @@ func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if changes {
 		m.note(sh, slot)
 	}
-	ref := makeRef(sh.number, slot, s.generation)
-	sh.mu.Unlock()
-	return ref, dialogs.Ruling{}
+	return notification{ref: makeRef(sh.number, slot, s.generation)}
 }
 
 // gone is the answer to a NOTIFY in a dead dialog, should the server have kept
@@ -83,14 +100,12 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now state, at 
 }
 
 // notifyUnknown makes the dialog of a NOTIFY that comes before the 2xx to its
-// SUBSCRIBE, or from a fork, or that is older than this process. It gives the
-// lock of sh free.
-func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now state, at time.Time) (dialogs.Ref, dialogs.Ruling) {
+// SUBSCRIBE, or from a fork, or that is older than this process. The
+// shard is locked.
+func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now state, at time.Time) notification {
 	slot := m.makeDialog(sh, hash, msg, id)
 	if slot == 0 {
-		sh.mu.Unlock()
-		m.metrics.ignore(labelOf(id.Package), ignoredUntracked)
-		return 0, dialogs.Ruling{}
+		return notification{ignored: true, label: labelOf(id.Package), why: ignoredUntracked}
 	}
 	s := sh.subs.At(slot)
 	if s.phase == requested && !now.terminated {
@@ -100,19 +115,15 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 		s.lasts(at.UnixNano(), int(s.asked), m.linger)
 	}
 	m.notified(s, msg, now, at)
-	announce := s.announce() && m.rec.Interested(s.watcher())
-	if announce {
+	n := notification{ref: makeRef(sh.number, slot, s.generation)}
+	if s.announce() && m.rec.Interested(s.watcher()) {
 		s.unheard++
+		c := *s
+		n.began = &c
 	} else {
 		m.note(sh, slot)
 	}
-	c := *s
-	ref := makeRef(sh.number, slot, s.generation)
-	sh.mu.Unlock()
-	if announce {
-		m.subscribed(&c, ref, at)
-	}
-	return ref, dialogs.Ruling{}
+	return n
 }
 
 // makeDialog finds the SUBSCRIBE of an unknown dialog, or a fork of it, or else
@@ -167,25 +178,91 @@ func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 	}
 	m.routing(&o)
 	sh := &m.subs[shardOf(ref)]
+	var j judgement
 	sh.mu.Lock()
+	m.judge(sh, ref, &o, &j)
+	sh.mu.Unlock()
+	m.follow(&j, &o)
+	return j.verdict
+}
+
+// finding says what follows from the end of a NOTIFY.
+type finding uint8
+
+const (
+	nothingFollows finding = iota
+	gotThrough
+	hasEnded // its subscription has
+	cameLate // a 2xx
+	isIgnored
+	hasFailed
+)
+
+// judgement is what the end of a NOTIFY means, found under the lock of its shard.
+type judgement struct {
+	finding finding
+	verdict dialogs.Verdict
+	sub     subscription // as it is now
+	why     ignored      // of isIgnored
+	alive   bool         // the subscription that had failed goes on
+}
+
+// judge weighs the end of a NOTIFY with its subscription. The shard is locked.
+func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *judgement) {
+	j.verdict = m.asItCame(o)
 	s, slot := sh.lookup(ref)
 	if s == nil {
-		sh.mu.Unlock()
 		if !o.Late {
-			m.metrics.ignore(0, ignoredStale)
+			j.finding, j.why = isIgnored, ignoredStale
 		}
-		return m.asItCame(&o)
+		return
 	}
-	m.observe(s, &o)
+	m.observe(s, o)
 	switch {
 	case o.Late:
-		return m.late(sh, slot, o) // these unlock
+		m.late(sh, slot, o, j)
 	case s.terminated && s.terminatedCSeq == o.CSeq:
-		return m.completed(sh, slot, o)
-	case isOK(&o):
-		return m.passed(sh, slot, o)
+		j.finding, j.sub = hasEnded, *s
+		m.remove(sh, slot)
+		if isOK(o) {
+			sh.through(o.Hop)
+		}
+	case isOK(o):
+		m.passed(sh, slot, o, j)
 	default:
-		return m.unsuccessful(sh, slot, o)
+		m.unsuccessful(sh, slot, o, j)
+	}
+}
+
+// follow does what follows from a judgement, without a lock.
+func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
+	s, at := &j.sub, instant(o.At)
+	switch j.finding {
+	case nothingFollows:
+	case gotThrough:
+		m.metrics.ok[s.label].Inc()
+		// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+		if s.phase == active && s.signedOut == 0 && m.rec.Interested(s.watcher()) {
+			m.tell(s, j.alive, o)
+		}
+	case hasEnded:
+		if isOK(o) {
+			m.metrics.ok[s.label].Inc()
+		} else {
+			m.metrics.ignore(s.label, ignoredEnded)
+		}
+		if !s.fetch && !s.left && m.rec.Interested(s.watcher()) {
+			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
+		}
+	case cameLate:
+		m.metrics.late.Inc()
+		m.rec.Offer(s.watcher(), policy.Event{Kind: policy.LateOK, At: at, Sub: s.broken(), Alive: j.alive})
+		m.ladder.step(s.watcher(), at, "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+	case isIgnored:
+		m.metrics.ignore(s.label, j.why)
+	case hasFailed:
+		m.metrics.failed[s.label].Inc()
+		m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
 	}
 }
 
@@ -210,7 +287,7 @@ func (m *Monitor) routing(o *dialogs.Outcome) {
 }
 
 // passed is a 2xx.
-func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
 	s.answered = s.answered || s.notifyCSeq == o.CSeq && s.transaction != 0
 	if s.phase == active && !s.proven {
@@ -225,94 +302,59 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.V
 		s.waiting = false
 		delete(sh.waiting, slot)
 	}
-	kind := policy.NotifyOK
 	if s.phase == active && s.failed {
 		// The server has kept a subscription that had failed, and it goes on:
 		// what was broken is whole again, without a new SUBSCRIBE.
-		kind = policy.LateOK
-		s.failed = false
+		j.alive, s.failed = true, false
 		m.note(sh, slot)
 		if s.headKept {
 			m.dropHead(sh, slot, s)
 		}
 	}
 	sh.through(o.Hop)
-	c := *s
-	sh.mu.Unlock()
-	m.metrics.ok[c.label].Inc()
-	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
-	if c.phase == active && c.signedOut == 0 && m.rec.Interested(c.watcher()) {
-		m.tell(c, kind, o)
-	}
-	return dialogs.Verdict{Relay: true}
+	j.finding, j.sub = gotThrough, *s
 }
 
-// tell offers an event of a subscription, and the NOTIFY to the ladder.
-func (m *Monitor) tell(s subscription, kind policy.EventKind, o dialogs.Outcome) {
-	m.rec.Offer(s.watcher(), policy.Event{
-		Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: kind == policy.LateOK,
-	})
-	m.ladder.notify(&s, &o)
+// tell offers that a NOTIFY got through, and adds it to the ladder. alive: its
+// subscription had failed.
+func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
+	kind := policy.NotifyOK
+	if alive {
+		kind = policy.LateOK
+	}
+	m.rec.Offer(s.watcher(), policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: alive})
+	m.ladder.notify(s, o)
 	m.ladder.response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }
 
-// completed is the end of a terminated NOTIFY, and with it of the subscription.
-func (m *Monitor) completed(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
-	c := *sh.subs.At(slot)
-	m.remove(sh, slot)
-	if isOK(&o) {
-		sh.through(o.Hop)
-	}
-	sh.mu.Unlock()
-	if isOK(&o) {
-		m.metrics.ok[c.label].Inc()
-	} else {
-		m.metrics.ignore(c.label, ignoredEnded)
-	}
-	if !c.fetch && !c.left && m.rec.Interested(c.watcher()) {
-		m.rec.Offer(c.watcher(), policy.Event{Kind: policy.Ended, At: instant(o.At), Sub: c.broken()})
-	}
-	return m.asItCame(&o)
-}
-
 // unsuccessful weighs what is not a 2xx with the state of the subscription.
-func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o dialogs.Outcome) dialogs.Verdict {
+func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	w := worthOf(&o, m.cfg.FailureRFC)
-	var why ignored
+	w := worthOf(o, m.cfg.FailureRFC)
+	j.finding, j.sub = isIgnored, *s
 	switch {
 	case s.over(instant(o.At).UnixNano()):
-		why = ignoredEnded
+		j.why = ignoredEnded
 	case s.phase == dead:
 		// It was open when another one failed. The server hears the same again.
-		label := s.label
-		sh.mu.Unlock()
-		m.metrics.ignore(label, ignoredDead)
-		v, _ := m.answer(&o)
-		return v
+		j.why = ignoredDead
+		j.verdict, _ = m.answer(o)
 	case w == worthChallenge:
-		why = ignoredChallenge
-	case m.replaced(s, &o):
+		j.why = ignoredChallenge
+	case m.replaced(s, o):
 		// The client has started anew, or has moved. The server is told, nobody else.
-		label := s.label
+		j.why = ignoredSuperseded
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
-		sh.mu.Unlock()
-		m.metrics.ignore(label, ignoredSuperseded)
-		v, _ := m.answer(&o)
-		return v
+		j.verdict, _ = m.answer(o)
 	case w == worthWaiting:
-		why = ignoredTemporary
-		m.wait(sh, slot, &o)
+		j.why = ignoredTemporary
+		m.wait(sh, slot, o)
 	case w == worthLittle:
-		why = ignoredTransaction
+		j.why = ignoredTransaction
 	default:
-		return m.fail(sh, slot, o)
+		m.fail(sh, slot, *o, j)
 	}
-	label := s.label
-	sh.mu.Unlock()
-	m.metrics.ignore(label, why)
-	return m.asItCame(&o)
 }
 
 // printable bounds text of a peer for a MESSAGE, a log or a ladder.
