@@ -84,7 +84,7 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome, j *judgemen
 	}
 	m.strike(sh, slot, &o)
 	s.unheard++
-	v, said := m.answer(&o)
+	v, said := m.rules.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
 	j.finding, j.verdict, j.sub = hasFailed, v, *s
 	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = failure{*s, o, said}
@@ -139,16 +139,16 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 }
 
 // answer is what the server gets after a failure, and how the ladder shows it.
-func (m *Monitor) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
+func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 	switch {
-	case m.cfg.DryRun:
-		if m.cfg.Answer != AnswerPassthrough {
-			m.metrics.dryRun.Did(count.DryAnswer)
+	case r.cfg.DryRun:
+		if r.cfg.Answer != AnswerPassthrough {
+			r.dryRun.Did(count.DryAnswer)
 		}
 		return dialogs.Verdict{Relay: true}, ""
-	case m.cfg.Answer == AnswerPassthrough:
+	case r.cfg.Answer == AnswerPassthrough:
 		return dialogs.Verdict{Relay: true}, ""
-	case m.cfg.Answer == AnswerSilent:
+	case r.cfg.Answer == AnswerSilent:
 		return dialogs.Verdict{}, ""
 	case o.Kind == dialogs.Responded && o.Status == goneStatus:
 		return dialogs.Verdict{Relay: true}, goneText
@@ -167,7 +167,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	m.throughput.collectFor(at)
 	superseded, _ := m.superseded(&s)
 	m.rec.Failed(dialogs.Failure{
-		AOR: watcher, Hop: o.Hop, Sent: m.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
+		AOR: watcher, Hop: o.Hop, Sent: m.rules.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
 		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: superseded,
 		Event: policy.Event{
 			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,
@@ -193,13 +193,13 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 // sentAt is when the NOTIFY of an outcome was sent, as far as it is known: only the
 // last one of a subscription is remembered. An earlier one that got no response
 // was sent a whole deadline ago.
-func (m *Monitor) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
+func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 	at := instant(o.At)
 	switch {
 	case s.notifyCSeq == o.CSeq && s.sent != 0:
 		return time.Unix(0, s.sent)
 	case o.Kind == dialogs.TimedOut:
-		return at.Add(-m.cfg.NotifyTimeout)
+		return at.Add(-r.cfg.NotifyTimeout)
 	default:
 		return at
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/count"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -69,9 +70,10 @@ type Config struct {
 // Monitor knows who is subscribed to what and who is registered by which
 // S-CSCF. Its methods may be called from any goroutine.
 type Monitor struct {
-	cfg       Config
-	allEvents bool
-	noAnswer  string // the ladder's note of a timeout
+	cfg      Config
+	rules    rules
+	periods  periods
+	noAnswer string // the ladder's note of a timeout
 
 	rec     dialogs.Recovery
 	log     zerolog.Logger
@@ -88,15 +90,16 @@ type Monitor struct {
 // for its expiries to be noticed. A nil reg leaves the metrics unregistered.
 func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
 	m := &Monitor{
-		Table:     t,
-		cfg:       t.cfg,
-		allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"),
-		noAnswer:  "no response after " + t.cfg.NotifyTimeout.String(),
-		rec:       rec,
-		log:       log,
-		metrics:   newMonitorMetrics(reg),
-		ladder:    tracer{rec},
+		Table:    t,
+		cfg:      t.cfg,
+		periods:  periods{t, rec},
+		noAnswer: "no response after " + t.cfg.NotifyTimeout.String(),
+		rec:      rec,
+		log:      log,
+		metrics:  newMonitorMetrics(reg),
+		ladder:   tracer{rec},
 	}
+	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
 	m.throughput = throughput{table: t, rec: rec, sums: make(map[netip.AddrPort]int)}
 	if t.shared != nil {
 		t.shared.rec = rec
@@ -116,13 +119,20 @@ func (m *Monitor) Shutdown(ctx context.Context) error {
 	return errors.Join(m.sweeper.stop(ctx), m.collector.stop(ctx))
 }
 
+// rules are what the operator chose, as far as they decide alone.
+type rules struct {
+	cfg       Config
+	allEvents bool
+	dryRun    count.DryRun
+}
+
 // recovers says whether an event package is one of REWATCH_EVENTS. A NOTIFY
 // without Event belongs to no package.
-func (m *Monitor) recovers(pkg []byte) bool {
-	if len(pkg) == 0 || m.allEvents {
+func (r *rules) recovers(pkg []byte) bool {
+	if len(pkg) == 0 || r.allEvents {
 		return len(pkg) > 0
 	}
-	return slices.Contains(m.cfg.Events, string(pkg))
+	return slices.Contains(r.cfg.Events, string(pkg))
 }
 
 // refused says whether a user is banned, and the ban is to be felt.

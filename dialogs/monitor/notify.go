@@ -13,7 +13,7 @@ import (
 // nothing.
 func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	id := notifyID(msg)
-	if msg.Side != dialogs.Server || !m.recovers(id.Package) {
+	if msg.Side != dialogs.Server || !m.rules.recovers(id.Package) {
 		m.metrics.ignore(labelOf(id.Package), ignoredPackage)
 		return 0, dialogs.Ruling{}
 	}
@@ -51,7 +51,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID
 	}
 	s := sh.subs.At(slot)
 	if s.phase == dead {
-		return notification{ruling: m.gone(s.taken), ignored: true, label: s.label, why: ignoredDead}
+		return notification{ruling: m.rules.gone(s.taken), ignored: true, label: s.label, why: ignoredDead}
 	}
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
@@ -70,8 +70,8 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID
 // gone is the answer to a NOTIFY in a dead dialog, should the server have kept
 // it. One that rewatch has itself ended with a NOTIFY cannot go on even where
 // the server is to see nothing but silence.
-func (m *Monitor) gone(taken bool) dialogs.Ruling {
-	if m.cfg.Answer == AnswerSilent && !taken {
+func (r *rules) gone(taken bool) dialogs.Ruling {
+	if r.cfg.Answer == AnswerSilent && !taken {
 		return dialogs.Ruling{Silent: true}
 	}
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
@@ -174,7 +174,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 // server is to be answered. A 2xx takes one lock and allocates nothing.
 func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
 	if ref == 0 {
-		return m.asItCame(&o) // counted when it passed
+		return m.rules.asItCame(&o) // counted when it passed
 	}
 	m.routing(&o)
 	sh := &m.subs[shardOf(ref)]
@@ -209,7 +209,7 @@ type judgement struct {
 
 // judge weighs the end of a NOTIFY with its subscription. The shard is locked.
 func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *judgement) {
-	j.verdict = m.asItCame(o)
+	j.verdict = m.rules.asItCame(o)
 	s, slot := sh.lookup(ref)
 	if s == nil {
 		if !o.Late {
@@ -268,8 +268,8 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 
 // asItCame relays a response, and leaves a server that got none to its timer: a
 // proxy never answers 408 (RFC 4320 4.2).
-func (m *Monitor) asItCame(o *dialogs.Outcome) dialogs.Verdict {
-	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || m.cfg.DryRun}
+func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
+	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || r.cfg.DryRun}
 }
 
 // observe measures the NOTIFY, if it is the subscription's last one.
@@ -338,7 +338,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 	case s.phase == dead:
 		// It was open when another one failed. The server hears the same again.
 		j.why = ignoredDead
-		j.verdict, _ = m.answer(o)
+		j.verdict, _ = m.rules.answer(o)
 	case w == worthChallenge:
 		j.why = ignoredChallenge
 	case m.replaced(s, o):
@@ -346,7 +346,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		j.why = ignoredSuperseded
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
-		j.verdict, _ = m.answer(o)
+		j.verdict, _ = m.rules.answer(o)
 	case w == worthWaiting:
 		j.why = ignoredTemporary
 		m.wait(sh, slot, o)

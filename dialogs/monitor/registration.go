@@ -51,9 +51,9 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if expires < 0 {
 		expires = assumedExpires
 	}
-	m.askRegistered(aor, at)
+	m.periods.ask(aor, at)
 	lapsed, began := m.beginRegistration(aor, msg, at, expires)
-	m.registeredHere(aor, at, lapsed, began, deviceIn(msg, aor))
+	m.periods.heardHere(aor, at, lapsed, began, deviceIn(msg, aor))
 	return dialogs.Ruling{}
 }
 

@@ -26,42 +26,49 @@ const maxDoubts = 4096
 // others it makes no difference when they registered.
 type knower interface{ Known(aor string) bool }
 
-func (m *Monitor) matters(aor string) bool {
-	k, ok := m.rec.(knower)
+// periods tells the Engine when users sign in and out. Where other processes know the
+// same users, those are asked first.
+type periods struct {
+	*Table
+	rec dialogs.Recovery
+}
+
+func (p *periods) matters(aor string) bool {
+	k, ok := p.rec.(knower)
 	return !ok || k.Known(aor)
 }
 
-// askRegistered has it found out whether a REGISTER begins a period. It comes
+// ask has it found out whether a REGISTER begins a period. It comes
 // before the registration is noted: see Keeper.flush.
-func (m *Monitor) askRegistered(aor string, at time.Time) {
-	if m.shared != nil && m.matters(aor) {
-		m.shared.ask(doubt{aor: aor, at: at, change: !m.User(aor).Registered})
+func (p *periods) ask(aor string, at time.Time) {
+	if p.shared != nil && p.matters(aor) {
+		p.shared.ask(doubt{aor: aor, at: at, change: !p.User(aor).Registered})
 	}
 }
 
-// registeredHere tells of a REGISTER where nobody else could know more. Whether or
+// heardHere tells of a REGISTER where nobody else could know more. Whether or
 // not it begins a period, it is a sign of life.
-func (m *Monitor) registeredHere(aor string, at time.Time, lapsed, began bool, device policy.Broken) {
-	if (m.shared != nil || !lapsed && !began) && m.rec.Interested(aor) {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at, Sub: device})
+func (p *periods) heardHere(aor string, at time.Time, lapsed, began bool, device policy.Broken) {
+	if (p.shared != nil || !lapsed && !began) && p.rec.Interested(aor) {
+		p.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at, Sub: device})
 	}
-	if m.shared != nil {
+	if p.shared != nil {
 		return
 	}
 	if lapsed {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+		p.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
 	}
 	if began {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Registered, At: at})
+		p.rec.Offer(aor, policy.Event{Kind: policy.Registered, At: at})
 	}
 }
 
 // lapsed tells that a registration was not refreshed here.
-func (m *Monitor) lapsed(aor string, at time.Time) {
-	if m.shared == nil {
-		m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
-	} else if m.matters(aor) {
-		m.shared.ask(doubt{aor: aor, at: at, lapse: true, change: true})
+func (p *periods) lapsed(aor string, at time.Time) {
+	if p.shared == nil {
+		p.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
+	} else if p.matters(aor) {
+		p.shared.ask(doubt{aor: aor, at: at, lapse: true, change: true})
 	}
 }
 

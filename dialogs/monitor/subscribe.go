@@ -34,7 +34,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
 	}
 	id := subscribeID(msg)
-	if !m.recovers(id.Package) {
+	if !m.rules.recovers(id.Package) {
 		return dialogs.Ruling{}
 	}
 	why := id.check()
