@@ -17,7 +17,7 @@ DEB_DIR        ?= bin/deb
 DEB            ?= bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint integration install outage fuzz bench bench-quick bench-micro pgo image deb lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
+.PHONY: help build demo test unit race lint manifests integration install outage fuzz bench bench-quick bench-micro pgo image deb lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ build: ## build bin/rewatch
 demo: ## see a recovery happen, live, on loopback; needs nothing but Go
 	@$(GO) run ./cmd/rewatch demo $(ARGS)
 
-test: install lint race integration ## all tests; installs what they need (Debian)
+test: install lint race manifests integration ## all tests; installs what they need (Debian)
 	@echo "all tests passed"
 
 unit: ## the quick tests, offline
@@ -51,6 +51,9 @@ $(LINT):
 
 install: ## install the Debian packages that tests and lab need
 	@./docker/lab/install.sh
+
+manifests: ## render the Kubernetes manifests and read them strictly (a module of its own)
+	$(GO) -C docker/kubernetes/test test ./...
 
 # One package after the other: TestFlood judges a latency and wants the machine for itself.
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...

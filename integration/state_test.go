@@ -267,7 +267,7 @@ func TestReplicas(t *testing.T) {
 		}
 		return sum == 0
 	})
-	if log := pods[1].r.output(); !strings.Contains(log, "alarm cleared") {
+	if log := pods[1].r.output(); !strings.Contains(log, `"state":"cleared"`) {
 		t.Error("it was not the second replica that cleared it")
 	}
 }

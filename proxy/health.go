@@ -104,11 +104,8 @@ func (h *health) change(up, silent bool, detail string) {
 	if !changed {
 		return
 	}
-	if up {
-		h.s.log.Info().Msg("the presence server can be reached again")
-	} else {
+	if !up {
 		h.asked.Store(0)
-		h.s.log.Warn().Str("reason", detail).Msg("the presence server cannot be reached")
 	}
 	if h.s.cfg.ServerChanged != nil {
 		h.s.cfg.ServerChanged(up, detail)

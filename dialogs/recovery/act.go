@@ -48,7 +48,6 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		e.dryly(count.DryAlarm)
 		e.alarms.raiseFor(u.aor, a, ev.At)
 	case policy.ClearAlarm:
-		e.about(u.aor, a).Info().Str("alarm", a.Alarm).Msg("alarm cleared")
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
 	case policy.Transmit, policy.Returned: // whoever asked sends it; nobody counts returns yet
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:

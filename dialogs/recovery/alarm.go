@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/store"
@@ -30,9 +32,7 @@ type alarmBook struct {
 
 // raiseFor raises an alarm about a user.
 func (b *alarmBook) raiseFor(aor string, a policy.Action, at time.Time) {
-	raised := b.alarmOf(aor, a, at)
-	b.e.about(aor, a).Info().Str("alarm", a.Alarm).Str("text", raised.Text).Msg("alarm raised")
-	b.Raise(raised)
+	b.Raise(b.alarmOf(aor, a, at))
 }
 
 // restore takes up the alarms of a user that an earlier process has raised. Those
@@ -96,11 +96,10 @@ func lostOf(a policy.Action) string {
 
 // storeFailed raises the alarm when the store begins to fail, and says whether that
 // was news.
-func (b *alarmBook) storeFailed(aor string, err error) bool {
+func (b *alarmBook) storeFailed(err error) bool {
 	if b.storeAway.Swap(true) {
 		return false
 	}
-	b.e.log.Error().Err(err).Str("watcher", aor).Msg("state store unavailable; nobody is de-registered")
 	b.Raise(alarm.Of(alarm.StoreUnavailable, storeObject, "state cannot be saved: "+err.Error(), time.Now()))
 	return true
 }
@@ -108,17 +107,20 @@ func (b *alarmBook) storeFailed(aor string, err error) bool {
 // storeBack clears it when a save has gone well again.
 func (b *alarmBook) storeBack() {
 	if b.storeAway.Load() && b.storeAway.Swap(false) {
-		b.e.log.Info().Msg("state store available again")
 		b.Clear(alarm.StoreUnavailable, storeObject, time.Now())
 	}
 }
 
 // silentAlarms are those of a dry run: the log tells of them, nobody else does.
-type silentAlarms struct{}
+type silentAlarms struct{ log zerolog.Logger }
 
-func (silentAlarms) Raise(alarm.Alarm) {}
+func (s silentAlarms) Raise(a alarm.Alarm) {
+	s.log.Info().Str("alarm", a.Name).Str("object", a.Object).Msg(a.Text)
+}
 
-func (silentAlarms) Clear(string, string, time.Time) {}
+func (s silentAlarms) Clear(name, object string, _ time.Time) {
+	s.log.Info().Str("alarm", name).Str("object", object).Msg("the alarm is over")
+}
 
 func (silentAlarms) Adopt(alarm.Alarm) {}
 
@@ -127,12 +129,10 @@ func (silentAlarms) Release(string, string) {}
 // capBites raises or clears the alarm of the cap.
 func (b *alarmBook) capBites(bites bool) {
 	if !bites {
-		b.e.log.Info().Msg("de-REGISTERs are below the hourly cap again")
 		b.Clear(alarm.DeregisterCap, capObject, time.Now())
 		return
 	}
 	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", b.e.cfg.DeregisterCap)
-	b.e.log.Warn().Int("cap", b.e.cfg.DeregisterCap).Msg("hourly cap of de-REGISTERs reached")
 	b.e.dryly(count.DryAlarm)
 	b.Raise(alarm.Of(alarm.DeregisterCap, capObject, text, time.Now()))
 }

@@ -83,8 +83,8 @@ func New(
 	cfg = cfg.withDefaults()
 	if cfg.DryRun {
 		// What did not happen must not be remembered as if it had.
-		states, alarms = store.NewMemoryStore(), silentAlarms{}
 		log = log.With().Bool("dry_run", true).Logger()
+		states, alarms = store.NewMemoryStore(), silentAlarms{log}
 	}
 	e := &Engine{
 		cfg: cfg, dir: dir, actor: actor, store: states, log: log,
@@ -269,7 +269,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 	shared := e.store.Shared()
 	for r, err := range e.store.All(ctx) {
 		if shared && err != nil {
-			e.alarms.storeFailed("", err)
+			e.alarms.storeFailed(err)
 			return nil
 		}
 		if err != nil {

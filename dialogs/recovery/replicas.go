@@ -74,7 +74,7 @@ func (f *follower) keepAsking(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			if f.e.alarms.storeFailed("", err) {
+			if f.e.alarms.storeFailed(err) {
 				f.e.alarms.nothingWaits.Store(true)
 			}
 		case f.e.alarms.nothingWaits.Swap(false):

@@ -137,7 +137,7 @@ func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	}
 	w.unsaved[u] = true
 	w.sh.settled(u, false)
-	w.e.alarms.storeFailed(u.aor, err)
+	w.e.alarms.storeFailed(err)
 	return d
 }
 

@@ -53,7 +53,7 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 func (e *Engine) makeSafe(ctx context.Context, aor string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := e.store.Sync(ctx, aor); err != nil && e.alarms.storeFailed(aor, err) {
+	if err := e.store.Sync(ctx, aor); err != nil && e.alarms.storeFailed(err) {
 		e.alarms.nothingWaits.Store(true)
 	}
 }
