@@ -60,9 +60,9 @@ func (p *parking) len() int {
 // or goes on somewhere else already.
 func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	s := w.s
-	key := recordKey(t.key, w.msg.Method)
+	key := recordKey(t.key, w.Msg.Method)
 	if w.parked == 0 {
-		ok, known := s.parking.enter(key, len(w.msg.Raw))
+		ok, known := s.parking.enter(key, len(w.Msg.Raw))
 		if !ok {
 			if !known {
 				w.stuck(from, t, resolve.ErrBusy)
@@ -70,7 +70,7 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 			return false
 		}
 	}
-	raw, times := w.msg.Raw, w.parked+1
+	raw, times := w.Msg.Raw, w.parked+1
 	if times == 1 {
 		raw = slices.Clone(raw)
 	}
@@ -90,7 +90,7 @@ func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 	defer s.giveBack(w)
 	w.parked = times
 	defer func() { w.parked = 0 }()
-	if !w.load(raw) {
+	if !w.Load(raw) {
 		return // it was read before
 	}
 	waits := false
@@ -101,19 +101,22 @@ func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 		w.stuck(from, t, cmp.Or(err, errNoHop))
 	}
 	if !waits {
-		s.parking.leave(recordKey(t.key, w.msg.Method))
+		s.parking.leave(recordKey(t.key, w.Msg.Method))
 	}
 }
 
 // asker is on whose behalf a name is looked up: that of the user in the core, by way of the
-// neighbour. Whoever invents names has to share with nobody but himself.
+// neighbour. Whoever invents names has to share with nobody else.
 func (w *worker) asker(from flow) uint64 {
 	user := wire.From
 	if from.side() == dialogs.Server {
 		user = wire.To
 	}
-	uri, _ := address(&w.msg, user)
+	uri, _ := address(&w.Msg, user)
 	neighbour := from.addr.Addr().As16()
-	w.hash = append(append(w.hash[:0], neighbour[:]...), uri...)
-	return maphash.Bytes(w.s.seed, w.hash) | 1 // 0 is ourselves
+	var h maphash.Hash
+	h.SetSeed(w.s.seed)
+	_, _ = h.Write(neighbour[:])
+	_, _ = h.Write(uri)
+	return h.Sum64() | 1 // 0 is ourselves
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
-	"strconv"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -19,19 +19,23 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 	if out == nil {
 		return errNoSocket
 	}
-	w.upstreamVia(from)
+	w.Received(from.addr)
 	w.recordRoutes(from, h)
-	w.maxForwards()
-	w.maxExpires(from)
-	if h.Transport.Reliable() {
-		w.contentLength()
+	w.CountDown()
+	if limit := w.s.cfg.MaxExpires; limit > 0 && from.side() == dialogs.Core && bytes.Equal(w.Msg.Method, mSUBSCRIBE) {
+		w.LimitExpires(limit)
 	}
-	w.ownVia(from, t, out)
-	if w.edits.Overflow() {
+	if h.Transport.Reliable() {
+		w.ContentLength()
+	}
+	w.PushVia(out.transport, out.sentBy, draft.Branch{
+		Local: from.local.index, Attempt: t.attempt, Key: t.key, Loop: t.loop, Stream: from.stream, At: from.at,
+	})
+	if w.Edits.Overflow() {
 		return errEdits
 	}
 	if !h.Transport.Reliable() {
-		w.datagram(out, netip.Addr{}, h.Addr, w.msg.Raw)
+		w.datagram(out, netip.Addr{}, h.Addr, w.Msg.Raw)
 		return nil
 	}
 	return w.stream(out, h, t.record)
@@ -49,7 +53,7 @@ func (e *streamError) Unwrap() error { return e.err }
 // stream sends the message at hand over the connection to h. The record learns
 // which one before anything is written: if the connection ends, it is told.
 func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
-	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
+	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
 	var own netip.Addr
 	if out != w.s.local(out.side, h.Transport, h.Addr.Addr(), nil) {
 		own = out.bound
@@ -63,7 +67,7 @@ func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
 			st.Used.Store(true)
 			w.s.table.Left(record, st.ID)
 		}
-		switch err := w.s.write(st, out, w.build); {
+		switch err := w.s.write(st, out, w.Build); {
 		case err == nil:
 			return nil
 		case again && errors.Is(err, transport.ErrClosed): // it has ended at this moment
@@ -83,31 +87,17 @@ func (w *worker) size(from flow, h resolve.Hop) int {
 		return 0
 	}
 	const via, received = len("Via: SIP/2.0/UDP ;branch=z9hG4bKrw") + 2 + 16 + 8 + 2, len(";received=255.255.255.255=65535")
-	n := len(w.msg.Raw) + w.edits.Delta() + via + len(out.sentBy) + received
-	if w.recordRouted() {
+	n := len(w.Msg.Raw) + w.Edits.Delta() + via + len(out.sentBy) + received
+	if w.RecordRouted() {
 		n += 2*len("Record-Route: <>\r\n") + len(out.record) + len(from.local.record)
 	}
 	return n
 }
 
-// recordRouted tells whether the request at hand gets our Record-Routes: where a
-// dialog may begin (RFC 3261 16.6 step 4), and on every NOTIFY (RFC 6665 4.3).
-func (w *worker) recordRouted() bool {
-	m := &w.msg
-	if bytes.Equal(m.Method, mNOTIFY) {
-		return true
-	}
-	if !bytes.Equal(m.Method, mSUBSCRIBE) && !bytes.Equal(m.Method, mINVITE) && !bytes.Equal(m.Method, mREFER) {
-		return false
-	}
-	to, _ := m.Value(wire.To)
-	return len(wire.Tag(to)) == 0
-}
-
 // recordRoutes inserts our two Record-Routes (RFC 5658): the upper one is for the
 // neighbour that the request goes to, the lower for the one it came from.
 func (w *worker) recordRoutes(from flow, h resolve.Hop) {
-	if !w.recordRouted() {
+	if !w.RecordRouted() {
 		return
 	}
 	// A request that goes by TCP only because it is large is no reason to make
@@ -117,14 +107,7 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 		n = wire.UDP
 	}
 	out := w.wayOut(from, n, h.Addr.Addr())
-	at := w.msg.First(wire.RecordRoute)
-	pos := 0
-	if at >= 0 {
-		pos = w.msg.Lines[at].Start
-	} else {
-		pos = w.lastVia()
-	}
-	w.edits.Insert(pos, w.scratch("Record-Route: <", w.recordOf(out), w.veil(from), ">\r\nRecord-Route: <", w.recordOf(from.local), ">\r\n"))
+	w.RecordRoute(w.recordOf(out), w.veil(from), w.recordOf(from.local))
 }
 
 // recordOf is the URI of a socket in the Record-Route of the request at hand.
@@ -149,7 +132,7 @@ const veiledMark = "pai"
 
 // veil is that value, behind the mark, if the request at hand needs it.
 func (w *worker) veil(from flow) string {
-	m := &w.msg
+	m := &w.Msg
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
 		return ""
 	}
@@ -157,57 +140,4 @@ func (w *worker) veil(from flow) string {
 		return "=" + veiledMark
 	}
 	return ""
-}
-
-// maxForwards counts down (RFC 3261 16.6 step 3).
-func (w *worker) maxForwards() {
-	m := &w.msg
-	i := m.First(wire.MaxForwards)
-	if i < 0 {
-		w.edits.Insert(w.lastVia(), w.scratch("Max-Forwards: 70\r\n"))
-		return
-	}
-	n, _ := wire.Uint(m.At(i))
-	start := len(w.text)
-	w.text = strconv.AppendUint(w.text, n-1, 10)
-	w.edits.Replace(m.Lines[i].Value, m.Lines[i].ValueEnd, w.text[start:])
-}
-
-// maxExpires lowers what a SUBSCRIBE asks of the server (REWATCH_MAX_EXPIRES).
-func (w *worker) maxExpires(from flow) {
-	limit := w.s.cfg.MaxExpires
-	m := &w.msg
-	if limit <= 0 || from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
-		return
-	}
-	i := m.First(wire.Expires)
-	switch {
-	case i < 0:
-		w.edits.Insert(w.headEnd(), w.number("Expires: ", limit, "\r\n"))
-	case m.Number(wire.Expires) > limit:
-		w.edits.Replace(m.Lines[i].Value, m.Lines[i].ValueEnd, w.number("", limit, ""))
-	}
-}
-
-// contentLength adds the field without which a message has no end in a stream
-// (RFC 3261 18.3).
-func (w *worker) contentLength() {
-	m := &w.msg
-	if m.Length < 0 {
-		w.edits.Insert(w.headEnd(), w.number("Content-Length: ", len(m.Raw)-m.Body, "\r\n"))
-	}
-}
-
-// number writes text with a number in it into the workspace.
-func (w *worker) number(before string, n int, after string) []byte {
-	start := len(w.text)
-	w.text = append(w.text, before...)
-	w.text = strconv.AppendInt(w.text, int64(n), 10)
-	w.text = append(w.text, after...)
-	return w.text[start:]
-}
-
-// headEnd is the offset of the empty line.
-func (w *worker) headEnd() int {
-	return w.msg.Lines[len(w.msg.Lines)-1].End
 }

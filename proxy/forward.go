@@ -6,7 +6,6 @@ import (
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
-	"rewatch/proxy/wire"
 )
 
 // ticket goes with a request from its checks to its Via.
@@ -26,7 +25,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	if w.follows(from, t) {
 		return false
 	}
-	if d.server && w.s.health.down() && !bytes.Equal(w.msg.Method, mACK) {
+	if d.server && w.s.health.down() && !bytes.Equal(w.Msg.Method, mACK) {
 		w.unavailable(from, "Presence Server Unavailable")
 		return false
 	}
@@ -38,7 +37,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	case pending != (resolve.Target{}):
 		return w.park(from, t, pending)
 	default:
-		if d.server && !bytes.Equal(w.msg.Method, mACK) {
+		if d.server && !bytes.Equal(w.Msg.Method, mACK) {
 			w.s.health.expects(w.now)
 		}
 		w.large(from)
@@ -50,8 +49,8 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 // follows sends a CANCEL, or the ACK of a failure, after its INVITE, if where that went
 // is remembered; false: it is not.
 func (w *worker) follows(from flow, t ticket) bool {
-	ack := bytes.Equal(w.msg.Method, mACK)
-	if !ack && !bytes.Equal(w.msg.Method, mCANCEL) {
+	ack := bytes.Equal(w.Msg.Method, mACK)
+	if !ack && !bytes.Equal(w.Msg.Method, mCANCEL) {
 		return false
 	}
 	e := w.s.table.Follow(t.key, ack)
@@ -64,7 +63,7 @@ func (w *worker) follows(from flow, t ticket) bool {
 	case e.Do.Has(transaction.Forward):
 		w.launch(from, t)
 	case e.Do.Has(transaction.Hold):
-		t.record = recordKey(t.key, w.msg.Method)
+		t.record = recordKey(t.key, w.Msg.Method)
 		w.track(from, t, 0, true)
 	}
 	return true
@@ -72,7 +71,7 @@ func (w *worker) follows(from flow, t ticket) bool {
 
 // unavailable answers 503: the next hop cannot be reached.
 func (w *worker) unavailable(from flow, reason string) {
-	if bytes.Equal(w.msg.Method, mACK) {
+	if bytes.Equal(w.Msg.Method, mACK) {
 		w.s.metrics.dropped(dropUnreachable, 1)
 		return
 	}
@@ -109,7 +108,7 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 
 // notify tells whether the request at hand is a NOTIFY that is judged.
 func (w *worker) notify(from flow) bool {
-	return from.side() == dialogs.Server && bytes.Equal(w.msg.Method, mNOTIFY)
+	return from.side() == dialogs.Server && bytes.Equal(w.Msg.Method, mNOTIFY)
 }
 
 // launch asks the Monitor, makes a record where one is needed, and sends to the
@@ -135,7 +134,7 @@ func (w *worker) launch(from flow, t ticket) {
 		}
 		stateful = stateful || !ruling.Again
 	}
-	if !stateful || bytes.Equal(w.msg.Method, mACK) {
+	if !stateful || bytes.Equal(w.Msg.Method, mACK) {
 		w.stateless(from, t, h)
 		return
 	}
@@ -144,11 +143,11 @@ func (w *worker) launch(from flow, t ticket) {
 		w.stateless(from, t, h)
 		return
 	}
-	t.record = recordKey(t.key, w.msg.Method)
+	t.record = recordKey(t.key, w.Msg.Method)
 	if !w.track(from, t, ref, false) {
 		return // the same request, at the same moment, by another reader
 	}
-	if bytes.Equal(w.msg.Method, mINVITE) {
+	if bytes.Equal(w.Msg.Method, mINVITE) {
 		w.trying(from)
 	}
 	w.emitRecorded(from, t, h)
@@ -172,7 +171,7 @@ func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
 	}
 	w.s.table.Close(t.record, w.at)
 	if r.Status != 0 {
-		w.s.table.Answered(t.record, w.build)
+		w.s.table.Answered(t.record, w.Build)
 	}
 }
 
@@ -182,10 +181,10 @@ func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
 func (w *worker) trying(from flow) {
 	own := w.s.borrow()
 	defer w.s.giveBack(own)
-	if !own.load(w.msg.Raw) {
+	if !own.Load(w.Msg.Raw) {
 		return
 	}
-	if b, ok := own.answer(from, 100, "Trying"); ok {
+	if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
 		own.sendBack(from, b)
 	}
 }
@@ -201,15 +200,4 @@ func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 		w.s.log.Debug().Err(err).Stringer("hop", h.Addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
 	}
-}
-
-// load reads a message that was kept, into a workspace that has none at hand. The
-// body may have been cut off.
-func (w *worker) load(raw []byte) bool {
-	if err := wire.Scan(raw, &w.msg); err != nil && w.msg.Body == 0 {
-		return false
-	}
-	var ok bool
-	w.via, ok = wire.ParseVia(firstValue(&w.msg, wire.Via))
-	return ok
 }

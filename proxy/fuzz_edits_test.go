@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"rewatch/proxy/draft"
 	"rewatch/proxy/wire"
 )
 
@@ -67,7 +68,7 @@ func list(m *wire.Message, n wire.Name) (all []string) {
 // vias: ours in front, and where it came from noted on the one below.
 func vias(came, left []string) string {
 	switch {
-	case len(left) != len(came)+1 || !strings.Contains(left[0], branchPrefix):
+	case len(left) != len(came)+1 || !strings.Contains(left[0], string(draft.BranchStart)):
 		return fmt.Sprintf("Vias: %q became %q", came, left)
 	case len(came) > 1:
 		if c := unlike("lower Vias", came[1:], left[2:]); c != "" {

@@ -231,7 +231,7 @@ var emptyLine = []byte("\r\n\r\n")
 func (s *Server) ping() error {
 	w := s.borrow()
 	defer s.giveBack(w)
-	w.msg = wire.Message{} // none is at hand
+	w.Msg = wire.Message{} // none is at hand
 	pending, err := w.candidates(destination{side: dialogs.Server, uri: s.serverURI, server: true})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"net/netip"
 
 	"rewatch/proxy/resolve"
@@ -45,7 +44,7 @@ func (w *worker) lookup(uri []byte) (pending resolve.Target, err error) {
 	first := len(w.hops)
 	w.hops = append(w.hops, hops...)
 	if len(hops) > 1 {
-		id, _ := w.msg.Value(wire.CallID)
+		id, _ := w.Msg.Value(wire.CallID)
 		resolve.Spread(w.hops[first:], resolve.Flow(id))
 	}
 	return pending, nil
@@ -162,13 +161,13 @@ func (w *worker) literal(uri []byte) (resolve.Hop, bool) {
 // and without allocating.
 func literal(uri []byte) (resolve.Hop, bool) {
 	u, ok := wire.ParseURI(uri)
-	if !ok || !isAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
+	if !ok || !wire.IsAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
 		return resolve.Hop{}, false
 	}
 	if _, maddr := wire.Param(u.Params, "maddr"); maddr {
 		return resolve.Hop{}, false
 	}
-	ip, ok := parseIP(u.Host)
+	ip, ok := wire.ParseIP(u.Host)
 	if !ok {
 		return resolve.Hop{}, false
 	}
@@ -196,53 +195,4 @@ func literal(uri []byte) (resolve.Hop, bool) {
 	}
 	h.Addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
 	return h, true
-}
-
-// isAddress tells an IP address from a name by its look, without allocating.
-func isAddress(host []byte) bool {
-	if bytes.IndexByte(host, ':') >= 0 {
-		return true
-	}
-	dots := 0
-	for _, c := range host {
-		switch {
-		case c == '.':
-			dots++
-		case c < '0' || c > '9':
-			return false
-		}
-	}
-	return dots == 3
-}
-
-// parseIP reads an address; dotted quads without allocating.
-func parseIP(b []byte) (netip.Addr, bool) {
-	if bytes.IndexByte(b, ':') >= 0 {
-		ip, err := netip.ParseAddr(string(b))
-		return ip.Unmap(), err == nil
-	}
-	var quad [4]byte
-	i, n, digits := 0, 0, 0
-	for _, c := range b {
-		if c == '.' {
-			if digits == 0 || i == 3 {
-				return netip.Addr{}, false
-			}
-			quad[i] = byte(n)
-			i, n, digits = i+1, 0, 0
-			continue
-		}
-		if c < '0' || c > '9' {
-			return netip.Addr{}, false
-		}
-		n = n*10 + int(c-'0')
-		if digits++; n > 255 || digits > 3 {
-			return netip.Addr{}, false
-		}
-	}
-	if i != 3 || digits == 0 {
-		return netip.Addr{}, false
-	}
-	quad[3] = byte(n)
-	return netip.AddrFrom4(quad), true
 }

@@ -220,7 +220,7 @@ func TestCancelFollows(t *testing.T) {
 		x.send(reply(got, "100 Trying"))
 		r.core.send(coreSide, request("CANCEL", "sip:bob@ims.example", viaCore))
 		cancel := x.want("CANCEL")
-		if a, b := branchOf(t, got), branchOf(t, cancel); a.attempt == 0 || a != b {
+		if a, b := branchOf(t, got), branchOf(t, cancel); a.Attempt == 0 || a != b {
 			t.Error(a, b)
 		}
 		x.send(reply(got, "487 Terminated"))

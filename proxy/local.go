@@ -50,13 +50,13 @@ func (ns names) find(host []byte, port int) *local {
 			return ns[i].of
 		}
 	}
-	if !isAddress(host) {
+	if !wire.IsAddress(host) {
 		if bare := bytes.TrimSuffix(host, []byte(".")); len(bare) < len(host) {
 			return ns.find(bare, port)
 		}
 		return nil
 	}
-	ip, ok := parseIP(host)
+	ip, ok := wire.ParseIP(host)
 	if !ok {
 		return nil
 	}

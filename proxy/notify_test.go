@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
@@ -225,7 +226,7 @@ func TestFailover(t *testing.T) {
 			r.server.want("SIP/2.0 200")
 			// The next one does not try the dead hop.
 			r.server.send(serverSide, strings.Replace(msg, "server1", "server2", 1))
-			if got := other.want("NOTIFY"); branchOf(t, got).attempt != 0 {
+			if got := other.want("NOTIFY"); branchOf(t, got).Attempt != 0 {
 				t.Error("not its first attempt")
 			}
 		}, both)
@@ -240,7 +241,7 @@ func TestFailover(t *testing.T) {
 			r.core.send(coreSide, reply(first, "503 Busy"))
 			got := other.want("NOTIFY")
 			r.server.nothing()
-			if branchOf(t, first).attempt == branchOf(t, got).attempt {
+			if branchOf(t, first).Attempt == branchOf(t, got).Attempt {
 				t.Error("two transactions with one branch")
 			}
 			other.send(coreSide, reply(got, "503 Busy"))
@@ -282,9 +283,9 @@ func TestFailover(t *testing.T) {
 	})
 }
 
-func branchOf(t *testing.T, msg string) branch {
+func branchOf(t *testing.T, msg string) draft.Branch {
 	t.Helper()
-	b, ok := parseBranch([]byte(ourBranch.FindString(msg)))
+	b, ok := draft.ParseBranch([]byte(ourBranch.FindString(msg)))
 	if !ok {
 		t.Fatal("no branch of ours in ", msg)
 	}

@@ -5,12 +5,13 @@ import (
 	"net/netip"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/wire"
 )
 
 // observe views the message at hand as the Monitor wants it. Nothing is copied.
 func (w *worker) observe(from flow) *dialogs.Message {
-	m := &w.msg
+	m := &w.Msg
 	d := &w.seen
 	*d = dialogs.Message{
 		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.transport.String(),
@@ -42,10 +43,10 @@ func (w *worker) observe(from flow) *dialogs.Message {
 // hand. The port that a connection, or a datagram without rport, comes from is
 // nobody's to listen on; the Via says which one is (RFC 3261 18.1.1, RFC 3581).
 func (w *worker) neighbour(from flow) netip.AddrPort {
-	if !w.msg.Request || (from.stream == 0 && w.via.HasRPort) {
+	if !w.Msg.Request || (from.stream == 0 && w.Via.HasRPort) {
 		return from.addr
 	}
-	return netip.AddrPortFrom(from.addr.Addr(), sentByPort(&w.via))
+	return netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&w.Via))
 }
 
 func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
@@ -65,7 +66,7 @@ func (w *worker) identities() (all []byte) {
 // values gives all values of a field, comma-separated, in one field or in several; room
 // is where they are put together if need be.
 func (w *worker) values(n wire.Name, room []byte) (kept, all []byte) {
-	m := &w.msg
+	m := &w.Msg
 	v, ok := m.Value(n)
 	if !ok || m.Count(n) == 1 {
 		return room, v

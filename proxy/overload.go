@@ -45,14 +45,14 @@ const (
 // retryAfter is the field of a refusal for overload. It is the same for every
 // retransmission.
 func (w *worker) retryAfter() string {
-	id, _ := w.msg.Value(wire.CallID)
+	id, _ := w.Msg.Value(wire.CallID)
 	n := leastRetry + maphash.Bytes(w.s.seed, id)%spreadRetry
 	return "Retry-After: " + strconv.FormatUint(n, 10)
 }
 
 // overloaded refuses the request at hand for a while.
 func (w *worker) overloaded(from flow, reason string) {
-	if bytes.Equal(w.msg.Method, mACK) {
+	if bytes.Equal(w.Msg.Method, mACK) {
 		w.s.metrics.dropped(dropUnreachable, 1)
 		return
 	}
@@ -73,7 +73,7 @@ const (
 // a dialog or an open transaction goes on without a record, and so does a REGISTER:
 // a core that is refused one may sign out the user (TS 24.229 5.4.1.7).
 func (w *worker) sheds(from flow) bool {
-	m := &w.msg
+	m := &w.Msg
 	if !w.s.table.Reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
 		bytes.Equal(m.Method, mREGISTER) || bytes.Equal(m.Method, mCANCEL) {
 		return false

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -77,9 +78,9 @@ func (s *Server) ownLost(b []byte) {
 }
 
 // quoted finds our branch in the beginning of a datagram that came back.
-func quoted(payload []byte) (b branch, method []byte, ok bool) {
+func quoted(payload []byte) (b draft.Branch, method []byte, ok bool) {
 	sp := bytes.IndexByte(payload, ' ')
-	i := bytes.Index(payload, branchStart)
+	i := bytes.Index(payload, draft.BranchStart)
 	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
 		return b, nil, false
 	}
@@ -87,7 +88,7 @@ func quoted(payload []byte) (b branch, method []byte, ok bool) {
 	for end < len(payload) && tokenByte(payload[end]) {
 		end++
 	}
-	b, ok = parseBranch(payload[i:end])
+	b, ok = draft.ParseBranch(payload[i:end])
 	return b, payload[:sp], ok
 }
 
@@ -109,7 +110,7 @@ func tokenByte(c byte) bool {
 // From. Only MESSAGE is looked at: a REGISTER of our own may well lead by way of
 // the core to a server that is the registrar.
 func (w *worker) returned(from flow) bool {
-	m := &w.msg
+	m := &w.Msg
 	if w.s.cfg.OwnReturned == nil || from.side() != dialogs.Core || !bytes.Equal(m.Method, mMESSAGE) {
 		return false
 	}
@@ -119,8 +120,8 @@ func (w *worker) returned(from flow) bool {
 
 // ownVias tells whether a request of our own has become the one at hand.
 func (w *worker) ownVias() bool {
-	for i := w.msg.First(wire.Via); i >= 0; i = w.msg.Next(i) {
-		for v := w.msg.At(i); bytes.Contains(v, w.s.ownPrefix); {
+	for i := w.Msg.First(wire.Via); i >= 0; i = w.Msg.Next(i) {
+		for v := w.Msg.At(i); bytes.Contains(v, w.s.ownPrefix); {
 			value, next := wire.Split(v)
 			via, ok := wire.ParseVia(value)
 			if ok && bytes.HasPrefix(via.Branch, w.s.ownPrefix) && w.s.ownVia(&via) {

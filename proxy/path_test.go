@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 )
 
@@ -85,11 +86,19 @@ func newPath(tb testing.TB, msg string) *path {
 
 var cookie = []byte("z9hG4bK")
 
+// count writes n into digits, without allocating.
+func count(digits []byte, n uint64) {
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = '0' + byte(n%10)
+		n /= 10
+	}
+}
+
 // fresh gives the message another branch, of the same length.
 func (p *path) fresh() []byte {
 	p.n++
 	i := bytes.Index(p.msg, cookie) + 7
-	appendHex(p.msg[i:i], p.n, 16)
+	count(p.msg[i:i+16], p.n)
 	return p.msg
 }
 
@@ -98,9 +107,9 @@ func (p *path) answer(sent []byte) []byte {
 	if p.ok == nil {
 		p.ok = []byte(crlf(reply(string(sent), "200 OK")))
 	}
-	from := bytes.Index(sent, branchStart)
-	to := bytes.Index(p.ok, branchStart)
-	const length = len(branchPrefix) + 26
+	from := bytes.Index(sent, draft.BranchStart)
+	to := bytes.Index(p.ok, draft.BranchStart)
+	length := len(draft.BranchStart) + 26
 	copy(p.ok[to:to+length], sent[from:from+length])
 	hop := bytes.Index(p.ok[to+length:], cookie) + to + length + 7
 	i := bytes.Index(p.msg, cookie) + 7

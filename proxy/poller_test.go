@@ -59,7 +59,7 @@ func TestPoller(t *testing.T) {
 	n := uint64(0)
 	send := func() []byte {
 		n++
-		appendHex(notify[branch:branch], n, 16)
+		count(notify[branch:branch+16], n)
 		if _, err := server.WriteTo(notify, serverListener.LocalAddr()); err != nil {
 			t.Fatal(err)
 		}

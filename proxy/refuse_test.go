@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 )
 
 // TestRefusals says what is answered here, and how.
@@ -88,7 +89,7 @@ func TestInventedResponses(t *testing.T) {
 		got := r.core.want("NOTIFY")
 		ok := reply(got, "200 OK")
 		r.server.send(serverSide, ok)
-		at := strings.Index(ok, branchPrefix) + len(branchPrefix)
+		at := strings.Index(ok, string(draft.BranchStart)) + len(draft.BranchStart)
 		r.core.send(coreSide, ok[:at+20]+"0000"+ok[at+24:])               // another loop hash
 		r.core.send(coreSide, strings.Replace(ok, " NOTIFY", " INFO", 1)) // another method
 		r.core.send(coreSide, strings.Replace(ok, coreSide, "10.0.0.7:5060", 1))

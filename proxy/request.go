@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -24,8 +25,8 @@ var (
 
 // malformed answers what cannot be forwarded, if an answer can be addressed.
 func (w *worker) malformed(from flow, err error) {
-	w.via, _ = wire.ParseVia(firstValue(&w.msg, wire.Via))
-	if !w.msg.Request || !w.s.trusted(from) {
+	w.Via, _ = wire.ParseVia(draft.FirstValue(&w.Msg, wire.Via))
+	if !w.Msg.Request || !w.s.trusted(from) {
 		w.s.metrics.dropped(dropMalformed, 1)
 		return
 	}
@@ -46,10 +47,10 @@ func (w *worker) malformed(from flow, err error) {
 
 // request checks a request (RFC 3261 16.3) and sends it on its way.
 func (w *worker) request(from flow) {
-	m := &w.msg
+	m := &w.Msg
 	w.s.metrics.request(from.side(), m.Method)
 	var ok bool
-	if w.via, ok = wire.ParseVia(firstValue(m, wire.Via)); !ok {
+	if w.Via, ok = wire.ParseVia(draft.FirstValue(m, wire.Via)); !ok {
 		w.s.metrics.dropped(dropMalformed, 1) // nobody could be told
 		return
 	}
@@ -68,7 +69,7 @@ func (w *worker) request(from flow) {
 			return
 		}
 	}
-	if w.ownACK() || w.badExtension(from) {
+	if w.OwnACK() || w.badExtension(from) {
 		return
 	}
 	if w.returned(from) {
@@ -76,7 +77,7 @@ func (w *worker) request(from flow) {
 		w.refuse(from, 482, "Loop Detected")
 		return
 	}
-	t := ticket{key: w.transactionKey(from), loop: w.loopHash(from)}
+	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side()))}
 	if w.looped(t.loop) {
 		w.s.metrics.refused(refusedLoop)
 		w.refuse(from, 482, "Loop Detected")
@@ -90,12 +91,12 @@ func (w *worker) request(from flow) {
 // badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch
 // supports no extension that needs a proxy's help.
 func (w *worker) badExtension(from flow) bool {
-	v, ok := w.msg.Value(wire.ProxyRequire)
-	if !ok || bytes.Equal(w.msg.Method, mACK) || bytes.Equal(w.msg.Method, mCANCEL) {
+	v, ok := w.Msg.Value(wire.ProxyRequire)
+	if !ok || bytes.Equal(w.Msg.Method, mACK) || bytes.Equal(w.Msg.Method, mCANCEL) {
 		return false
 	}
 	w.s.metrics.refused(refusedExtension)
-	w.refuse(from, 420, "Bad Extension", "Unsupported: "+printable(v))
+	w.refuse(from, 420, "Bad Extension", "Unsupported: "+draft.Printable(v))
 	return true
 }
 
@@ -104,15 +105,15 @@ func (w *worker) badExtension(from flow) bool {
 func (s *Server) deny(peer netip.AddrPort, raw []byte) []byte {
 	w := s.borrow()
 	defer s.giveBack(w)
-	if wire.Scan(raw, &w.msg) != nil || w.msg.Check() != nil || !w.msg.Request || bytes.Equal(w.msg.Method, mACK) {
+	if wire.Scan(raw, &w.Msg) != nil || w.Msg.Check() != nil || !w.Msg.Request || bytes.Equal(w.Msg.Method, mACK) {
 		return nil
 	}
 	var ok bool
-	if w.via, ok = wire.ParseVia(firstValue(&w.msg, wire.Via)); !ok {
+	if w.Via, ok = wire.ParseVia(draft.FirstValue(&w.Msg, wire.Via)); !ok {
 		return nil
 	}
-	s.metrics.request(dialogs.Core, w.msg.Method)
-	b, ok := w.answer(flow{local: s.locals[0], addr: peer}, 403, "Forbidden")
+	s.metrics.request(dialogs.Core, w.Msg.Method)
+	b, ok := w.Answer(peer, 403, "Forbidden")
 	if !ok {
 		return nil
 	}
@@ -138,12 +139,12 @@ func (s *Server) admits(ip netip.Addr) bool {
 // looped tells whether this request has passed here before without a change to
 // what decides its route (RFC 3261 16.3 step 4, RFC 5393). A spiral has changed it.
 func (w *worker) looped(loop uint32) bool {
-	for i := w.msg.First(wire.Via); i >= 0; i = w.msg.Next(i) {
+	for i := w.Msg.First(wire.Via); i >= 0; i = w.Msg.Next(i) {
 		// Most Vias are somebody else's, and a search costs less than to read one.
-		v := w.msg.At(i)
-		for bytes.Contains(v, branchStart) {
+		v := w.Msg.At(i)
+		for bytes.Contains(v, draft.BranchStart) {
 			value, next := wire.Split(v)
-			if b, ok := w.s.ownBranch(value); ok && b.loop == loop {
+			if b, ok := w.s.ownBranch(value); ok && b.Loop == loop {
 				return true
 			}
 			if next < 0 {
@@ -159,7 +160,7 @@ func (w *worker) looped(loop uint32) bool {
 // server excepted: those are asked about when their record is made. false: the
 // request has been answered.
 func (w *worker) ruled(from flow) bool {
-	m := &w.msg
+	m := &w.Msg
 	var r dialogs.Ruling
 	switch {
 	case from.side() != dialogs.Core:

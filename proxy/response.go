@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -14,7 +15,7 @@ import (
 // response passes a response on to where its request came from (RFC 3261 16.7):
 // the uppermost Via is ours and goes, the next one leads.
 func (w *worker) response(from flow) {
-	m := &w.msg
+	m := &w.Msg
 	w.s.metrics.response(from.side(), m.Raw)
 	if !w.s.trusted(from) {
 		w.s.metrics.dropped(dropUntrusted, 1)
@@ -23,7 +24,7 @@ func (w *worker) response(from flow) {
 	if from.side() == dialogs.Server {
 		w.s.health.seen(w.now)
 	}
-	via, ok := wire.ParseVia(firstValue(m, wire.Via))
+	via, ok := wire.ParseVia(draft.FirstValue(m, wire.Via))
 	if !ok || !w.s.ownVia(&via) {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
@@ -34,10 +35,10 @@ func (w *worker) response(from flow) {
 		}
 		return
 	}
-	b, ok := parseBranch(via.Branch)
+	b, ok := draft.ParseBranch(via.Branch)
 	// What came in by one side has left by the other, and its response comes
 	// from there; a response from elsewhere is somebody's invention.
-	if !ok || b.local >= len(w.s.locals) || w.s.locals[b.local].side == from.side() {
+	if !ok || b.Local >= len(w.s.locals) || w.s.locals[b.Local].side == from.side() {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
 	}
@@ -53,8 +54,8 @@ func (w *worker) response(from flow) {
 }
 
 // observeResponse tells the Monitor of the end of a SUBSCRIBE or REGISTER.
-func (w *worker) observeResponse(from flow, b branch, method []byte) {
-	if w.msg.Status < 200 || w.s.locals[b.local].side != dialogs.Core {
+func (w *worker) observeResponse(from flow, b draft.Branch, method []byte) {
+	if w.Msg.Status < 200 || w.s.locals[b.Local].side != dialogs.Core {
 		return
 	}
 	switch {
@@ -67,16 +68,16 @@ func (w *worker) observeResponse(from flow, b branch, method []byte) {
 
 // settle tells the transaction of the response at hand, if there is one. true: pass
 // the response on. b then leads to where the request came from last.
-func (w *worker) settle(from flow, b *branch, method []byte) bool {
-	m := &w.msg
+func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
+	m := &w.Msg
 	q := transaction.Response{
-		Kind: kindOf(method), Local: uint8(b.local), Attempt: b.attempt, Loop: b.loop, Stream: b.stream, Status: m.Status, //nolint:gosec // New bounds the sockets
+		Kind: kindOf(method), Local: uint8(b.Local), Attempt: b.Attempt, Loop: b.Loop, Stream: b.Stream, Status: m.Status, //nolint:gosec // New bounds the sockets
 		Wait: -1,
 	}
 	if m.Status >= 300 {
 		q.Wait = waitOf(m)
 	}
-	e := w.s.table.Respond(recordKey(b.key, method), w.at, &q)
+	e := w.s.table.Respond(recordKey(b.Key, method), w.at, &q)
 	switch {
 	case !e.Known:
 		return true
@@ -92,9 +93,9 @@ func (w *worker) settle(from flow, b *branch, method []byte) bool {
 		w.carry(cancel)
 	}
 	w.carry(e)
-	b.stream = e.From.Stream
+	b.Stream = e.From.Stream
 	if e.Do.Has(transaction.Keep) {
-		w.s.table.Answered(e.Key, w.stripped())
+		w.s.table.Answered(e.Key, w.Stripped())
 	}
 	relay := e.Do.Has(transaction.Relay)
 	switch {
@@ -134,51 +135,41 @@ const maxGlare = 2 * time.Second
 
 // relayable takes our Via off the response at hand and tells whether the one below it
 // leads anywhere (RFC 3261 16.7 step 3).
-func (w *worker) relayable(b branch) (ok bool) {
-	if w.below, ok = w.popVia(); !ok {
+func (w *worker) relayable(b draft.Branch) (ok bool) {
+	if w.Below, ok = w.PopVia(); !ok {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return false
 	}
-	if b.stream != 0 || w.s.locals[b.local].transport.Reliable() {
+	if b.Stream != 0 || w.s.locals[b.Local].transport.Reliable() {
 		return true
 	}
-	if _, ok = responseAddr(&w.below); !ok {
+	if _, ok = draft.ResponseAddr(&w.Below); !ok {
 		w.s.metrics.dropped(dropUnaddressed, 1)
 	}
 	return ok
 }
 
 // relay sends the response at hand, without our Via, along the next one.
-func (w *worker) relay(b branch) {
-	l := w.s.locals[b.local]
-	if b.stream != 0 || l.transport.Reliable() {
-		w.relayStream(l, b.stream, &w.below)
+func (w *worker) relay(b draft.Branch) {
+	l := w.s.locals[b.Local]
+	if b.Stream != 0 || l.transport.Reliable() {
+		w.relayStream(l, b.Stream, &w.Below)
 		return
 	}
-	if to, ok := responseAddr(&w.below); ok {
-		w.datagram(l, b.at, to, w.msg.Raw)
+	if to, ok := draft.ResponseAddr(&w.Below); ok {
+		w.datagram(l, b.At, to, w.Msg.Raw)
 	}
-}
-
-// stripped is the response at hand as it leaves; valid until the next message is
-// built.
-func (w *worker) stripped() []byte {
-	if _, ok := w.popVia(); !ok {
-		return nil
-	}
-	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
-	return w.build
 }
 
 // relayStream sends over the connection that the request came by.
 func (w *worker) relayStream(l *local, id uint64, via *wire.ViaValue) {
 	var to netip.AddrPort
-	if ip, ok := responseHost(via); ok {
-		to = netip.AddrPortFrom(ip, sentByPort(via))
+	if ip, ok := draft.ResponseHost(via); ok {
+		to = netip.AddrPortFrom(ip, draft.SentByPort(via))
 	}
-	w.contentLength()
-	w.build = w.edits.AppendTo(w.build[:0], w.msg.Raw)
-	if !w.writeBack(l, id, to, w.build) {
+	w.ContentLength()
+	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
+	if !w.writeBack(l, id, to, w.Build) {
 		w.s.metrics.dropped(dropStream, 1)
 	}
 }

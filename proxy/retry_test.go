@@ -26,7 +26,7 @@ func TestRetryBeforeVerdict(t *testing.T) {
 				r.core.nothing()
 				r.pass(wait + 2*transaction.Tick)
 				again := r.core.want("NOTIFY")
-				if a, b := branchOf(t, got), branchOf(t, again); a.attempt == b.attempt || plain(got) != plain(again) {
+				if a, b := branchOf(t, got), branchOf(t, again); a.Attempt == b.Attempt || plain(got) != plain(again) {
 					t.Error(a, b, again)
 				}
 				r.server.nothing()

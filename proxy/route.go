@@ -43,9 +43,8 @@ type popped struct {
 // route edits the Route entries and the Request-URI (RFC 3261 16.4, 16.6 step 6)
 // and says where the request goes.
 func (w *worker) route(from flow) destination {
-	w.edits.Reset()
-	w.text = w.text[:0]
-	uri := w.msg.URI
+	w.Reset()
+	uri := w.Msg.URI
 	p := popped{movedLine: -1}
 	if w.strictPredecessor(&p) {
 		uri = p.moved
@@ -72,7 +71,7 @@ func isSIPS(uri []byte) bool { return len(uri) > 5 && wire.EqualFold(uri[:5], "s
 // strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
 // Record-Route URI into the Request-URI and the real one at the end of Route.
 func (w *worker) strictPredecessor(p *popped) bool {
-	m := &w.msg
+	m := &w.Msg
 	last := m.First(wire.Route)
 	if last < 0 || !maybeLoose(m.URI) {
 		return false
@@ -127,14 +126,14 @@ func maybeLoose(uri []byte) bool {
 
 // unmove puts the moved Request-URI back into its place.
 func (w *worker) unmove(p *popped) {
-	m := &w.msg
+	m := &w.Msg
 	line := m.Lines[p.movedLine]
 	if p.movedFrom < 0 {
-		w.edits.Delete(line.Start, line.End)
+		w.Edits.Delete(line.Start, line.End)
 	} else {
-		w.edits.Delete(p.movedFrom, line.ValueEnd)
+		w.Edits.Delete(p.movedFrom, line.ValueEnd)
 	}
-	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
+	w.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
 }
 
 // note notes an own entry.
@@ -147,19 +146,19 @@ func (p *popped) note(u *wire.URI, own *local) {
 
 // popRoutes removes our own entries from the top of Route.
 func (w *worker) popRoutes(p *popped) {
-	m := &w.msg
+	m := &w.Msg
 	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
 		if !w.popLine(i, p) {
 			return
 		}
-		w.edits.Delete(m.Lines[i].Start, m.Lines[i].End)
+		w.Edits.Delete(m.Lines[i].Start, m.Lines[i].End)
 	}
 }
 
 // popLine removes our own entries from the beginning of one Route field; true: the
 // field holds nothing else.
 func (w *worker) popLine(i int, p *popped) bool {
-	line, v := w.msg.Lines[i], w.msg.At(i)
+	line, v := w.Msg.Lines[i], w.Msg.At(i)
 	for at := 0; ; {
 		value, next := wire.Split(v[at:])
 		last := next < 0 || at+next >= len(v)
@@ -168,7 +167,7 @@ func (w *worker) popLine(i int, p *popped) bool {
 		}
 		if uri, _, _ := wire.Address(value); len(value) > 0 && !w.ownRoute(uri, p) {
 			if at > 0 {
-				w.edits.Delete(line.Value, line.Value+at)
+				w.Edits.Delete(line.Value, line.Value+at)
 			}
 			p.next, p.line, p.from, p.end = uri, i, line.Value+at, line.Value+at+next
 			if last {
@@ -202,7 +201,7 @@ func (w *worker) choose(from flow, uri []byte, p *popped) destination {
 	if from.side() == dialogs.Server {
 		return w.towardCore(uri, p)
 	}
-	m := &w.msg
+	m := &w.Msg
 	server := destination{side: dialogs.Server, uri: w.s.serverURI, server: true}
 	to, _ := m.Value(wire.To)
 	if len(wire.Tag(to)) == 0 {
@@ -245,19 +244,19 @@ func (s *Server) nameless(uri []byte) bool {
 	if s.names.uri(&u) != nil {
 		return true
 	}
-	return !isAddress(u.Host)
+	return !wire.IsAddress(u.Host)
 }
 
 // strictSuccessor prepares a request for a strict router (RFC 3261 16.6 step 6):
 // its URI becomes the Request-URI, and the Request-URI the last Route, where the
 // strict router in front of us, if there was one, has put it already.
 func (w *worker) strictSuccessor(uri []byte, p *popped) {
-	m := &w.msg
-	w.edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
+	m := &w.Msg
+	w.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
 	if p.end < 0 {
-		w.edits.Delete(m.Lines[p.line].Start, m.Lines[p.line].End)
+		w.Edits.Delete(m.Lines[p.line].Start, m.Lines[p.line].End)
 	} else {
-		w.edits.Delete(p.from, p.end)
+		w.Edits.Delete(p.from, p.end)
 	}
 	if p.moved != nil {
 		return
@@ -266,5 +265,5 @@ func (w *worker) strictSuccessor(uri []byte, p *popped) {
 	for i := m.Next(last); i >= 0; i = m.Next(i) {
 		last = i
 	}
-	w.edits.Insert(m.Lines[last].End, w.scratch("Route: <", string(uri), ">\r\n"))
+	w.Edits.Insert(m.Lines[last].End, w.Scratch("Route: <", string(uri), ">\r\n"))
 }

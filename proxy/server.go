@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -78,8 +79,8 @@ func New(cfg Config) (*Server, error) {
 
 // open describes the sockets.
 func (s *Server) open() error {
-	if len(s.cfg.Listeners) > letters {
-		return fmt.Errorf("%d listeners; %d is the most", len(s.cfg.Listeners), letters)
+	if len(s.cfg.Listeners) > draft.Letters {
+		return fmt.Errorf("%d listeners; %d is the most", len(s.cfg.Listeners), draft.Letters)
 	}
 	for i, l := range s.cfg.Listeners {
 		me, ns, err := newLocal(i, l)

@@ -29,7 +29,7 @@ func (h streamHandler) Message(st *transport.Stream, raw []byte) {
 func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
-	if scanned := wire.Scan(raw, &w.msg); scanned != nil && !errors.Is(err, transport.ErrTooLarge) {
+	if scanned := wire.Scan(raw, &w.Msg); scanned != nil && !errors.Is(err, transport.ErrTooLarge) {
 		err = scanned
 	}
 	w.malformed(h.flow(st), err)

@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"bytes"
-	"strconv"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
@@ -30,16 +30,16 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 	q := transaction.Request{
 		Kind: w.kind(from), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
 	}
-	q.CSeq, _, _ = w.msg.CSeqValue()
+	q.CSeq, _, _ = w.Msg.CSeqValue()
 	q.Whole = held || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
 		q.Kind == transaction.Notify && w.s.cfg.Retry && !w.s.table.Crowded()
-	text := w.msg.Raw
+	text := w.Msg.Raw
 	switch {
 	case q.Whole:
 	case q.Kind == transaction.Notify && w.s.cfg.KeepHeads:
-		text = text[:w.msg.Body]
+		text = text[:w.Msg.Body]
 	default:
-		text = w.skeleton()
+		text = w.Skeleton()
 	}
 	return w.s.table.Begin(t.record, w.at, &q, text)
 }
@@ -49,10 +49,10 @@ func (w *worker) kind(from flow) transaction.Kind {
 	switch {
 	case w.notify(from):
 		return transaction.Notify
-	case bytes.Equal(w.msg.Method, mINVITE):
+	case bytes.Equal(w.Msg.Method, mINVITE):
 		return transaction.Invite
 	default:
-		return kindOf(w.msg.Method)
+		return kindOf(w.Msg.Method)
 	}
 }
 
@@ -69,36 +69,20 @@ func kindOf(method []byte) transaction.Kind {
 	return transaction.Other
 }
 
-// skeleton is what answering the request at hand needs of it (RFC 3261 8.2.6): a
-// start line, the Vias, From, To, Call-ID, CSeq and Timestamp. It is valid until the
-// next message is built.
-func (w *worker) skeleton() []byte {
-	m := &w.msg
-	b := append(append(w.build[:0], m.Method...), " sip:- SIP/2.0\r\n"...)
-	for i := range m.Lines {
-		switch l := &m.Lines[i]; l.Name { //nolint:exhaustive // the others are not needed
-		case wire.Via, wire.From, wire.To, wire.CallID, wire.CSeq, wire.Timestamp:
-			b = append(b, m.Raw[l.Start:l.End]...)
-		}
-	}
-	w.build = append(b, "\r\n"...)
-	return w.build
-}
-
 // again handles a request that belongs to an open transaction, or to one that was
 // answered; false: it is new.
 func (w *worker) again(from flow, t ticket) bool {
-	if bytes.Equal(w.msg.Method, mACK) {
+	if bytes.Equal(w.Msg.Method, mACK) {
 		return false
 	}
-	t.record = recordKey(t.key, w.msg.Method)
-	e := w.s.table.Repeat(t.record, from.origin(), w.build[:0])
+	t.record = recordKey(t.key, w.Msg.Method)
+	e := w.s.table.Repeat(t.record, from.origin(), w.Build[:0])
 	switch {
 	case !e.Known:
 		return false
 	case e.Do.Has(transaction.Answer):
-		w.build = e.Text
-		w.sendBack(from, w.build)
+		w.Build = e.Text
+		w.sendBack(from, w.Build)
 	case e.Do.Has(transaction.Forward):
 		t.attempt = e.Attempt
 		w.route(from)
@@ -128,7 +112,7 @@ func (w *worker) carry(e transaction.Effect) {
 func (w *worker) resend(e transaction.Effect) {
 	own := w.s.borrow()
 	defer w.s.giveBack(own)
-	if !own.load(e.Text) {
+	if !own.Load(e.Text) {
 		return
 	}
 	from := w.s.flowOf(e.From)
@@ -137,7 +121,7 @@ func (w *worker) resend(e transaction.Effect) {
 		return
 	}
 	if e.Do.Has(transaction.Trying) {
-		if b, ok := own.answer(from, 100, "Trying"); ok {
+		if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
 			own.sendBack(from, b)
 		}
 	}
@@ -154,47 +138,26 @@ func (w *worker) resend(e transaction.Effect) {
 // acknowledge sends the ACK of the failure at hand, which is rewatch's to send as the
 // client of that transaction (RFC 3261 17.1.1.3): to where the INVITE went, with its
 // Route, and with the Via and To of the response. b is the branch of the response.
-func (w *worker) acknowledge(from flow, b branch, e transaction.Effect) {
+func (w *worker) acknowledge(from flow, b draft.Branch, e transaction.Effect) {
 	own := w.s.borrow()
 	defer w.s.giveBack(own)
-	if !own.load(e.Text) || !own.msg.Request {
+	if !own.Load(e.Text) || !own.Msg.Request {
 		return
 	}
 	own.route(w.s.flowOf(e.From))
 	var sent wire.Message
-	if wire.Scan(own.edits.AppendTo(nil, own.msg.Raw), &sent) != nil {
+	if wire.Scan(own.Edits.AppendTo(nil, own.Msg.Raw), &sent) != nil {
 		return
 	}
 	hop, present := e.Hop, e.Attempt
 	if e.Do.Has(transaction.Send) {
 		hop, present = e.Failed, present-1
 	}
-	if b.attempt != present { // the answer of a hop that was left comes again
+	if b.Attempt != present { // the answer of a hop that was left comes again
 		hop.Addr, hop.Transport = from.addr, from.local.transport
 	}
-	own.build = appendACK(own.build[:0], &sent, &w.msg)
+	own.Build = draft.AppendACK(own.Build[:0], &sent, &w.Msg)
 	own.sendACK(from.local, hop)
-}
-
-// appendACK writes the ACK of a failure.
-func appendACK(b []byte, invite, failure *wire.Message) []byte {
-	b = append(append(append(b, "ACK "...), invite.URI...), " SIP/2.0\r\nVia: "...)
-	b = append(append(b, firstValue(failure, wire.Via)...), "\r\nMax-Forwards: 70\r\n"...)
-	line := func(m *wire.Message, i int) {
-		if i >= 0 {
-			b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
-		}
-	}
-	for i := invite.First(wire.Route); i >= 0; i = invite.Next(i) {
-		line(invite, i)
-	}
-	line(invite, invite.First(wire.From))
-	line(failure, failure.First(wire.To))
-	line(invite, invite.First(wire.CallID))
-	n, _, _ := invite.CSeqValue()
-	b = append(b, "CSeq: "...)
-	b = strconv.AppendUint(b, uint64(n), 10)
-	return append(b, " ACK\r\nContent-Length: 0\r\n\r\n"...)
 }
 
 // sendACK sends the ACK that is built, by the socket that the INVITE left by.
@@ -204,9 +167,9 @@ func (w *worker) sendACK(by *local, h resolve.Hop) {
 	case l == nil:
 	case h.Transport.Reliable():
 		if st := w.s.streams[l.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
-			_ = w.s.write(st, l, w.build)
+			_ = w.s.write(st, l, w.Build)
 		}
 	default:
-		w.out[l.index].Add(w.build, h.Addr)
+		w.out[l.index].Add(w.Build, h.Addr)
 	}
 }

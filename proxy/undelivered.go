@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
@@ -30,7 +31,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 		return
 	}
 	b, method, ok := quoted(payload)
-	if !ok || w.failed(recordKey(b.key, method), transaction.Failure{Told: true, Attempt: b.attempt}, err) {
+	if !ok || w.failed(recordKey(b.Key, method), transaction.Failure{Told: true, Attempt: b.Attempt}, err) {
 		return
 	}
 	switch {
@@ -43,22 +44,22 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 }
 
 // bounce answers a request that has no record, from its bytes as they were to leave.
-func (w *worker) bounce(b branch, raw []byte, status int, reason string) {
-	if b.local >= len(w.s.locals) || !w.load(raw) || bytes.Equal(w.msg.Method, mACK) {
+func (w *worker) bounce(b draft.Branch, raw []byte, status int, reason string) {
+	if b.Local >= len(w.s.locals) || !w.Load(raw) || bytes.Equal(w.Msg.Method, mACK) {
 		return
 	}
-	answer, ok := w.answer(flow{local: w.s.locals[b.local]}, status, reason)
+	answer, ok := w.Answer(netip.AddrPort{}, status, reason)
 	if !ok {
 		return
 	}
 	// It is passed on as if the hop had sent it: our Via goes, the next one leads.
 	back := w.s.borrow()
 	defer w.s.giveBack(back)
-	if wire.Scan(answer, &back.msg) != nil {
+	if wire.Scan(answer, &back.Msg) != nil {
 		return
 	}
 	w.s.metrics.refused(refusedUnavailable)
-	w.s.metrics.response(w.s.locals[b.local].side, answer)
+	w.s.metrics.response(w.s.locals[b.Local].side, answer)
 	if back.relayable(b) {
 		back.relay(b)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transport/transporttest"
 )
 
@@ -96,7 +97,7 @@ func TestKernelRefusesRequest(t *testing.T) {
 		r.core.send(coreSide, other2)
 		r.core.send(coreSide, other2)
 		got := r.core.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaUDP("s2"))
-		if strings.Contains(got, branchPrefix) {
+		if strings.Contains(got, string(draft.BranchStart)) {
 			t.Error(got)
 		}
 	}, toSecond)

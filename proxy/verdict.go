@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -20,9 +21,9 @@ type finished struct {
 func (w *worker) finish(e transaction.Effect) finished {
 	f := finished{Effect: e, retryAfter: -1}
 	if e.End == transaction.Responded {
-		f.status, f.reason = w.msg.Status, w.msg.Reason
+		f.status, f.reason = w.Msg.Status, w.Msg.Reason
 		if f.status >= 300 {
-			f.retryAfter = w.msg.Number(wire.RetryAfter)
+			f.retryAfter = w.Msg.Number(wire.RetryAfter)
 		}
 	}
 	return f
@@ -49,12 +50,12 @@ func (f finished) ref() dialogs.Ref { return dialogs.Ref(f.Subject) }
 
 // judge asks the Monitor what the server gets for a NOTIFY that was not answered
 // with a 2xx. true: the response at hand is to be passed on.
-func (w *worker) judge(b branch, f finished) bool {
+func (w *worker) judge(b draft.Branch, f finished) bool {
 	v := w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, w.s.headOf(f.Effect)))
 	relay := v.Relay && f.End == transaction.Responded
 	switch {
 	case relay:
-		w.s.table.Answered(f.Key, w.stripped())
+		w.s.table.Answered(f.Key, w.Stripped())
 	case v.Status != 0:
 		w.s.answerEnded(f.Effect, v.Status, v.Reason)
 	}
@@ -84,7 +85,7 @@ func (w *worker) lateResponse(f finished) bool {
 func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
 	own := s.borrow()
 	defer s.giveBack(own)
-	if !own.load(e.Text) {
+	if !own.Load(e.Text) {
 		return
 	}
 	var extra []string
@@ -92,7 +93,7 @@ func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
 		extra = []string{own.retryAfter()}
 	}
 	from := s.flowOf(e.From)
-	if b, ok := own.answer(from, status, reason, extra...); ok {
+	if b, ok := own.Answer(from.addr, status, reason, extra...); ok {
 		s.table.Answered(e.Key, b)
 		own.sendBack(from, b)
 	}
@@ -106,11 +107,11 @@ func (s *Server) headOf(e transaction.Effect) []byte {
 	}
 	w := s.borrow()
 	defer s.giveBack(w)
-	if !w.load(e.Text) {
+	if !w.Load(e.Text) {
 		return nil
 	}
 	w.route(s.flowOf(e.From))
-	return w.edits.AppendRange(nil, w.msg.Raw, 0, w.msg.Body)
+	return w.Edits.AppendRange(nil, w.Msg.Raw, 0, w.Msg.Body)
 }
 
 // conclude ends a transaction that got no response.
@@ -123,7 +124,7 @@ func (w *worker) conclude(e transaction.Effect) {
 		w.s.metrics.refused(refusedUnavailable)
 		w.s.answerEnded(e, 513, "Message Too Large")
 	case e.Kind == transaction.Notify:
-		w.judge(branch{}, w.finish(e))
+		w.judge(draft.Branch{}, w.finish(e))
 	case e.End == transaction.Crowded:
 		w.s.metrics.refused(refusedOverload)
 		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")

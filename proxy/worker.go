@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
@@ -15,30 +16,22 @@ import (
 // worker is the workspace of one goroutine that handles messages: everything
 // that would otherwise be allocated for each. A worker is never shared.
 type worker struct {
-	s     *Server
-	now   time.Time
-	at    transaction.Moment // the same by the Server's clock
-	msg   wire.Message
-	via   wire.ViaValue // the uppermost Via value of the request at hand
-	edits wire.Edits
-	text  []byte // the texts of edits live here until the message is built
-	build []byte // a message that does not go into an outbox
-	seen  dialogs.Message
-	// patience is how long the message at hand may wait for room on a stream.
-	patience time.Duration
+	draft.Draft
+
+	s        *Server
+	now      time.Time
+	at       transaction.Moment // the same by the Server's clock
+	seen     dialogs.Message
 	hops     []resolve.Hop // where the request at hand can go
 	places   places
-	hash     []byte // what is to be hashed
 	asserted []byte // the asserted identities of several fields
 	contacts []byte // the Contacts of several fields
 	// targets are URIs with names in them, parsed.
 	targets map[string]resolve.Target
 	// exit is the socket that the Route of the request at hand names for its way out,
 	// nil if none; sips: it goes by a way that is secure all along.
-	exit *local
-	sips bool
-	// below is the Via below ours, of the response at hand.
-	below  wire.ViaValue
+	exit   *local
+	sips   bool
 	veiled bool                 // the Route of the request at hand says so, see popped
 	parked int                  // how often the request at hand has waited for DNS
 	due    []transaction.Effect // what time has brought
@@ -46,7 +39,7 @@ type worker struct {
 }
 
 func (s *Server) newWorker() *worker {
-	w := &worker{s: s, out: make([]*transport.Outbox, len(s.locals))}
+	w := &worker{Draft: draft.Draft{Seed: s.seed}, s: s, out: make([]*transport.Outbox, len(s.locals))}
 	for i, l := range s.locals {
 		if l.transport == wire.UDP {
 			w.out[i] = transport.NewOutbox()
@@ -73,8 +66,9 @@ const maxKept = 64 << 10
 
 func (s *Server) giveBack(w *worker) {
 	w.flush()
-	if max(cap(w.build), cap(w.text), cap(w.hash), cap(w.asserted), cap(w.contacts)) > maxKept {
-		w.build, w.text, w.hash, w.asserted, w.contacts = nil, nil, nil, nil, nil
+	w.Trim()
+	if max(cap(w.asserted), cap(w.contacts)) > maxKept {
+		w.asserted, w.contacts = nil, nil
 	}
 	s.workers.Put(w)
 }
@@ -114,35 +108,25 @@ func (w *worker) message(from flow, raw []byte) {
 		return // a keep-alive
 	}
 	w.tapReceived(from, raw)
-	err := wire.Scan(raw, &w.msg)
+	err := wire.Scan(raw, &w.Msg)
 	if err == nil {
-		err = w.msg.Check()
+		err = w.Msg.Check()
 	}
 	switch {
 	case err != nil:
 		w.malformed(from, err)
-	case w.msg.Request:
+	case w.Msg.Request:
 		w.request(from)
 	default:
 		w.response(from)
 	}
 }
 
-// scratch appends to the workspace and gives the appended part, which stays
-// valid until the message is built.
-func (w *worker) scratch(parts ...string) []byte {
-	start := len(w.text)
-	for _, p := range parts {
-		w.text = append(w.text, p...)
-	}
-	return w.text[start:len(w.text):len(w.text)]
-}
-
 // datagram builds the message at hand, with its edits, in the outbox of a socket. from is
 // invalid, or the address of ours that it is to leave from.
 func (w *worker) datagram(l *local, from netip.Addr, to netip.AddrPort, raw []byte) {
 	o := w.out[l.index]
-	o.Commit(w.edits.AppendTo(o.Begin(), raw), from, to)
+	o.Commit(w.Edits.AppendTo(o.Begin(), raw), from, to)
 	if o.Full() {
 		w.send(l.index, o)
 	}

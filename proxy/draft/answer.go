@@ -1,0 +1,97 @@
+package draft
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"rewatch/proxy/wire"
+)
+
+// Answer builds a response to the request at hand (RFC 3261 8.2.6): its Vias,
+// From, To, Call-ID and CSeq as they stand. The bytes are valid until the next
+// message is built.
+func (d *Draft) Answer(from netip.AddrPort, status int, reason string, extra ...string) ([]byte, bool) {
+	m := &d.Msg
+	if len(d.Via.Host) == 0 {
+		return nil, false
+	}
+	d.Edits.Reset()
+	d.text = d.text[:0]
+	d.Received(from)
+	b := append(d.Build[:0], "SIP/2.0 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, Printable([]byte(reason))...)
+	b = append(b, "\r\n"...)
+	for i := range m.Lines {
+		switch m.Lines[i].Name { //nolint:exhaustive // the others are not copied
+		case wire.Via:
+			b = d.Edits.AppendRange(b, m.Raw, m.Lines[i].Start, m.Lines[i].End)
+		case wire.From, wire.CallID, wire.CSeq:
+			b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+		case wire.To:
+			b = d.appendTo(b, i, status)
+		case wire.Timestamp: // RFC 3261 8.2.6.1
+			if status == 100 {
+				b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+			}
+		}
+	}
+	for _, line := range extra {
+		b = append(b, line...)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "Content-Length: 0\r\n\r\n"...)
+	d.Build = b
+	return b, true
+}
+
+// appendTo copies the To line, with a tag if it lacks one (RFC 3261 8.2.6.2).
+func (d *Draft) appendTo(b []byte, i, status int) []byte {
+	m := &d.Msg
+	line := m.Lines[i]
+	if status == 100 || len(wire.Tag(m.At(i))) > 0 {
+		return append(b, m.Raw[line.Start:line.End]...)
+	}
+	b = append(b, m.Raw[line.Start:line.ValueEnd]...)
+	b = append(b, ";tag="...)
+	b = d.appendTag(b)
+	return append(b, "\r\n"...)
+}
+
+// appendTag appends the tag of our own answers in the dialog at hand. It is a
+// hash, so that a retransmission gets the same one, and an ACK is recognised.
+func (d *Draft) appendTag(b []byte) []byte {
+	id, _ := d.Msg.Value(wire.CallID)
+	return appendHex(append(b, "rw"...), maphash.Bytes(d.Seed, id), 16)
+}
+
+// OwnACK tells whether the request at hand is the ACK of an answer of our own: it
+// ends here (RFC 3261 17.2.1), the server knows nothing of it.
+func (d *Draft) OwnACK() bool {
+	if string(d.Msg.Method) != "ACK" {
+		return false
+	}
+	to, _ := d.Msg.Value(wire.To)
+	tag := wire.Tag(to)
+	var buf [18]byte
+	return len(tag) == len(buf) && bytes.Equal(tag, d.appendTag(buf[:0]))
+}
+
+// Printable makes text from the network fit for a start line: no control
+// characters, and not without end.
+func Printable(b []byte) string {
+	const limit = 120
+	if len(b) > limit {
+		b = b[:limit]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, string(b))
+}
