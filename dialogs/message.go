@@ -51,6 +51,19 @@ type Message struct {
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.
 	Veiled bool
+	// Parcel is set for a NOTIFY of the server.
+	Parcel Parcel
+}
+
+// Parcel is a NOTIFY as it came, with what the SIP path needs to know to send it once
+// more.
+type Parcel struct {
+	// Raw are all its bytes; nil: they are not known. They are valid until the call
+	// returns.
+	Raw []byte
+	// From is the neighbour that sent it, Local names the socket that it came to.
+	From  netip.AddrPort
+	Local uint8
 }
 
 // Ref names the subscription of an open NOTIFY between Notify and NotifyDone.
@@ -96,6 +109,8 @@ type Outcome struct {
 	// Head is the NOTIFY as it was forwarded, start line and headers, without
 	// our Via. Valid until the call returns.
 	Head []byte
+	// Parcel is the NOTIFY as it came, of one that got no 2xx.
+	Parcel Parcel
 }
 
 // Verdict is the answer that the server gets to its NOTIFY.

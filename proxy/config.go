@@ -97,6 +97,9 @@ type Config struct {
 	// OwnInterrupted is told the branch of one whose connection was closed on our side,
 	// which says nothing of the hop: it is to be sent again. It must not block.
 	OwnInterrupted func(branch []byte)
+	// Delivered is told how a NOTIFY ended that Deliver sent once more (and once more,
+	// with Late, when it is answered after its deadline). It must not block.
+	Delivered func(id uint64, o dialogs.Outcome)
 	// Probe asks the presence server whether it is there (OPTIONS); it blocks
 	// until it is known. Nil: only traffic tells.
 	Probe func(ctx context.Context) error

@@ -36,6 +36,9 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	}
 	d.AssertedIdentity = w.identities()
 	d.Veiled = m.Request && w.veiled
+	if w.notify(from) {
+		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
+	}
 	return d
 }
 

@@ -187,7 +187,9 @@ func (w *worker) obey(from flow, r dialogs.Ruling) bool {
 	case r.Status == 0:
 		return true
 	}
-	w.s.metrics.refused(refusedRuled)
+	if r.Status >= 300 {
+		w.s.metrics.refused(refusedRuled)
+	}
 	w.refuse(from, r.Status, r.Reason)
 	return false
 }

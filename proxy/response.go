@@ -99,6 +99,11 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	}
 	relay := e.Do.Has(transaction.Relay)
 	switch {
+	case e.From.Own:
+		if e.End != transaction.NotOver {
+			w.delivered(w.finish(e))
+		}
+		return false
 	case e.Kind != transaction.Notify || e.End == transaction.NotOver:
 		return relay
 	case e.Late:

@@ -35,6 +35,9 @@ func (f finished) outcome(at time.Time, head []byte) dialogs.Outcome {
 	o := dialogs.Outcome{
 		At: at, Late: f.Late, Status: f.status, Reason: f.reason, RetryAfter: f.retryAfter, CSeq: f.CSeq, Hop: f.Hop.Addr, Head: head,
 	}
+	if f.Whole && f.Kind == transaction.Notify {
+		o.Parcel = dialogs.Parcel{Raw: f.Text, From: f.From.Addr, Local: f.From.Local}
+	}
 	switch f.End { //nolint:exhaustive // all others are that nobody could be reached
 	case transaction.Responded:
 		o.Kind = dialogs.Responded
@@ -118,6 +121,8 @@ func (s *Server) headOf(e transaction.Effect) []byte {
 func (w *worker) conclude(e transaction.Effect) {
 	switch {
 	case e.End == transaction.NotOver:
+	case e.From.Own:
+		w.delivered(w.finish(e))
 	case e.Do.Has(transaction.Forget): // a call that was not answered in time may yet be
 		w.s.metrics.dropped(dropTimeout, 1)
 	case e.End == transaction.TooLong:

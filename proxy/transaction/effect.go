@@ -80,6 +80,8 @@ type Effect struct {
 	Failed resolve.Hop
 	// Text is a copy of what is kept: of the request, or for Answer the answer.
 	Text []byte
+	// Whole: Text is all of the request.
+	Whole bool
 }
 
 // needsText tells whether the bytes that are kept are needed to carry it out.

@@ -44,7 +44,7 @@ func (t *Transaction) overdue(now Now) Effect {
 		t.again(now)
 		e.Do |= Send
 	}
-	if !t.hundred && t.kind != Invite && now.At >= t.created.Add(timerE2(now.Rules.T1)) {
+	if t.owesTrying() && now.At >= t.created.Add(timerE2(now.Rules.T1)) {
 		t.hundred = true
 		e.Do |= Trying
 	}

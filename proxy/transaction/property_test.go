@@ -38,6 +38,8 @@ func TestInvariants(t *testing.T) { rapid.Check(t, invariants) }
 func invariants(t *rapid.T) {
 	w := &witness{T: t, now: 1, kind: Kind(rapid.IntRange(0, 3).Draw(t, "kind"))} //nolint:gosec // four of them
 	w.from = Origin{Reliable: rapid.Bool().Draw(t, "came by a stream")}
+	w.from.Own = w.kind == Notify && rapid.Bool().Draw(t, "sent by rewatch itself")
+	w.from.Reliable = w.from.Reliable || w.from.Own
 	w.table = NewTable(16, standard)
 	q := Request{Kind: w.kind, From: w.from, Whole: true, Hops: make([]resolve.Hop, rapid.IntRange(1, 4).Draw(t, "hops"))}
 	for i := range q.Hops {
@@ -128,6 +130,9 @@ func (w *witness) sees(e Effect, status int) {
 	}
 	if e.Do.Has(Send) {
 		w.sends(e)
+	}
+	if e.Do.Has(Trying) && w.from.Own {
+		w.Fatal("a 100 to nobody")
 	}
 	if e.Do&(Send|Trying) != 0 && string(e.Text) != "request" {
 		w.Fatalf("sent %q", e.Text)

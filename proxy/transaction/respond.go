@@ -114,15 +114,17 @@ func (t *Transaction) pause(now Now, q *Response) bool {
 }
 
 // over ends the transaction with the response at hand. A NOTIFY that failed is
-// closed, for rewatch may answer in the place of the hop. Any other stays for a while
+// closed, for rewatch may answer in the place of the hop, and so is one that nobody
+// waits for. Any other stays for a while
 // where its request came by UDP and left by a stream: a retransmission may still be
 // under way, for which the response is kept. Elsewhere that follows the same path
 // again, and of a NOTIFY the Monitor knows that it was answered. The record of an
 // INVITE tells its ACK the way.
 func (t *Transaction) over(now Now, q *Response, e Effect) Effect {
 	e.End = Responded
-	if t.kind == Notify && q.Status >= 300 {
+	if t.kind == Notify && (q.Status >= 300 || t.from.Own) {
 		t.close(now)
+		t.late = q.Status < 300 // which comes once more, perhaps
 		return e
 	}
 	repeats := t.absorb && !t.from.Reliable

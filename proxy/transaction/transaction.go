@@ -30,6 +30,9 @@ type Origin struct {
 	Local  uint8      // index of our socket
 	// Reliable: it came by a stream, so that nobody retransmits it.
 	Reliable bool
+	// Own: nobody waits for an answer, because rewatch itself sends the request, once
+	// more. Local is then the socket that it came to before.
+	Own bool
 }
 
 // Rules are what every transaction goes by. T1 and T2 are those of RFC 3261 17.1.1.1.
@@ -208,7 +211,7 @@ func (t *Transaction) needsWhole() bool {
 func (t *Transaction) effect(do Action) Effect {
 	return Effect{
 		Known: true, Do: do, Kind: t.kind, From: t.from, Subject: t.subject, CSeq: t.cseq, Loop: t.loop,
-		Attempt: t.attempt, Hop: t.hop(),
+		Attempt: t.attempt, Hop: t.hop(), Whole: t.whole && !t.keepsAnswer,
 	}
 }
 
@@ -301,11 +304,14 @@ func (t *Transaction) due(rules *Rules) Moment {
 		return at
 	}
 	at = sooner(sooner(at, t.more.nextHop), t.more.resumeAt)
-	if !t.hundred && t.kind != Invite {
+	if t.owesTrying() {
 		at = sooner(at, t.created.Add(timerE2(rules.T1)))
 	}
 	return at
 }
+
+// owesTrying tells whether a client waits that has to get a 100 after a while.
+func (t *Transaction) owesTrying() bool { return !t.hundred && t.kind != Invite && !t.from.Own }
 
 // close ends a transaction that rewatch itself answers. It stays for as long as the
 // client may retransmit (Timer J) or a late response may come; when room is short,

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"math/rand/v2"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
+)
+
+// Deliver sends a NOTIFY once more that the server has sent before, and for which it has
+// its answer: the same bytes, by a new branch, the same way. How that ends comes back by
+// Config.Delivered with the id, which is not 0. It is false where there is no room for it
+// now. The parcel is not kept.
+func (s *Server) Deliver(id uint64, p dialogs.Parcel) bool {
+	w := s.borrow()
+	defer s.giveBack(w)
+	if s.table.Scarce() || int(p.Local) >= len(s.locals) || !w.load(p.Raw) {
+		return false
+	}
+	w.deliver(id, p, maxParkings)
+	return true
+}
+
+// deliver sends the NOTIFY at hand, as soon as the name of its hop is known. lookups is
+// how many it may wait for.
+func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
+	from := flow{local: w.s.locals[p.Local], addr: p.From}
+	pending, err := w.candidates(w.route(from))
+	switch {
+	case err == nil && pending != (resolve.Target{}) && lookups > 0:
+		s := w.s
+		p.Raw = append([]byte(nil), p.Raw...)
+		s.cfg.Resolver.Await(pending, w.asker(from), func([]resolve.Hop, error) {
+			own := s.borrow()
+			defer s.giveBack(own)
+			if own.load(p.Raw) { // it was read before
+				own.deliver(id, p, lookups-1)
+			}
+		})
+		return
+	case err != nil, pending != (resolve.Target{}):
+		w.s.cfg.Delivered(id, dialogs.Outcome{Kind: dialogs.Unreachable, At: w.now, RetryAfter: -1})
+		return
+	}
+	w.large(from)
+	t := ticket{key: rand.Uint64() | 1, loop: w.loopHash(from)} //nolint:gosec // no secret
+	t.record = t.key
+	q := transaction.Request{
+		Kind: transaction.Notify, Subject: id, Loop: t.loop, Hops: w.hops, Whole: true,
+		From: transaction.Origin{Addr: p.From, Local: p.Local, Reliable: true, Own: true},
+	}
+	q.CSeq, _, _ = w.msg.CSeqValue()
+	if !w.s.table.Begin(t.key, w.at, &q, w.msg.Raw) {
+		w.s.cfg.Delivered(id, dialogs.Outcome{Kind: dialogs.Unreachable, At: w.now, RetryAfter: -1})
+		return
+	}
+	w.emitRecorded(from, t, w.hops[0])
+}
+
+// delivered tells how such a NOTIFY ended.
+func (w *worker) delivered(f finished) {
+	o := f.outcome(w.now, nil)
+	o.Parcel = dialogs.Parcel{}
+	w.s.cfg.Delivered(f.Subject, o)
+}

@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/transaction"
+)
+
+// postman keeps the parcel of the NOTIFY that failed, answers the server 200 in its
+// place, and writes down what becomes of it.
+type postman struct {
+	parcel dialogs.Parcel
+	log    []string
+}
+
+func (p *postman) keep(o dialogs.Outcome) dialogs.Verdict {
+	if o.Kind == dialogs.Responded && o.Status < 300 {
+		return dialogs.Verdict{Relay: true}
+	}
+	p.parcel = o.Parcel
+	p.parcel.Raw = bytes.Clone(o.Parcel.Raw)
+	return dialogs.Verdict{Status: 200, Reason: "OK"}
+}
+
+func (p *postman) done(id uint64, o dialogs.Outcome) {
+	kind := [...]string{"responded", "timeout", "unreachable"}[o.Kind]
+	p.log = append(p.log, fmt.Sprintf("%d %s %d late=%t", id, kind, o.Status, o.Late))
+}
+
+func (p *postman) want(t *testing.T, log ...string) {
+	t.Helper()
+	if got := strings.Join(p.log, "; "); got != strings.Join(log, "; ") {
+		t.Fatalf("told %q, want %q", got, log)
+	}
+	p.log = nil
+}
+
+// deliverPlay has the NOTIFY refused by the core and kept, and hands it to f.
+func deliverPlay(t *testing.T, f func(r *rig, p *postman, first string)) {
+	t.Helper()
+	p := &postman{}
+	play(t, func(r *rig) {
+		r.monitor.verdict = p.keep
+		r.server.send(serverSide, notify())
+		first := r.core.want("NOTIFY")
+		r.core.send(coreSide, reply(first, "480 Temporarily Unavailable"))
+		r.server.want("SIP/2.0 200 OK")
+		r.server.send(serverSide, notify())
+		r.server.want("SIP/2.0 200 OK") // its retransmission gets the same
+		r.core.nothing()
+		r.monitor.told()
+		f(r, p, first)
+	}, retrying, func(c *Config) { c.Delivered = p.done })
+}
+
+// TestDeliver sends a NOTIFY once more: the same bytes by another branch, retransmitted
+// as by any client, and nobody but Delivered hears how it ends.
+func TestDeliver(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, first string) {
+		if !r.s.Deliver(7, p.parcel) {
+			t.Fatal("not sent")
+		}
+		again := r.core.want("NOTIFY")
+		if a, b := branchOf(t, first), branchOf(t, again); a.key == b.key || plain(again) != plain(first) {
+			t.Fatal(again)
+		}
+		r.pass(transaction.Tick + 500*time.Millisecond)
+		if r.core.want("NOTIFY") != again {
+			t.Error("it is not retransmitted")
+		}
+		r.core.send(coreSide, reply(again, "180 Wait"))
+		r.core.send(coreSide, reply(again, "200 OK"))
+		r.core.send(coreSide, reply(again, "200 OK"))
+		r.server.nothing()
+		p.want(t, "7 responded 200 late=false")
+		if told := r.monitor.told(); told != "" {
+			t.Error(told)
+		}
+	})
+}
+
+func TestDeliverInVain(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, _ string) {
+		r.s.Deliver(7, p.parcel)
+		again := r.core.want("NOTIFY")
+		r.core.send(coreSide, reply(again, "480 Temporarily Unavailable"))
+		p.want(t, "7 responded 480 late=false")
+
+		r.s.Deliver(8, p.parcel)
+		again = r.core.want("NOTIFY")
+		r.pass(28*time.Second + 2*transaction.Tick)
+		p.want(t, "8 timeout 0 late=false")
+		r.core.send(coreSide, reply(again, "200 OK"))
+		p.want(t, "8 responded 200 late=true")
+		r.server.nothing() // neither a 100 nor an answer
+	})
+}
+
+// TestDeliverRefused takes a refused datagram for the end of the attempt.
+func TestDeliverRefused(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, _ string) {
+		_ = r.core.conn.Close()
+		r.s.Deliver(7, p.parcel)
+		r.pass(time.Second)
+		p.want(t, "7 unreachable 0 late=false")
+	})
+}
+
+// TestDeliverByName waits for the name of the next hop, and for no name without end.
+func TestDeliverByName(t *testing.T) {
+	p := &postman{}
+	play(t, func(r *rig) {
+		raw := strings.Replace(crlf(notify()), "<sip:"+coreAddr+";lr>", "<sip:pcscf.example;lr>", 1)
+		if raw == crlf(notify()) {
+			t.Fatal("no Route to replace in", raw)
+		}
+		parcel := dialogs.Parcel{Raw: []byte(raw), From: netip.MustParseAddrPort(serverAddr), Local: 2}
+		r.s.Deliver(7, parcel)
+		r.core.nothing()
+		r.names.learn("pcscf.example", nil, coreAddr)
+		r.core.send(coreSide, reply(r.core.want("NOTIFY"), "481 Gone"))
+		p.want(t, "7 responded 481 late=false")
+
+		r.names.known = nil
+		r.s.Deliver(8, parcel)
+		for range maxParkings + 1 {
+			r.names.learn("pcscf.example", errors.New("no such name"))
+		}
+		r.core.nothing()
+		p.want(t, "8 unreachable 0 late=false")
+	}, func(c *Config) { c.Delivered = p.done })
+}
+
+// TestDeliverHasNoRoom leaves the table to the NOTIFYs that have a client waiting.
+func TestDeliverHasNoRoom(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, _ string) {
+		if r.s.Deliver(7, dialogs.Parcel{Raw: p.parcel.Raw, Local: 99}) || r.s.Deliver(7, dialogs.Parcel{Raw: []byte("x")}) {
+			t.Error("sent what cannot be")
+		}
+		for i := 0; !r.s.table.Scarce(); i++ {
+			r.s.table.Begin(uint64(i)+1, 1, &transaction.Request{Hops: []resolve.Hop{coreHop("udp", netip.MustParseAddrPort(coreAddr))}}, nil) //nolint:gosec // small
+		}
+		if r.s.Deliver(7, p.parcel) {
+			t.Error("sent without room")
+		}
+		p.want(t, "")
+	})
+}
