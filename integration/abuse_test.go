@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// strikes is how many MESSAGEs a user is charged with, and in which phase he is; -1
-// if nothing is known of him.
+// strikes is how many MESSAGEs a user is charged with, and in which phase it is; -1
+// if nothing is known of the user.
 func (r *rewatch) strikes(user string) (sent int, phase string) {
 	r.t.Helper()
 	var v struct {
@@ -41,7 +41,7 @@ func posing(c *scscf) (*dialog, *message) {
 	}})
 }
 
-// TestPoser: who puts the name of another into From pays himself when his NOTIFYs
+// TestPoser: who puts the name of another into From pays for the NOTIFYs there
 // fail, and the other one does not: not even when rewatch was restarted in between
 // and knows nothing but the NOTIFY.
 func TestPoser(t *testing.T) {
@@ -79,7 +79,7 @@ func TestPoser(t *testing.T) {
 				return sent == 0 && phase == "" && c.count(to("MESSAGE", "alice")) == 0 && c.count(to("REGISTER", "alice")) == 0
 			})
 
-			// Her own failures are hers.
+			// Alice's own failures count against Alice.
 			c.script("NOTIFY", "alice", nil)
 			_, own := c.subscribe(wish{user: "alice", buddy: "carol"})
 			if own.status != 200 {
@@ -120,7 +120,7 @@ func TestStrangersIdentity(t *testing.T) {
 			}
 		}
 	}
-	// Neither does his word on the outcome of a NOTIFY.
+	// Neither does the word of a stranger on the outcome of a NOTIFY.
 	done := make(chan *message, 1)
 	c.script("NOTIFY", "alice", func(m *message) { done <- m })
 	go n.notify(d, patience)
@@ -128,7 +128,7 @@ func TestStrangersIdentity(t *testing.T) {
 	for range 3 {
 		mallory.send("udp", s.coreSide(), response(notify, 481, "Subscription Does Not Exist"))
 	}
-	eventually(t, patience, "his responses are dropped", func() bool {
+	eventually(t, patience, "the responses of the stranger are dropped", func() bool {
 		return r.metric("rewatch_dropped_total", `reason="untrusted"`) >= 3
 	})
 	c.reply(notify, 200, "OK")
@@ -147,7 +147,7 @@ func TestStrangersIdentity(t *testing.T) {
 // TestMessageComesBack: filter criteria of the core name this application server
 // for whatever goes to alice, the MESSAGE of rewatch too. It is known for what it
 // is: the server never sees it, alice is not given up for it, the administrator is
-// told, and when that is mended she is recovered.
+// told, and when that is mended it is recovered.
 func TestMessageComesBack(t *testing.T) {
 	t.Parallel()
 	for _, manner := range []string{"as a proxy", "hiding its topology"} {

@@ -31,10 +31,10 @@ type city struct {
 	broken int
 }
 
-// A citizen is one user with his phone, and what the server knows of him.
+// A citizen is one user with its phone, and what the server knows of it.
 type citizen struct {
 	user   string
-	core   string // by which his phone goes
+	core   string // by which the phone goes
 	home   int
 	callID string // of the present dialog of the phone
 	// A dead phone takes nothing; a numb one takes MESSAGEs only, and does not mind
@@ -42,7 +42,7 @@ type citizen struct {
 	dead, numb bool
 	attempts   []string // what the MESSAGEs said
 	server     *cityWatch
-	more       []*cityWatch // his subscriptions to others
+	more       []*cityWatch // its subscriptions to others
 }
 
 // cityWatch is the newest subscription of a citizen at the server.

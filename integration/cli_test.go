@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestCommandLine runs the scripts in testdata: what a person types, and what he
+// TestCommandLine runs the scripts in testdata: what a person types, and what they
 // is told. "rewatch" is the binary under test.
 func TestCommandLine(t *testing.T) {
 	path, err := filepath.Abs(binary)

@@ -305,7 +305,7 @@ func (c *scscf) subscribeOver(transport string, w wish) (*dialog, *message) {
 	return d, resp
 }
 
-// established registers a user and subscribes him, and returns both ends.
+// established registers a user and subscribes it, and returns both ends.
 func established(c *scscf, n *notifier, user, buddy string) (watcher, server *dialog) {
 	c.t.Helper()
 	if r := c.register(user, 3600); r.status != 200 {

@@ -74,7 +74,7 @@ func TestFlood(t *testing.T) {
 		defer close(over)
 		var pouring sync.WaitGroup
 		for i, share := range []int{floodDatagrams * 9 / 10, floodDatagrams / 10} {
-			// The second one is a stranger: he is told so, and that is all.
+			// The second one is a stranger: it is told so, and that is all.
 			from := s.ip([]int{60, 200}[i]) + ":5060"
 			f := newFlood(t, uint64(i), from, s.coreSide()) //nolint:gosec // not negative
 			pouring.Go(func() {

@@ -127,7 +127,7 @@ func (c *core) bound(user, contact string) bool {
 }
 
 // deregistered counts the REGISTERs with Expires: 0 that somebody else than the
-// user sent for him.
+// user sent for it.
 func (c *core) deregistered(user string) int {
 	return strings.Count(c.output(), "signed out by another: sip:"+user+"@")
 }

@@ -12,7 +12,7 @@ import (
 // A ledger is what the neighbours of rewatch saw of one user.
 type ledger struct {
 	registered []time.Time // 200s to third-party REGISTERs
-	accepted   []moment    // 200s to his SUBSCRIBEs, as his phone saw them
+	accepted   []moment    // 200s to its SUBSCRIBEs, as its phone saw them
 	proven     []moment    // first NOTIFYs that got through, as the server saw it
 	failures   []moment    // 481s, as the server saw them
 	messages   []notice
@@ -54,7 +54,7 @@ func (f faults) add(kind string, p *casualty, at time.Time, format string, args 
 const (
 	twice    = "an attempt was made twice"
 	outTwice = "signed out twice"
-	outAgain = "signed out after his return"
+	outAgain = "signed out after its return"
 	hangs    = "the recovery hangs"
 	alarms   = "not one alarm"
 )
@@ -100,7 +100,7 @@ func (p *casualty) judgeMessages(threshold int, f faults) {
 		}
 		for _, id := range m.broken {
 			if i := p.mended(id); i >= 0 && m.at.Sub(p.accepted[i].at) > crossing {
-				f.add(extra, p, p.accepted[i].at, "attempt %d is about %s, %v after he had subscribed anew", m.attempt, id, m.at.Sub(p.accepted[i].at))
+				f.add(extra, p, p.accepted[i].at, "attempt %d is about %s, %v after it had subscribed anew", m.attempt, id, m.at.Sub(p.accepted[i].at))
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func (p *casualty) attempts() (all []int) {
 	return all
 }
 
-// mended is which of his SUBSCRIBEs took the place of a dialog; -1: none.
+// mended is which of its SUBSCRIBEs took the place of a dialog; -1: none.
 func (p *casualty) mended(callID string) int {
 	i := slices.IndexFunc(p.accepted, func(m moment) bool { return m.callID == callID })
 	if i < 0 || i+1 >= len(p.accepted) {
@@ -145,7 +145,7 @@ func (p *casualty) judgeEnd(s recoveryState, f faults) {
 	}
 }
 
-// String is his story.
+// String is its story.
 func (p *casualty) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (stubborn %v, silent %v)", p.user, p.stubborn, p.silent)

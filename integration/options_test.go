@@ -166,7 +166,7 @@ func TestMessageForm(t *testing.T) {
 	}
 }
 
-// TestIdentity: the watcher is whom the core vouches for, not who he says he is.
+// TestIdentity: the watcher is whom the core vouches for, not whom From names.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	s, n, c, _ := scripted(t, nil)
@@ -203,7 +203,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestPointless: who answers 489 does not know the package; asking him to
+// TestPointless: who answers 489 does not know the package; asking it to
 // subscribe again is pointless.
 func TestPointless(t *testing.T) {
 	t.Parallel()
@@ -263,7 +263,7 @@ func TestDryRun(t *testing.T) {
 		})
 	}
 	if resp := c.register("alice", 3600); resp.status != 200 {
-		t.Errorf("her REGISTER got %v: she is banned", resp)
+		t.Errorf("alice's REGISTER got %v: alice is banned", resp)
 	}
 	holds(t, 3*time.Second, "nothing is sent", func() bool {
 		return c.count(to("MESSAGE", "alice")) == 0 && c.count(to("REGISTER", "alice")) == 0

@@ -50,7 +50,7 @@ func defaults(extra env) env {
 	return all
 }
 
-// startOutage starts everything, and waits until everybody has what he wants.
+// startOutage starts everything, and waits until everybody has what they want.
 func startOutage(t *testing.T, plan outagePlan, vars env) *outageCase {
 	t.Helper()
 	s := newSite(t)
@@ -182,7 +182,7 @@ func (c *outageCase) expectNoStrikes(but ...string) {
 	c.expect(slices.Equal(strikes, but), "%d have strikes, %s", len(strikes), strings.Join(strikes, " "))
 }
 
-// expectFirstStrike: the next failure of a user is his first.
+// expectFirstStrike: the next failure of a user is its first.
 func (c *outageCase) expectFirstStrike() {
 	c.t.Helper()
 	p := c.city.people[42]
@@ -191,7 +191,7 @@ func (c *outageCase) expectFirstStrike() {
 	c.expect(c.city.told(p)[told] == "1 of 3", "the MESSAGEs to %s say %v", p.user, c.city.told(p))
 }
 
-// strike lets a NOTIFY to somebody fail, and waits until he has been told and is well
+// strike lets a NOTIFY to somebody fail, and waits until that user has been told and is well
 // again.
 func (c *outageCase) strike(p *citizen) {
 	c.t.Helper()
@@ -201,5 +201,5 @@ func (c *outageCase) strike(p *citizen) {
 	eventually(c.t, patience, "the server gives the subscription up", func() bool { return c.city.isGone(lost) })
 	c.core.heal(p.user)
 	eventually(c.t, patience, "a MESSAGE of the user's own", func() bool { return len(c.city.told(p)) > told })
-	eventually(c.t, patience, "he is well again", func() bool { return c.city.working(began, p) == 1 })
+	eventually(c.t, patience, "the user is well again", func() bool { return c.city.working(began, p) == 1 })
 }

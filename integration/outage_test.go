@@ -52,7 +52,7 @@ func TestOutage(t *testing.T) {
 		t.Error("nobody asked the core whether it is there")
 	}
 
-	// The first of them is back by himself, and proves that the core is.
+	// The first of them is back by itself, and proves that the core is.
 	c.comeBack(user)
 	_, mine := established(c, n, user(0), "bob")
 	if resp := n.notify(mine, patience); resp == nil || resp.status != 200 {
@@ -74,7 +74,7 @@ func TestOutage(t *testing.T) {
 		return r.metric("rewatch_recoveries_total", `result="recovered"`) >= crowd-1
 	})
 	if c.count(to("MESSAGE", user(0))) != 0 {
-		t.Error("who was back by himself was told")
+		t.Error("who was back already was told")
 	}
 	if k := c.count(func(m *message) bool { return m.method == "REGISTER" && m.get("Expires") == "0" }); k != 0 {
 		t.Errorf("%d de-REGISTERs", k)

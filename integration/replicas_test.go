@@ -200,20 +200,20 @@ func TestNotifyByAnotherReplica(t *testing.T) {
 	if resp := first.c.again(watcher, 3600); resp.status != 481 {
 		t.Errorf("a refresh in the dead dialog by the other replica: %v, want 481", resp)
 	}
-	// She subscribes by way of the first one again, which tells the second.
+	// Alice subscribes by way of the first one again, which tells the second.
 	first.c.script("NOTIFY", "alice", nil)
 	_, d = established(first.c, first.n, "alice", "bob")
 	if resp := first.n.notify(d, patience); resp == nil || resp.status != 200 {
 		t.Fatalf("a NOTIFY after the return: %v", resp)
 	}
-	eventually(t, patience, "she is recovered", func() bool {
+	eventually(t, patience, "alice is recovered", func() bool {
 		return sum(stands, "rewatch_recoveries_total", `result="recovered"`) == 1
 	})
 	holds(t, time.Second, "one MESSAGE", func() bool { return requests(stands, "MESSAGE", "alice") == 1 })
 }
 
 // TestFlappingByAnotherReplica: who was signed out by one replica, and is given up again
-// by another, flaps. He is not signed out again at once.
+// by another, flaps. It is not signed out again at once.
 func TestFlappingByAnotherReplica(t *testing.T) {
 	t.Parallel()
 	shared := newSite(t)
@@ -243,8 +243,8 @@ func TestFlappingByAnotherReplica(t *testing.T) {
 			s.r.kept()
 		}
 	}
-	eventually(t, patience, "she is found to flap", func() bool {
+	eventually(t, patience, "alice is found to flap", func() bool {
 		return strings.Contains(stands[1].r.output(), "user flaps between registration and giving up")
 	})
-	holds(t, 3*time.Second, "she is not signed out again", func() bool { return requests(stands, "REGISTER", "alice") == 1 })
+	holds(t, 3*time.Second, "alice is not signed out again", func() bool { return requests(stands, "REGISTER", "alice") == 1 })
 }

@@ -187,7 +187,7 @@ func startPods(t *testing.T, n int, settings env) []*pod {
 	return pods
 }
 
-// fail lets a NOTIFY to alice fail in this pod, and lets her come back upon the
+// fail lets a NOTIFY to alice fail in this pod, and lets it come back upon the
 // MESSAGE if one is to come.
 func (p *pod) fail(message bool) {
 	p.t.Helper()
@@ -250,7 +250,7 @@ func TestReplicas(t *testing.T) {
 		return sum == 1 && messages == 3 && len(hook.of("watcher-exhausted", "alice", false)) == 1
 	})
 
-	// She is back by way of another pod, whose rewatch clears the alarm.
+	// Alice is back by way of another pod, whose rewatch clears the alarm.
 	pods[1].alice.register(0)
 	pods[1].alice.register(600)
 	pods[1].alice.subscribed("bob")

@@ -37,13 +37,13 @@ type ward struct {
 // A casualty is one of these users.
 type casualty struct {
 	user string
-	// stubborn: he takes no notice of MESSAGEs. silent: his NOTIFYs fail for want of
-	// an answer, and not by a 480. returns: he signs in again when he is signed out.
+	// stubborn: it takes no notice of MESSAGEs. silent: its NOTIFYs fail for want of
+	// an answer, and not by a 480. returns: it signs in again when it is signed out.
 	stubborn, silent, returns bool
-	relapses                  int    // how often his subscriptions are to fail yet
-	callID                    string // of the newest dialog of his phone
-	busy                      bool   // his phone is just subscribing
-	over                      bool   // his story has come to its end
+	relapses                  int    // how often its subscriptions are to fail yet
+	callID                    string // of the newest dialog of its phone
+	busy                      bool   // its phone is just subscribing
+	over                      bool   // its story has come to its end
 	admitted                  time.Time
 	ledger
 }
@@ -138,7 +138,7 @@ func (w *ward) register(p *casualty, expires int, then func()) {
 	})
 }
 
-// subscribe opens a new dialog of his phone.
+// subscribe opens a new dialog of its phone.
 func (w *ward) subscribe(p *casualty) {
 	callID := token("sub")
 	w.note(func() { p.callID, p.busy = callID, true })

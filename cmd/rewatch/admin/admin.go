@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"time"
@@ -66,7 +67,6 @@ type Admin struct {
 	hosts    []config.HostName
 	wrong    chan struct{} // the requests that pay for a wrong token
 	cost     time.Duration // what each of them pays
-	log      zerolog.Logger
 	started  time.Time
 	server   *http.Server
 	listener net.Listener
@@ -77,7 +77,7 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 	a := &Admin{
 		backend: backend, gatherer: registry, guard: newGuard(registry),
 		token: cfg.Token, hosts: cfg.Hosts, wrong: make(chan struct{}, maxWrongTokens), cost: wrongTokenTime,
-		log: log, started: time.Now(),
+		started: time.Now(),
 	}
 	a.server = &http.Server{
 		Addr:              cfg.Listen,
@@ -87,6 +87,7 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          stdlog.New(log, "", 0),
 	}
 	a.guard.watch(a.server)
 	return a

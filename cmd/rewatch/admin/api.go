@@ -79,14 +79,18 @@ func (a *Admin) change(what string, do func(aor string) bool) http.HandlerFunc {
 
 // record writes down what an administrator did, from where, and the reason given.
 func (a *Admin) record(r *http.Request, action, user, reason string) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
 	if reason == "" {
 		reason = "asked for by the API"
 	}
-	a.backend.Audit("administrator at "+host, action, user, reason)
+	a.backend.Audit("administrator at "+peer(r), action, user, reason)
+}
+
+// peer is the address of whoever asks, without the port.
+func peer(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
 }
 
 // limitOf reads ?limit=; on a wrong one it has answered.

@@ -49,7 +49,7 @@ const (
 	maxWrongTokens = 4
 )
 
-// punish counts and logs a wrong token and lets time pass.
+// punish counts a wrong token, writes it down and lets time pass.
 func (a *Admin) punish(r *http.Request) {
 	a.guard.refused.WithLabelValues(refusedToken).Inc()
 	ctx, done := context.WithTimeout(r.Context(), 10*a.cost)
@@ -60,7 +60,7 @@ func (a *Admin) punish(r *http.Request) {
 	case <-ctx.Done():
 		return
 	}
-	a.log.Warn().Str("actor", r.RemoteAddr).Str("action", "wrong-token").Str("path", r.URL.Path).Msg("a request with a wrong token was refused")
+	a.backend.Audit("unknown at "+peer(r), "wrong-token", "", "a change was asked for with a wrong token, and refused")
 	cost := time.NewTimer(a.cost)
 	defer cost.Stop()
 	select {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 
 // fakeBackend shows what it is given and notes what it is told.
 type fakeBackend struct {
+	auditing   sync.Mutex
 	audited    []string
 	ready      []Condition
 	recoveries []fakeRecovery
@@ -68,6 +70,8 @@ func (f *fakeBackend) Reset(aor string) bool { return f.change("reset", aor) }
 func (f *fakeBackend) Unban(aor string) bool { return f.change("unban", aor) }
 
 func (f *fakeBackend) Audit(actor, action, user, reason string) {
+	f.auditing.Lock()
+	defer f.auditing.Unlock()
 	f.audited = append(f.audited, actor+": "+action+" "+user+": "+reason)
 }
 

@@ -77,7 +77,7 @@ func (st *stage) deregistrations() []string {
 
 func (st *stage) checkReturn(ctx context.Context, since time.Time) {
 	raised, cleared := st.alarms.raised(exhaustedAlarm, bobAOR), st.alarms.cleared(exhaustedAlarm, bobAOR)
-	st.check("Bob: bindings after his return", 1, len(st.core.Bindings(bobAOR)))
+	st.check("Bob: bindings after the return", 1, len(st.core.Bindings(bobAOR)))
 	st.check("Bob: alarms cleared", 1, len(cleared))
 	if len(raised) == 1 && len(cleared) == 1 {
 		st.check("Bob: the clear repeats the id of the raise", true, raised[0].ID == cleared[0].ID)

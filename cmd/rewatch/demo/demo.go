@@ -119,5 +119,5 @@ func (st *stage) keep(ctx context.Context) {
 	}
 }
 
-// keepEvery is how often Carol changes her mind while the demo is kept running.
+// keepEvery is how often Carol changes state while the demo is kept running.
 const keepEvery = 10 * time.Second

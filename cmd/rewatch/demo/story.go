@@ -11,10 +11,10 @@ import (
 const threshold = 3 // the default of REWATCH_THRESHOLD
 
 // recovery is Alice's story, the reference flow: the answer to one NOTIFY is
-// lost, and rewatch has her phone subscribe again.
+// lost, and rewatch has the phone subscribe again.
 func (st *stage) recovery(ctx context.Context) error {
 	flow := referenceFlow()
-	st.flow.chapter("1. Alice watches Carol. One answer is lost, and rewatch brings her back.", "alice", flow)
+	st.flow.chapter("1. Alice watches Carol. One answer is lost, and rewatch brings Alice back.", "alice", flow)
 	err := st.bringBack(ctx)
 	seen := 0
 	st.flow.after(func() { seen = flow.seen() })
@@ -70,8 +70,8 @@ func accepted(method string, p *peers.Phone) func(int, error) error {
 	}
 }
 
-// threshold is Bob's story: his NOTIFYs fail again and again, until rewatch gives
-// up, signs him out and tells the administrator; then he returns.
+// threshold is Bob's story: Bob's NOTIFYs fail again and again, until rewatch gives
+// up, signs Bob out and tells the administrator; then Bob returns.
 func (st *stage) threshold(ctx context.Context) error {
 	st.flow.chapter("2. Bob's answers are lost every time. After three MESSAGEs rewatch gives up.", "bob", nil)
 	err := st.giveUp(ctx)
@@ -79,7 +79,7 @@ func (st *stage) threshold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.flow.chapter("3. Bob's network works again, and he signs in.", "bob", nil)
+	st.flow.chapter("3. Bob's network works again, and Bob signs in.", "bob", nil)
 	back := time.Now()
 	err = st.comeBack(ctx)
 	st.checkReturn(ctx, back)

@@ -67,7 +67,7 @@ func (st *stage) timings() {
 	st.timing("MESSAGE until the new SUBSCRIBE", again.Sub(told), "")
 	st.timing("SUBSCRIBE until a NOTIFY got through", through.Sub(again), "")
 	st.timing("in all", through.Sub(lost), "")
-	st.ladder.say("  Without rewatch she would have waited for her next refresh, up to an hour.", plain)
+	st.ladder.say("  Without rewatch Alice would have waited for the next refresh, up to an hour.", plain)
 	st.ladder.say("", plain)
 }
 
