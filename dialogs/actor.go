@@ -64,6 +64,9 @@ type DeregisterJob struct {
 	Target  DeregisterTarget
 	Route   string // as in MessageJob; unused AtServer
 	Contact string // URI to remove; empty: all ("*")
+	// Device is the +sip.instance or GRUU of the binding, where it is known: the
+	// registrar may list it under another URI, and another device under this one.
+	Device string
 }
 
 // ErrRefused is the Result.Err of a sign-out whose credentials the core does not take: to
@@ -75,6 +78,8 @@ type Result struct {
 	// Status is the final status; 0: none came.
 	Status int
 	Reason string
+	// Others, of a de-REGISTER: the registrar lists other bindings of the user, which stay.
+	Others bool
 	// Err says why there was no final response, or what was wrong with it (a
 	// binding that is still there after a de-REGISTER).
 	Err error

@@ -19,10 +19,9 @@ const (
 // subscription that comes back is the one with the same Event if there is one, else
 // any of the same device, resource and event package.
 
-// kin says whether b is of the same device, resource and event package as the
-// subscription of the event.
-func (m *machine) kin(b Broken) bool {
-	return b.Resource == m.e.Sub.Resource && pkg(b.Event) == pkg(m.e.Sub.Event) && b.sameDevice(m.e.Sub)
+// Kin says whether two subscriptions are of the same device, resource and event package.
+func (b Broken) Kin(o Broken) bool {
+	return b.Resource == o.Resource && pkg(b.Event) == pkg(o.Event) && b.sameDevice(o)
 }
 
 // pkg is an Event without its parameters.
@@ -36,7 +35,7 @@ func (m *machine) meant() []int {
 	var exact, kin []int
 	for i, b := range m.s.Broken {
 		switch {
-		case !m.kin(b):
+		case !b.Kin(m.e.Sub):
 		case b.Event == m.e.Sub.Event:
 			exact = append(exact, i)
 		default:
@@ -57,9 +56,9 @@ func (b Broken) dialog() string {
 	return b.CallID + ";tag=" + b.Tag
 }
 
-// sameDialog says whether two subscriptions are of the same dialog, as far as their
+// SameDialog says whether two subscriptions are of the same dialog, as far as their
 // tags are known.
-func (b Broken) sameDialog(o Broken) bool {
+func (b Broken) SameDialog(o Broken) bool {
 	return b.CallID == o.CallID && (b.Tag == o.Tag || b.Tag == "" || o.Tag == "")
 }
 
@@ -106,7 +105,7 @@ func (m *machine) join() joined {
 
 func (m *machine) enlist() joined {
 	i := slices.IndexFunc(m.s.Broken, func(b Broken) bool {
-		return m.kin(b) && (b.Event == m.e.Sub.Event || b.renewedBy(m.e.Sub))
+		return b.Kin(m.e.Sub) && (b.Event == m.e.Sub.Event || b.renewedBy(m.e.Sub))
 	})
 	if i < 0 {
 		m.add(m.e.Sub)
@@ -114,7 +113,7 @@ func (m *machine) enlist() joined {
 	}
 	b, sub := &m.s.Broken[i], m.e.Sub
 	switch {
-	case b.sameDialog(sub) && !b.renewedBy(sub):
+	case b.SameDialog(sub) && !b.renewedBy(sub):
 		return nothingNew // the dialog that is known to be broken
 	case b.Progress == Lost:
 		// A second dialog of the same kind. What was told of the first holds for it
@@ -131,7 +130,7 @@ func (m *machine) enlist() joined {
 
 // giveOver drops a subscription that the watcher says it cannot use (489).
 func (m *machine) giveOver() {
-	kept := slices.DeleteFunc(m.s.Broken, func(b Broken) bool { return m.kin(b) && b.Event == m.e.Sub.Event })
+	kept := slices.DeleteFunc(m.s.Broken, func(b Broken) bool { return b.Kin(m.e.Sub) && b.Event == m.e.Sub.Event })
 	if dropped := len(kept) < len(m.s.Broken); dropped {
 		m.s.Broken = kept
 		m.settle()
@@ -144,7 +143,7 @@ func (m *machine) note() bool {
 	changed := false
 	for _, i := range slices.Backward(m.meant()) {
 		b := &m.s.Broken[i]
-		old, back, news := b.sameDialog(m.e.Sub) && !b.renewedBy(m.e.Sub), b.Progress != Lost, true
+		old, back, news := b.SameDialog(m.e.Sub) && !b.renewedBy(m.e.Sub), b.Progress != Lost, true
 		switch {
 		case m.e.Kind == Subscribed && !old && b.Progress != Proven && !b.renewedBy(m.e.Sub):
 			m.returned(b, Resubscribed)

@@ -50,7 +50,7 @@ import "slices"
 //	           Refreshed          signed out, not banned     Idle        count from 0, alarm stays
 //	           Refreshed          not signed out             Exhausted   kept, even if the de-REGISTER has left
 //	           DeregisterDone     kept meanwhile             Idle        count from 0, alarm stays
-//	           Turn               not signed out             Exhausted   transmit, once
+//	           Turn               not signed out             Exhausted   ban; transmit, once
 //	           Resumed            it has left                Exhausted   signed out, as it seems; or Idle, as above
 //	           Resumed            it has not left            Exhausted   again, soon
 //	           Excuse             not signed out yet, excused Gathering  clear the alarms, lift the ban
@@ -65,7 +65,8 @@ import "slices"
 //
 // A device may go (be given up) that was told in this count, is lost, and is known to
 // heed a MESSAGE or has had its own refresh due (Patience). Without proof of the path
-// (Unproven) nobody may go yet, and a user who is Spared is kept.
+// (Unproven) nobody may go yet. A ban begins with the Turn of the de-REGISTER: whoever
+// asks the questions before it (DeregisterSkipped) asks them for the ban as well.
 //
 // An excused episode, which an outage caused, sends up to Threshold MESSAGEs that
 // do not count, and where another gives up it is Abandoned. Those that did not

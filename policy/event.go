@@ -82,8 +82,6 @@ type Event struct {
 	Alive bool
 	// Others, of DeregisterDone: other devices of the user stay registered.
 	Others bool
-	// Spared: this user is not one to be signed out or banned.
-	Spared bool
 	// Hop is the next hop of a NotifyFailed, where one is known.
 	Hop string
 	// Episode and Try name the MESSAGE that MessageDone is the outcome of, or the

@@ -9,23 +9,19 @@ func (m *machine) giveUp(lost []Broken) {
 	m.s.ForgetAt = m.in(m.r.Forget)
 	m.act(Action{Kind: GaveUp, Took: m.took(), Broken: lost, More: m.s.More})
 	m.raise(AlarmExhausted)
-	if m.e.Spared {
+	if m.r.OnThreshold == Unsubscribe {
 		m.keep()
 		return
 	}
-	switch m.r.OnThreshold {
-	case Deregister:
-		m.signOut()
-	case Ban:
-		m.ban()
-		m.signOut()
-	case Unsubscribe:
-		m.keep()
-	}
+	m.signOut()
 }
 
-// ban refuses the user for a while, and remembers it until that is over.
+// ban refuses the user for a while, and remembers it until that is over. It begins with
+// the de-REGISTER: who is not to be signed out is not to be banned either.
 func (m *machine) ban() {
+	if m.r.OnThreshold != Ban || !m.s.BannedUntil.IsZero() {
+		return
+	}
 	m.s.BannedUntil = m.in(m.r.Ban)
 	if m.s.ForgetAt.Before(m.s.BannedUntil) {
 		m.s.ForgetAt = m.s.BannedUntil
@@ -63,6 +59,9 @@ func (s State) overtaken() bool { return s.Kept && s.Left }
 
 // done notes that our de-REGISTER did its work.
 func (m *machine) done() {
+	if m.signingOut() {
+		m.ban()
+	}
 	if m.s.overtaken() && !m.banned() {
 		m.countAnew()
 		m.reinstate()

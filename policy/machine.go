@@ -33,8 +33,15 @@ func (m *machine) due(t time.Time) bool {
 // in returns the moment that lies d ahead.
 func (m *machine) in(d time.Duration) time.Time { return m.e.At.Add(d) }
 
-// took is the length of the episode so far.
-func (m *machine) took() time.Duration { return m.e.At.Sub(m.s.Started) }
+// took is the length of the episode so far, from when the first of its subscriptions
+// broke.
+func (m *machine) took() time.Duration {
+	began := m.s.Started
+	for _, b := range m.s.Broken {
+		began = earliest(began, b.Since)
+	}
+	return m.e.At.Sub(began)
+}
 
 // rest enters Idle. Only what outlives an episode is kept, and it is forgotten after a
 // time of quiet, so that no user is remembered for ever: a strike after StrikeTTL, all

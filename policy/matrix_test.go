@@ -210,7 +210,6 @@ func variants(s State, k EventKind) []variant {
 			with("", func(*Event) {}),
 			with(", overtaken", func(e *Event) { e.At = e.At.Add(-time.Millisecond) }),
 			with(", unproven", func(e *Event) { e.Unproven = true }),
-			with(", spared", func(e *Event) { e.Spared = true }),
 		}
 	default:
 		return []variant{with("", func(*Event) {})}

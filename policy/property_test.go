@@ -83,7 +83,6 @@ func (w *witness) draw() Event {
 	e := Event{Kind: rapid.SampledFrom(kinds).Draw(w.t, "kind")}
 	e.At = w.now.Add(time.Duration(rapid.IntRange(0, 2000).Draw(w.t, "ms")) * time.Millisecond)
 	e.Unproven = rapid.IntRange(0, 9).Draw(w.t, "unproven") == 0
-	e.Spared = rapid.IntRange(0, 9).Draw(w.t, "spared") == 0
 	switch e.Kind {
 	case NotifyFailed, NotifyOK, LateOK, Subscribed, Ended:
 		device := rapid.SampledFrom([]string{"", "A", "A", "B"}).Draw(w.t, "device")
@@ -212,8 +211,8 @@ func (w *witness) devices(before State, e Event, actions []Action) {
 			}
 			w.blamed(e, a.Broken)
 		case DoDeregister:
-			if e.Spared && before.Phase != Exhausted || len(a.Devices) == 0 {
-				w.t.Fatalf("%s: %d devices of a user are signed out, spared %t", e.Kind, len(a.Devices), e.Spared)
+			if len(a.Devices) == 0 {
+				w.t.Fatalf("%s: nobody is signed out", e.Kind)
 			}
 			for _, d := range a.Devices {
 				if !slices.ContainsFunc(w.s.Broken, func(b Broken) bool { return b.Progress == Lost && b.device() == d }) {
@@ -221,8 +220,8 @@ func (w *witness) devices(before State, e Event, actions []Action) {
 				}
 			}
 		case StartBan:
-			if e.Spared {
-				w.t.Fatalf("%s: a user who is spared is banned", e.Kind)
+			if e.Kind != Turn && e.Kind != DeregisterDone || w.r.OnThreshold != Ban {
+				w.t.Fatalf("%s: banned before it is clear that the user may be signed out", e.Kind)
 			}
 		default:
 		}

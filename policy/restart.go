@@ -28,6 +28,7 @@ func (m *machine) transmitMessage() {
 func (m *machine) transmitSignOut() {
 	lost, _ := m.doomed()
 	if m.e.Episode == m.s.Episode && m.e.Try == m.s.DeregisterTried+1 && m.signingOut() && len(lost) > 0 {
+		m.ban()
 		m.transmit()
 	}
 }

@@ -36,7 +36,7 @@ func (s State) Equal(o State) bool {
 
 // equal says whether two entries are the same to the last field.
 func (b Broken) equal(o Broken) bool {
-	same := b.Due.Equal(o.Due)
-	b.Due, o.Due = time.Time{}, time.Time{}
+	same := b.Due.Equal(o.Due) && b.Since.Equal(o.Since)
+	b.Due, o.Due, b.Since, o.Since = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return same && b == o
 }

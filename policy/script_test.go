@@ -210,8 +210,6 @@ func readFlag(t *testing.T, e *Event, sub *Broken, word string) bool {
 		e.Deaf = true
 	case "others":
 		e.Others = true
-	case "spared":
-		e.Spared = true
 	case "by":
 		if err := e.By.UnmarshalText([]byte(value)); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,9 @@ type Broken struct {
 	Contact string `json:"contact,omitempty"`
 	// Due is when the client's own refresh was due at the latest (the Expires that it
 	// was granted, and 64*T1); zero: not known.
-	Due      time.Time `json:"due,omitzero"`
+	Due time.Time `json:"due,omitzero"`
+	// Since is when it broke, which may be long before its episode began: in an outage.
+	Since    time.Time `json:"since,omitzero"`
 	Progress Progress  `json:"progress"`
 	// Renewed is the dialog that came in its place, By what brought the client back.
 	Renewed string `json:"renewed,omitempty"`

@@ -161,7 +161,7 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
-	sub.Cause = causeOf(&o)
+	sub.Cause, sub.Since = causeOf(&o), at
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
 	m.throughput.collectFor(at)

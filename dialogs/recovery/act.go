@@ -49,7 +49,10 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		e.alarms.raiseFor(u.aor, a, ev.At)
 	case policy.ClearAlarm:
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
-	case policy.Transmit, policy.Returned: // whoever asked sends it; nobody counts returns yet
+	case policy.Transmit: // whoever asked sends it
+	case policy.Returned:
+		e.metrics.returns[a.By].Inc()
+		e.about(u.aor, a).Debug().Stringer("by", a.By).Msg("client is back")
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
 		e.count(u.aor, a, ev)
 	}

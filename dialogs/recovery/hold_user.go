@@ -98,13 +98,21 @@ func (e *Engine) backByHimself(sh *engineShard, aor string, ev policy.Event) {
 		return
 	}
 	switch ev.Kind {
-	case policy.Subscribed, policy.LateOK, policy.Ended:
+	case policy.Subscribed, policy.NotifyOK, policy.LateOK, policy.Ended:
 		if ev.Kind == policy.LateOK && !ev.Alive {
 			return // a core that is back empties its queues; the server has given up long since
 		}
 		l.subs = slices.DeleteFunc(l.subs, func(b policy.Broken) bool {
-			same := b.Event == ev.Sub.Event && b.Resource == ev.Sub.Resource
-			return same && (ev.Kind == policy.Subscribed) != (b.CallID == ev.Sub.CallID)
+			switch {
+			case !b.Kin(ev.Sub):
+				return false
+			case ev.Kind == policy.Subscribed:
+				return !b.SameDialog(ev.Sub)
+			case ev.Kind == policy.NotifyOK:
+				return b.CallID != ev.Sub.CallID
+			default:
+				return b.SameDialog(ev.Sub)
+			}
 		})
 	case policy.Deregistered, policy.Reset:
 		l.subs = nil

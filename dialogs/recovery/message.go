@@ -70,7 +70,7 @@ func (e *Engine) elsewhere(aor string, a policy.Action) bool {
 
 // stumbled says whether an outcome tells of the core rather than of the user.
 func stumbled(res dialogs.Result) bool {
-	return res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600
+	return res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600 && !unsupported(res.Status)
 }
 
 // settled stands for the outcome of a MESSAGE that was not sent or not needed.
@@ -83,7 +83,13 @@ func (e *Engine) told(aor string, a policy.Action, res dialogs.Result) {
 	e.settle(aor, policy.Event{
 		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res),
 		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
+		Deaf: unsupported(res.Status),
 	})
+}
+
+// unsupported says whether a client says that it cannot take the MESSAGE at all.
+func unsupported(status int) bool {
+	return status == 405 || status == 415 || status == 488 || status == 501
 }
 
 // signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
@@ -207,7 +213,7 @@ func messageResult(res dialogs.Result) string {
 		return resultOK
 	case errors.Is(res.Err, dialogs.ErrReturned):
 		return resultReturned
-	case res.Status == 405 || res.Status == 415:
+	case unsupported(res.Status):
 		return resultUnsupported
 	case res.Status == 408 || res.Status == 0 && isSilence(res.Err):
 		return resultTimeout

@@ -5,6 +5,7 @@ import (
 
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/ladder"
+	"rewatch/policy"
 )
 
 // The labels of what we did and of how it ended: closed sets.
@@ -25,6 +26,7 @@ type engineMetrics struct {
 	deregistrations *prometheus.CounterVec
 	recoveries      *prometheus.CounterVec
 	seconds         prometheus.Histogram
+	returns         [policy.ByItself + 1]prometheus.Counter
 	dropped         prometheus.Counter
 	queueFull       *prometheus.CounterVec
 	flaps           prometheus.Counter
@@ -46,7 +48,7 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by how they did.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "rewatch_recovery_seconds", Help: "Time from the first failed NOTIFY to the first that got through.",
+			Name: "rewatch_recovery_seconds", Help: "Time from when the subscription broke until all works again.",
 			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
@@ -61,6 +63,15 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 		dryRun:    count.NewDryRun(reg),
 		forgotten: count.NewForgotten(e.cfg.Forgotten),
 	}
+	returns := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_returns_total", Help: "Subscriptions that work again, by what brought the client back.",
+	}, []string{"by"})
+	for by := policy.ByUnknown; by <= policy.ByItself; by++ {
+		if by != policy.ByUnknown {
+			m.returns[by] = returns.WithLabelValues(by.String())
+		}
+	}
+	m.returns[policy.ByUnknown] = m.returns[policy.ByItself]
 	for _, r := range []string{queueMessage, queueDeregister} {
 		m.queueFull.WithLabelValues(r)
 	}
@@ -85,7 +96,7 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
 	}, func() float64 { return float64(e.lost.Load()) })
 	if reg != nil {
-		reg.MustRegister(m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active,
+		reg.MustRegister(returns, m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active,
 			m.queueFull, m.flaps, outage, lost)
 	}
 	return m

@@ -20,7 +20,9 @@ import (
 const (
 	// takeOver is how much later than its deadline a user's Tick is due at a
 	// replica that did not save him last.
-	takeOver = 3 * time.Second
+	takeOver = skew + 3*time.Second
+	// skew is how far the clocks of two replicas may be apart.
+	skew = time.Minute
 	// catchUpPause is the pause before a user is looked at again who was busy, or
 	// a store that failed.
 	catchUpPause = 5 * time.Millisecond

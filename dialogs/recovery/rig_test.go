@@ -127,7 +127,9 @@ func (r *rig) offer(kind policy.EventKind, resource, callID string) {
 }
 
 func broken(resource, callID string) policy.Broken {
-	return policy.Broken{Event: "presence", Resource: resource, CallID: callID, Cause: "408 Request Timeout"}
+	return policy.Broken{
+		Event: "presence", Resource: resource, CallID: callID, Cause: "408 Request Timeout", Contact: "sip:alice@192.0.2.7:5066",
+	}
 }
 
 func (r *rig) write(format string, args ...any) {

@@ -19,13 +19,13 @@ const serverTries = 3
 
 // signOut carries out one DoDeregister and feeds back its outcome.
 func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
+	if !e.leaves(ctx, aor, a) {
+		e.calledOff(aor, a)
+		return
+	}
 	if e.cfg.DryRun {
 		e.dryly(count.DryDeregister)
 		e.leaveIn(aor, a, resultDryRun, "dry run")
-		return
-	}
-	if !e.leaves(ctx, aor, a) {
-		e.calledOff(aor, a)
 		return
 	}
 	u := e.dir.User(aor)
@@ -33,21 +33,58 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		e.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
-	job := dialogs.DeregisterJob{AOR: aor, Target: dialogs.AtCore, Route: routeTo(u), Contact: e.contactOf(u)}
-	res := e.deregister(ctx, a, job)
-	if !res.OK() {
-		if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
-			e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
-		}
+	jobs := e.bindings(a, u)
+	if len(jobs) == 0 {
+		e.leaveIn(aor, a, resultSkipped, "the Contact is not known")
 		return
 	}
-	e.recordSignOut(aor, a, job, res)
-	e.flaps.signedOut(aor, time.Now())
-	gone := e.dir.SignedOut(u)
-	e.settle(aor, policy.Event{Kind: policy.DeregisterDone})
-	if gone && u.AtServer {
-		e.tellServer(ctx, a, u)
+	var res dialogs.Result
+	for _, job := range jobs {
+		if res = e.deregister(ctx, a, job); !res.OK() {
+			if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
+				e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
+			}
+			return
+		}
+		e.recordSignOut(aor, a, job, res)
 	}
+	e.flaps.signedOut(aor, time.Now())
+	e.signedOut(ctx, a, u, jobs, res.Others)
+}
+
+// signedOut goes on when the core has signed out what was to go. Where other devices of
+// the user stay, its registration goes on, and the server is not told of any end.
+func (e *Engine) signedOut(ctx context.Context, a policy.Action, u dialogs.User, jobs []dialogs.DeregisterJob, others bool) {
+	ours := u.AtServer && u.SCSCF == "" // the server is the registrar: it has the bindings themselves
+	gone := !others && e.dir.SignedOut(u)
+	e.settle(u.AOR, policy.Event{Kind: policy.DeregisterDone, Others: others})
+	switch {
+	case ours:
+		for _, job := range jobs {
+			job.Target = dialogs.AtServer
+			e.tellServer(ctx, a, job)
+		}
+	case gone && u.AtServer:
+		e.tellServer(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF})
+	}
+}
+
+// bindings are the de-REGISTERs of an action: one for each device, or one for all. A
+// device whose Contact is not known is left alone, unless the user has but one.
+func (e *Engine) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.DeregisterJob) {
+	job := dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtCore, Route: routeTo(u)}
+	if e.cfg.DeregisterAll {
+		return []dialogs.DeregisterJob{job}
+	}
+	for _, d := range a.Devices {
+		if job.Contact, job.Device = d.Contact, d.ID; d.Contact == "" && len(u.Contacts) == 1 {
+			job.Contact = u.Contacts[0]
+		}
+		if job.Contact != "" {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
 }
 
 // mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
@@ -75,8 +112,8 @@ func (e *Engine) leaveIn(aor string, a policy.Action, result, why string) {
 	e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 
-// stillGivenUp says whether a de-REGISTER that has its turn is wanted still. He
-// who has signed in again while it was queued must not be signed out.
+// stillGivenUp says whether a de-REGISTER that has its turn is wanted still: whoever
+// has signed in again while it was queued must not be signed out.
 func (e *Engine) stillGivenUp(aor string) bool {
 	s, known := e.look(aor)
 	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept
@@ -118,24 +155,16 @@ func (e *Engine) mustStay(u dialogs.User) string {
 	}
 }
 
-// contactOf is the contact that has to go; empty for all.
-func (e *Engine) contactOf(u dialogs.User) string {
-	if e.cfg.DeregisterAll || len(u.Contacts) == 0 {
-		return ""
-	}
-	return u.Contacts[0]
-}
-
-// tellServer ends the third-party registration at the server. The binding there
-// is the S-CSCF's contact, not the user's. A user who has registered again while
-// it is being tried is left alone: by now it would end his new registration.
-func (e *Engine) tellServer(ctx context.Context, a policy.Action, u dialogs.User) {
+// tellServer ends a registration at the server. The binding of a third-party REGISTER is
+// the S-CSCF's contact, not the user's. A user who has registered again while it is being
+// tried is left alone: by now it would end the new registration.
+func (e *Engine) tellServer(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) {
 	pause := e.cfg.Rules.DeregisterRetry
 	for try := 1; ; try++ {
-		if e.deregister(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF}).OK() {
+		if e.deregister(ctx, a, job).OK() {
 			return
 		}
-		if try == serverTries || !queue.Sleep(ctx, pause) || e.returned(u.AOR) {
+		if try == serverTries || !queue.Sleep(ctx, pause) || e.returned(job.AOR) {
 			return
 		}
 		pause *= 2

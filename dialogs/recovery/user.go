@@ -75,10 +75,13 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 	if !next.Equal(u.state) || len(actions) > 0 {
 		e.ladders.Follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
 		u.changes = append(u.changes, change{event: ev, from: u.state.Phase, to: next.Phase, sent: next.Sent, actions: actions})
-		u.borrowed = false
-		if !next.Deadline.Equal(u.state.Deadline) {
+		switch {
+		case !next.Deadline.Equal(u.state.Deadline):
 			u.notBefore = time.Time{} // it was about the one that is overtaken
+		case u.borrowed && !next.Deadline.IsZero():
+			u.notBefore = next.Deadline.Add(skew) // it is by another's clock
 		}
+		u.borrowed = false
 		e.replace(u, next)
 		sh.touch(u)
 	}

@@ -11,8 +11,10 @@ import (
 // binding is one Contact that a registrar lists.
 type binding struct {
 	uri      string // as it is spelt
-	instance string // +sip.instance (RFC 5626), without quotes
-	expired  bool   // listed, but with no time left
+	instance string // +sip.instance (RFC 5626) or that of a GRUU, without quotes
+	// gruus are those that the registrar has assigned (RFC 5627).
+	gruus   []string
+	expired bool // listed, but with no time left
 }
 
 // contacts reads all Contact values of a response, compact form included.
@@ -44,36 +46,67 @@ func bindingOf(v string) binding {
 		case "expires":
 			b.expired = value == "0"
 		case "+sip.instance":
-			b.instance = strings.ToLower(value)
+			b.instance = instanceOf(value)
+		case "pub-gruu", "temp-gruu":
+			b.gruus = append(b.gruus, value)
 		}
+	}
+	if b.instance == "" {
+		b.instance = instanceOf(uriParam(b.uri, "gr"))
 	}
 	return b
 }
 
-// remaining gives the first binding of the list that should have gone when
-// contact was removed, in the spelling of the registrar. An emergency
-// registration stays: it is not ours to end.
-func remaining(list []binding, contact string) string {
-	ours := bindingOf(contact)
-	for _, b := range list {
-		if b.expired || hasParam(b.uri, "sos") {
-			continue
-		}
-		if contact == everything || same(b, ours) {
-			return b.uri
-		}
+// instanceOf gives an instance as it is compared.
+func instanceOf(s string) string { return strings.ToLower(strings.Trim(s, "\"<> ")) }
+
+// uriParam is a parameter of a URI; empty if it has none, or no value.
+func uriParam(uri, name string) string {
+	var u sip.Uri
+	if err := sip.ParseUri(uri, &u); err != nil {
+		return ""
 	}
-	return ""
+	value, _ := u.UriParams.Get(name)
+	return value
 }
 
-// same says whether two bindings are of one client. It is wider than the
-// comparison of RFC 3261 19.1.4, which it includes: whatever the other
-// parameters, the same user at the same host and port is the same client.
-func same(a, b binding) bool {
-	if a.instance != "" && a.instance == b.instance {
-		return true
+// remaining gives the first binding of the list that should have gone when ours was
+// removed, in the spelling of the registrar, and says whether there are others. An
+// emergency registration stays: it is not ours to end.
+func remaining(list []binding, ours binding) (left string, others bool) {
+	for _, b := range list {
+		switch {
+		case b.expired:
+		case hasParam(b.uri, "sos"):
+			others = true
+		case ours.uri != everything && !same(b, ours):
+			others = true
+		case left == "":
+			left = b.uri
+		}
 	}
-	return place(a.uri) == place(b.uri)
+	return left, others
+}
+
+// same says whether two bindings are of one client: by instance, where both are known,
+// for two clients may share an address behind a border element; else by GRUU or place.
+// That is wider than the comparison of RFC 3261 19.1.4, which it includes: whatever the
+// other parameters, the same user at the same host and port is the same client.
+func same(a, b binding) bool {
+	if a.instance != "" && b.instance != "" {
+		return a.instance == b.instance
+	}
+	return place(a.uri) == place(b.uri) || a.assigned(b.uri) || b.assigned(a.uri)
+}
+
+// assigned says whether a URI is a GRUU of this binding.
+func (b binding) assigned(uri string) bool {
+	for _, g := range b.gruus {
+		if place(g) == place(uri) && uriParam(g, "gr") == uriParam(uri, "gr") {
+			return true
+		}
+	}
+	return false
 }
 
 // location is what two Contact URIs of one client have in common.

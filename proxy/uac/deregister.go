@@ -25,17 +25,23 @@ var (
 // way than we do, and then it lists it still. Then it is asked once more, in its
 // own spelling.
 func (c *Client) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs.Result {
-	contact := clean(j.Contact)
-	if contact == "" {
-		contact = everything
+	ours := binding{uri: everything}
+	if contact := clean(j.Contact); contact != "" {
+		if ours = bindingOf(contact); !strings.Contains(contact, "<") {
+			ours = bindingOf("<" + contact + ">") // its parameters are the URI's
+		}
+	}
+	if device := instanceOf(clean(j.Device)); device != "" {
+		ours.instance = device
 	}
 	targets, err := c.registrar(ctx, j)
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	res, left := c.unbind(ctx, j, targets, contact)
-	if left != "" && contact != everything {
-		res, left = c.unbind(ctx, j, targets, left)
+	res, left := c.unbind(ctx, j, targets, ours)
+	if left != "" && ours.uri != everything {
+		ours.uri = left
+		res, left = c.unbind(ctx, j, targets, ours)
 	}
 	if left != "" {
 		res.Err = ErrBindingRemains
@@ -53,8 +59,8 @@ func (c *Client) registrar(ctx context.Context, j dialogs.DeregisterJob) ([]targ
 // unbind sends one REGISTER, and gives the binding that is still there, as the
 // registrar spells it. Its Call-ID is new, because a registrar answers 500 to one
 // that comes again with a CSeq that it knows.
-func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []target, contact string) (dialogs.Result, string) {
-	d, err := c.register(j, contact)
+func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []target, ours binding) (dialogs.Result, string) {
+	d, err := c.register(j, ours)
 	if err != nil {
 		return dialogs.Result{Err: err}, ""
 	}
@@ -65,11 +71,10 @@ func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []
 	if j.Target == dialogs.AtServer && gone(res) {
 		return result(res, nil), "" // some servers echo the Contact of a third-party REGISTER
 	}
-	if contact != everything {
-		// A bare URI keeps its parameters to itself only between brackets.
-		contact = "<" + bareURI(contact) + ">"
-	}
-	return result(res, nil), remaining(contacts(res), contact)
+	left, others := remaining(contacts(res), ours)
+	told := result(res, nil)
+	told.Others = others
+	return told, left
 }
 
 // gone says whether a response grants no time at all.
@@ -78,17 +83,19 @@ func gone(res *sip.Response) bool {
 	return h != nil && strings.TrimSpace(h.Value()) == "0"
 }
 
-func (c *Client) register(j dialogs.DeregisterJob, contact string) (*draft, error) {
+func (c *Client) register(j dialogs.DeregisterJob, ours binding) (*draft, error) {
 	uri, err := c.registrarURI(j)
 	if err != nil {
 		return nil, err
 	}
 	d := c.start(sip.REGISTER, uri, j.AOR)
 	switch {
-	case contact == everything:
+	case ours.uri == everything:
 		d.add("Contact", everything)
-	case sound(bareURI(contact)):
-		d.add("Contact", "<"+bareURI(contact)+">")
+	case sound(ours.uri) && ours.instance != "" && sound(ours.instance):
+		d.add("Contact", "<"+ours.uri+`>;+sip.instance="<`+ours.instance+`>"`)
+	case sound(ours.uri):
+		d.add("Contact", "<"+ours.uri+">")
 	default:
 		return nil, errAddress
 	}

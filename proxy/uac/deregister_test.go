@@ -62,27 +62,40 @@ func TestRemaining(t *testing.T) {
 		name, contact string
 		list          []string
 		want          string
+		others        bool
 	}{
-		{"empty", ours, nil, ""},
-		{"another device", ours, []string{"<sip:alice@192.0.2.8:5062>;expires=600"}, ""},
-		{"the same", ours, []string{"<sip:alice@192.0.2.9:5062;transport=udp>;expires=600"}, "sip:alice@192.0.2.9:5062;transport=udp"},
-		{"case of the host", "sip:alice@HOST.example", []string{"<sip:alice@host.EXAMPLE>"}, "sip:alice@host.EXAMPLE"},
-		{"case of the user", ours, []string{"<sip:Alice@192.0.2.9:5062>"}, ""},
-		{"escapes", "sip:al%69ce@192.0.2.9", []string{"<sip:alice@192.0.2.9>"}, "sip:alice@192.0.2.9"},
-		{"default port", "sip:alice@192.0.2.9", []string{"<sip:alice@192.0.2.9:5060>"}, "sip:alice@192.0.2.9:5060"},
-		{"other parameters", ours, []string{"<sip:alice@192.0.2.9:5062;ob>;q=0.5"}, "sip:alice@192.0.2.9:5062;ob"},
-		{"second in the line", ours, []string{`"A, B <x>" <sip:bob@h;x="1,2">, <sip:alice@192.0.2.9:5062>`}, "sip:alice@192.0.2.9:5062"},
-		{"without brackets", ours, []string{"sip:alice@192.0.2.9:5062;expires=60"}, "sip:alice@192.0.2.9:5062"},
-		{"expired", ours, []string{"<sip:alice@192.0.2.9:5062>;expires=0"}, ""},
-		{"IPv6", "sip:alice@[2001:db8::1]:5062", []string{"<sip:alice@[2001:DB8:0::1]:5062>"}, "sip:alice@[2001:DB8:0::1]:5062"},
+		{"empty", ours, nil, "", false},
+		{"another device", ours, []string{"<sip:alice@192.0.2.8:5062>;expires=600"}, "", true},
+		{"the same", ours, []string{"<sip:alice@192.0.2.9:5062;transport=udp>;expires=600"}, "sip:alice@192.0.2.9:5062;transport=udp", false},
+		{"case of the host", "sip:alice@HOST.example", []string{"<sip:alice@host.EXAMPLE>"}, "sip:alice@host.EXAMPLE", false},
+		{"case of the user", ours, []string{"<sip:Alice@192.0.2.9:5062>"}, "", true},
+		{"escapes", "sip:al%69ce@192.0.2.9", []string{"<sip:alice@192.0.2.9>"}, "sip:alice@192.0.2.9", false},
+		{"default port", "sip:alice@192.0.2.9", []string{"<sip:alice@192.0.2.9:5060>"}, "sip:alice@192.0.2.9:5060", false},
+		{"other parameters", ours, []string{"<sip:alice@192.0.2.9:5062;ob>;q=0.5"}, "sip:alice@192.0.2.9:5062;ob", false},
+		{"second in the line", ours, []string{`"A, B <x>" <sip:bob@h;x="1,2">, <sip:alice@192.0.2.9:5062>`}, "sip:alice@192.0.2.9:5062", true},
+		{"without brackets", ours, []string{"sip:alice@192.0.2.9:5062;expires=60"}, "sip:alice@192.0.2.9:5062", false},
+		{"expired", ours, []string{"<sip:alice@192.0.2.9:5062>;expires=0"}, "", false},
+		{"IPv6", "sip:alice@[2001:db8::1]:5062", []string{"<sip:alice@[2001:DB8:0::1]:5062>"}, "sip:alice@[2001:DB8:0::1]:5062", false},
 		{
 			"instance", `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`,
 			[]string{`<sip:alice@192.0.2.10>;+sip.instance="<urn:uuid:1>"`},
-			"sip:alice@192.0.2.10",
+			"sip:alice@192.0.2.10", false,
 		},
-		{"all", "*", []string{"<sip:alice@192.0.2.8>"}, "sip:alice@192.0.2.8"},
-		{"all but emergency", "*", []string{"<sip:alice@192.0.2.8;sos>"}, ""},
-		{"all, gone", "*", nil, ""},
+		{
+			"another instance behind the same address", `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`,
+			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:2>"`}, "", true,
+		},
+		{
+			"a GRUU, and its binding", "sip:alice@ims.example;gr=urn:uuid:1",
+			[]string{`<sip:alice@192.0.2.8>`, `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`}, "sip:alice@192.0.2.9", true,
+		},
+		{
+			"a GRUU that the registrar lists", "sip:tgruu.7hs@ims.example;gr",
+			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>";temp-gruu="sip:tgruu.7hs@ims.example;gr"`}, "sip:alice@192.0.2.9", false,
+		},
+		{"all", "*", []string{"<sip:alice@192.0.2.8>"}, "sip:alice@192.0.2.8", false},
+		{"all but emergency", "*", []string{"<sip:alice@192.0.2.8;sos>"}, "", true},
+		{"all, gone", "*", nil, "", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,8 +109,8 @@ func TestRemaining(t *testing.T) {
 			if contact != everything && !strings.Contains(contact, "<") {
 				contact = "<" + contact + ">"
 			}
-			if got := remaining(list, contact); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
+			if got, others := remaining(list, bindingOf(contact)); got != tt.want || others != tt.others {
+				t.Errorf("got %q, others %t, want %q", got, others, tt.want)
 			}
 		})
 	}
@@ -126,6 +139,27 @@ func TestDeregisterAgainInTheSpellingOfTheRegistrar(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Behind a GRUU stands a binding of its own Contact, which the 200 tells.
+func TestDeregisterDevice(t *testing.T) {
+	const uuid = "urn:uuid:00000000-0000-1000-8000-0000000000aa"
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(n int, s sent) []string {
+			other := `<sip:alice@10.9.0.2>;expires=600;+sip.instance="<urn:uuid:bb>"`
+			if n == 1 {
+				return []string{respond(s, "200 OK", `Contact: <sip:alice@10.9.0.1:5060>;+sip.instance="<`+uuid+`>";expires=3000, `+other)}
+			}
+			return []string{respond(s, "200 OK", "Contact: "+other)}
+		})
+		j := signOut
+		j.Contact, j.Device = "sip:alice@ims.test;gr="+uuid, uuid
+		r := p.client.Deregister(context.Background(), j)
+		s := p.done()
+		if len(s) != 2 || header(s[1].text, "Contact") != `<sip:alice@10.9.0.1:5060>;+sip.instance="<`+uuid+`>"` || !r.OK() || !r.Others {
+			t.Fatalf("%d sent, then Contact %s: %+v", len(s), header(s[len(s)-1].text, "Contact"), r)
+		}
+	})
 }
 
 func TestDeregisterAll(t *testing.T) {
