@@ -15,7 +15,7 @@ import (
 func (s *Server) Deliver(id uint64, p dialogs.Parcel) bool {
 	w := s.borrow()
 	defer s.giveBack(w)
-	if s.table.Scarce() || int(p.Local) >= len(s.locals) || !w.load(p.Raw) {
+	if s.table.Scarce() || int(p.Local) >= len(s.locals) || !w.Load(p.Raw) {
 		return false
 	}
 	w.deliver(id, p, maxParkings)
@@ -34,7 +34,7 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 		s.cfg.Resolver.Await(pending, w.asker(from), func([]resolve.Hop, error) {
 			own := s.borrow()
 			defer s.giveBack(own)
-			if own.load(p.Raw) { // it was read before
+			if own.Load(p.Raw) { // it was read before
 				own.deliver(id, p, lookups-1)
 			}
 		})
@@ -44,14 +44,14 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 		return
 	}
 	w.large(from)
-	t := ticket{key: rand.Uint64() | 1, loop: w.loopHash(from)} //nolint:gosec // no secret
+	t := ticket{key: rand.Uint64() | 1, loop: w.LoopHash(byte(from.side()))} //nolint:gosec // no secret
 	t.record = t.key
 	q := transaction.Request{
 		Kind: transaction.Notify, Subject: id, Loop: t.loop, Hops: w.hops, Whole: true,
 		From: transaction.Origin{Addr: p.From, Local: p.Local, Reliable: true, Own: true},
 	}
-	q.CSeq, _, _ = w.msg.CSeqValue()
-	if !w.s.table.Begin(t.key, w.at, &q, w.msg.Raw) {
+	q.CSeq, _, _ = w.Msg.CSeqValue()
+	if !w.s.table.Begin(t.key, w.at, &q, w.Msg.Raw) {
 		w.s.cfg.Delivered(id, dialogs.Outcome{Kind: dialogs.Unreachable, At: w.now, RetryAfter: -1})
 		return
 	}
