@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +27,9 @@ const (
 	// catchUpPause is the pause before a user is looked at again who was busy, or
 	// a store that failed.
 	catchUpPause = 5 * time.Millisecond
+	// resyncPause is the pause before everybody is compared with the store again, where
+	// that did not come to its end.
+	resyncPause = 500 * time.Millisecond
 	// ownersTurn is how long whoever acts for a user has to write him again into a
 	// store that has lost him, before those do who may know less.
 	ownersTurn = 5 * time.Second
@@ -133,7 +137,9 @@ func (f *follower) catchUp(ctx context.Context) {
 			return
 		}
 		changed, all := f.take()
+		pause := catchUpPause
 		if all && !f.resync(ctx) {
+			pause = resyncPause
 			f.missed()
 		}
 		for aor := range changed {
@@ -141,7 +147,7 @@ func (f *follower) catchUp(ctx context.Context) {
 				f.told(aor)
 			}
 		}
-		if !queue.Sleep(ctx, catchUpPause) { // what comes in a burst is read once
+		if !queue.Sleep(ctx, pause) { // what comes in a burst is read once
 			return
 		}
 	}
@@ -156,6 +162,9 @@ func (f *follower) reload(ctx context.Context, aor string) bool {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	r, err := f.e.store.Load(ctx, aor)
+	if errors.Is(err, store.ErrUnreadable) {
+		return true // whoever wrote it acts on it
+	}
 	if err != nil {
 		return false
 	}

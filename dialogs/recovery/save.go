@@ -135,8 +135,15 @@ func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	if err == nil {
 		err = store.ErrConflict
 	}
-	w.unsaved[u] = true
 	w.sh.settled(u, false)
+	if errors.Is(err, store.ErrUnreadable) {
+		// Of a replica of another version, which acts on the user. It is no trouble of
+		// the store's, and tried again with the next change only.
+		w.sh.leaveAlone(u)
+		delete(w.unsaved, u)
+		return d
+	}
+	w.unsaved[u] = true
 	w.e.alarms.storeFailed(err)
 	return d
 }
@@ -144,7 +151,15 @@ func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 func (sh *engineShard) saved(u *engineUser, version uint64) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u.version, u.saving, u.unsaved = version, false, false
+	u.version, u.saving, u.unsaved, u.unreadable = version, false, false, false
+}
+
+// leaveAlone notes that what the store has of a user cannot be read here, so that nothing
+// is done to it that its writer may know better.
+func (sh *engineShard) leaveAlone(u *engineUser) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u.unreadable = true
 }
 
 // settled notes that the writer is done with a user for now.

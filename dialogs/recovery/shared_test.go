@@ -299,7 +299,7 @@ func TestReplicaStartsAlone(t *testing.T) {
 		r.expect(`0s  raise store-unavailable of state-store, major`)
 		h.cut(false, late)
 		r.at(10 * time.Second)
-		r.expect(`5.005s  clear store-unavailable of state-store`)
+		r.expect(`5.5s  clear store-unavailable of state-store`)
 		if s, ok := r.State(alice); !ok || s.Sent != 1 {
 			t.Errorf("it knows %+v", s)
 		}

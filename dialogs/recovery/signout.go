@@ -150,9 +150,20 @@ func (e *Engine) mustStay(u dialogs.User) string {
 		return "not registered here"
 	case e.alarms.storeAway.Load():
 		return "the state store is away"
+	case e.unreadable(u.AOR):
+		return "its state is that of another version of rewatch"
 	default:
 		return ""
 	}
+}
+
+// unreadable says whether the state of a user that the store has cannot be read here.
+func (e *Engine) unreadable(aor string) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	return u != nil && u.unreadable
 }
 
 // tellServer ends a registration at the server. The binding of a third-party REGISTER is

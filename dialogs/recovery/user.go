@@ -40,6 +40,8 @@ type engineUser struct {
 	dirty   bool
 	// saving: the writer has them; unsaved: the store would not take them.
 	saving, unsaved bool
+	// unreadable: what the store has of the user is of another version of rewatch.
+	unreadable bool
 	// borrowed: another replica saved him last, and acts for him.
 	borrowed bool
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight

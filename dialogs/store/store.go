@@ -17,6 +17,10 @@ var ErrConflict = errors.New("record has changed since it was loaded")
 // all the same: the store was emptied. What the caller knows is all there is.
 var ErrLost = fmt.Errorf("the store has lost it: %w", ErrConflict)
 
+// ErrUnreadable says that there is a record of another version of rewatch, or of somebody
+// else. It is left alone: whoever wrote it can read it.
+var ErrUnreadable = errors.New("the record cannot be read")
+
 // Record is the state of one user as a Store keeps it.
 type Record struct {
 	AOR string
@@ -43,7 +47,8 @@ type Store interface {
 	// Delete removes the record under the same condition, and takes entries in the
 	// same way. To delete what is not there is no conflict.
 	Delete(ctx context.Context, aor string, version uint64, with ...Entry) error
-	// All walks over every record, in no order. After an error it ends.
+	// All walks over every record, in no order, those left out that cannot be read.
+	// After an error it ends.
 	All(ctx context.Context) iter.Seq2[Record, error]
 	// Sync returns when what has been saved of a user so far is safe from a crash; ""
 	// is everybody. What is written later is never safe before.

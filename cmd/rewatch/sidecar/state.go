@@ -77,6 +77,11 @@ func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
 	}, func() float64 { return float64(p.pending()) }))
+	if s, ok := p.memory.store.(interface{ Unreadable() uint64 }); ok {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rewatch_state_unreadable_total", Help: "Records of another version of rewatch that were left alone.",
+		}, func() float64 { return float64(s.Unreadable()) }))
+	}
 }
 
 // pending is how much is known and not kept for good yet. What is collected here waits

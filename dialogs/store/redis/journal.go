@@ -81,8 +81,11 @@ func (s *Store) Read(ctx context.Context, kind store.Kind, key string) (e store.
 	if err != nil || value == "" {
 		return store.Entry{}, false, err
 	}
-	e, err = decodeEntry(kind, key, value)
-	return e, err == nil, err
+	if e, err = decodeEntry(kind, key, value); err != nil {
+		s.unreadable.Add(1)
+		return store.Entry{}, false, nil
+	}
+	return e, true, nil
 }
 
 // Entries walks over the entries of a kind.
@@ -118,15 +121,20 @@ func (s *Store) readAll(ctx context.Context, kind store.Kind, keys []string) (pa
 		}
 		return nil // one has lapsed since the SCAN
 	})
+	if err != nil {
+		return nil, err
+	}
 	for i, read := range reads {
 		value, missing := read.Result()
-		if err != nil || missing != nil {
+		if missing != nil {
 			continue
 		}
-		var e store.Entry
-		if e, err = decodeEntry(kind, keys[i], value); err == nil {
-			page = append(page, e)
+		e, err := decodeEntry(kind, keys[i], value)
+		if err != nil {
+			s.unreadable.Add(1)
+			continue
 		}
+		page = append(page, e)
 	}
-	return page, err
+	return page, nil
 }

@@ -189,3 +189,20 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Between two pages Redis serves others for as long as the last one took, within bounds.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for took, want := range map[time.Duration]time.Duration{0: 0, 10 * time.Millisecond: 10 * time.Millisecond, time.Minute: longestRest} {
+			began := time.Now()
+			if err := rest(t.Context(), took); err != nil || time.Since(began) != want {
+				t.Errorf("after %s it rests %s, %v", took, time.Since(began), err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := rest(ctx, time.Minute); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,6 +13,9 @@ import (
 
 // scanCount is about how many keys Redis looks at per SCAN.
 const scanCount = 1000
+
+// longestRest bounds the pause between two pages.
+const longestRest = 50 * time.Millisecond
 
 // All walks over every record, by SCAN: what is saved meanwhile may be missed.
 func (s *Store) All(ctx context.Context) iter.Seq2[store.Record, error] {
@@ -45,17 +49,31 @@ func (s *Store) loadAll(ctx context.Context, aors []string) ([]store.Record, err
 		_, err := p.Exec(ctx)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	var records []store.Record
 	for i, load := range loads {
-		if err != nil {
-			break
+		r, err := decodeRecord(aors[i], load.Val(), s.instance)
+		if err != nil { // of another version: it must not keep the others from being read
+			s.unreadable.Add(1)
+			continue
 		}
-		var r store.Record
-		if r, err = decodeRecord(aors[i], load.Val(), s.instance); err == nil {
-			records = append(records, r)
-		}
+		records = append(records, r)
 	}
-	return records, err
+	return records, nil
+}
+
+// rest lets Redis serve others between two pages, for as long as the last one took.
+func rest(ctx context.Context, took time.Duration) error {
+	t := time.NewTimer(min(took, longestRest))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // scan walks over the keys of a prefix, page by page, each key once, and gives what
@@ -67,6 +85,7 @@ func (s *Store) scan(ctx context.Context, prefix, kind string) iter.Seq2[[]strin
 		for _, node := range nodes {
 			for cursor := uint64(0); err == nil; {
 				var keys []string
+				began := time.Now()
 				err = s.circuit.do(ctx, func(ctx context.Context) error {
 					keys, cursor, err = node.ScanType(ctx, cursor, glob(prefix), scanCount, kind).Result()
 					return err
@@ -75,9 +94,10 @@ func (s *Store) scan(ctx context.Context, prefix, kind string) iter.Seq2[[]strin
 				if err == nil && len(page) > 0 && !yield(page, nil) {
 					return
 				}
-				if cursor == 0 {
+				if err != nil || cursor == 0 {
 					break
 				}
+				err = rest(ctx, time.Since(began))
 			}
 		}
 		if err != nil {

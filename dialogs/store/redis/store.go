@@ -2,9 +2,9 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +31,8 @@ type Store struct {
 	channel  string
 	instance string
 	origin   string // of what this process publishes
+
+	unreadable atomic.Uint64
 }
 
 var _ store.Store = (*Store)(nil)
@@ -89,7 +91,8 @@ local has = redis.call('HGET', KEYS[1], 'v')
 local alive = has and redis.call('HEXISTS', KEYS[1], 's') == 1
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-if has and tonumber(has) >= now then now = tonumber(has) + 1 end
+local was = has and tonumber(has)
+if was and was >= now then now = was + 1 end
 local version = string.format('%.0f', now)
 `
 
@@ -173,13 +176,18 @@ func (s *Store) Load(ctx context.Context, aor string) (store.Record, error) {
 	if err != nil {
 		return store.Record{AOR: aor}, err
 	}
-	return decodeRecord(aor, fields, s.instance)
+	r, err := decodeRecord(aor, fields, s.instance)
+	if err != nil {
+		s.unreadable.Add(1)
+	}
+	return r, err
 }
+
+// Unreadable is how often a record or an entry could not be read and was left alone.
+func (s *Store) Unreadable() uint64 { return s.unreadable.Load() }
 
 // recordFields are the version, the state, and the instance that saved it.
 var recordFields = []string{"v", "s", "o"}
-
-var errRecord = errors.New("not a record of rewatch")
 
 // decodeRecord reads version and state. Without a state there is no record.
 func decodeRecord(aor string, fields []any, instance string) (store.Record, error) {
@@ -190,14 +198,14 @@ func decodeRecord(aor string, fields []any, instance string) (store.Record, erro
 	version, isVersion := fields[0].(string)
 	state, isState := fields[1].(string)
 	if !isVersion || !isState {
-		return r, fmt.Errorf("%s: %w", aor, errRecord)
+		return r, fmt.Errorf("%s: %w", aor, store.ErrUnreadable)
 	}
 	v, err := strconv.ParseUint(version, 10, 64)
 	if err != nil || v == 0 {
-		return r, fmt.Errorf("%s: %w", aor, errRecord)
+		return r, fmt.Errorf("%s: %w", aor, store.ErrUnreadable)
 	}
 	if r.State, err = store.DecodeState([]byte(state)); err != nil {
-		return store.Record{AOR: aor}, fmt.Errorf("%s: %w", aor, err)
+		return store.Record{AOR: aor}, fmt.Errorf("%s: %w: %w", aor, store.ErrUnreadable, err)
 	}
 	owner, _ := fields[2].(string)
 	r.Version, r.Foreign = v, owner != instance
