@@ -69,7 +69,7 @@ func TestDeliver(t *testing.T) {
 			t.Fatal("not sent")
 		}
 		again := r.core.want("NOTIFY")
-		if a, b := branchOf(t, first), branchOf(t, again); a.key == b.key || plain(again) != plain(first) {
+		if a, b := branchOf(t, first), branchOf(t, again); a.Key == b.Key || plain(again) != plain(first) {
 			t.Fatal(again)
 		}
 		r.pass(transaction.Tick + 500*time.Millisecond)

@@ -332,7 +332,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 	for _, environ := range []cli.Environ{
-		{"REWATCH_SERVER": "sip:bob:s3cret@10.0.0.300"}, {"REWATCH_SERVER": "http://bob:s3cret@h"}, {"REWATCH_SERVER": "bob:s3cret@h"},
+		{"REWATCH_SERVER": "sip:bob:s3cret@10.0.0.300"},
+		{"REWATCH_SERVER": "http://bob:s3cret@h"},
+		{"REWATCH_SERVER": "bob:s3cret@h"},
 		with("REWATCH_ALARM_WEBHOOK", "https://h/s3cret,ftp://x"), with("REWATCH_DEREGISTER_HOOK", "DELETE http://u:s3cret@h/s3cret/{name}"),
 	} {
 		if text := mistakesOf(t, environ).Error(); strings.Contains(text, "s3cret") {

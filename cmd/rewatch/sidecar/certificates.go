@@ -68,11 +68,15 @@ func (c certificates) look(now time.Time) {
 		case end.Sub(now) > certificateNotice:
 			c.alarms.Clear(alarm.CertificateExpiry, file, now)
 		case end.After(now):
-			c.alarms.Raise(alarm.Alarm{Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
-				Text: fmt.Sprintf("The certificate ends on %s.", end.UTC().Format(time.RFC3339))})
+			c.alarms.Raise(alarm.Alarm{
+				Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Text: fmt.Sprintf("The certificate ends on %s.", end.UTC().Format(time.RFC3339)),
+			})
 		default:
-			c.alarms.Raise(alarm.Alarm{Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
-				Text: fmt.Sprintf("The certificate has ended on %s; peers that verify it refuse connections.", end.UTC().Format(time.RFC3339))})
+			c.alarms.Raise(alarm.Alarm{
+				Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Text: fmt.Sprintf("The certificate has ended on %s; peers that verify it refuse connections.", end.UTC().Format(time.RFC3339)),
+			})
 		}
 	}
 }
