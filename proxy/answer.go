@@ -2,12 +2,9 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 
 	"rewatch/proxy/draft"
-	"rewatch/proxy/transport"
-	"rewatch/proxy/wire"
 )
 
 // refuse answers the request at hand ourselves. It reports whether an answer
@@ -46,19 +43,4 @@ func (w *worker) sendBack(from flow, b []byte) {
 	if o.Full() {
 		w.send(from.local.index, o)
 	}
-}
-
-// writeBack sends a response over the connection that its request came by. If
-// that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
-func (w *worker) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
-	if st := w.s.streamNamed(l.side, id); st != nil {
-		if err := w.s.write(st, l, b); !errors.Is(err, transport.ErrClosed) {
-			return err == nil
-		}
-	}
-	if !l.transport.Reliable() || !to.IsValid() {
-		return false
-	}
-	st := w.s.streams[l.side].To(to, l.transport == wire.TLS, "")
-	return st != nil && w.s.write(st, l, b) == nil
 }

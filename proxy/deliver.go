@@ -6,6 +6,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
+	"rewatch/proxy/wire"
 )
 
 // Deliver sends a NOTIFY once more that the server has sent before, and for which it has
@@ -26,7 +27,8 @@ func (s *Server) Deliver(id uint64, p dialogs.Parcel) bool {
 // how many it may wait for.
 func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 	from := flow{local: w.s.locals[p.Local], addr: p.From}
-	pending, err := w.candidates(w.route(from))
+	callID, _ := w.Msg.Value(wire.CallID)
+	pending, err := w.candidates(w.route(from), callID, w.now)
 	switch {
 	case err == nil && pending != (resolve.Target{}) && lookups > 0:
 		s := w.s

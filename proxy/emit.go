@@ -9,6 +9,7 @@ import (
 	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -35,7 +36,7 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 		return errEdits
 	}
 	if !h.Transport.Reliable() {
-		w.datagram(out, netip.Addr{}, h.Addr, w.Msg.Raw)
+		w.datagram(out, netip.Addr{}, h.Addr, &w.Edits, w.Msg.Raw)
 		return nil
 	}
 	return w.stream(out, h, t.record)
@@ -112,7 +113,7 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 
 // recordOf is the URI of a socket in the Record-Route of the request at hand.
 func (w *worker) recordOf(l *local) string {
-	if w.sips {
+	if w.way.SIPS {
 		return l.secure
 	}
 	return l.record
@@ -124,12 +125,6 @@ func (w *worker) wayOut(from flow, n wire.Transport, to netip.Addr) *local {
 	return w.s.local(from.across(), n, to, w.exit)
 }
 
-// veiledMark is the value of our mark in the Record-Route of a SUBSCRIBE whose asserted
-// identity is not that of its From. It comes back in the Route of the dialog's
-// NOTIFYs, which know nothing but From: even after a restart nobody is taken for
-// the watcher whose name another has used.
-const veiledMark = "pai"
-
 // veil is that value, behind the mark, if the request at hand needs it.
 func (w *worker) veil(from flow) string {
 	m := &w.Msg
@@ -137,7 +132,7 @@ func (w *worker) veil(from flow) string {
 		return ""
 	}
 	if uri, _ := address(m, wire.From); aor.Contradicts(w.identities(), uri) {
-		return "=" + veiledMark
+		return "=" + route.IdentityMark
 	}
 	return ""
 }

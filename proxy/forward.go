@@ -6,6 +6,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
+	"rewatch/proxy/wire"
 )
 
 // ticket goes with a request from its checks to its Via.
@@ -25,19 +26,20 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	if w.follows(from, t) {
 		return false
 	}
-	if d.server && w.s.health.down() && !bytes.Equal(w.Msg.Method, mACK) {
+	if d.Server && w.s.health.down() && !bytes.Equal(w.Msg.Method, mACK) {
 		w.unavailable(from, "Presence Server Unavailable")
 		return false
 	}
-	pending, err := w.candidates(d)
+	id, _ := w.Msg.Value(wire.CallID)
+	pending, err := w.candidates(d, id, w.now)
 	switch {
 	case err != nil:
-		w.s.log.Debug().Err(err).Str("uri", string(d.uri)).Msg("no next hop")
+		w.s.log.Debug().Err(err).Str("uri", string(d.URI)).Msg("no next hop")
 		w.stuck(from, t, err)
 	case pending != (resolve.Target{}):
 		return w.park(from, t, pending)
 	default:
-		if d.server && !bytes.Equal(w.Msg.Method, mACK) {
+		if d.Server && !bytes.Equal(w.Msg.Method, mACK) {
 			w.s.health.expects(w.now)
 		}
 		w.large(from)

@@ -9,6 +9,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/wire"
 )
 
@@ -127,7 +128,7 @@ func (h *health) lost(at resolve.Hop, err error) {
 
 // only gives the server's hop, if it has just one.
 func (h *health) only() (resolve.Hop, bool) {
-	if l, ok := literal(h.s.serverURI); ok {
+	if l, ok := route.Literal(h.s.serverURI); ok {
 		return l, true
 	}
 	t, err := resolve.ParseURI(h.s.serverURI)
@@ -232,7 +233,7 @@ func (s *Server) ping() error {
 	w := s.borrow()
 	defer s.giveBack(w)
 	w.Msg = wire.Message{} // none is at hand
-	pending, err := w.candidates(destination{side: dialogs.Server, uri: s.serverURI, server: true})
+	pending, err := w.candidates(route.Decision{URI: s.serverURI, Server: true}, nil, w.now)
 	if err != nil {
 		return err
 	}

@@ -1,24 +1,44 @@
 package proxy
 
 import (
-	"net/netip"
+	"time"
 
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/wire"
 )
 
-// candidates resolves a destination into the hops to try in turn, which are in
-// w.hops until the next call. pending is set if they are not known yet.
-func (w *worker) candidates(d destination) (pending resolve.Target, err error) {
-	w.hops = w.hops[:0]
-	switch {
-	case d.core:
-		pending, err = w.coreHops()
-	default:
-		pending, err = w.lookup(d.uri)
+// route decides where the request at hand goes.
+func (w *worker) route(from flow) route.Decision {
+	w.way, w.exit = w.router.Decide(&w.Draft, from.side()), nil
+	if w.way.Exit != nil {
+		w.exit = w.s.locals[w.way.Exit.Socket]
 	}
-	if len(w.hops) > 0 {
-		w.healthiest()
+	return w.way
+}
+
+// finder finds the hops of a decision.
+type finder struct {
+	s      *Server
+	router route.Router
+	hops   []resolve.Hop // what was found last
+	// targets are URIs with names in them, parsed.
+	targets map[string]resolve.Target
+}
+
+// candidates resolves a decision into the hops to try in turn, which are in hops until
+// the next call. What belongs to one call goes to the same of several equal hops.
+// pending is set if they are not known yet.
+func (f *finder) candidates(d route.Decision, callID []byte, now time.Time) (pending resolve.Target, err error) {
+	f.hops = f.hops[:0]
+	switch {
+	case d.Core:
+		pending, err = f.coreHops(callID)
+	default:
+		pending, err = f.lookup(d.URI, callID)
+	}
+	if len(f.hops) > 0 {
+		f.healthiest(now)
 		return resolve.Target{}, nil
 	}
 	if err == nil && pending == (resolve.Target{}) {
@@ -28,24 +48,23 @@ func (w *worker) candidates(d destination) (pending resolve.Target, err error) {
 }
 
 // lookup appends the hops of one URI.
-func (w *worker) lookup(uri []byte) (pending resolve.Target, err error) {
-	if h, ok := w.literal(uri); ok {
-		w.hops = append(w.hops, h)
+func (f *finder) lookup(uri, callID []byte) (pending resolve.Target, err error) {
+	if h, ok := f.router.Literal(uri); ok {
+		f.hops = append(f.hops, h)
 		return pending, nil
 	}
-	t, err := w.target(uri)
+	t, err := f.target(uri)
 	if err != nil {
 		return pending, err
 	}
-	hops, ok := w.s.cfg.Resolver.Lookup(t)
+	hops, ok := f.s.cfg.Resolver.Lookup(t)
 	if !ok {
 		return t, nil
 	}
-	first := len(w.hops)
-	w.hops = append(w.hops, hops...)
+	first := len(f.hops)
+	f.hops = append(f.hops, hops...)
 	if len(hops) > 1 {
-		id, _ := w.Msg.Value(wire.CallID)
-		resolve.Spread(w.hops[first:], resolve.Flow(id))
+		resolve.Spread(f.hops[first:], resolve.Flow(callID))
 	}
 	return pending, nil
 }
@@ -59,26 +78,26 @@ const (
 
 // target parses a URI with a name in it. The same few come again and again, so
 // they are remembered, and looking one up allocates nothing.
-func (w *worker) target(uri []byte) (resolve.Target, error) {
-	if t, ok := w.targets[string(uri)]; ok {
+func (f *finder) target(uri []byte) (resolve.Target, error) {
+	if t, ok := f.targets[string(uri)]; ok {
 		return t, nil
 	}
 	t, err := resolve.ParseURI(uri)
 	if err != nil || len(uri) > maxTarget {
 		return t, err
 	}
-	if w.targets == nil || len(w.targets) >= maxTargets {
-		w.targets = make(map[string]resolve.Target)
+	if f.targets == nil || len(f.targets) >= maxTargets {
+		f.targets = make(map[string]resolve.Target)
 	}
-	w.targets[string(uri)] = t
+	f.targets[string(uri)] = t
 	return t, nil
 }
 
 // coreHops are those of REWATCH_CORE, in the order in which they were named. One
 // that is not resolved yet does not hold up the others.
-func (w *worker) coreHops() (pending resolve.Target, err error) {
-	for _, uri := range w.s.coreURIs {
-		wait, e := w.lookup(uri)
+func (f *finder) coreHops(callID []byte) (pending resolve.Target, err error) {
+	for _, uri := range f.s.coreURIs {
+		wait, e := f.lookup(uri, callID)
 		if e != nil {
 			err = e
 		}
@@ -94,19 +113,19 @@ func (w *worker) coreHops() (pending resolve.Target, err error) {
 
 // healthiest puts the first hop that has not failed lately in front; those before
 // it come last.
-func (w *worker) healthiest() {
-	if len(w.hops) < 2 {
+func (f *finder) healthiest(now time.Time) {
+	if len(f.hops) < 2 {
 		return
 	}
-	for i, h := range w.hops {
-		if w.s.badHops.has(h.Addr, w.now) {
+	for i, h := range f.hops {
+		if f.s.badHops.has(h.Addr, now) {
 			continue
 		}
 		if i > 0 {
-			n := len(w.hops)
-			w.hops = append(w.hops, w.hops[:i]...)
-			copy(w.hops, w.hops[i:])
-			w.hops = w.hops[:n]
+			n := len(f.hops)
+			f.hops = append(f.hops, f.hops[:i]...)
+			copy(f.hops, f.hops[i:])
+			f.hops = f.hops[:n]
 		}
 		return
 	}
@@ -146,53 +165,4 @@ func (w *worker) large(from flow) {
 		h.Transport = wire.TCP
 		w.hops = append(w.hops, h)
 	}
-}
-
-// literal is the same as the function, and knows the URI of the uppermost Route.
-func (w *worker) literal(uri []byte) (resolve.Hop, bool) {
-	p := w.places.find(uri)
-	if p == nil {
-		return literal(uri)
-	}
-	return p.hop, p.literal
-}
-
-// literal gives the hop of a URI whose host is an address, without the resolver
-// and without allocating.
-func literal(uri []byte) (resolve.Hop, bool) {
-	u, ok := wire.ParseURI(uri)
-	if !ok || !wire.IsAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
-		return resolve.Hop{}, false
-	}
-	if _, maddr := wire.Param(u.Params, "maddr"); maddr {
-		return resolve.Hop{}, false
-	}
-	ip, ok := wire.ParseIP(u.Host)
-	if !ok {
-		return resolve.Hop{}, false
-	}
-	h := resolve.Hop{Transport: wire.UDP}
-	if t, ok := wire.Param(u.Params, "transport"); ok {
-		switch {
-		case wire.EqualFold(t, "udp"):
-		case wire.EqualFold(t, "tcp"):
-			h.Transport = wire.TCP
-		case wire.EqualFold(t, "tls"):
-			h.Transport = wire.TLS
-		default:
-			return resolve.Hop{}, false // the resolver says what is wrong with it
-		}
-	}
-	if wire.EqualFold(u.Scheme, "sips") {
-		h.Transport = wire.TLS
-	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-		if h.Transport == wire.TLS {
-			port = 5061
-		}
-	}
-	h.Addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
-	return h, true
 }

@@ -19,7 +19,7 @@ func (s *Server) ownBranch(value []byte) (draft.Branch, bool) {
 }
 
 func (s *Server) ownVia(via *wire.ViaValue) bool {
-	return s.names.find(via.Host, int(draft.SentByPort(via))) != nil
+	return s.names.Find(via.Host, int(draft.SentByPort(via))) != nil
 }
 
 // cancelTwist sets the record of a CANCEL apart from that of its INVITE, with

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/route"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -31,69 +31,8 @@ type local struct {
 	sentBy, record, secure string
 }
 
-// name is one way to name us: an address of a socket.
-type name struct {
-	host string     // lower case
-	ip   netip.Addr // of a host that is an address
-	port int
-	of   *local
-}
-
-// names is the list of all; it is short, so it is searched from end to end.
-type names []name
-
-// find gives the socket that host:port names, nil if it is none of ours. An address is
-// the same in whatever spelling (RFC 5954 4.2); a host name may end with a dot.
-func (ns names) find(host []byte, port int) *local {
-	for i := range ns {
-		if ns[i].port == port && wire.EqualFold(host, ns[i].host) {
-			return ns[i].of
-		}
-	}
-	if !wire.IsAddress(host) {
-		if bare := bytes.TrimSuffix(host, []byte(".")); len(bare) < len(host) {
-			return ns.find(bare, port)
-		}
-		return nil
-	}
-	ip, ok := wire.ParseIP(host)
-	if !ok {
-		return nil
-	}
-	for i := range ns {
-		if ns[i].port == port && ns[i].ip == ip {
-			return ns[i].of
-		}
-	}
-	return nil
-}
-
-// uri gives the socket that a URI names, nil if it is none of ours.
-func (ns names) uri(u *wire.URI) *local {
-	port := u.Port
-	if port == 0 {
-		port = defaultPort(u)
-	}
-	return ns.find(u.Host, port)
-}
-
-// newName makes a name of a host, which may be an address.
-func newName(host string, port int, of *local) name {
-	ip, _ := netip.ParseAddr(host)
-	return name{strings.ToLower(host), ip.Unmap(), port, of}
-}
-
-func defaultPort(u *wire.URI) int {
-	if wire.EqualFold(u.Scheme, "sips") {
-		return wire.TLS.DefaultPort()
-	}
-	named, _ := wire.Param(u.Params, "transport")
-	t, _ := wire.ParseTransport(named)
-	return t.DefaultPort()
-}
-
 // newLocal makes the description of a listener and the names it goes by.
-func newLocal(index int, l Listener) (*local, names, error) {
+func newLocal(index int, l Listener) (*local, route.Names, error) {
 	n, ok := wire.ParseTransport([]byte(l.Network))
 	if !ok {
 		return nil, nil, fmt.Errorf("unknown network %q", l.Network)
@@ -131,16 +70,16 @@ func newLocal(index int, l Listener) (*local, names, error) {
 	if me.secure = me.record; n == wire.TLS {
 		me.secure = "sips:" + me.sentBy + ";lr;rw"
 	}
-	ns := names{newName(string(host), port, me)}
+	ns := route.Names{route.NewName(string(host), port, index, l.Side)}
 	for _, ip := range addresses(bound.Addr().Unmap()) {
-		ns = append(ns, newName(ip.String(), int(bound.Port()), me))
+		ns = append(ns, route.NewName(ip.String(), int(bound.Port()), index, l.Side))
 	}
 	for _, alias := range l.Aliases {
 		if host, port, ok := wire.HostPort([]byte(alias)); ok {
 			if port == 0 {
 				port = int(bound.Port())
 			}
-			ns = append(ns, newName(string(host), port, me))
+			ns = append(ns, route.NewName(string(host), port, index, l.Side))
 		}
 	}
 	return me, ns, nil

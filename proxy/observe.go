@@ -35,7 +35,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 		d.Contact, _ = wire.Split(v)
 	}
 	d.AssertedIdentity = w.identities()
-	d.Veiled = m.Request && w.veiled
+	d.Veiled = m.Request && w.way.IdentityDiffers
 	if w.notify(from) {
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/proxy/route"
 )
 
 var retryAfter = regexp.MustCompile(`\r\nRetry-After: [2-5]\r\n`)
@@ -204,7 +206,7 @@ func TestTooManyParked(t *testing.T) {
 func TestMemoFull(t *testing.T) {
 	play(t, func(r *rig) {
 		now := time.Now()
-		h, _ := literal([]byte("sip:10.0.0.3:1"))
+		h, _ := route.Literal([]byte("sip:10.0.0.3:1"))
 		first := h.Addr
 		for range maxMemo + 1 {
 			r.s.badHops.add(h.Addr, now)

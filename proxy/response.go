@@ -162,7 +162,7 @@ func (w *worker) relay(b draft.Branch) {
 		return
 	}
 	if to, ok := draft.ResponseAddr(&w.Below); ok {
-		w.datagram(l, b.At, to, w.Msg.Raw)
+		w.datagram(l, b.At, to, &w.Edits, w.Msg.Raw)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rewatch/proxy/route"
 )
 
 // TestDestination says where requests go.
@@ -144,11 +146,11 @@ func TestHopMemory(t *testing.T) {
 	play(t, func(r *rig) {
 		w := r.s.borrow()
 		for _, a := range []string{"10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1"} {
-			h, _ := literal([]byte("sip:" + a))
+			h, _ := route.Literal([]byte("sip:" + a))
 			w.hops = append(w.hops, h)
 		}
 		w.markBad(w.hops[0])
-		w.healthiest()
+		w.healthiest(w.now)
 		if w.hops[0].Addr.String() != "10.0.0.4:1" || w.hops[2].Addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
 			t.Error(w.hops)
 		}

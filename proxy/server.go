@@ -14,6 +14,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -27,7 +28,7 @@ type Server struct {
 	locals    []*local
 	bySide    [2][wire.TLS + 1][]*local // the sockets of a side and transport
 	streams   [2]*transport.Streams
-	names     names
+	names     route.Names
 	serverURI []byte
 	coreURIs  [][]byte
 	ownPrefix []byte

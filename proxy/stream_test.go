@@ -9,6 +9,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -322,7 +323,7 @@ func TestSend(t *testing.T) {
 	var mine []string
 	play(t, func(r *rig) {
 		accept := r.listen(coreAddr)
-		hop, _ := literal([]byte("sip:" + coreAddr))
+		hop, _ := route.Literal([]byte("sip:" + coreAddr))
 		for _, transport := range []string{"udp", "tcp"} {
 			sentBy, ok := r.s.SentBy(dialogs.Core, coreHop(transport, hop.Addr))
 			if !ok || sentBy != coreSide {

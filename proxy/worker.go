@@ -2,12 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"net/netip"
 	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
-	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -18,34 +17,29 @@ import (
 type worker struct {
 	draft.Draft
 
-	s        *Server
-	now      time.Time
-	at       transaction.Moment // the same by the Server's clock
-	seen     dialogs.Message
-	hops     []resolve.Hop // where the request at hand can go
-	places   places
+	s    *Server
+	now  time.Time
+	at   transaction.Moment // the same by the Server's clock
+	seen dialogs.Message
+	// finder has where the request at hand can go, outlet how it leaves.
+	finder
+	outlet
+
 	asserted []byte // the asserted identities of several fields
 	contacts []byte // the Contacts of several fields
-	// targets are URIs with names in them, parsed.
-	targets map[string]resolve.Target
-	// exit is the socket that the Route of the request at hand names for its way out,
-	// nil if none; sips: it goes by a way that is secure all along.
+	// way is where the request at hand goes, exit the socket that its Route names for
+	// that, nil if none.
+	way    route.Decision
 	exit   *local
-	sips   bool
-	veiled bool                 // the Route of the request at hand says so, see popped
 	parked int                  // how often the request at hand has waited for DNS
 	due    []transaction.Effect // what time has brought
-	out    []*transport.Outbox  // by index of local; nil where it is no UDP socket
 }
 
 func (s *Server) newWorker() *worker {
-	w := &worker{Draft: draft.Draft{Seed: s.seed}, s: s, out: make([]*transport.Outbox, len(s.locals))}
-	for i, l := range s.locals {
-		if l.transport == wire.UDP {
-			w.out[i] = transport.NewOutbox()
-		}
+	return &worker{
+		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s),
+		finder: finder{s: s, router: route.Router{Names: s.names, ServerURI: s.serverURI, HasCore: len(s.coreURIs) > 0}},
 	}
-	return w
 }
 
 // borrow gives a worker for work outside a reader's loop; giveBack flushes it.
@@ -71,23 +65,6 @@ func (s *Server) giveBack(w *worker) {
 		w.asserted, w.contacts = nil, nil
 	}
 	s.workers.Put(w)
-}
-
-// flush sends what has gathered.
-func (w *worker) flush() {
-	for i, o := range w.out {
-		if o != nil && o.Len() > 0 {
-			w.send(i, o)
-		}
-	}
-}
-
-func (w *worker) send(i int, o *transport.Outbox) {
-	w.s.tapDatagrams(w.s.locals[i], o)
-	if failed, err := w.s.locals[i].packet.Send(o); failed > 0 {
-		w.s.metrics.dropped(dropSend, failed)
-		w.s.log.Debug().Err(err).Int("datagrams", failed).Msg("the socket did not take datagrams")
-	}
 }
 
 // batch handles what was read from a socket.
@@ -119,15 +96,5 @@ func (w *worker) message(from flow, raw []byte) {
 		w.request(from)
 	default:
 		w.response(from)
-	}
-}
-
-// datagram builds the message at hand, with its edits, in the outbox of a socket. from is
-// invalid, or the address of ours that it is to leave from.
-func (w *worker) datagram(l *local, from netip.Addr, to netip.AddrPort, raw []byte) {
-	o := w.out[l.index]
-	o.Commit(w.Edits.AppendTo(o.Begin(), raw), from, to)
-	if o.Full() {
-		w.send(l.index, o)
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"rewatch/proxy/resolve"
@@ -8,7 +8,7 @@ import (
 // place is what the URI of a Route says, as far as routing asks.
 type place struct {
 	uri []byte // a copy
-	own *local // the socket of ours that it names, nil if none
+	own *Name  // the socket of ours that it names, nil if none
 	// marked: it is from a Record-Route of ours; veiled: from one that says that From is
 	// not the watcher.
 	marked, veiled bool
@@ -24,10 +24,10 @@ const (
 	maxPlace    = 128
 )
 
-// places are those that were asked for last. Nearly every message of a dialog has
+// cache has those that were asked for last. Nearly every message of a dialog has
 // the same few Routes: our own two and the next hop. To compare their bytes costs
 // less than to read them.
-type places struct {
+type cache struct {
 	list [knownPlaces]place
 	at   int
 	// long is for one that is too long to be remembered.
@@ -35,7 +35,7 @@ type places struct {
 }
 
 // find gives the place of a URI that is remembered, else nil.
-func (ps *places) find(uri []byte) *place {
+func (ps *cache) find(uri []byte) *place {
 	for i := range ps.list {
 		if p := &ps.list[i]; string(p.uri) == string(uri) {
 			return p // of no URI at all, one that is nothing
@@ -45,8 +45,8 @@ func (ps *places) find(uri []byte) *place {
 }
 
 // place reads a URI. What it gives is valid until the next call.
-func (w *worker) place(uri []byte) *place {
-	ps := &w.places
+func (r *Router) place(uri []byte) *place {
+	ps := &r.cache
 	if p := ps.find(uri); p != nil {
 		return p
 	}
@@ -56,20 +56,20 @@ func (w *worker) place(uri []byte) *place {
 		ps.at = (ps.at + 1) % knownPlaces
 	}
 	*p = place{uri: append(p.uri[:0], uri...)}
-	p.read(w.s.names)
+	p.read(r.Names)
 	return p
 }
 
 // read fills in what the URI says.
-func (p *place) read(ns names) {
+func (p *place) read(ns Names) {
 	u, ok := wire.ParseURI(p.uri)
 	if !ok {
 		return
 	}
-	p.own = ns.uri(&u)
+	p.own = ns.URI(&u)
 	mark, marked := wire.Param(u.Params, "rw")
-	p.marked, p.veiled = marked, string(mark) == veiledMark
+	p.marked, p.veiled = marked, string(mark) == IdentityMark
 	_, loose := wire.Param(u.Params, "lr")
 	p.strict = !loose
-	p.hop, p.literal = literal(p.uri)
+	p.hop, p.literal = Literal(p.uri)
 }

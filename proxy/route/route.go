@@ -1,25 +1,43 @@
-package proxy
+package route
 
 import (
 	"bytes"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/wire"
 )
 
-// destination is where a request is to go: a URI to resolve, or one of the
-// configured next hops.
-type destination struct {
-	side   dialogs.Side
-	uri    []byte // aliases the message or the configuration
-	server bool   // it is the presence server
-	core   bool   // it is REWATCH_CORE, all of them in turn
+// Decision is where a request is to go: a URI to resolve, or one of the configured next
+// hops. And it is what its own Route entries said.
+type Decision struct {
+	URI    []byte // aliases the message or the configuration
+	Server bool   // it is the presence server
+	Core   bool   // it is REWATCH_CORE, all of them in turn
+	// Exit is the name that the last own Route entry has for the way out, nil if none.
+	Exit *Name
+	// IdentityDiffers: the watcher of the dialog is not who its From claimed.
+	IdentityDiffers bool
+	// SIPS: the way has to be secure all along (RFC 3261 26.2.2).
+	SIPS bool
+}
+
+// Router decides where requests go. It belongs to one goroutine.
+type Router struct {
+	Names Names
+	// ServerURI is that of the presence server; HasCore says that REWATCH_CORE is set.
+	ServerURI []byte
+	HasCore   bool
+
+	d     *draft.Draft // the message at hand
+	side  dialogs.Side // where it came from
+	cache cache
 }
 
 // popped tells what the own Route entries at the top of a request said.
 type popped struct {
 	// last is the socket that the last of them names, nil if there was none.
-	last *local
+	last *Name
 	// marked: one of them came from a Record-Route of ours, so the request
 	// follows the route set of a dialog that passed here.
 	marked bool
@@ -40,27 +58,28 @@ type popped struct {
 	movedLine, movedFrom int
 }
 
-// route edits the Route entries and the Request-URI (RFC 3261 16.4, 16.6 step 6)
+// Decide edits the Route entries and the Request-URI (RFC 3261 16.4, 16.6 step 6)
 // and says where the request goes.
-func (w *worker) route(from flow) destination {
-	w.Reset()
-	uri := w.Msg.URI
+func (r *Router) Decide(m *draft.Draft, side dialogs.Side) Decision {
+	r.d, r.side = m, side
+	m.Reset()
+	uri := r.d.Msg.URI
 	p := popped{movedLine: -1}
-	if w.strictPredecessor(&p) {
+	if r.strictPredecessor(&p) {
 		uri = p.moved
 	}
-	w.popRoutes(&p)
-	w.veiled, w.exit, w.sips = p.veiled, nil, isSIPS(uri) || isSIPS(p.next)
-	if p.last != nil && p.last.side == from.across() {
-		w.exit = p.last
+	r.popRoutes(&p)
+	d := r.choose(uri, &p)
+	d.IdentityDiffers, d.SIPS = p.veiled, isSIPS(uri) || isSIPS(p.next)
+	if p.last != nil && p.last.Side != side {
+		d.Exit = p.last
 	}
-	d := w.choose(from, uri, &p)
-	if p.next != nil && p.strict && bytes.Equal(d.uri, p.next) {
-		w.strictSuccessor(uri, &p)
+	if p.next != nil && p.strict && bytes.Equal(d.URI, p.next) {
+		r.strictSuccessor(uri, &p)
 		return d
 	}
 	if p.moved != nil {
-		w.unmove(&p)
+		r.unmove(&p)
 	}
 	return d
 }
@@ -70,8 +89,8 @@ func isSIPS(uri []byte) bool { return len(uri) > 5 && wire.EqualFold(uri[:5], "s
 
 // strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
 // Record-Route URI into the Request-URI and the real one at the end of Route.
-func (w *worker) strictPredecessor(p *popped) bool {
-	m := &w.Msg
+func (r *Router) strictPredecessor(p *popped) bool {
+	m := &r.d.Msg
 	last := m.First(wire.Route)
 	if last < 0 || !maybeLoose(m.URI) {
 		return false
@@ -80,7 +99,7 @@ func (w *worker) strictPredecessor(p *popped) bool {
 	if !ok {
 		return false
 	}
-	own := w.s.names.uri(&u)
+	own := r.Names.URI(&u)
 	if own == nil {
 		return false
 	}
@@ -125,49 +144,49 @@ func maybeLoose(uri []byte) bool {
 }
 
 // unmove puts the moved Request-URI back into its place.
-func (w *worker) unmove(p *popped) {
-	m := &w.Msg
+func (r *Router) unmove(p *popped) {
+	m := &r.d.Msg
 	line := m.Lines[p.movedLine]
 	if p.movedFrom < 0 {
-		w.Edits.Delete(line.Start, line.End)
+		r.d.Edits.Delete(line.Start, line.End)
 	} else {
-		w.Edits.Delete(p.movedFrom, line.ValueEnd)
+		r.d.Edits.Delete(p.movedFrom, line.ValueEnd)
 	}
-	w.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
+	r.d.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
 }
 
 // note notes an own entry.
-func (p *popped) note(u *wire.URI, own *local) {
+func (p *popped) note(u *wire.URI, own *Name) {
 	p.last = own
 	if mark, ok := wire.Param(u.Params, "rw"); ok {
-		p.marked, p.veiled = true, p.veiled || string(mark) == veiledMark
+		p.marked, p.veiled = true, p.veiled || string(mark) == IdentityMark
 	}
 }
 
 // popRoutes removes our own entries from the top of Route.
-func (w *worker) popRoutes(p *popped) {
-	m := &w.Msg
+func (r *Router) popRoutes(p *popped) {
+	m := &r.d.Msg
 	for i := m.First(wire.Route); i >= 0; i = m.Next(i) {
-		if !w.popLine(i, p) {
+		if !r.popLine(i, p) {
 			return
 		}
-		w.Edits.Delete(m.Lines[i].Start, m.Lines[i].End)
+		r.d.Edits.Delete(m.Lines[i].Start, m.Lines[i].End)
 	}
 }
 
 // popLine removes our own entries from the beginning of one Route field; true: the
 // field holds nothing else.
-func (w *worker) popLine(i int, p *popped) bool {
-	line, v := w.Msg.Lines[i], w.Msg.At(i)
+func (r *Router) popLine(i int, p *popped) bool {
+	line, v := r.d.Msg.Lines[i], r.d.Msg.At(i)
 	for at := 0; ; {
 		value, next := wire.Split(v[at:])
 		last := next < 0 || at+next >= len(v)
 		if last && i == p.movedLine {
 			return true // it goes back into the Request-URI
 		}
-		if uri, _, _ := wire.Address(value); len(value) > 0 && !w.ownRoute(uri, p) {
+		if uri, _, _ := wire.Address(value); len(value) > 0 && !r.ownRoute(uri, p) {
 			if at > 0 {
-				w.Edits.Delete(line.Value, line.Value+at)
+				r.d.Edits.Delete(line.Value, line.Value+at)
 			}
 			p.next, p.line, p.from, p.end = uri, i, line.Value+at, line.Value+at+next
 			if last {
@@ -183,8 +202,8 @@ func (w *worker) popLine(i int, p *popped) bool {
 }
 
 // ownRoute tells whether a Route URI names us, and notes what it says.
-func (w *worker) ownRoute(uri []byte, p *popped) bool {
-	here := w.place(uri)
+func (r *Router) ownRoute(uri []byte, p *popped) bool {
+	here := r.place(uri)
 	if here.own == nil {
 		p.strict = here.strict
 		return false
@@ -197,12 +216,12 @@ func (w *worker) ownRoute(uri []byte, p *popped) bool {
 // choose says where the request goes (dialogs/DESIGN.md, "Where a request goes"). From the core: to the server,
 // unless it is in a dialog and its Route or Request-URI says otherwise. From the
 // server: by Route, else by Request-URI, else into the core.
-func (w *worker) choose(from flow, uri []byte, p *popped) destination {
-	if from.side() == dialogs.Server {
-		return w.towardCore(uri, p)
+func (r *Router) choose(uri []byte, p *popped) Decision {
+	if r.side == dialogs.Server {
+		return r.towardCore(uri, p)
 	}
-	m := &w.Msg
-	server := destination{side: dialogs.Server, uri: w.s.serverURI, server: true}
+	m := &r.d.Msg
+	server := Decision{URI: r.ServerURI, Server: true}
 	to, _ := m.Value(wire.To)
 	if len(wire.Tag(to)) == 0 {
 		return server
@@ -210,38 +229,38 @@ func (w *worker) choose(from flow, uri []byte, p *popped) destination {
 	// The ACK of a failed INVITE has the tag of the failure, but the Route and the
 	// Request-URI of the INVITE, and has to go where that went. In a dialog it
 	// would have the route set that we put our mark into.
-	if bytes.Equal(m.Method, mACK) && !p.marked {
+	if string(m.Method) == "ACK" && !p.marked {
 		return server
 	}
 	if p.next != nil {
-		return destination{side: dialogs.Server, uri: p.next}
+		return Decision{URI: p.next}
 	}
-	if w.s.nameless(uri) {
+	if r.nameless(uri) {
 		return server
 	}
-	return destination{side: dialogs.Server, uri: uri}
+	return Decision{URI: uri}
 }
 
 // towardCore chooses for a request of the server.
-func (w *worker) towardCore(uri []byte, p *popped) destination {
+func (r *Router) towardCore(uri []byte, p *popped) Decision {
 	if p.next != nil {
-		return destination{side: dialogs.Core, uri: p.next}
+		return Decision{URI: p.next}
 	}
-	if w.s.nameless(uri) && len(w.s.cfg.Core) > 0 {
-		return destination{side: dialogs.Core, core: true}
+	if r.nameless(uri) && r.HasCore {
+		return Decision{Core: true}
 	}
-	return destination{side: dialogs.Core, uri: uri}
+	return Decision{URI: uri}
 }
 
 // nameless tells whether a Request-URI leads nowhere by itself: it is not a SIP
 // URI, it names us, or its host is a domain and not an address. A domain may be
 // anybody's (an AOR, a GRUU); the configured hop knows better than a guess.
-func (s *Server) nameless(uri []byte) bool {
+func (r *Router) nameless(uri []byte) bool {
 	u, ok := wire.ParseURI(uri)
 	if !ok || len(u.Host) == 0 {
 		return true
 	}
-	if s.names.uri(&u) != nil {
+	if r.Names.URI(&u) != nil {
 		return true
 	}
 	return !wire.IsAddress(u.Host)
@@ -250,13 +269,13 @@ func (s *Server) nameless(uri []byte) bool {
 // strictSuccessor prepares a request for a strict router (RFC 3261 16.6 step 6):
 // its URI becomes the Request-URI, and the Request-URI the last Route, where the
 // strict router in front of us, if there was one, has put it already.
-func (w *worker) strictSuccessor(uri []byte, p *popped) {
-	m := &w.Msg
-	w.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
+func (r *Router) strictSuccessor(uri []byte, p *popped) {
+	m := &r.d.Msg
+	r.d.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
 	if p.end < 0 {
-		w.Edits.Delete(m.Lines[p.line].Start, m.Lines[p.line].End)
+		r.d.Edits.Delete(m.Lines[p.line].Start, m.Lines[p.line].End)
 	} else {
-		w.Edits.Delete(p.from, p.end)
+		r.d.Edits.Delete(p.from, p.end)
 	}
 	if p.moved != nil {
 		return
@@ -265,5 +284,11 @@ func (w *worker) strictSuccessor(uri []byte, p *popped) {
 	for i := m.Next(last); i >= 0; i = m.Next(i) {
 		last = i
 	}
-	w.Edits.Insert(m.Lines[last].End, w.Scratch("Route: <", string(uri), ">\r\n"))
+	r.d.Edits.Insert(m.Lines[last].End, r.d.Scratch("Route: <", string(uri), ">\r\n"))
 }
+
+// IdentityMark is the value of our mark in the Record-Route of a SUBSCRIBE whose asserted
+// identity is not that of its From. It comes back in the Route of the dialog's
+// NOTIFYs, which know nothing but From: even after a restart nobody is taken for
+// the watcher whose name another has used.
+const IdentityMark = "pai"

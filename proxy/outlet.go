@@ -1,0 +1,133 @@
+package proxy
+
+import (
+	"errors"
+	"net/netip"
+
+	"rewatch/proxy/transport"
+	"rewatch/proxy/wire"
+)
+
+// Tap is shown each SIP message that comes in or leaves, with the addresses of
+// both ends. It must not block, and not keep raw. The transport is "udp", "tcp"
+// or "tls"; what is shown is what is inside TLS.
+type Tap interface {
+	Received(transport string, from, to netip.AddrPort, raw []byte)
+	Sent(transport string, from, to netip.AddrPort, raw []byte)
+}
+
+// tapReceived shows a message that has come in.
+func (o *outlet) tapReceived(from flow, raw []byte) {
+	if o.s.cfg.Tap == nil {
+		return
+	}
+	here := from.local.self
+	if from.stream != 0 {
+		if st := o.s.streamNamed(from.side(), from.stream); st != nil {
+			here = endOf(st, here)
+		}
+	}
+	o.s.cfg.Tap.Received(from.local.transport.String(), from.addr, here, raw)
+}
+
+// tapDatagrams shows what an outbox is about to send.
+func (s *Server) tapDatagrams(l *local, box *transport.Outbox) {
+	if s.cfg.Tap == nil {
+		return
+	}
+	for i := range box.Len() {
+		raw, to := box.Datagram(i)
+		s.cfg.Tap.Sent(wire.UDP.String(), l.self, to, raw)
+	}
+}
+
+// write queues a message on a stream, and shows it.
+func (s *Server) write(st *transport.Stream, l *local, raw []byte) error {
+	err := st.Write(raw)
+	if err == nil && s.cfg.Tap != nil {
+		s.cfg.Tap.Sent(transportOf(st).String(), endOf(st, l.self), st.Peer, raw)
+	}
+	return err
+}
+
+// endOf is our end of a stream; of one that is still being dialled only the
+// address of the listener beside it is known.
+func endOf(st *transport.Stream, otherwise netip.AddrPort) netip.AddrPort {
+	if a := st.Own(); a.IsValid() {
+		return a
+	}
+	return otherwise
+}
+
+// selfOf is by which address neighbours know a socket that is bound to one, or to
+// all of them.
+func selfOf(bound netip.AddrPort, advertised string) netip.AddrPort {
+	a := bound.Addr().Unmap()
+	if a.IsUnspecified() {
+		if ip, err := netip.ParseAddr(advertised); err == nil {
+			a = ip
+		} else if all := addresses(a); len(all) > 0 {
+			a = all[0]
+		}
+	}
+	return netip.AddrPortFrom(a, bound.Port())
+}
+
+// outlet is how messages leave: by outboxes of datagrams that are sent together, or by
+// connections.
+type outlet struct {
+	s   *Server
+	out []*transport.Outbox // by index of local; nil where it is no UDP socket
+}
+
+func newOutlet(s *Server) outlet {
+	o := outlet{s: s, out: make([]*transport.Outbox, len(s.locals))}
+	for i, l := range s.locals {
+		if l.transport == wire.UDP {
+			o.out[i] = transport.NewOutbox()
+		}
+	}
+	return o
+}
+
+// flush sends what has gathered.
+func (o *outlet) flush() {
+	for i, box := range o.out {
+		if box != nil && box.Len() > 0 {
+			o.send(i, box)
+		}
+	}
+}
+
+func (o *outlet) send(i int, box *transport.Outbox) {
+	o.s.tapDatagrams(o.s.locals[i], box)
+	if failed, err := o.s.locals[i].packet.Send(box); failed > 0 {
+		o.s.metrics.dropped(dropSend, failed)
+		o.s.log.Debug().Err(err).Int("datagrams", failed).Msg("the socket did not take datagrams")
+	}
+}
+
+// datagram builds a message with its edits in the outbox of a socket. from is invalid, or
+// the address of ours that it is to leave from.
+func (o *outlet) datagram(l *local, from netip.Addr, to netip.AddrPort, edits *wire.Edits, raw []byte) {
+	box := o.out[l.index]
+	box.Commit(edits.AppendTo(box.Begin(), raw), from, to)
+	if box.Full() {
+		o.send(l.index, box)
+	}
+}
+
+// writeBack sends a response over the connection that its request came by. If
+// that is gone, a new one is opened to where the Via says (RFC 3261 18.2.2).
+func (o *outlet) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) bool {
+	if st := o.s.streamNamed(l.side, id); st != nil {
+		if err := o.s.write(st, l, b); !errors.Is(err, transport.ErrClosed) {
+			return err == nil
+		}
+	}
+	if !l.transport.Reliable() || !to.IsValid() {
+		return false
+	}
+	st := o.s.streams[l.side].To(to, l.transport == wire.TLS, "")
+	return st != nil && o.s.write(st, l, b) == nil
+}

@@ -1,0 +1,57 @@
+package route
+
+import (
+	"net/netip"
+
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
+)
+
+// Literal is the same as the function, and knows the URI of the uppermost Route.
+func (r *Router) Literal(uri []byte) (resolve.Hop, bool) {
+	p := r.cache.find(uri)
+	if p == nil {
+		return Literal(uri)
+	}
+	return p.hop, p.literal
+}
+
+// Literal gives the hop of a URI whose host is an address, without the resolver
+// and without allocating.
+func Literal(uri []byte) (resolve.Hop, bool) {
+	u, ok := wire.ParseURI(uri)
+	if !ok || !wire.IsAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
+		return resolve.Hop{}, false
+	}
+	if _, maddr := wire.Param(u.Params, "maddr"); maddr {
+		return resolve.Hop{}, false
+	}
+	ip, ok := wire.ParseIP(u.Host)
+	if !ok {
+		return resolve.Hop{}, false
+	}
+	h := resolve.Hop{Transport: wire.UDP}
+	if t, ok := wire.Param(u.Params, "transport"); ok {
+		switch {
+		case wire.EqualFold(t, "udp"):
+		case wire.EqualFold(t, "tcp"):
+			h.Transport = wire.TCP
+		case wire.EqualFold(t, "tls"):
+			h.Transport = wire.TLS
+		default:
+			return resolve.Hop{}, false // the resolver says what is wrong with it
+		}
+	}
+	if wire.EqualFold(u.Scheme, "sips") {
+		h.Transport = wire.TLS
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+		if h.Transport == wire.TLS {
+			port = 5061
+		}
+	}
+	h.Addr = netip.AddrPortFrom(ip, uint16(port)) //nolint:gosec // checked by ParseURI
+	return h, true
+}
