@@ -17,7 +17,7 @@ DEB_DIR        ?= bin/deb
 DEB            ?= bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint manifests integration install outage fuzz bench bench-quick bench-micro pgo image deb lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
+.PHONY: help build demo test unit race lint manifests integration install outage fuzz bench bench-quick bench-micro pgo image deb release lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ race: ## the quick tests with the race detector
 lint: $(LINT) ## go vet, staticcheck and the other linters
 	$(GO) vet ./... && $(GO) vet -tags integration ./...
 	$(LINT) run ./...
+	@mkdir -p bin; "$$($(TOOL) -n govulncheck)" ./... > bin/govulncheck.txt 2>&1; status=$$?; \
+	if [ $$status -eq 0 ]; then echo "govulncheck: nothing known against what is called"; \
+	elif grep -q 'fetching vulnerabilities' bin/govulncheck.txt; then echo "lint: no govulncheck here, its database cannot be reached:"; tail -1 bin/govulncheck.txt; \
+	else cat bin/govulncheck.txt; exit 1; fi
 
 $(LINT):
 	@echo "building golangci-lint $(LINT_VER), once (a few minutes)"
@@ -97,6 +101,19 @@ deb: build ## build the Debian package, bin/rewatch_VERSION_ARCH.deb
 	   echo 'License: Apache-2.0'; echo ' See /usr/share/common-licenses/Apache-2.0.'; } > $(DEB_DIR)/copyright
 	DEB_DIR=$(DEB_DIR) DEB_ARCH=$(DEB_ARCH) DEB_VERSION='$(DEB_VERSION)' DEB_MAINTAINER='$(DEB_MAINTAINER)' \
 	  "$$($(TOOL) -n nfpm)" package -f docker/debian/nfpm.yaml -p deb -t $(DEB)
+
+# The bill of materials is that of the binary, whose modules Go notes in it.
+RELEASE := bin/release
+release: ## packages, binaries, bills of materials and checksums of VERSION, in bin/release
+	rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	@for arch in amd64 arm64; do \
+	  $(MAKE) --no-print-directory deb DEB_ARCH=$$arch DEB_DIR=bin/deb-$$arch DEB=$(RELEASE)/rewatch_$(DEB_VERSION)_$$arch.deb && \
+	  cp bin/deb-$$arch/rewatch $(RELEASE)/rewatch_$(DEB_VERSION)_linux_$$arch && \
+	  "$$($(TOOL) -n cyclonedx-gomod)" bin -json -noserial -notimestamp -version $(VERSION) \
+	    -output $(RELEASE)/rewatch_$(DEB_VERSION)_linux_$$arch.cdx.json $(RELEASE)/rewatch_$(DEB_VERSION)_linux_$$arch || exit 1; \
+	done
+	cp docker/snmp/REWATCH-MIB.txt docker/prometheus/rewatch.rules.yaml docker/prometheus/rewatch-dashboard.json $(RELEASE)
+	cd $(RELEASE) && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
 	@./docker/lab/lab.sh up

@@ -1,0 +1,119 @@
+//go:build integration
+
+// Package docker_test builds the image and runs it.
+package docker_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mostBytes is what the image may have on scratch. Distroless adds two megabytes, of
+// time zones and CA certificates.
+const mostBytes = 18_000_000
+
+// docker runs a command of Docker and returns what it prints.
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// shell runs a script and returns what it prints.
+func shell(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("sh", append([]string{"-euc", script, "sh"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// buildImage is an image with Go: BUILD_IMAGE if it is named, else one made of this
+// machine's Go, shell and modules, for where there is no registry.
+func buildImage(t *testing.T) string {
+	t.Helper()
+	if image := os.Getenv("BUILD_IMAGE"); image != "" {
+		return image
+	}
+	const image = "rewatch-test/golang"
+	dir := t.TempDir()
+	// The modules of this project alone, out of what this machine has downloaded.
+	shell(t, `from="file://$(go env GOMODCACHE)/cache/download"
+		GOMODCACHE="$1/mod" GOPROXY="$from" GOSUMDB=off GOFLAGS=-modcacherw go mod download
+		mkdir "$1/root"
+		cp -rL "$(go env GOROOT)" "$1/root/go"
+		mkdir -p "$1/root/bin" "$1/root/tmp" "$1/root/mod"
+		mv "$1/mod/cache/download" "$1/root/mod/"
+		for program in sh mkdir; do
+			cp -L "$(command -v $program)" "$1/root/bin/"
+			ldd "$(command -v $program)" | grep -o '/[^ ]*' | while read -r lib; do
+				mkdir -p "$1/root$(dirname "$lib")"
+				cp -L "$lib" "$1/root$lib"
+			done
+		done
+		tar -C "$1/root" -c . | docker import --change 'ENV PATH=/go/bin:/bin' --change 'ENV GOPROXY=file:///mod/download' \
+			--change 'ENV GOSUMDB=off' --change 'ENV GOROOT=/go' --change 'ENV HOME=/tmp' - `+image, dir)
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", image).Run() })
+	return image
+}
+
+// TestImage: make image gives a small image whose user is not root and may write the
+// volume of the state, and Docker sees whether it is healthy.
+func TestImage(t *testing.T) {
+	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
+		t.Skipf("no Docker here: %v\n%s", err, out)
+	}
+	tag := fmt.Sprintf("v0.0.%d", os.Getpid())
+	image := "rewatch-test/rewatch:" + tag
+	make := exec.Command("make", "-C", "..", "image", "IMAGE=rewatch-test/rewatch", "VERSION="+tag, "BUILD_IMAGE="+buildImage(t), "RUN_IMAGE=scratch")
+	if out, err := make.CombinedOutput(); err != nil {
+		t.Fatalf("make image: %v\n%s", err, out)
+	}
+	name := "rewatch-test-image-" + tag
+	t.Cleanup(func() {
+		_ = exec.Command("docker", "rm", "-fv", name).Run()
+		_ = exec.Command("docker", "rmi", image).Run()
+	})
+	var size int
+	if _, err := fmt.Sscan(docker(t, "image", "inspect", "-f", "{{.Size}}", image), &size); err != nil || size > mostBytes {
+		t.Errorf("the image has %d bytes, at most %d are meant: %v", size, mostBytes, err)
+	}
+	t.Logf("%d bytes", size)
+	if got := docker(t, "run", "--rm", "--network", "none", image, "version"); !strings.HasPrefix(got, "rewatch "+tag) {
+		t.Errorf("it says %q", got)
+	}
+	if got := docker(t, "image", "inspect", "-f", "{{.Config.User}} {{.Config.Volumes}}", image); got != "65532:65532 map[/var/lib/rewatch:{}]" {
+		t.Errorf("user and volumes: %s", got)
+	}
+
+	docker(t, "run", "-d", "--name", name, "--network", "none", "--read-only", "--cap-drop", "ALL",
+		"--health-interval", "1s", "-e", "REWATCH_STATE=file:/var/lib/rewatch/state.db",
+		"-e", "REWATCH_SERVER=sip:127.0.0.1:5070;transport=udp", "-e", "REWATCH_DRAIN=1s", image)
+	for end := time.Now().Add(30 * time.Second); docker(t, "inspect", "-f", "{{.State.Health.Status}}", name) != "healthy"; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not healthy\n%s\n%s", docker(t, "inspect", "-f", "{{json .State}}", name), docker(t, "logs", name))
+		}
+	}
+	out, err := exec.Command("docker", "exec", name, "/usr/local/bin/rewatch", "health", "-ready").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "wait server") {
+		t.Errorf("without a server it is ready: %v\n%s", err, out)
+	}
+	docker(t, "stop", "-t", "10", name)
+	if got := docker(t, "inspect", "-f", "{{.State.ExitCode}}", name); got != "0" {
+		t.Errorf("it ends with %s\n%s", got, docker(t, "logs", name))
+	}
+	copied := filepath.Join(t.TempDir(), "state.db")
+	docker(t, "cp", name+":/var/lib/rewatch/state.db", copied)
+	if st, err := os.Stat(copied); err != nil || st.Size() == 0 {
+		t.Errorf("no state was kept: %v", err)
+	}
+}
