@@ -13,7 +13,13 @@ import (
 // direct is a TCP connection whose system calls do not tell Go's scheduler. They
 // never block, and the telling wakes the runtime's monitor thread whenever it has
 // gone to sleep: at a low rate that is at every message, and costs as much as the
-// message itself.
+// message itself. It also tells when a Write has to wait, so that a deadline need not be
+// set for each.
+//
+// # Why
+//
+// A NOTIFY over TCP costs 6.5 us with it and 8.2 us without, saturated; 53 and 85 us at
+// 2,000/s (medians of three runs in turn).
 type direct struct {
 	*net.TCPConn
 	raw     syscall.RawConn
