@@ -108,8 +108,14 @@ func (c *kept) subscribe(callID string) {
 	c.monitor.SubscribeDone(&request)
 }
 
-// notify sends a NOTIFY over a hop, and its answer.
+// notify sends a NOTIFY over a hop, and its answer, and what follows from that.
 func (c *kept) notify(callID string, status int, hop netip.AddrPort) {
+	c.monitor.Announce(c.answered(callID, status, hop), 7)
+	synctest.Wait()
+}
+
+// answered sends a NOTIFY over a hop, and its answer.
+func (c *kept) answered(callID string, status int, hop netip.AddrPort) dialogs.Ref {
 	ref, _ := c.monitor.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
 		FromTag: []byte("n"), ToURI: []byte(alice), ToTag: []byte("w"), Event: []byte("presence"),
@@ -118,8 +124,7 @@ func (c *kept) notify(callID string, status int, hop netip.AddrPort) {
 	c.monitor.NotifyDone(ref, dialogs.Outcome{
 		Kind: dialogs.Responded, Status: status, At: time.Now(), CSeq: 7, RetryAfter: -1, Hop: hop,
 	})
-	c.monitor.Announce(ref, 7)
-	synctest.Wait()
+	return ref
 }
 
 // That a dialog is dead, or has come in the place of another, is never safe before its
@@ -165,6 +170,24 @@ func TestFailureIsKeptBeforeItsDialog(t *testing.T) {
 		c.expect(`
 			50ms   saved gathering with
 			100ms  written call-1`)
+		c.end()
+	})
+}
+
+// A dialog whose failure is not announced yet is not known as dead either, though it was
+// noted before.
+func TestFailureIsAnnouncedBeforeItsDialogIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startKept(t, config())
+		c.subscribe("call-1")
+		ref := c.answered("call-1", 480, netip.AddrPort{})
+		c.at(200 * time.Millisecond)
+		c.expect("")
+		c.monitor.Announce(ref, 7)
+		c.at(400 * time.Millisecond)
+		c.expect(`
+			250ms  saved gathering with
+			300ms  written call-1`)
 		c.end()
 	})
 }
