@@ -72,7 +72,7 @@ func (k *Keeper) Next(now time.Time) (Attempt, time.Time, bool) {
 	k.due.take(v)
 	i := d.queue[0]
 	i.tries++
-	return Attempt{User: i.User, Device: i.Device, Dialog: d.key, CSeq: i.CSeq, Try: i.tries, Text: i.Text}, now, true
+	return Attempt{User: i.User, Device: i.Device, Dialog: d.key, CSeq: i.CSeq, Try: i.tries, Parcel: i.Parcel, Hop: i.Hop}, now, true
 }
 
 // Postpone puts back an attempt that was not sent, because its hop is held: it is due

@@ -1,8 +1,11 @@
 package redelivery
 
 import (
+	"net/netip"
 	"slices"
 	"time"
+
+	"rewatch/dialogs"
 )
 
 // Config has the bounds of a Keeper.
@@ -34,8 +37,10 @@ type Notify struct {
 	Unanswered bool
 	// Refused is set where it has met with a 500 already.
 	Refused bool
-	// Text is the message as it came from the server. The Keeper keeps the slice.
-	Text []byte
+	// Parcel is the message as it came from the server. The Keeper keeps it.
+	Parcel dialogs.Parcel
+	// Hop is where it was sent last.
+	Hop netip.AddrPort
 }
 
 // Attempt is a NOTIFY to send now, once more with its own CSeq.
@@ -44,8 +49,9 @@ type Attempt struct {
 	Dialog       uint64
 	CSeq         uint32
 	// Try counts from 1.
-	Try  int
-	Text []byte
+	Try    int
+	Parcel dialogs.Parcel
+	Hop    netip.AddrPort
 }
 
 // Result is how a NOTIFY that was kept has ended.
@@ -149,7 +155,7 @@ type item struct {
 	heard bool // some attempt met with a response
 }
 
-func (i *item) size() int { return len(i.Text) + overhead }
+func (i *item) size() int { return len(i.Parcel.Raw) + overhead }
 
 // Keep takes a NOTIFY. It is false where there is no room, or where the dialog is
 // another device's; the NOTIFY has failed then, and what is kept for its dialog is the

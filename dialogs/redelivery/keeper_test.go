@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rewatch/dialogs"
 )
 
 // bench is a Keeper and its time, with short words for what happens to it.
@@ -26,7 +28,7 @@ func newBench(t *testing.T, c Config) *bench {
 var roomy = Config{For: 10 * time.Minute, MaxBytes: 1 << 20}
 
 func notify(dialog uint64, cseq uint32, full bool) Notify {
-	return Notify{User: "sip:alice@x", Device: "a", Dialog: dialog, CSeq: cseq, Full: full, Text: []byte("NOTIFY")}
+	return Notify{User: "sip:alice@x", Device: "a", Dialog: dialog, CSeq: cseq, Full: full, Parcel: dialogs.Parcel{Raw: []byte("NOTIFY")}}
 }
 
 func (b *bench) keeps(n Notify) {
@@ -314,7 +316,7 @@ func TestRoom(t *testing.T) {
 	b := newBench(t, Config{For: time.Hour, MaxBytes: 2 * (overhead + 100)})
 	n := func(dialog uint64, cseq uint32, full bool, size int) Notify {
 		n := notify(dialog, cseq, full)
-		n.Text = make([]byte, size)
+		n.Parcel.Raw = make([]byte, size)
 		return n
 	}
 	b.keeps(n(1, 1, true, 100))

@@ -1,0 +1,299 @@
+package redelivery
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"rewatch/dialogs"
+)
+
+// Options are what a Postman needs.
+type Options struct {
+	Config
+
+	// Rate is how many attempts begin in a second, at most; 0: no limit
+	// (REWATCH_MESSAGE_RATE).
+	Rate float64
+	// Send sends an attempt; how it ends is told by Outcome with the same id. It is
+	// false where there is no room for it now.
+	Send func(id uint64, p dialogs.Parcel) bool
+	// Open tells whether a user may be tried by a hop now; during an outage it may not.
+	Open func(user string, hop netip.AddrPort) bool
+	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
+	// outcome that ended it. It is called without any lock.
+	Ended func(e End, o *dialogs.Outcome)
+	// Tried is told of each attempt when it is sent; nil: nobody.
+	Tried func(a *Attempt, at time.Time)
+}
+
+// Postman runs a Keeper: it lets time pass for it and sends what is due. Its methods may
+// be called from any goroutine and do not block; they call nobody.
+type Postman struct {
+	opt   Options
+	some  atomic.Int64 // how many are kept
+	wake  chan struct{}
+	limit *rate.Limiter
+
+	mu     sync.Mutex
+	keeper *Keeper
+	flying map[uint64]Attempt
+	last   uint64
+}
+
+const (
+	// look is how often a Postman looks for what is over.
+	look = time.Second
+	// shut is for how long an attempt is put off whose hop is held, or that found no room.
+	shut = 2 * time.Second
+)
+
+// NewPostman makes a Postman. It does nothing before Run.
+func NewPostman(o Options) *Postman {
+	limit := rate.Inf
+	if o.Rate > 0 {
+		limit = rate.Limit(o.Rate)
+	}
+	return &Postman{
+		opt: o, wake: make(chan struct{}, 1), limit: rate.NewLimiter(limit, 1), keeper: New(o.Config), flying: map[uint64]Attempt{},
+	}
+}
+
+// Classify tells what an outcome of a NOTIFY means for its redelivery. The first outcome
+// and those of the attempts are judged alike.
+func Classify(o *dialogs.Outcome) Outcome {
+	switch {
+	case o.Kind == dialogs.TimedOut:
+		return Silence
+	case o.Kind != dialogs.Responded:
+		return Temporary
+	case o.Status >= 200 && o.Status < 300:
+		return Accepted
+	case o.Status == 401 || o.Status == 407 || o.Status == 481 || o.Status == 489:
+		return Final // a challenge is the server's to answer; a dialog that is gone stays gone
+	case o.RetryAfter >= 0:
+		return Temporary
+	}
+	switch o.Status {
+	case 408, 480, 491, 502, 503, 504:
+		return Temporary
+	case 500:
+		return Failed500
+	}
+	return Final
+}
+
+// Keep takes a NOTIFY whose first outcome was o, or that must not overtake what is kept
+// (o is nil). It is false where it cannot be kept, see Keeper.Keep. The bytes are copied.
+// What the NOTIFY made superfluous is given back.
+func (p *Postman) Keep(now time.Time, n Notify, o *dialogs.Outcome) (bool, []End) {
+	if o != nil {
+		class := Classify(o)
+		if class == Final || class == Accepted {
+			return false, nil
+		}
+		n.Unanswered, n.Refused = class == Silence, class == Failed500
+	}
+	if n.Parcel.Raw == nil {
+		return false, nil
+	}
+	n.Parcel.Raw = bytes.Clone(n.Parcel.Raw)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.count()
+	ok, ends := p.keeper.Keep(now, n)
+	p.signal()
+	return ok, ends
+}
+
+// count is called with the lock held.
+func (p *Postman) count() { p.some.Store(int64(p.keeper.Len())) }
+
+func (p *Postman) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Some tells whether anything is kept, for the price of a load.
+func (p *Postman) Some() bool { return p.some.Load() > 0 }
+
+// Alive is Keeper.Alive.
+func (p *Postman) Alive(now time.Time, user, device string) {
+	if !p.Some() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keeper.Alive(now, user, device)
+	p.signal()
+}
+
+// Drop is Keeper.Drop.
+func (p *Postman) Drop(dialog uint64, r Result) []End {
+	if !p.Some() {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.count()
+	return p.keeper.Drop(dialog, r)
+}
+
+// Waiting is Keeper.Waiting.
+func (p *Postman) Waiting(user string) (n int, since time.Time) {
+	if !p.Some() {
+		return 0, time.Time{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keeper.Waiting(user)
+}
+
+// Totals are how many NOTIFYs are kept and what they cost, in bytes.
+func (p *Postman) Totals() (n, size int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keeper.Len(), p.keeper.Bytes()
+}
+
+// Outcome tells how the attempt with that id ended.
+func (p *Postman) Outcome(id uint64, o dialogs.Outcome) {
+	if ends := p.done(id, &o); len(ends) > 0 {
+		p.tell(ends, &o)
+	}
+	p.signal()
+}
+
+func (p *Postman) done(id uint64, o *dialogs.Outcome) []End {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.count()
+	a, ok := p.flying[id]
+	if !ok {
+		return nil // a late answer
+	}
+	delete(p.flying, id)
+	return p.keeper.Done(o.At, &a, Classify(o))
+}
+
+func (p *Postman) tell(ends []End, o *dialogs.Outcome) {
+	for _, e := range ends {
+		p.opt.Ended(e, o)
+	}
+}
+
+// Run sends what is due until ctx is done.
+func (p *Postman) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if !p.Some() {
+			p.rest(ctx, 0)
+			continue
+		}
+		now := time.Now()
+		p.expire(now)
+		id, a, next := p.next(now)
+		switch {
+		case id == 0:
+			p.rest(ctx, min(look, max(time.Millisecond, next.Sub(now))))
+		case !p.opt.Open(a.User, a.Hop):
+			p.postpone(id, now)
+		case p.limit.Wait(ctx) != nil:
+			p.postpone(id, now)
+		default:
+			p.send(id, &a)
+		}
+	}
+}
+
+// rest waits for a signal, or for that time if it is not 0.
+func (p *Postman) rest(ctx context.Context, d time.Duration) {
+	var passed <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		passed = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.wake:
+	case <-passed:
+	}
+}
+
+// expire ends what has been kept for too long.
+func (p *Postman) expire(now time.Time) {
+	p.mu.Lock()
+	ends := p.keeper.Expire(now)
+	p.count()
+	p.mu.Unlock()
+	p.tell(ends, &dialogs.Outcome{Kind: dialogs.TimedOut, At: now, RetryAfter: -1})
+}
+
+// next takes the attempt that is due; id is 0 where none is before next.
+func (p *Postman) next(now time.Time) (id uint64, a Attempt, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, next, ok := p.keeper.Next(now)
+	if !ok {
+		if next.IsZero() {
+			next = now.Add(look) // all are under way
+		}
+		return 0, a, next
+	}
+	p.last++
+	p.flying[p.last] = a
+	return p.last, a, next
+}
+
+func (p *Postman) postpone(id uint64, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a, ok := p.flying[id]; ok {
+		delete(p.flying, id)
+		p.keeper.Postpone(&a, now.Add(shut))
+	}
+}
+
+func (p *Postman) send(id uint64, a *Attempt) {
+	now := time.Now()
+	if !p.opt.Send(id, a.Parcel) {
+		p.postpone(id, now)
+		return
+	}
+	if p.opt.Tried != nil {
+		p.opt.Tried(a, now)
+	}
+}
+
+// Last tries all that is kept once more, because the process is about to end: what is
+// left then counts as failed in the next one. It waits until all attempts have ended, at
+// most until ctx is done. Run goes on meanwhile.
+func (p *Postman) Last(ctx context.Context) (left int) {
+	p.mu.Lock()
+	for _, u := range p.keeper.users {
+		for _, v := range u.devices {
+			p.keeper.alive(time.Now(), v)
+		}
+	}
+	p.mu.Unlock()
+	p.signal()
+	t := time.NewTicker(look / 10)
+	defer t.Stop()
+	for {
+		if left = int(p.some.Load()); left == 0 {
+			return 0
+		}
+		select {
+		case <-ctx.Done():
+			return left
+		case <-t.C:
+		}
+	}
+}

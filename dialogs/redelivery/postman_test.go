@@ -1,0 +1,252 @@
+package redelivery
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// office is a Postman in a bubble, whose phones answer what their user's name says.
+type office struct {
+	*testing.T
+	*Postman
+
+	mu    sync.Mutex
+	sent  []time.Time
+	ends  []string
+	shut  bool
+	full  bool
+	reply func(id uint64) dialogs.Outcome // nil: nothing comes
+}
+
+func inOffice(t *testing.T, o Options, f func(o *office)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &office{T: t}
+		o.Send, o.Open, o.Ended = b.send, b.open, b.ended
+		b.Postman = NewPostman(o)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { b.Postman.Run(ctx) })
+		f(b)
+		cancel()
+		wg.Wait()
+	})
+}
+
+func (b *office) send(id uint64, p dialogs.Parcel) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return false
+	}
+	if string(p.Raw) != "NOTIFY" {
+		b.Errorf("sent %q", p.Raw)
+	}
+	b.sent = append(b.sent, time.Now())
+	if b.reply != nil {
+		go b.Outcome(id, b.reply(id))
+	}
+	return true
+}
+
+func (b *office) open(string, netip.AddrPort) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.shut
+}
+
+func (b *office) ended(e End, o *dialogs.Outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ends = append(b.ends, fmt.Sprintf("%d/%d %d by %d/%d", e.Dialog, e.CSeq, e.Result, o.Kind, o.Status))
+}
+
+func (b *office) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+func (b *office) want(sent int, ends ...string) {
+	b.Helper()
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.Sort(b.ends)
+	if len(b.sent) != sent || !slices.Equal(b.ends, ends) {
+		b.Fatalf("sent %d, ends %s; want %d, %s", len(b.sent), strings.Join(b.ends, ", "), sent, strings.Join(ends, ", "))
+	}
+	b.sent, b.ends = nil, nil
+}
+
+func answer(status int) func(uint64) dialogs.Outcome {
+	return func(uint64) dialogs.Outcome {
+		return dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1}
+	}
+}
+
+var silence = &dialogs.Outcome{Kind: dialogs.TimedOut, RetryAfter: -1}
+
+func TestPostmanDelivers(t *testing.T) {
+	inOffice(t, Options{Config: roomy}, func(b *office) {
+		b.reply = answer(200)
+		if ok, _ := b.Keep(time.Now(), notify(1, 1, true), silence); !ok {
+			t.Fatal("not kept")
+		}
+		b.want(0)
+		b.Alive(time.Now(), "sip:alice@x", "a")
+		b.want(1, "1/1 0 by 0/200")
+		if n, size := b.Totals(); n != 0 || size != 0 || b.Some() {
+			t.Error(n, size)
+		}
+	})
+}
+
+func TestPostmanTriesAgain(t *testing.T) {
+	inOffice(t, Options{Config: roomy}, func(b *office) {
+		b.reply = answer(480)
+		b.Keep(time.Now(), notify(1, 1, true), silence)
+		<-time.After(16 * time.Second)
+		b.want(2)
+		if n, since := b.Waiting("sip:alice@x"); n != 1 || time.Since(since) != 16*time.Second {
+			t.Error(n, since)
+		}
+		b.set(func() { b.reply = answer(481) })
+		<-time.After(20 * time.Second)
+		b.want(1, "1/1 2 by 0/481")
+	})
+}
+
+func TestPostmanGivesUp(t *testing.T) {
+	inOffice(t, Options{Config: Config{For: time.Minute, MaxBytes: 1 << 20}}, func(b *office) {
+		b.Keep(time.Now(), notify(1, 1, true), silence)
+		<-time.After(time.Minute + look)
+		b.want(1, "1/1 2 by 1/0") // the attempt is still under way
+		b.Outcome(1, *silence)
+		b.want(0)
+	})
+}
+
+func TestPostmanWaitsForAHold(t *testing.T) {
+	inOffice(t, Options{Config: roomy}, func(b *office) {
+		b.reply = answer(200)
+		b.shut = true
+		b.Keep(time.Now(), notify(1, 1, true), silence)
+		<-time.After(time.Minute)
+		b.want(0)
+		b.set(func() { b.shut, b.full = false, true })
+		<-time.After(time.Minute)
+		b.want(0)
+		b.set(func() { b.full = false })
+		<-time.After(shut)
+		b.want(1, "1/1 0 by 0/200")
+	})
+}
+
+func TestPostmanKeepsItsRate(t *testing.T) {
+	inOffice(t, Options{Config: roomy, Rate: 10}, func(b *office) {
+		b.reply = answer(200)
+		for i := range 100 {
+			n := notify(uint64(i), 1, true) //nolint:gosec // small
+			n.User = fmt.Sprintf("sip:user%d@x", i)
+			b.Keep(time.Now(), n, silence)
+			b.Alive(time.Now(), n.User, "")
+		}
+		<-time.After(5 * time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		n := len(b.sent)
+		b.mu.Unlock()
+		if n < 49 || n > 52 {
+			t.Errorf("%d sent in 5 s, at 10/s", n)
+		}
+	})
+}
+
+func TestPostmanTriesLast(t *testing.T) {
+	inOffice(t, Options{Config: roomy}, func(b *office) {
+		b.reply = answer(200)
+		b.Keep(time.Now(), notify(1, 1, true), silence)
+		if left := b.Last(b.Context()); left != 0 {
+			t.Error(left)
+		}
+		b.want(1, "1/1 0 by 0/200")
+		b.set(func() { b.reply = answer(480) })
+		b.Keep(time.Now(), notify(1, 2, true), silence)
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		if left := b.Last(ctx); left != 1 {
+			t.Error(left)
+		}
+	})
+}
+
+func TestPostmanDrops(t *testing.T) {
+	inOffice(t, Options{Config: roomy}, func(b *office) {
+		if ends := b.Drop(1, Dropped); ends != nil {
+			t.Error(ends)
+		}
+		b.Keep(time.Now(), notify(1, 1, true), silence)
+		b.Keep(time.Now(), notify(1, 2, false), nil) // must not overtake
+		if ends := b.Drop(1, Dropped); len(ends) != 2 || !ends[1].Last {
+			t.Error(ends)
+		}
+		b.Alive(time.Now(), "sip:alice@x", "")
+		b.want(0)
+	})
+}
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		kind          dialogs.OutcomeKind
+		status, after int
+		want          Outcome
+	}{
+		{dialogs.TimedOut, 0, -1, Silence},
+		{dialogs.Unreachable, 0, -1, Temporary},
+		{dialogs.Responded, 200, -1, Accepted},
+		{dialogs.Responded, 202, 5, Accepted},
+		{dialogs.Responded, 401, 5, Final},
+		{dialogs.Responded, 407, -1, Final},
+		{dialogs.Responded, 404, -1, Final},
+		{dialogs.Responded, 404, 0, Temporary},
+		{dialogs.Responded, 408, -1, Temporary},
+		{dialogs.Responded, 480, -1, Temporary},
+		{dialogs.Responded, 481, -1, Final},
+		{dialogs.Responded, 481, 5, Final},
+		{dialogs.Responded, 486, -1, Final},
+		{dialogs.Responded, 486, 10, Temporary},
+		{dialogs.Responded, 489, -1, Final},
+		{dialogs.Responded, 491, -1, Temporary},
+		{dialogs.Responded, 500, -1, Failed500},
+		{dialogs.Responded, 500, 3, Temporary},
+		{dialogs.Responded, 501, -1, Final},
+		{dialogs.Responded, 502, -1, Temporary},
+		{dialogs.Responded, 503, -1, Temporary},
+		{dialogs.Responded, 504, -1, Temporary},
+		{dialogs.Responded, 505, -1, Final},
+		{dialogs.Responded, 603, -1, Final},
+	} {
+		if got := Classify(&dialogs.Outcome{Kind: c.kind, Status: c.status, RetryAfter: c.after}); got != c.want {
+			t.Errorf("%v %d Retry-After %d: %v, want %v", c.kind, c.status, c.after, got, c.want)
+		}
+	}
+	p := NewPostman(Options{Config: roomy})
+	for _, o := range []dialogs.Outcome{{Status: 481, RetryAfter: -1}, {Status: 200}} {
+		if ok, _ := p.Keep(time.Now(), notify(1, 1, true), &o); ok {
+			t.Errorf("kept after a %d", o.Status)
+		}
+	}
+	if ok, _ := p.Keep(time.Now(), Notify{User: "sip:alice@x", Dialog: 1, CSeq: 1}, silence); ok {
+		t.Error("kept without its bytes")
+	}
+}
