@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -140,10 +141,8 @@ func proves(leaf *x509.Certificate, name string) bool {
 	if leaf == nil {
 		return false
 	}
-	for _, have := range Names(leaf) {
-		if have == name {
-			return true
-		}
+	if slices.Contains(Names(leaf), name) {
+		return true
 	}
 	ip, err := netip.ParseAddr(name)
 	if err != nil {
