@@ -41,18 +41,42 @@ type Message struct {
 	FromURI, FromTag []byte
 	ToURI, ToTag     []byte
 
-	Event             []byte // header value, with parameters
-	SubscriptionState []byte // header value, with parameters
-	// Contact is the first Contact value, as it stands: name-addr or addr-spec, with
-	// parameters. Of a REGISTER and its response it is all of them, comma-separated.
-	Contact          []byte
-	AssertedIdentity []byte // all P-Asserted-Identity values, comma-separated
-	Expires          int    // seconds; -1: absent or unreadable
+	Event Event
+	State SubscriptionState
+	// Contacts are those of a SUBSCRIBE, of a REGISTER or of the response to one. Of a
+	// NOTIFY it is the one that its Request-URI is, the watcher's.
+	Contacts []Contact
+	// Identities are the URIs of P-Asserted-Identity.
+	Identities [][]byte
+	Expires    int // seconds; -1: absent or unreadable
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.
 	Veiled bool
 	// Parcel is set for a NOTIFY of the server.
 	Parcel Parcel
+}
+
+// Event names an event package and, if there is one, the id (RFC 6665 8.2.1).
+type Event struct{ Package, ID []byte }
+
+// SubscriptionState is what a NOTIFY says of its subscription (RFC 6665 8.2.3).
+type SubscriptionState struct {
+	Terminated bool
+	Reason     []byte
+	// Expires and RetryAfter are in seconds; -1: absent or unreadable.
+	Expires, RetryAfter int
+}
+
+// Contact is one address at which a user, or a core, can be reached.
+type Contact struct {
+	// URI is the address; "*" stands for all bindings of a user.
+	URI []byte
+	// Instance is +sip.instance without its quotes (RFC 5626 4.1), GRUU the gr parameter
+	// of the URI (RFC 5627), empty but not nil where it has no value.
+	Instance, GRUU []byte
+	// Emergency: it is of an emergency registration (TS 24.229 5.1.6.2).
+	Emergency bool
+	Expires   int // seconds; -1: absent or unreadable
 }
 
 // Parcel is a NOTIFY as it came, with what the SIP path needs to know to send it once

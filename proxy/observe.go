@@ -27,14 +27,19 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	d.CSeq, method, _ = m.CSeqValue()
 	d.FromURI, d.FromTag = address(m, wire.From)
 	d.ToURI, d.ToTag = address(m, wire.To)
-	d.Event, _ = m.Value(wire.Event)
-	d.SubscriptionState, _ = m.Value(wire.SubscriptionState)
-	if v, ok := m.Value(wire.Contact); ok && bytes.Equal(method, mREGISTER) {
-		w.contacts, d.Contact = w.values(wire.Contact, w.contacts)
-	} else if ok {
-		d.Contact, _ = wire.Split(v)
+	event, _ := m.Value(wire.Event)
+	d.Event = dialogs.Event(wire.ParseEvent(event))
+	d.State.Expires, d.State.RetryAfter = -1, -1
+	d.Identities = w.identities()
+	w.contacts = w.contacts[:0]
+	if w.notify(from) {
+		state, _ := m.Value(wire.SubscriptionState)
+		d.State = dialogs.SubscriptionState(wire.ParseState(state))
+		w.contacts = append(w.contacts, dialogs.Contact(wire.ContactURI(m.URI)))
+	} else {
+		w.readContacts(bytes.Equal(method, mREGISTER))
 	}
-	d.AssertedIdentity = w.identities()
+	d.Contacts = w.contacts
 	d.Veiled = m.Request && w.way.IdentityDiffers
 	if w.notify(from) {
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
@@ -59,24 +64,31 @@ func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
 	return uri, tag
 }
 
-// identities gives all P-Asserted-Identity values (RFC 3325 9.1: a sip and a tel
-// URI, in one field or in two). It is valid until it is asked for again.
-func (w *worker) identities() (all []byte) {
-	w.asserted, all = w.values(wire.PAssertedIdentity, w.asserted)
-	return all
+// identities gives the URIs of P-Asserted-Identity (RFC 3325 9.1: a sip and a tel URI,
+// in one field or in two). They are valid until they are asked for again.
+func (w *worker) identities() [][]byte {
+	w.asserted = w.asserted[:0]
+	for values := w.Msg.Values(wire.PAssertedIdentity); ; {
+		v, _, ok := values.Next()
+		if !ok {
+			return w.asserted
+		}
+		uri, _, _ := wire.Address(v)
+		w.asserted = append(w.asserted, uri)
+	}
 }
 
-// values gives all values of a field, comma-separated, in one field or in several; room
-// is where they are put together if need be.
-func (w *worker) values(n wire.Name, room []byte) (kept, all []byte) {
-	m := &w.Msg
-	v, ok := m.Value(n)
-	if !ok || m.Count(n) == 1 {
-		return room, v
+// readContacts reads the Contacts of the message at hand, or the first one alone: only
+// of a REGISTER they are more than one.
+func (w *worker) readContacts(all bool) {
+	for values := w.Msg.Values(wire.Contact); ; {
+		v, _, ok := values.Next()
+		if !ok {
+			return
+		}
+		w.contacts = append(w.contacts, dialogs.Contact(wire.ParseContact(v)))
+		if !all {
+			return
+		}
 	}
-	room = append(room[:0], v...)
-	for i := m.Next(m.First(n)); i >= 0; i = m.Next(i) {
-		room = append(append(room, ", "...), m.At(i)...)
-	}
-	return room, room
 }

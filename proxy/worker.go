@@ -25,8 +25,8 @@ type worker struct {
 	finder
 	outlet
 
-	asserted []byte // the asserted identities of several fields
-	contacts []byte // the Contacts of several fields
+	asserted [][]byte          // the asserted identities of the message at hand
+	contacts []dialogs.Contact // its Contacts
 	// way is where the request at hand goes, exit the socket that its Route names for
 	// that, nil if none.
 	way    route.Decision
@@ -55,8 +55,8 @@ func (w *worker) clock() {
 	w.at = w.s.moment(w.now)
 }
 
-// maxKept bounds each of the buffers that a worker keeps when it is not at work.
-const maxKept = 64 << 10
+// maxKept bounds the values of a message that a worker keeps room for.
+const maxKept = 1 << 10
 
 func (s *Server) giveBack(w *worker) {
 	w.flush()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 
+	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 )
 
@@ -13,35 +14,21 @@ import (
 // maxDevice bounds the identity of a device; a longer one is none.
 const maxDevice = 256
 
-// deviceOf gives the identity that a Contact value carries, empty if none. A public
+// deviceOf gives the identity that a Contact carries, empty if none. A public
 // GRUU has the same instance in its gr parameter; a temporary one has no value there,
 // and is told by its user part.
-func deviceOf(contact []byte) []byte {
-	id := aor.Param(headerParams(contact), "+sip.instance")
-	if id = bytes.Trim(id, "\"<> \t"); len(id) == 0 {
-		return deviceAt(aor.AddrSpec(contact))
+func deviceOf(c *dialogs.Contact) []byte {
+	if id := bytes.Trim(c.Instance, "<> \t"); len(id) > 0 {
+		return identityOf(id)
 	}
-	return identityOf(id)
+	return identityOf(c.GRUU)
 }
-
-// deviceAt gives the identity that a URI carries.
-func deviceAt(uri []byte) []byte { return identityOf(uriParam(uri, "gr")) }
 
 func identityOf(id []byte) []byte {
 	if len(id) > maxDevice || !isPlain(id) {
 		return nil
 	}
 	return id
-}
-
-// headerParams are the parameters of a Contact value behind its URI.
-func headerParams(value []byte) []byte {
-	uri := aor.AddrSpec(value)
-	if i := bytes.Index(value, uri); i > 0 && value[i-1] == '<' {
-		value = value[min(i+len(uri)+1, len(value)):]
-	}
-	_, params, _ := bytes.Cut(value, []byte{';'})
-	return params
 }
 
 // uriParam is a parameter of a URI, empty if it has none or no value.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/wire"
 )
 
 // FuzzMonitor feeds it messages of arbitrary text. It must not panic, track more
@@ -84,11 +85,11 @@ func fuzzMessage(line []byte, now time.Time, cseq uint32) *dialogs.Message {
 	}
 	msg := &dialogs.Message{
 		At: now, CSeq: cseq, CallID: get(1), FromURI: get(2), FromTag: get(3), ToURI: get(4), ToTag: get(5),
-		Event: get(6), SubscriptionState: get(7), Contact: get(6), AssertedIdentity: get(8), RequestURI: get(9),
-		Expires: seconds(get(7)),
+		Event: asEvent(string(get(6))), State: asState(string(get(7))), Contacts: asContacts(string(get(6))), Identities: asIdentities(string(get(8))),
+		RequestURI: get(9), Expires: wire.Seconds(get(7)),
 	}
 	if line[0] == 'N' {
-		msg.Side = dialogs.Server
+		msg.Side, msg.Contacts = dialogs.Server, asTarget(string(get(9)))
 	}
 	return msg
 }

@@ -20,14 +20,14 @@ type ID struct {
 // notifyID reads the ID from a NOTIFY of the server.
 func notifyID(msg *dialogs.Message) ID {
 	id := ID{CallID: msg.CallID, WatcherTag: msg.ToTag, NotifierTag: msg.FromTag}
-	id.Package, id.Param = parseEvent(msg.Event)
+	id.Package, id.Param = msg.Event.Package, msg.Event.ID
 	return id
 }
 
 // subscribeID reads it from a SUBSCRIBE of the core.
 func subscribeID(msg *dialogs.Message) ID {
 	id := ID{CallID: msg.CallID, WatcherTag: msg.FromTag, NotifierTag: msg.ToTag}
-	id.Package, id.Param = parseEvent(msg.Event)
+	id.Package, id.Param = msg.Event.Package, msg.Event.ID
 	return id
 }
 

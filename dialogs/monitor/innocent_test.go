@@ -67,7 +67,7 @@ func (w *ward) subscribe(c call, cseq uint32, expires, status int) {
 	}
 	m := dialogs.Message{
 		At: time.Now(), CallID: []byte(c.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + c.id),
-		ToURI: []byte(c.resource), RequestURI: []byte(c.resource), Event: []byte(c.event), Contact: []byte(contact), Expires: expires,
+		ToURI: []byte(c.resource), RequestURI: []byte(c.resource), Event: asEvent(c.event), Contacts: asContacts(contact), Expires: expires,
 	}
 	if expires == 0 {
 		m.ToTag = []byte(c.tag)
@@ -82,7 +82,7 @@ func (w *ward) notify(c call, cseq uint32, o dialogs.Outcome) string {
 	ref, r := w.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(c.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
 		FromURI: []byte(c.resource), FromTag: []byte(c.tag), ToURI: []byte(alice), ToTag: []byte("w" + c.id),
-		Event: []byte(c.event), SubscriptionState: []byte("active;expires=600"), RequestURI: []byte(c.contact), Expires: -1,
+		Event: asEvent(c.event), State: asState("active;expires=600"), Contacts: asTarget(c.contact), Expires: -1,
 	})
 	if r.Status != 0 {
 		return fmt.Sprint(r.Status)
@@ -255,7 +255,7 @@ func TestReturnByRefresh(t *testing.T) {
 		time.Sleep(8 * time.Minute)
 		r := w.Subscribe(&dialogs.Message{
 			At: time.Now(), CallID: []byte("c"), CSeq: 2, FromURI: []byte(alice), FromTag: []byte("wc"), ToURI: []byte(c.resource), ToTag: []byte("s"),
-			Event: []byte("presence"), Contact: []byte("<" + phoneA.contact + ">"), Expires: 600,
+			Event: asEvent("presence"), Contacts: asContacts("<" + phoneA.contact + ">"), Expires: 600,
 		})
 		if r.Status != 481 {
 			t.Fatalf("%+v", r)
@@ -321,7 +321,7 @@ func TestRegistrarsContacts(t *testing.T) {
 			register := func(cseq uint32, from, contacts string, expires int) *dialogs.Message {
 				return &dialogs.Message{
 					At: time.Now(), CallID: []byte("r"), CSeq: cseq, FromURI: []byte(from), ToURI: []byte(alice),
-					Contact: []byte(contacts), Expires: expires,
+					Contacts: asContacts(contacts), Expires: expires,
 				}
 			}
 			first := register(1, alice, a, 3600)
@@ -330,7 +330,7 @@ func TestRegistrarsContacts(t *testing.T) {
 			w.RegisterDone(first)
 			m := register(2, c.from, c.request, c.expires)
 			w.Register(m)
-			m.Status, m.Contact, m.Expires = 200, []byte(c.respond), -1
+			m.Status, m.Contacts, m.Expires = 200, asContacts(c.respond), -1
 			w.RegisterDone(m)
 			u := w.User(alice)
 			if u.Registered != (c.until > 0) || u.Registered && !u.Until.Equal(time.Now().Add(c.until)) {
@@ -352,7 +352,8 @@ func TestDeviceOf(t *testing.T) {
 		`<sip:a@1`:                        "",
 		``:                                "",
 	} {
-		if got := string(deviceOf([]byte(contact))); got != want {
+		c := firstContact(&dialogs.Message{Contacts: asContacts(contact)})
+		if got := string(deviceOf(&c)); got != want {
 			t.Errorf("%s: %q, want %q", contact, got, want)
 		}
 	}

@@ -256,7 +256,8 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 // id is the ID that names this subscription.
 func (s *subscription) id() ID {
 	id := ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
-	id.Package, id.Param = parseEvent([]byte(s.event()))
+	e := splitEvent(s.event())
+	id.Package, id.Param = e.Package, e.ID
 	return id
 }
 

@@ -18,7 +18,7 @@ func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 		return 0, dialogs.Ruling{}
 	}
 	at := instant(msg.At)
-	now := parseState(msg.SubscriptionState)
+	now := &msg.State
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
@@ -44,7 +44,7 @@ type notification struct {
 }
 
 // notify finds the subscription of a NOTIFY. The shard is locked.
-func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now state, at time.Time) notification {
+func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now *dialogs.SubscriptionState, at time.Time) notification {
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
 		return m.notifyUnknown(sh, hash, msg, id, now, at)
@@ -56,7 +56,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
 	}
-	changes := s.phase == requested || now.terminated
+	changes := s.phase == requested || now.Terminated
 	if s.phase == requested {
 		m.confirm(s) // by a refresh whose 2xx is still under way
 	}
@@ -82,18 +82,18 @@ func (r *rules) gone(taken bool) dialogs.Ruling {
 func transactionOf(msg *dialogs.Message) uint32 { return uint32(msg.Transaction >> 32) } // #nosec G115 -- see above
 
 // notified notes that a NOTIFY passes.
-func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now state, at time.Time) {
+func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) {
 	s.sent = at.UnixNano()
 	s.notifyCSeq = msg.CSeq
 	s.transaction, s.answered = transactionOf(msg), false
 	switch {
-	case now.terminated:
+	case now.Terminated:
 		// It ends when this transaction does (RFC 6665 4.4.1).
 		m.end(s, at)
 		s.terminated, s.terminatedCSeq = true, msg.CSeq
 	case s.phase != active:
-	case now.expires >= 0:
-		s.lasts(s.sent, now.expires, m.linger)
+	case now.Expires >= 0:
+		s.lasts(s.sent, now.Expires, m.linger)
 	case s.expires == 0:
 		s.lasts(s.sent, assumedExpires, m.linger)
 	}
@@ -102,13 +102,13 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now state, at 
 // notifyUnknown makes the dialog of a NOTIFY that comes before the 2xx to its
 // SUBSCRIBE, or from a fork, or that is older than this process. The
 // shard is locked.
-func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now state, at time.Time) notification {
+func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now *dialogs.SubscriptionState, at time.Time) notification {
 	slot := m.makeDialog(sh, hash, msg, id)
 	if slot == 0 {
 		return notification{ignored: true, label: labelOf(id.Package), why: ignoredUntracked}
 	}
 	s := sh.subs.At(slot)
-	if s.phase == requested && !now.terminated {
+	if s.phase == requested && !now.Terminated {
 		m.confirm(s)
 	}
 	if s.expires == 0 && s.asked > 0 {
@@ -158,11 +158,12 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 		return 0
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
-	s, ok := m.describe(id, hash, watcher, msg.FromURI, msg.RequestURI, deviceAt(msg.RequestURI))
+	c := firstContact(msg)
+	s, ok := m.describe(id, hash, watcher, msg.FromURI, c.URI, deviceOf(&c))
 	if !ok {
 		return 0
 	}
-	s.emergency = hasFlag(msg.RequestURI, "sos")
+	s.emergency = c.Emergency
 	s.announced = true
 	if instant(msg.At).UnixNano() < m.lapse {
 		s.announced, s.initial, s.birth = false, true, m.births.Add(1)

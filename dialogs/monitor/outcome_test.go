@@ -157,7 +157,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	before := count()
 	for i := range 1000 {
 		msg := notifyMessage(long("c", 1+i%10), 1)
-		msg.Event = []byte("evil" + long("x", i%50))
+		msg.Event = asEvent("evil" + long("x", i%50))
 		ref, _ := m.Notify(msg)
 		m.NotifyDone(ref, dialogs.Outcome{At: time.Now(), CSeq: 1, Status: 100 + i, RetryAfter: -1})
 	}

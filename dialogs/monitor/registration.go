@@ -3,6 +3,7 @@ package monitor
 import (
 	"bytes"
 	"math"
+	"slices"
 	"time"
 
 	"rewatch/dialogs"
@@ -40,7 +41,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	expires := registerExpires(msg)
 	if expires == 0 {
 		// Also the echo of our own de-REGISTER, which starts nothing.
-		if isEverything(msg.Contact) || !byItself(msg, aor) || !m.asksToLeave(aor, msg) {
+		if isEverything(msg.Contacts) || !byItself(msg, aor) || !m.asksToLeave(aor, msg) {
 			m.signOut(aor, at)
 		}
 		return dialogs.Ruling{}
@@ -89,11 +90,9 @@ func deviceIn(msg *dialogs.Message, user string) (sub policy.Broken) {
 	if !byItself(msg, user) {
 		return sub
 	}
-	for list := msg.Contact; len(list) > 0; {
-		var value []byte
-		value, list = aor.NextValue(list)
-		if contactExpires(value, msg.Expires) != 0 {
-			return policy.Broken{Device: string(deviceOf(value)), Contact: string(aor.AddrSpec(value))}
+	for i := range msg.Contacts {
+		if c := &msg.Contacts[i]; contactExpires(c, msg.Expires) != 0 {
+			return policy.Broken{Device: string(deviceOf(c)), Contact: string(c.URI)}
 		}
 	}
 	return sub
@@ -143,14 +142,14 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	expires, own := registerExpires(msg), byItself(msg, aor)
 	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
 	switch {
-	case own && expires > 0 && len(msg.Contact) > 0:
+	case own && expires > 0 && len(msg.Contacts) > 0:
 		r.until = until
 	case expires > 0:
 		r.until = min(r.until, until)
 	}
 	m.noteRegistration(us, aor)
 	us.mu.Unlock()
-	if leaving && (len(msg.Contact) == 0 || expires == 0) {
+	if leaving && (len(msg.Contacts) == 0 || expires == 0) {
 		m.signOut(aor, at) // nobody is left
 	}
 }
@@ -184,7 +183,7 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time
 		t.texts.Add(int64(len(contact) - len(r.scscf)))
 		r.scscf = string(contact)
 	}
-	r.emergency = hasFlag(msg.Contact, "sos")
+	r.emergency = slices.ContainsFunc(msg.Contacts, func(c dialogs.Contact) bool { return c.Emergency })
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
 	r.request, r.leaving = t.requestHash(msg), false
 	t.noteRegistration(us, aor)
@@ -206,8 +205,7 @@ func (t *Table) admit(aor string) bool {
 // registers by itself (the server is the registrar) it is a phone, which is
 // no way to him for others.
 func servingContact(msg *dialogs.Message, user string) []byte {
-	first, _ := aor.NextValue(msg.Contact)
-	contact := aor.AddrSpec(first)
+	contact := firstContact(msg).URI
 	if !fit(contact) || byItself(msg, user) {
 		return nil
 	}
@@ -254,17 +252,15 @@ func (t *Table) clearRegistration(us *userShard, slot uint32) {
 // registerExpires is how long the longest of the Contacts lasts that a REGISTER or its
 // 2xx names; -1: not told.
 func registerExpires(msg *dialogs.Message) int {
-	if isEverything(msg.Contact) {
+	if isEverything(msg.Contacts) {
 		return 0
 	}
-	if len(msg.Contact) == 0 {
+	if len(msg.Contacts) == 0 {
 		return min(msg.Expires, maxSeconds)
 	}
 	longest := 0
-	for list := msg.Contact; len(list) > 0; {
-		var value []byte
-		value, list = aor.NextValue(list)
-		n := contactExpires(value, msg.Expires)
+	for i := range msg.Contacts {
+		n := contactExpires(&msg.Contacts[i], msg.Expires)
 		if n < 0 {
 			return -1
 		}
@@ -275,15 +271,15 @@ func registerExpires(msg *dialogs.Message) int {
 
 // contactExpires is the length of one Contact: its parameter, else the header
 // (RFC 3261 10.2.1.1).
-func contactExpires(value []byte, header int) int {
-	if n := seconds(aor.Param(headerParams(value), "expires")); n >= 0 {
-		return n
+func contactExpires(c *dialogs.Contact, header int) int {
+	if c.Expires >= 0 {
+		return c.Expires
 	}
 	return min(header, maxSeconds)
 }
 
 // isEverything says whether a Contact is "*", all bindings.
-func isEverything(contact []byte) bool { return string(bytes.TrimSpace(contact)) == "*" }
+func isEverything(list []dialogs.Contact) bool { return len(list) == 1 && string(list[0].URI) == "*" }
 
 // requestHash tells one REGISTER from another.
 func (h *hasher) requestHash(msg *dialogs.Message) uint64 {

@@ -246,7 +246,7 @@ func ruling(r dialogs.Ruling) []string {
 func message(t *testing.T, side dialogs.Side, words []string) *dialogs.Message {
 	msg := &dialogs.Message{
 		At: time.Now(), Side: side, Source: netip.MustParseAddrPort("10.0.0.7:5060"), Transport: "tcp",
-		Expires: -1,
+		Expires: -1, State: asState(""),
 	}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -259,15 +259,18 @@ func message(t *testing.T, side dialogs.Side, words []string) *dialogs.Message {
 		case "to":
 			msg.ToURI, msg.ToTag = []byte(uri), []byte(tag)
 		case "event":
-			msg.Event = b
+			msg.Event = asEvent(value)
 		case "state":
-			msg.SubscriptionState = b
+			msg.State = asState(value)
 		case "contact":
-			msg.Contact = b
+			msg.Contacts = asContacts(value)
 		case "pai":
-			msg.AssertedIdentity = b
+			msg.Identities = asIdentities(value)
 		case "uri":
 			msg.RequestURI = b
+			if msg.Side == dialogs.Server {
+				msg.Contacts = asTarget(value)
+			}
 		case "expires":
 			msg.Expires = number(value)
 		case "cseq":

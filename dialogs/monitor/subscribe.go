@@ -70,11 +70,12 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 		m.untracked[untrackedUnconfirmed].Inc()
 		return
 	}
-	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), aor.AddrSpec(msg.Contact), deviceOf(msg.Contact))
+	from := firstContact(msg)
+	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), from.URI, deviceOf(&from))
 	if !ok {
 		return
 	}
-	s.emergency = hasFlag(msg.Contact, "sos")
+	s.emergency = from.Emergency
 	s.initial = true
 	s.birth = m.births.Add(1)
 	s.subscribeCSeq = msg.CSeq
@@ -105,8 +106,9 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 			m.untracked[untrackedCall].Inc()
 			return true
 		}
-		if s, ok := m.describe(id, hash, watcher, msg.ToURI, aor.AddrSpec(msg.Contact), deviceOf(msg.Contact)); ok {
-			s.emergency = hasFlag(msg.Contact, "sos")
+		from := firstContact(msg)
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, from.URI, deviceOf(&from)); ok {
+			s.emergency = from.Emergency
 			s.announced = true
 			// Another usage of a dialog does not supersede the first one.
 			if first := sh.first(hash, s.sharesDialog); first != 0 {
@@ -307,7 +309,8 @@ func (t *Table) prove(s *subscription) {
 
 // moved notes the Contact and the hop of a refresh: the client may have moved.
 func (t *Table) moved(s *subscription, msg *dialogs.Message) {
-	uri, device := aor.AddrSpec(msg.Contact), deviceOf(msg.Contact)
+	from := firstContact(msg)
+	uri, device := from.URI, deviceOf(&from)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -316,7 +319,7 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 		if !t.wordy(len(uri) - len(s.contact())) {
 			t.rewrite(s, textContact, uri)
 		}
-		s.emergency = hasFlag(msg.Contact, "sos")
+		s.emergency = from.Emergency
 		us.setEmergency(s.node, s.emergency)
 	}
 	if len(device) > 0 && s.device() != string(device) && !t.wordy(len(device)-len(s.device())) {
@@ -335,6 +338,14 @@ func (s *subscription) sharesDialog(o *subscription) bool {
 	return s.callID() == o.callID() && s.watcherTag() == o.watcherTag() && s.notifierTag() == o.notifierTag()
 }
 
+// firstContact is where the client of a message is, if that is said.
+func firstContact(msg *dialogs.Message) dialogs.Contact {
+	if len(msg.Contacts) == 0 {
+		return dialogs.Contact{Expires: -1}
+	}
+	return msg.Contacts[0]
+}
+
 // fit says whether a URI can be kept.
 func fit(uri []byte) bool { return len(uri) <= aor.MaxURI && isPlain(uri) }
 
@@ -348,10 +359,7 @@ func asked(msg *dialogs.Message) int32 {
 func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 	var scratch [aor.MaxScratch]byte
 	var tel []byte
-	for list := msg.AssertedIdentity; len(list) > 0; {
-		var value []byte
-		value, list = aor.NextValue(list)
-		uri := aor.AddrSpec(value)
+	for _, uri := range msg.Identities {
 		switch aor, ok := aor.Append(scratch[:0], uri); {
 		case !ok:
 		case !bytes.HasPrefix(aor, []byte("tel:")):

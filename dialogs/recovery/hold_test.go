@@ -253,7 +253,7 @@ func (w *town) unreachable(p *phone) {
 	w.mu.Lock()
 	p.cseq++
 	m := w.message(p)
-	m.Side, m.CSeq, m.SubscriptionState = dialogs.Server, p.cseq, []byte("active;expires=3600")
+	m.Side, m.CSeq, m.State = dialogs.Server, p.cseq, asState("active;expires=3600")
 	m.FromURI, m.FromTag, m.ToURI, m.ToTag = []byte("sip:bob@ims.example"), []byte("s"), []byte(p.aor), []byte("w")
 	w.mu.Unlock()
 	ref, _ := w.monitor.Notify(m)

@@ -34,7 +34,7 @@ func newListener(t *testing.T, cfg recovery.Config) *listener {
 func (l *listener) register(callID string, expires int) {
 	m := &dialogs.Message{
 		At: time.Now(), ToURI: []byte(alice), CallID: []byte(callID), CSeq: 1,
-		Contact: []byte("<sip:scscf.ims.example;lr>"), Expires: expires,
+		Contacts: asContacts("<sip:scscf.ims.example;lr>"), Expires: expires,
 	}
 	l.monitor.Register(m)
 	m.Status = 200
