@@ -198,7 +198,7 @@ func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft,
 	defer w.sh.mu.Unlock()
 	anew := draft{state: r.State, version: r.Version, join: d.join}
 	if d.join {
-		anew.state, anew.changes = policy.Merge(w.e.cfg.Rules, d.state, r.State), yield(d.changes, r.State)
+		anew.state, anew.changes = policy.Merge(w.e.cfg.Rules, d.state, r.State), yield(d.changes, d.state, r.State)
 	} else {
 		anew.state, anew.changes = w.replay(r.State, d.changes)
 	}
@@ -210,10 +210,10 @@ func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft,
 	return anew, nil
 }
 
-// yield refuses the turns in changes if somebody else has sent, or forgone, what it
-// is the turn of.
-func yield(changes []change, other policy.State) []change {
-	if !other.Left && !other.SignedOut && !other.Kept {
+// yield refuses the turns in changes that led to a state, if somebody else has sent, or
+// forgone, what it is the turn of.
+func yield(changes []change, ours, other policy.State) []change {
+	if !other.Left && !other.SignedOut && !other.Kept && !sentAsMany(ours, other) {
 		return changes
 	}
 	changes = slices.Clone(changes)
@@ -223,6 +223,13 @@ func yield(changes []change, other policy.State) []change {
 		}
 	}
 	return changes
+}
+
+// sentAsMany says whether somebody else has had the answer to as many MESSAGEs as we have
+// counted with the one whose turn it is.
+func sentAsMany(ours, other policy.State) bool {
+	return ours.Phase == policy.Notifying && other.Sent >= ours.Sent &&
+		(other.Phase == policy.Waiting || other.Phase == policy.Proving)
 }
 
 // replay lets the events of changes happen to a state.
