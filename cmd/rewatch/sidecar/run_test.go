@@ -105,6 +105,14 @@ func TestRun(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusNotFound {
 		t.Errorf("%v, %v", resp, err)
 	}
+	req, err := http.NewRequest(http.MethodPost, "http://"+admin+"/api/v1/watchers/sip:nobody@ims.example/unban", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer let-me-in")
+	if resp, err = http.DefaultClient.Do(req); err != nil || resp.StatusCode != http.StatusNotFound {
+		t.Errorf("unban of nobody: %v, %v", resp, err)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
