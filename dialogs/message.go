@@ -48,6 +48,7 @@ type Message struct {
 	Contacts []Contact
 	// Identities are the URIs of P-Asserted-Identity.
 	Identities [][]byte
+	UserAgent  []byte
 	Expires    int // seconds; -1: absent or unreadable
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.

@@ -46,6 +46,8 @@ type Broken struct {
 	// device where one of the two has no Device, and is what a de-REGISTER removes.
 	Device  string `json:"device,omitempty"`
 	Contact string `json:"contact,omitempty"`
+	// Agent is the User-Agent of the SUBSCRIBE, as far as it is kept.
+	Agent string `json:"agent,omitempty"`
 	// Due is when the client's own refresh was due at the latest (the Expires that it
 	// was granted, and 64*T1); zero: not known.
 	Due time.Time `json:"due,omitzero"`

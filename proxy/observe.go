@@ -40,6 +40,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 		w.readContacts(bytes.Equal(method, mREGISTER))
 	}
 	d.Contacts = w.contacts
+	d.UserAgent, _ = m.Value(wire.UserAgent)
 	d.Veiled = m.Request && w.way.IdentityDiffers
 	if w.notify(from) {
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets

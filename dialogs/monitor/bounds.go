@@ -52,6 +52,7 @@ func (t *Table) count(s *subscription, n int64) {
 		t.pending.Add(n)
 	case active:
 		t.live.Add(n)
+		t.agents.Change(s.agent(), func(live *int64) { *live += n })
 	case ending, dead:
 	}
 }

@@ -363,16 +363,16 @@ func TestDeviceOf(t *testing.T) {
 func TestFirstFormat(t *testing.T) {
 	s := subscription{phase: active, expires: 5, until: 9, asked: -1, proven: false}
 	var b textBuilder
-	for _, text := range []string{"call", "w", "n", "presence", alice, "sip:bob@ims.test", "sip:alice@10.9.0.1", ""} {
+	for _, text := range []string{"call", "w", "n", "presence", alice, "sip:bob@ims.test", "sip:alice@10.9.0.1", "", ""} {
 		b.addString(text)
 	}
 	s.text, s.ends = b.String(), b.ends
 	now := appendSubscription(nil, &s, hop{})
 	// The first format had neither the second octet of flags, nor the three numbers
-	// before the hop, nor the last text.
+	// before the hop, nor the last two texts.
 	old := append([]byte{firstFormat}, now[1:3]...)
 	head := len(now) - 3 - 2 - textLength(&s)
-	old = append(append(old, now[4:head]...), now[head+3:len(now)-1]...)
+	old = append(append(old, now[4:head]...), now[head+3:len(now)-2]...)
 	got, _, err := readSubscription(old)
 	if err != nil || got.text != s.text || got.expires != 5 || got.until != 9 || got.device() != "" {
 		t.Errorf("%+v, %v", got, err)

@@ -15,7 +15,7 @@ import (
 func FuzzJournalEntry(f *testing.F) {
 	s := subscription{phase: dead, birth: 7, expires: 1 << 60, until: 1<<60 + 5, asked: -1, notifyCSeq: 4, acceptedCSeq: 3, accepted: 9, signedOut: 10, proven: true}
 	var t textBuilder
-	for _, text := range []string{"call", "w", "n", "presence;id=7", "sip:alice@ims.example", "sip:bob@ims.example", "sip:alice@192.0.2.7", "urn:uuid:1"} {
+	for _, text := range []string{"call", "w", "n", "presence;id=7", "sip:alice@ims.example", "sip:bob@ims.example", "sip:alice@192.0.2.7", "urn:uuid:1", "Phone/1"} {
 		t.addString(text)
 	}
 	s.text, s.ends = t.String(), t.ends

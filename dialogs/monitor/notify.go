@@ -159,7 +159,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
 	c := firstContact(msg)
-	s, ok := m.describe(id, hash, watcher, msg.FromURI, c.URI, deviceOf(&c))
+	s, ok := m.describe(id, hash, watcher, msg.FromURI, client{contact: c.URI, device: deviceOf(&c)})
 	if !ok {
 		return 0
 	}

@@ -71,7 +71,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 		return
 	}
 	from := firstContact(msg)
-	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), from.URI, deviceOf(&from))
+	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), client{from.URI, deviceOf(&from), msg.UserAgent})
 	if !ok {
 		return
 	}
@@ -107,7 +107,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 			return true
 		}
 		from := firstContact(msg)
-		if s, ok := m.describe(id, hash, watcher, msg.ToURI, from.URI, deviceOf(&from)); ok {
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, client{from.URI, deviceOf(&from), msg.UserAgent}); ok {
 			s.emergency = from.Emergency
 			s.announced = true
 			// Another usage of a dialog does not supersede the first one.
@@ -168,19 +168,26 @@ func (m *Monitor) refusedRefresh(id *ID, left bool, at time.Time) {
 	}
 }
 
-// describe puts a new subscription together, contact being a URI. It counts what cannot be kept.
-func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact, device []byte) (s subscription, ok bool) {
+// client is what a request tells of the client that it is about.
+type client struct{ contact, device, agent []byte }
+
+// maxAgent bounds what is kept of a User-Agent.
+const maxAgent = 48
+
+// describe puts a new subscription together. It counts what cannot be kept.
+func (t *Table) describe(id *ID, hash uint64, watcher string, resource []byte, from client) (s subscription, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	uri, ok := appendResource(scratch[:0], resource)
 	if !ok {
 		t.untracked[untrackedMalformed].Inc()
 		return s, false
 	}
-	if !fit(contact) {
-		contact = nil
+	if !fit(from.contact) {
+		from.contact = nil
 	}
+	agent := printable(from.agent, maxAgent)
 	var b textBuilder
-	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(contact) + len(device)
+	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(from.contact) + len(from.device) + len(agent)
 	if len(id.Param) > 0 {
 		length += len(idParam) + len(id.Param)
 	}
@@ -196,8 +203,9 @@ func (t *Table) describe(id *ID, hash uint64, watcher string, resource, contact,
 	b.end()
 	b.addString(watcher)
 	b.add(uri)
-	b.add(contact)
-	b.add(device)
+	b.add(from.contact)
+	b.add(from.device)
+	b.addString(agent)
 	s.text, s.ends = b.String(), b.ends
 	s.label = labelOf(id.Package)
 	s.tag = slab.TagOf(hash)

@@ -37,6 +37,7 @@ const (
 	textResource
 	textContact // URI
 	textDevice  // +sip.instance or GRUU, empty if none was seen
+	textAgent   // User-Agent, the beginning of it
 	texts
 )
 
@@ -123,6 +124,7 @@ func (s *subscription) watcher() string     { return s.part(textWatcher) }
 func (s *subscription) resource() string    { return s.part(textResource) }
 func (s *subscription) contact() string     { return s.part(textContact) }
 func (s *subscription) device() string      { return s.part(textDevice) }
+func (s *subscription) agent() string       { return s.part(textAgent) }
 
 // textBuilder puts the texts of a subscription together. Grow it before, and they
 // cost one allocation.
@@ -178,7 +180,7 @@ func (s *subscription) over(at int64) bool {
 func (s *subscription) broken() policy.Broken {
 	b := policy.Broken{
 		Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID()), Tag: s.own(s.notifierTag()),
-		Device: s.own(s.device()), Contact: s.own(s.contact()),
+		Device: s.own(s.device()), Contact: s.own(s.contact()), Agent: s.own(s.agent()),
 	}
 	if s.expires != 0 { // its record lives on for 64*T1
 		b.Due = time.Unix(0, max(s.until, s.expires)).UTC()

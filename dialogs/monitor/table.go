@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
 )
 
@@ -36,13 +37,17 @@ type Table struct {
 	lapse int64
 
 	births     atomic.Uint64
-	records    atomic.Int64 // subscriptions in the slabs, of any phase
-	live       atomic.Int64 // those that are active
-	pending    atomic.Int64 // those that are requested
-	texts      atomic.Int64 // bytes of the texts that are kept
+	records    atomic.Int64       // subscriptions in the slabs, of any phase
+	live       atomic.Int64       // those that are active
+	agents     agent.Table[int64] // the same, by the client's software
+	pending    atomic.Int64       // those that are requested
+	texts      atomic.Int64       // bytes of the texts that are kept
 	registered atomic.Int64
 	heads      atomic.Int64
 }
+
+// Clients is how many subscriptions are active, by the family of the clients' software.
+func (t *Table) Clients() map[string]int64 { return t.agents.All() }
 
 var _ dialogs.Directory = (*Table)(nil)
 

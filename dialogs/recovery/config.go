@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/dialogs/agent"
 	"rewatch/policy"
 )
 
@@ -13,9 +14,10 @@ import (
 // he cannot choose get sensible ones.
 type Config struct {
 	Rules policy.Rules
-	// SignalMessage tells a watcher by MESSAGE, SignalNotify by terminating
-	// NOTIFYs; both may be set.
-	SignalMessage, SignalNotify bool
+	// Signal is how a watcher is told: by MESSAGE, by terminating NOTIFYs, or both;
+	// Agents are the exceptions.
+	Signal agent.Signal
+	Agents agent.Rules
 	// MessageRate and DeregisterRate are the most per second; 0 is no limit.
 	MessageRate, DeregisterRate float64
 	// Domains are those whose users are de-registered though their registration

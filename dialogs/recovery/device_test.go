@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/policy"
 )
 
@@ -192,6 +193,41 @@ func TestBackDuringTheHold(t *testing.T) {
 			w.Offer("sip:dora@ims.example", policy.Event{Kind: test.kind, At: time.Now(), Sub: sub})
 			if got := w.Interested("sip:dora@ims.example"); got != test.told {
 				t.Errorf("%s: help is needed: %t", name, got)
+			}
+		})
+	}
+}
+
+// Clients differ in what brings them back: the operator says so by their User-Agent, and
+// sees what they know.
+func TestSignalByAgent(t *testing.T) {
+	cfg := config()
+	cfg.Agents = agent.Rules{
+		{Pattern: "linphone*", Signal: agent.Signal{Message: true}}, {Pattern: "baresip*", Signal: agent.Signal{Notify: true}},
+	}
+	cfg.Signal = agent.Signal{Message: true, Notify: true}
+	for software, want := range map[string]string{
+		"Linphone/5": "500ms MESSAGE 1 of 3 to sip:alice@ims.example" + byScscf + ": bob",
+		"baresip/1":  "500ms NOTIFY terminated a-1",
+		"other":      "500ms MESSAGE 1 of 3 to sip:alice@ims.example" + byScscf + ": bob\n500ms NOTIFY terminated a-1",
+	} {
+		inBubble(t, cfg, func(r *rig) {
+			r.change(func() { r.dialogs["a-1"] = true })
+			sub := broken("bob", "a-1")
+			sub.Agent = software
+			r.Failed(dialogs.Failure{AOR: alice, Event: policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: sub}})
+			r.at(time.Second)
+			r.expect(want)
+			sub.CallID = "a-2"
+			r.Offer(alice, policy.Event{Kind: policy.NotifyOK, At: time.Now(), Sub: sub})
+			synctest.Wait()
+			by := policy.ByMessage
+			if software == "baresip/1" {
+				by = policy.ByNotify
+			}
+			c := r.Clients()[agent.Family(software)]
+			if c.Failures != 1 || c.Returns[by] != 1 {
+				t.Errorf("%s: %+v", software, c)
 			}
 		})
 	}

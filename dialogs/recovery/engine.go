@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/dialogs/recovery/queue"
@@ -51,6 +52,7 @@ type Engine struct {
 	noting  bool
 	journal store.Journal
 	ladders *ladder.Ladders
+	clients agent.Table[Client]
 	seed    maphash.Seed
 	shards  [engineShards]engineShard
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/policy"
 )
@@ -232,7 +233,7 @@ func TestDryRun(t *testing.T) {
 
 func TestTerminatingNotify(t *testing.T) {
 	cfg := config()
-	cfg.SignalMessage, cfg.SignalNotify = false, true
+	cfg.Signal = agent.Signal{Notify: true}
 	inBubble(t, cfg, func(r *rig) {
 		for i := range 5 {
 			r.change(func() { r.dialogs[fmt.Sprint("call-", i)] = i != 1 }) // that one was killed by the response
@@ -261,7 +262,7 @@ func TestTerminatingNotify(t *testing.T) {
 
 func TestBothSignals(t *testing.T) {
 	cfg := config()
-	cfg.SignalNotify = true
+	cfg.Signal.Notify = true
 	inBubble(t, cfg, func(r *rig) {
 		r.change(func() { r.dialogs["call-1"] = true })
 		r.offer(policy.NotifyFailed, "bob", "call-1")

@@ -34,10 +34,11 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
 		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
 		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
-		if e.cfg.SignalMessage {
+		message, notify := e.signals(broken)
+		if message {
 			e.dryly(count.DryMessage)
 		}
-		if e.cfg.SignalNotify {
+		if len(notify) > 0 {
 			e.dryly(count.DryNotify)
 		}
 	case e.leaves(ctx, aor, a):
@@ -46,7 +47,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	case e.elsewhere(aor, a):
 		return
 	}
-	e.told(aor, a, settled)
+	e.told(aor, a, policy.ByUnknown, settled)
 }
 
 // elsewhere says whether the MESSAGE has left another process, which awaits its
@@ -76,12 +77,12 @@ func stumbled(res dialogs.Result) bool {
 // settled stands for the outcome of a MESSAGE that was not sent or not needed.
 var settled = dialogs.Result{Status: 200}
 
-// told feeds back that a MESSAGE is done. One that the client cannot take has
+// told feeds back that a watcher has been told. One that the client cannot take has
 // arrived all the same.
-func (e *Engine) told(aor string, a policy.Action, res dialogs.Result) {
+func (e *Engine) told(aor string, a policy.Action, by policy.By, res dialogs.Result) {
 	result := messageResult(res)
 	e.settle(aor, policy.Event{
-		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, Excused: short(res),
+		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, By: by, Excused: short(res),
 		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
 		Deaf: unsupported(res.Status),
 	})
@@ -92,21 +93,34 @@ func unsupported(status int) bool {
 	return status == 405 || status == 415 || status == 488 || status == 501
 }
 
+// signals says whether a MESSAGE is to be sent for what broke, and which of it is to be
+// ended by a NOTIFY. That depends on the client: some come back upon a NOTIFY that
+// others take for the end.
+func (e *Engine) signals(broken []policy.Broken) (message bool, notify []policy.Broken) {
+	for _, b := range broken {
+		s := e.cfg.Agents.For(b.Agent, e.cfg.Signal)
+		message = message || s.Message
+		if s.Notify {
+			notify = append(notify, b)
+		}
+	}
+	return message, notify
+}
+
 // signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
 // a second MESSAGE beside the first; the NOTIFYs are in dialogs of their own, so
 // they go beside it, and the recovery waits for them only if there is no MESSAGE.
 func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	message, notify := e.signals(broken)
 	var ending sync.WaitGroup
-	if e.cfg.SignalNotify {
-		ending.Go(func() { e.terminate(ctx, aor, a, broken) })
-	}
-	if e.cfg.SignalMessage {
-		e.told(aor, a, e.message(ctx, aor, a, broken))
+	ending.Go(func() { e.terminate(ctx, aor, a, notify) })
+	if message {
+		e.told(aor, a, policy.ByMessage, e.message(ctx, aor, a, broken))
 		ending.Wait()
 		return
 	}
 	ending.Wait()
-	e.told(aor, a, settled)
+	e.told(aor, a, policy.ByNotify, settled)
 }
 
 // stillBroken returns what a MESSAGE that has its turn has to name. It is nothing

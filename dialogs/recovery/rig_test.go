@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
@@ -53,7 +54,7 @@ func rules() policy.Rules {
 }
 
 func config() recovery.Config {
-	return recovery.Config{Rules: rules(), SignalMessage: true}
+	return recovery.Config{Rules: rules(), Signal: agent.Signal{Message: true}}
 }
 
 // inBubble runs a test with a rig in virtual time.

@@ -24,6 +24,8 @@ const (
 	ProxyRequire
 	PAssertedIdentity
 	Timestamp
+	UserAgent
+	PAssociatedURI
 
 	names // how many there are
 )
@@ -47,6 +49,8 @@ var spelled = [names]string{ //nolint:gosec // no secrets, names
 	ProxyRequire:      "Proxy-Require",
 	PAssertedIdentity: "P-Asserted-Identity",
 	Timestamp:         "Timestamp",
+	UserAgent:         "User-Agent",
+	PAssociatedURI:    "P-Associated-URI",
 }
 
 // String gives the name as the RFCs spell it.

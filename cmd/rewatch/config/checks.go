@@ -187,6 +187,9 @@ func checkPolicy(in *inspection, c *Config) {
 	if c.Policy.OnThreshold == policy.Ban && c.Policy.Ban == 0 {
 		in.reject("REWATCH_BAN", "more than 0s, because REWATCH_ON_THRESHOLD=ban")
 	}
+	if c.Policy.StrikeTTL < 0 {
+		in.reject("REWATCH_STRIKE_TTL", "a duration such as 24h; 0s is as long as the registration")
+	}
 	in.positive("REWATCH_RESUBSCRIBE_TIMEOUT", c.Policy.ResubscribeTimeout)
 	if c.Policy.Coalesce < 0 {
 		in.reject("REWATCH_COALESCE", "a duration such as 500ms; 0s does not wait")

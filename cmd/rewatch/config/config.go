@@ -8,10 +8,12 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/monitor"
 	"rewatch/policy"
 )
@@ -74,6 +76,7 @@ type DialogsConfig struct {
 	Failure          FailureMode    `env:"FAILURE" envDefault:"any" doc:"'any': whatever is not 2xx; 'rfc': leave out what RFC 5057 calls transaction-only"`
 	Answer           monitor.Answer `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
 	Signal           Signal         `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
+	SignalAgents     []agent.Rule   `env:"SIGNAL_AGENTS" doc:"how certain clients are told, by a pattern of their User-Agent: 'Linphone*=message, baresip*=notify'; first match, else REWATCH_SIGNAL"`
 	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
 	MaxSubscriptions int            `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
 }
@@ -83,6 +86,8 @@ type PolicyConfig struct {
 	Threshold          int                `env:"THRESHOLD" envDefault:"3" doc:"MESSAGEs per user before rewatch gives up"`
 	Count              policy.CountMode   `env:"COUNT" envDefault:"registration" doc:"the count starts anew with each 'registration', or also after each proven 'recovery'"`
 	OnThreshold        policy.OnThreshold `env:"ON_THRESHOLD" envDefault:"deregister" doc:"what giving up means: 'deregister', 'ban' or 'unsubscribe'"`
+	Patience           policy.Patience    `env:"PATIENCE" envDefault:"refresh" doc:"a client that has never come back upon a MESSAGE is given up after its own 'refresh' was due; 'none' waits for none"`
+	StrikeTTL          time.Duration      `env:"STRIKE_TTL" envDefault:"24h" doc:"how long a MESSAGE counts; '0s' is as long as the registration"`
 	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
 	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
 	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
@@ -148,6 +153,11 @@ type PodConfig struct {
 	IP netip.Addr `env:"POD_IP" doc:"address of the pod (downward API), the default of REWATCH_ADVERTISE"`
 }
 
+// Notifies says whether any client is told by a terminating NOTIFY.
+func (c DialogsConfig) Notifies() bool {
+	return c.Signal.Notify || slices.ContainsFunc(c.SignalAgents, func(r agent.Rule) bool { return r.Signal.Notify })
+}
+
 // Rules are the operator's choices together with what is not left to choice:
 // times that follow from the timers of SIP rather than from taste.
 func (c PolicyConfig) Rules() policy.Rules {
@@ -162,7 +172,8 @@ func (c PolicyConfig) Rules() policy.Rules {
 		MessageTimeout:     policy.TimerF + 8*time.Second,
 		DeregisterRetry:    5 * time.Second,
 		DeregisterTries:    5,
-		StrikeTTL:          24 * time.Hour,
+		Patience:           c.Patience,
+		StrikeTTL:          c.StrikeTTL,
 		Forget:             24 * time.Hour,
 	}
 }

@@ -80,6 +80,7 @@ var acceptedByType = map[reflect.Type]string{
 	reflect.TypeFor[zerolog.Level]():      wantLevel,
 	reflect.TypeFor[policy.CountMode]():   "registration or recovery",
 	reflect.TypeFor[policy.OnThreshold](): "deregister, ban or unsubscribe",
+	reflect.TypeFor[policy.Patience]():    "refresh or none",
 }
 
 const wantLevel = "trace, debug, info, warn or error"

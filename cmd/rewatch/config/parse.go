@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/monitor"
 )
 
@@ -42,6 +44,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
 	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
 	reflect.TypeFor[Signal]():         typed(parseSignal),
+	reflect.TypeFor[[]agent.Rule]():   typed(parseAgents),
 	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
 	reflect.TypeFor[monitor.Answer](): typed(named(monitor.Answer481, monitor.AnswerPassthrough, monitor.AnswerSilent)),
 	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
@@ -162,6 +165,27 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, want("CIDRs such as 10.0.0.0/8 or fd00::/8, comma-separated")
 	}
 	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// parseAgents reads "Linphone*=message, baresip*=message,notify": a word without a
+// pattern belongs to the one before.
+func parseAgents(s string) ([]agent.Rule, error) {
+	var rules []agent.Rule
+	for part := range strings.SplitSeq(s, ",") {
+		pattern, word, ok := strings.Cut(part, "=")
+		if !ok {
+			word = part
+		} else if pattern = strings.TrimSpace(pattern); pattern != "" {
+			rules = append(rules, agent.Rule{Pattern: pattern})
+		}
+		signal, err := parseSignal(word)
+		if _, bad := path.Match(pattern, ""); err != nil || bad != nil || ok && pattern == "" || len(rules) == 0 {
+			return nil, want("PATTERN=message, PATTERN=notify or PATTERN=message,notify, comma-separated, such as Linphone*=message, baresip*=notify")
+		}
+		last := &rules[len(rules)-1].Signal
+		last.Message, last.Notify = last.Message || signal.Message, last.Notify || signal.Notify
+	}
+	return rules, nil
 }
 
 func parseSignal(s string) (Signal, error) {

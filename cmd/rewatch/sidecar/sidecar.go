@@ -23,6 +23,7 @@ import (
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/audit"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
@@ -188,8 +189,8 @@ func (p *process) actor() (dialogs.Actor, error) {
 func (p *process) engineConfig() recovery.Config {
 	c := p.cfg
 	return recovery.Config{
-		Rules:         c.Policy.Rules(),
-		SignalMessage: c.Dialogs.Signal.Message, SignalNotify: c.Dialogs.Signal.Notify,
+		Rules:  c.Policy.Rules(),
+		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
 		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
@@ -202,7 +203,7 @@ func (p *process) monitorConfig() monitor.Config {
 	c := p.cfg
 	return monitor.Config{
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
-		SignalNotify: c.Dialogs.Signal.Notify, MaxSubscriptions: c.Dialogs.MaxSubscriptions,
+		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
@@ -220,7 +221,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
 		Poller:    oneMoreProcessor(),
 		Retry:     !p.cfg.Policy.DryRun && p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
-		KeepHeads: p.cfg.Dialogs.Signal.Notify, Monitor: p.monitor, Resolver: p.resolver,
+		KeepHeads: p.cfg.Dialogs.Notifies(), Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		OwnInterrupted: p.client.Interrupted,
 		OwnReturned:    p.returned,
