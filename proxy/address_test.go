@@ -175,12 +175,10 @@ func TestSIPSRecordRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := worker{way: route.Decision{SIPS: true}}
-	if got := w.recordOf(me); got != "sips:10.0.0.1:5061;lr;rw" {
+	if got := me.recordFor(true); got != "sips:10.0.0.1:5061;lr;rw" {
 		t.Error(got)
 	}
-	w.way.SIPS = false
-	if got := w.recordOf(me); got != "sip:10.0.0.1:5061;transport=tls;lr;rw" {
+	if got := me.recordFor(false); got != "sip:10.0.0.1:5061;transport=tls;lr;rw" {
 		t.Error(got)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -33,7 +34,7 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 	case err == nil && pending != (resolve.Target{}) && lookups > 0:
 		s := w.s
 		p.Raw = append([]byte(nil), p.Raw...)
-		s.cfg.Resolver.Await(pending, w.asker(from), func([]resolve.Hop, error) {
+		s.cfg.Resolver.Await(pending, asker(&w.Draft, from), func([]resolve.Hop, error) {
 			own := s.borrow()
 			defer s.giveBack(own)
 			if own.Load(p.Raw) { // it was read before
@@ -61,8 +62,8 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 }
 
 // delivered tells how such a NOTIFY ended.
-func (w *worker) delivered(f finished) {
-	o := f.outcome(w.now, nil)
+func (s *Server) delivered(f finished, now time.Time) {
+	o := f.outcome(now, nil)
 	o.Parcel = dialogs.Parcel{}
-	w.s.cfg.Delivered(f.Subject, o)
+	s.cfg.Delivered(f.Subject, o)
 }

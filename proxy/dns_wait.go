@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
@@ -74,7 +75,7 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	if times == 1 {
 		raw = slices.Clone(raw)
 	}
-	s.cfg.Resolver.Await(target, w.asker(from), func(_ []resolve.Hop, err error) {
+	s.cfg.Resolver.Await(target, asker(&w.Draft, from), func(_ []resolve.Hop, err error) {
 		if err != nil {
 			s.log.Debug().Err(err).Str("host", target.Host).Msg("name not resolved")
 		}
@@ -107,15 +108,15 @@ func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 
 // asker is on whose behalf a name is looked up: that of the user in the core, by way of the
 // neighbour. Whoever invents names has to share with nobody else.
-func (w *worker) asker(from flow) uint64 {
+func asker(d *draft.Draft, from flow) uint64 {
 	user := wire.From
 	if from.side() == dialogs.Server {
 		user = wire.To
 	}
-	uri, _ := address(&w.Msg, user)
+	uri, _ := address(&d.Msg, user)
 	neighbour := from.addr.Addr().As16()
 	var h maphash.Hash
-	h.SetSeed(w.s.seed)
+	h.SetSeed(d.Seed)
 	_, _ = h.Write(neighbour[:])
 	_, _ = h.Write(uri)
 	return h.Sum64() | 1 // 0 is ourselves

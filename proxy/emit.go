@@ -2,15 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
-	"rewatch/proxy/route"
-	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
@@ -39,7 +35,8 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 		w.datagram(out, netip.Addr{}, h.Addr, &w.Edits, w.Msg.Raw)
 		return nil
 	}
-	return w.stream(out, h, t.record)
+	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
+	return w.stream(out, h, t.record, w.Build)
 }
 
 // streamError is a stream that did not take a message.
@@ -50,33 +47,6 @@ type streamError struct {
 
 func (e *streamError) Error() string { return e.err.Error() }
 func (e *streamError) Unwrap() error { return e.err }
-
-// stream sends the message at hand over the connection to h. The record learns
-// which one before anything is written: if the connection ends, it is told.
-func (w *worker) stream(out *local, h resolve.Hop, record uint64) error {
-	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
-	var own netip.Addr
-	if out != w.s.local(out.side, h.Transport, h.Addr.Addr(), nil) {
-		own = out.bound
-	}
-	for again := true; ; again = false {
-		st := w.s.streams[out.side].ToFrom(own, h.Addr, h.Transport == wire.TLS, h.ServerName)
-		if st == nil {
-			return errStreams
-		}
-		if record != 0 {
-			st.Used.Store(true)
-			w.s.table.Left(record, st.ID)
-		}
-		switch err := w.s.write(st, out, w.Build); {
-		case err == nil:
-			return nil
-		case again && errors.Is(err, transport.ErrClosed): // it has ended at this moment
-		default:
-			return &streamError{st.ID, err}
-		}
-	}
-}
 
 // overhead is more than the edits of a request commonly add.
 const overhead = 250
@@ -108,31 +78,11 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 		n = wire.UDP
 	}
 	out := w.wayOut(from, n, h.Addr.Addr())
-	w.RecordRoute(w.recordOf(out), w.veil(from), w.recordOf(from.local))
-}
-
-// recordOf is the URI of a socket in the Record-Route of the request at hand.
-func (w *worker) recordOf(l *local) string {
-	if w.way.SIPS {
-		return l.secure
-	}
-	return l.record
+	w.RecordRoute(out.recordFor(w.way.SIPS), w.mark(&w.Msg, from), from.local.recordFor(w.way.SIPS))
 }
 
 // wayOut is the socket by which the request at hand leaves: in a dialog the one that its
 // own Route entry names (RFC 5658), or one beside that which speaks the transport.
 func (w *worker) wayOut(from flow, n wire.Transport, to netip.Addr) *local {
 	return w.s.local(from.across(), n, to, w.exit)
-}
-
-// veil is that value, behind the mark, if the request at hand needs it.
-func (w *worker) veil(from flow) string {
-	m := &w.Msg
-	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
-		return ""
-	}
-	if uri, _ := address(m, wire.From); aor.Contradicts(w.identities(), uri) {
-		return "=" + route.IdentityMark
-	}
-	return ""
 }

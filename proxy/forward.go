@@ -85,7 +85,7 @@ func (w *worker) unavailable(from flow, reason string) {
 // has failed then as one whose hops are all dead (RFC 3263 4.3).
 func (w *worker) stuck(from flow, t ticket, err error) {
 	switch {
-	case w.notify(from) && !w.s.table.Full():
+	case from.notifies(w.Msg.Method) && !w.s.table.Full():
 	case crowded(err):
 		w.overloaded(from, tooManyParked)
 		return
@@ -108,18 +108,13 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 	}
 }
 
-// notify tells whether the request at hand is a NOTIFY that is judged.
-func (w *worker) notify(from flow) bool {
-	return from.side() == dialogs.Server && bytes.Equal(w.Msg.Method, mNOTIFY)
-}
-
 // launch asks the Monitor, makes a record where one is needed, and sends to the
 // first of w.hops.
 func (w *worker) launch(from flow, t ticket) {
-	notify := w.notify(from)
+	notify := from.notifies(w.Msg.Method)
 	h := w.hops[0]
 	stateful := from.local.transport.Reliable() || h.Transport.Reliable()
-	if stateful && w.sheds(from) {
+	if stateful && w.s.sheds(&w.Msg, from) {
 		w.overloaded(from, tooManyOpen)
 		return
 	}
@@ -150,7 +145,7 @@ func (w *worker) launch(from flow, t ticket) {
 		return // the same request, at the same moment, by another reader
 	}
 	if bytes.Equal(w.Msg.Method, mINVITE) {
-		w.trying(from)
+		w.s.trying(w.Msg.Raw, from)
 	}
 	w.emitRecorded(from, t, h)
 }
@@ -177,20 +172,6 @@ func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
 	}
 }
 
-// trying answers 100 at once: the client retransmits an INVITE, or waits no longer
-// than Timer B, until it hears something, and retransmissions end here. The edits
-// of the request at hand are made already, so it takes another workspace.
-func (w *worker) trying(from flow) {
-	own := w.s.borrow()
-	defer w.s.giveBack(own)
-	if !own.Load(w.Msg.Raw) {
-		return
-	}
-	if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
-		own.sendBack(from, b)
-	}
-}
-
 // stateless sends a request of which nothing is remembered.
 func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 	err := w.emit(from, t, h)
@@ -201,5 +182,18 @@ func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 	default:
 		w.s.log.Debug().Err(err).Stringer("hop", h.Addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
+	}
+}
+
+// trying answers 100 at once: the client retransmits an INVITE, or waits no longer
+// than Timer B, until it hears something, and retransmissions end here.
+func (s *Server) trying(raw []byte, from flow) {
+	own := s.borrow()
+	defer s.giveBack(own)
+	if !own.Load(raw) {
+		return
+	}
+	if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
+		own.sendBack(from, b)
 	}
 }

@@ -156,3 +156,11 @@ func (f flow) side() dialogs.Side { return f.local.side }
 
 // across is the other side, where a request of this flow goes.
 func (f flow) across() dialogs.Side { return dialogs.Server - f.local.side }
+
+// recordFor is the URI of the socket in the Record-Route of a request.
+func (l *local) recordFor(sips bool) string {
+	if sips {
+		return l.secure
+	}
+	return l.record
+}

@@ -5,17 +5,32 @@ import (
 	"net/netip"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/route"
 	"rewatch/proxy/wire"
 )
 
-// observe views the message at hand as the Monitor wants it. Nothing is copied.
+// observe views the message at hand as the Monitor wants it.
 func (w *worker) observe(from flow) *dialogs.Message {
-	m := &w.Msg
-	d := &w.seen
+	d := w.observer.view(&w.Msg, from)
+	d.At, d.Source = w.now, neighbour(&w.Draft, from)
+	d.Veiled = w.Msg.Request && w.way.IdentityDiffers
+	return d
+}
+
+// observer has room for what a Monitor is shown.
+type observer struct {
+	seen     dialogs.Message
+	asserted [][]byte          // the asserted identities of the message at hand
+	contacts []dialogs.Contact // its Contacts
+}
+
+// view reads what of a message concerns the Monitor. Nothing is copied.
+func (o *observer) view(m *wire.Message, from flow) *dialogs.Message {
+	d := &o.seen
 	*d = dialogs.Message{
-		At: w.now, Side: from.side(), Source: w.neighbour(from), Transport: from.local.transport.String(),
-		Expires: m.Number(wire.Expires),
+		Side: from.side(), Transport: from.local.transport.String(), Expires: m.Number(wire.Expires),
 	}
 	if m.Request {
 		d.RequestURI = m.URI
@@ -30,32 +45,29 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	event, _ := m.Value(wire.Event)
 	d.Event = dialogs.Event(wire.ParseEvent(event))
 	d.State.Expires, d.State.RetryAfter = -1, -1
-	d.Identities = w.identities()
-	w.contacts = w.contacts[:0]
-	if w.notify(from) {
+	d.Identities = o.identities(m)
+	o.contacts = o.contacts[:0]
+	if from.notifies(m.Method) {
 		state, _ := m.Value(wire.SubscriptionState)
 		d.State = dialogs.SubscriptionState(wire.ParseState(state))
-		w.contacts = append(w.contacts, dialogs.Contact(wire.ContactURI(m.URI)))
-	} else {
-		w.readContacts(bytes.Equal(method, mREGISTER))
-	}
-	d.Contacts = w.contacts
-	d.UserAgent, _ = m.Value(wire.UserAgent)
-	d.Veiled = m.Request && w.way.IdentityDiffers
-	if w.notify(from) {
+		o.contacts = append(o.contacts, dialogs.Contact(wire.ContactURI(m.URI)))
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
+	} else {
+		o.readContacts(m, bytes.Equal(method, mREGISTER))
 	}
+	d.Contacts = o.contacts
+	d.UserAgent, _ = m.Value(wire.UserAgent)
 	return d
 }
 
 // neighbour is where a request can be sent to reach the sender of the message at
 // hand. The port that a connection, or a datagram without rport, comes from is
 // nobody's to listen on; the Via says which one is (RFC 3261 18.1.1, RFC 3581).
-func (w *worker) neighbour(from flow) netip.AddrPort {
-	if !w.Msg.Request || (from.stream == 0 && w.Via.HasRPort) {
+func neighbour(d *draft.Draft, from flow) netip.AddrPort {
+	if !d.Msg.Request || (from.stream == 0 && d.Via.HasRPort) {
 		return from.addr
 	}
-	return netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&w.Via))
+	return netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&d.Via))
 }
 
 func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
@@ -67,29 +79,41 @@ func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
 
 // identities gives the URIs of P-Asserted-Identity (RFC 3325 9.1: a sip and a tel URI,
 // in one field or in two). They are valid until they are asked for again.
-func (w *worker) identities() [][]byte {
-	w.asserted = w.asserted[:0]
-	for values := w.Msg.Values(wire.PAssertedIdentity); ; {
+func (o *observer) identities(m *wire.Message) [][]byte {
+	o.asserted = o.asserted[:0]
+	for values := m.Values(wire.PAssertedIdentity); ; {
 		v, _, ok := values.Next()
 		if !ok {
-			return w.asserted
+			return o.asserted
 		}
 		uri, _, _ := wire.Address(v)
-		w.asserted = append(w.asserted, uri)
+		o.asserted = append(o.asserted, uri)
 	}
 }
 
 // readContacts reads the Contacts of the message at hand, or the first one alone: only
 // of a REGISTER they are more than one.
-func (w *worker) readContacts(all bool) {
-	for values := w.Msg.Values(wire.Contact); ; {
+func (o *observer) readContacts(m *wire.Message, all bool) {
+	for values := m.Values(wire.Contact); ; {
 		v, _, ok := values.Next()
 		if !ok {
 			return
 		}
-		w.contacts = append(w.contacts, dialogs.Contact(wire.ParseContact(v)))
+		o.contacts = append(o.contacts, dialogs.Contact(wire.ParseContact(v)))
 		if !all {
 			return
 		}
 	}
+}
+
+// mark is what the Record-Route of a request says of the identity of its watcher (see
+// route.IdentityMark).
+func (o *observer) mark(m *wire.Message, from flow) string {
+	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
+		return ""
+	}
+	if uri, _ := address(m, wire.From); aor.Contradicts(o.identities(m), uri) {
+		return "=" + route.IdentityMark
+	}
+	return ""
 }

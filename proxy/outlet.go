@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -130,4 +131,44 @@ func (o *outlet) writeBack(l *local, id uint64, to netip.AddrPort, b []byte) boo
 	}
 	st := o.s.streams[l.side].To(to, l.transport == wire.TLS, "")
 	return st != nil && o.s.write(st, l, b) == nil
+}
+
+// stream sends a message over the connection to h. The record learns
+// which one before anything is written: if the connection ends, it is told.
+func (o *outlet) stream(out *local, h resolve.Hop, record uint64, raw []byte) error {
+	var own netip.Addr
+	if out != o.s.local(out.side, h.Transport, h.Addr.Addr(), nil) {
+		own = out.bound
+	}
+	for again := true; ; again = false {
+		st := o.s.streams[out.side].ToFrom(own, h.Addr, h.Transport == wire.TLS, h.ServerName)
+		if st == nil {
+			return errStreams
+		}
+		if record != 0 {
+			st.Used.Store(true)
+			o.s.table.Left(record, st.ID)
+		}
+		switch err := o.s.write(st, out, raw); {
+		case err == nil:
+			return nil
+		case again && errors.Is(err, transport.ErrClosed): // it has ended at this moment
+		default:
+			return &streamError{st.ID, err}
+		}
+	}
+}
+
+// sendACK sends an ACK, by the socket that the INVITE left by.
+func (o *outlet) sendACK(by *local, h resolve.Hop, raw []byte) {
+	l := o.s.local(by.side, h.Transport, h.Addr.Addr(), by)
+	switch {
+	case l == nil:
+	case h.Transport.Reliable():
+		if st := o.s.streams[l.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
+			_ = o.s.write(st, l, raw)
+		}
+	default:
+		o.out[l.index].Add(raw, h.Addr)
+	}
 }

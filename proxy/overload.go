@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
@@ -44,9 +45,9 @@ const (
 
 // retryAfter is the field of a refusal for overload. It is the same for every
 // retransmission.
-func (w *worker) retryAfter() string {
-	id, _ := w.Msg.Value(wire.CallID)
-	n := leastRetry + maphash.Bytes(w.s.seed, id)%spreadRetry
+func retryAfter(d *draft.Draft) string {
+	id, _ := d.Msg.Value(wire.CallID)
+	n := leastRetry + maphash.Bytes(d.Seed, id)%spreadRetry
 	return "Retry-After: " + strconv.FormatUint(n, 10)
 }
 
@@ -58,7 +59,7 @@ func (w *worker) overloaded(from flow, reason string) {
 	}
 	w.s.metrics.refused(refusedOverload)
 	w.s.crowd.Warn().Str("reason", reason).Msg("requests are refused: overload")
-	w.refuse(from, 503, reason, w.retryAfter())
+	w.refuse(from, 503, reason, retryAfter(&w.Draft))
 }
 
 // Reasons of overload, as they stand in the 503.
@@ -68,13 +69,12 @@ const (
 	tooMuchWaiting = "Next Hop Overloaded"
 )
 
-// sheds tells whether the request at hand needs a record, for which there is no
+// sheds tells whether a request needs a record, for which there is no
 // room, and can be asked to come later. New work of the core can. What belongs to
 // a dialog or an open transaction goes on without a record, and so does a REGISTER:
 // a core that is refused one may sign out the user (TS 24.229 5.4.1.7).
-func (w *worker) sheds(from flow) bool {
-	m := &w.Msg
-	if !w.s.table.Reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
+func (s *Server) sheds(m *wire.Message, from flow) bool {
+	if !s.table.Reserved() || from.side() != dialogs.Core || bytes.Equal(m.Method, mACK) ||
 		bytes.Equal(m.Method, mREGISTER) || bytes.Equal(m.Method, mCANCEL) {
 		return false
 	}

@@ -13,12 +13,12 @@ import (
 	"rewatch/proxy/route"
 )
 
-var retryAfter = regexp.MustCompile(`\r\nRetry-After: [2-5]\r\n`)
+var retryAfterField = regexp.MustCompile(`\r\nRetry-After: [2-5]\r\n`)
 
 // wantOverload fails unless a 503 has come that says when to come again.
 func wantOverload(t *testing.T, got, reason string) {
 	t.Helper()
-	if !strings.HasPrefix(got, "SIP/2.0 503 "+reason+"\r\n") || !retryAfter.MatchString(got) {
+	if !strings.HasPrefix(got, "SIP/2.0 503 "+reason+"\r\n") || !retryAfterField.MatchString(got) {
 		t.Fatalf("no 503 %s with Retry-After: %q", reason, got)
 	}
 }

@@ -115,16 +115,16 @@ func (w *worker) returned(from flow) bool {
 		return false
 	}
 	v, _ := m.Value(wire.From)
-	return w.s.cfg.OwnReturned(wire.Tag(v), w.ownVias(), from.addr)
+	return w.s.cfg.OwnReturned(wire.Tag(v), w.s.ownVias(m), from.addr)
 }
 
-// ownVias tells whether a request of our own has become the one at hand.
-func (w *worker) ownVias() bool {
-	for i := w.Msg.First(wire.Via); i >= 0; i = w.Msg.Next(i) {
-		for v := w.Msg.At(i); bytes.Contains(v, w.s.ownPrefix); {
+// ownVias tells whether a request of our own has become this one.
+func (s *Server) ownVias(m *wire.Message) bool {
+	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
+		for v := m.At(i); bytes.Contains(v, s.ownPrefix); {
 			value, next := wire.Split(v)
 			via, ok := wire.ParseVia(value)
-			if ok && bytes.HasPrefix(via.Branch, w.s.ownPrefix) && w.s.ownVia(&via) {
+			if ok && bytes.HasPrefix(via.Branch, s.ownPrefix) && s.ownVia(&via) {
 				return true
 			}
 			if next < 0 {

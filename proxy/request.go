@@ -78,7 +78,7 @@ func (w *worker) request(from flow) {
 		return
 	}
 	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side()))}
-	if w.looped(t.loop) {
+	if w.s.looped(&w.Msg, t.loop) {
 		w.s.metrics.refused(refusedLoop)
 		w.refuse(from, 482, "Loop Detected")
 		return
@@ -136,15 +136,15 @@ func (s *Server) admits(ip netip.Addr) bool {
 	return false
 }
 
-// looped tells whether this request has passed here before without a change to
+// looped tells whether a request has passed here before without a change to
 // what decides its route (RFC 3261 16.3 step 4, RFC 5393). A spiral has changed it.
-func (w *worker) looped(loop uint32) bool {
-	for i := w.Msg.First(wire.Via); i >= 0; i = w.Msg.Next(i) {
+func (s *Server) looped(m *wire.Message, loop uint32) bool {
+	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
 		// Most Vias are somebody else's, and a search costs less than to read one.
-		v := w.Msg.At(i)
+		v := m.At(i)
 		for bytes.Contains(v, draft.BranchStart) {
 			value, next := wire.Split(v)
-			if b, ok := w.s.ownBranch(value); ok && b.Loop == loop {
+			if b, ok := s.ownBranch(value); ok && b.Loop == loop {
 				return true
 			}
 			if next < 0 {

@@ -101,19 +101,19 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	switch {
 	case e.From.Own:
 		if e.End != transaction.NotOver {
-			w.delivered(w.finish(e))
+			w.s.delivered(finish(e, m), w.now)
 		}
 		return false
 	case e.Kind != transaction.Notify || e.End == transaction.NotOver:
 		return relay
 	case e.Late:
-		return w.lateResponse(w.finish(e)) || relay
+		return w.lateResponse(finish(e, m)) || relay
 	case m.Status < 300:
-		f := w.finish(e)
+		f := finish(e, m)
 		w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, nil))
 		return true
 	default:
-		return w.judge(*b, w.finish(e))
+		return w.judge(*b, finish(e, m))
 	}
 }
 

@@ -149,7 +149,7 @@ func TestHopMemory(t *testing.T) {
 			h, _ := route.Literal([]byte("sip:" + a))
 			w.hops = append(w.hops, h)
 		}
-		w.markBad(w.hops[0])
+		w.s.badHops.failed(w.hops[0], w.now)
 		w.healthiest(w.now)
 		if w.hops[0].Addr.String() != "10.0.0.4:1" || w.hops[2].Addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
 			t.Error(w.hops)

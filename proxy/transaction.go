@@ -5,7 +5,6 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
-	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -28,7 +27,7 @@ func (s *Server) flowOf(o transaction.Origin) flow {
 // has to wait.
 func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 	q := transaction.Request{
-		Kind: w.kind(from), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
+		Kind: from.kind(w.Msg.Method), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
 	}
 	q.CSeq, _, _ = w.Msg.CSeqValue()
 	q.Whole = held || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
@@ -44,16 +43,17 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 	return w.s.table.Begin(t.record, w.at, &q, text)
 }
 
-// kind is what the request at hand is about.
-func (w *worker) kind(from flow) transaction.Kind {
-	switch {
-	case w.notify(from):
-		return transaction.Notify
-	case bytes.Equal(w.Msg.Method, mINVITE):
-		return transaction.Invite
-	default:
-		return kindOf(w.Msg.Method)
+// notifies tells whether a request of this flow is a NOTIFY that is judged.
+func (f flow) notifies(method []byte) bool {
+	return f.side() == dialogs.Server && bytes.Equal(method, mNOTIFY)
+}
+
+// kind is what a request of this flow is about.
+func (f flow) kind(method []byte) transaction.Kind {
+	if k := kindOf(method); k != transaction.Notify || f.notifies(method) {
+		return k
 	}
+	return transaction.Other
 }
 
 // kindOf is what a method is about, whoever sent it.
@@ -94,7 +94,7 @@ func (w *worker) again(from flow, t ticket) bool {
 // carry does what follows from an event, but for what is done with a response at hand.
 func (w *worker) carry(e transaction.Effect) {
 	if e.Do.Has(transaction.Bad) {
-		w.markBad(e.Failed)
+		w.s.badHops.failed(e.Failed, w.now)
 	}
 	if e.Do.Has(transaction.NoTCP) {
 		w.s.noTCP.add(e.Failed.Addr, w.now)
@@ -157,19 +157,34 @@ func (w *worker) acknowledge(from flow, b draft.Branch, e transaction.Effect) {
 		hop.Addr, hop.Transport = from.addr, from.local.transport
 	}
 	own.Build = draft.AppendACK(own.Build[:0], &sent, &w.Msg)
-	own.sendACK(from.local, hop)
+	own.sendACK(from.local, hop, own.Build)
 }
 
-// sendACK sends the ACK that is built, by the socket that the INVITE left by.
-func (w *worker) sendACK(by *local, h resolve.Hop) {
-	l := w.s.local(by.side, h.Transport, h.Addr.Addr(), by)
-	switch {
-	case l == nil:
-	case h.Transport.Reliable():
-		if st := w.s.streams[l.side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
-			_ = w.s.write(st, l, w.Build)
-		}
-	default:
-		w.out[l.index].Add(w.Build, h.Addr)
+// ownBranch reads the branch of a Via value if that value is ours.
+func (s *Server) ownBranch(value []byte) (draft.Branch, bool) {
+	via, ok := wire.ParseVia(value)
+	if !ok {
+		return draft.Branch{}, false
 	}
+	b, ok := draft.ParseBranch(via.Branch)
+	if !ok || b.Local >= len(s.locals) {
+		return draft.Branch{}, false
+	}
+	return b, s.ownVia(&via)
+}
+
+func (s *Server) ownVia(via *wire.ViaValue) bool {
+	return s.names.Find(via.Host, int(draft.SentByPort(via))) != nil
+}
+
+// cancelTwist sets the record of a CANCEL apart from that of its INVITE, with
+// which it shares the branch.
+const cancelTwist = 0x9e3779b97f4a7c15
+
+// recordKey is where the record of a request is found.
+func recordKey(key uint64, method []byte) uint64 {
+	if string(method) == "CANCEL" {
+		return key ^ cancelTwist
+	}
+	return key
 }

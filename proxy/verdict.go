@@ -18,12 +18,12 @@ type finished struct {
 }
 
 // finish reads the response at hand, if that is what ended a transaction.
-func (w *worker) finish(e transaction.Effect) finished {
+func finish(e transaction.Effect, m *wire.Message) finished {
 	f := finished{Effect: e, retryAfter: -1}
 	if e.End == transaction.Responded {
-		f.status, f.reason = w.Msg.Status, w.Msg.Reason
+		f.status, f.reason = m.Status, m.Reason
 		if f.status >= 300 {
-			f.retryAfter = w.Msg.Number(wire.RetryAfter)
+			f.retryAfter = m.Number(wire.RetryAfter)
 		}
 	}
 	return f
@@ -93,7 +93,7 @@ func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
 	}
 	var extra []string
 	if e.End == transaction.Crowded {
-		extra = []string{own.retryAfter()}
+		extra = []string{retryAfter(&own.Draft)}
 	}
 	from := s.flowOf(e.From)
 	if b, ok := own.Answer(from.addr, status, reason, extra...); ok {
@@ -122,14 +122,14 @@ func (w *worker) conclude(e transaction.Effect) {
 	switch {
 	case e.End == transaction.NotOver:
 	case e.From.Own:
-		w.delivered(w.finish(e))
+		w.s.delivered(finish(e, &w.Msg), w.now)
 	case e.Do.Has(transaction.Forget): // a call that was not answered in time may yet be
 		w.s.metrics.dropped(dropTimeout, 1)
 	case e.End == transaction.TooLong:
 		w.s.metrics.refused(refusedUnavailable)
 		w.s.answerEnded(e, 513, "Message Too Large")
 	case e.Kind == transaction.Notify:
-		w.judge(draft.Branch{}, w.finish(e))
+		w.judge(draft.Branch{}, finish(e, &w.Msg))
 	case e.End == transaction.Crowded:
 		w.s.metrics.refused(refusedOverload)
 		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")

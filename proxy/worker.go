@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"rewatch/dialogs"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
@@ -17,16 +16,14 @@ import (
 type worker struct {
 	draft.Draft
 
-	s    *Server
-	now  time.Time
-	at   transaction.Moment // the same by the Server's clock
-	seen dialogs.Message
+	s   *Server
+	now time.Time
+	at  transaction.Moment // the same by the Server's clock
 	// finder has where the request at hand can go, outlet how it leaves.
 	finder
 	outlet
+	observer
 
-	asserted [][]byte          // the asserted identities of the message at hand
-	contacts []dialogs.Contact // its Contacts
 	// way is where the request at hand goes, exit the socket that its Route names for
 	// that, nil if none.
 	way    route.Decision
