@@ -24,9 +24,9 @@ const keptUser = "sip:alice@ims.example"
 type kept struct {
 	*Monitor
 	*offers
-	dialogs.Directory
-	t      *testing.T
-	keeper *store.Keeper
+	directory dialogs.Directory
+	t         *testing.T
+	keeper    *store.Keeper
 }
 
 // offers writes down what a Monitor offers.
@@ -57,9 +57,9 @@ func startKept(t *testing.T, j store.Journal, shared bool) *kept {
 	t.Helper()
 	k := &kept{t: t, offers: &offers{Recovery: newRecorder()}}
 	table := NewTable(Config{}, nil)
-	k.Directory = table
+	k.directory = table
 	if shared {
-		k.Directory = table.Share(j)
+		k.directory = table.Share(j)
 	}
 	k.Monitor = New(table, k.offers, zerolog.New(io.Discard), nil)
 	k.keeper = store.NewKeeper(store.KeeperConfig{Shared: shared}, j, zerolog.New(io.Discard), table.Source())
@@ -297,7 +297,7 @@ func TestKeeperShared(t *testing.T) {
 		one.register(keptUser, 60)
 		wait(time.Second)
 		expect(one, "registered "+keptUser)
-		if u := two.Directory.User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
+		if u := two.directory.User(keptUser); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
 			t.Errorf("the other process knows %+v", u)
 		}
 		two.register(keptUser, 600) // a refresh by way of the other

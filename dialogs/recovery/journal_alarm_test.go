@@ -68,7 +68,7 @@ func newWatchdog(t *testing.T, disk *store.MemoryStore, r *receiver) *watchdog {
 		Sinks: []alarm.Sink{r}, Memory: recovery.AlarmMemory{Keeper: func() *store.Keeper { return w.keeper }}, Log: log,
 	})
 	w.Engine = recovery.New(cfg, w, w, w.alarms, disk, log, w.metrics)
-	w.keeper = store.NewKeeper(store.KeeperConfig{}, disk, log, w.Engine.Source())
+	w.keeper = store.NewKeeper(store.KeeperConfig{}, disk, log, w.Source())
 	w.alarms.Start(context.Background())
 	if err := errors.Join(w.keeper.Restore(t.Context()), recovery.RecallAlarms(t.Context(), disk, w.alarms)); err != nil {
 		t.Error(err)

@@ -82,7 +82,7 @@ func startKept(t *testing.T, cfg recovery.Config) *kept {
 	log := zerolog.New(io.Discard)
 	r.Engine = recovery.New(cfg, r, r, (*alarmDiary)(r), c.disk, log, r.metrics)
 	c.monitor = monitor.New(monitor.NewTable(monitor.Config{}, nil), r.Engine, log, nil)
-	c.keeper = store.NewKeeper(store.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor.Source(), r.Engine.Source())
+	c.keeper = store.NewKeeper(store.KeeperConfig{Every: 13 * time.Millisecond}, c.disk, log, c.monitor.Source(), r.Source())
 	c.keeper.Start(context.Background())
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
