@@ -91,6 +91,9 @@ type Config struct {
 	// it one of our own, by the tag of its From? via: by its Via it is. It must
 	// neither block nor keep the tag. Nil: none is.
 	OwnReturned func(tag []byte, via bool, neighbour netip.AddrPort) bool
+	// Identity is the URI in the From of requests of our own. A MESSAGE from the core
+	// that is for it, such as a disposition notification (RFC 5438), is answered here.
+	Identity string
 	// OwnUnreachable is told the branch of a request of our own that the network
 	// refused. It must not block.
 	OwnUnreachable func(branch []byte)

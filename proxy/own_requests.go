@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
@@ -116,6 +117,17 @@ func (w *worker) returned(from flow) bool {
 	}
 	v, _ := m.Value(wire.From)
 	return w.s.cfg.OwnReturned(wire.Tag(v), w.s.ownVias(m), from.addr)
+}
+
+// forIdentity tells whether the request at hand is a MESSAGE for the identity of requests
+// of our own: what a client has to say of our MESSAGE is nothing to the server.
+func (w *worker) forIdentity(from flow) bool {
+	if len(w.s.identity) == 0 || from.side() != dialogs.Core || !bytes.Equal(w.Msg.Method, mMESSAGE) {
+		return false
+	}
+	var scratch [aor.MaxScratch]byte
+	uri, ok := aor.Append(scratch[:0], w.Msg.URI)
+	return ok && bytes.Equal(uri, w.s.identity)
 }
 
 // ownVias tells whether a request of our own has become this one.

@@ -8,6 +8,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// TestMessageForIdentity answers what a client has to say of our MESSAGE, and lets all
+// other MESSAGEs through.
+func TestMessageForIdentity(t *testing.T) {
+	play(t, func(r *rig) {
+		for _, c := range []struct {
+			name, msg string
+			ours      bool
+		}{
+			{"for it", request("MESSAGE", "sip:rewatch@ims.example", viaCore+"1"), true},
+			{"in another spelling", request("MESSAGE", "sip:rewatch@IMS.example:5060;transport=udp", viaCore+"2"), true},
+			{"for somebody else", request("MESSAGE", "sip:alice@ims.example", viaCore+"3"), false},
+			{"another method", request("OPTIONS", "sip:rewatch@ims.example", viaCore+"4"), false},
+		} {
+			r.core.send(coreSide, c.msg)
+			got, passed := r.core.poll(), r.server.poll()
+			if c.ours != strings.HasPrefix(got, "SIP/2.0 200 OK\r\n") || c.ours == (passed != "") {
+				t.Errorf("%s: answered %q, passed %q", c.name, got, passed)
+			}
+		}
+		r.server.send(serverSide, request("MESSAGE", "sip:rewatch@ims.example", viaServer))
+		r.core.want("MESSAGE")
+	}, func(c *Config) { c.Identity = "sip:rewatch@ims.example" })
+}
+
 // TestOwnMessageReturns refuses a MESSAGE of our own that the core sends back, known
 // by our Via or by the tag of its From, and lets everything else through.
 func TestOwnMessageReturns(t *testing.T) {

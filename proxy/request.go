@@ -77,6 +77,10 @@ func (w *worker) request(from flow) {
 		w.refuse(from, 482, "Loop Detected")
 		return
 	}
+	if w.forIdentity(from) {
+		w.refuse(from, 200, "OK")
+		return
+	}
 	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side()))}
 	if w.s.looped(&w.Msg, t.loop) {
 		w.s.metrics.refused(refusedLoop)

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
@@ -32,6 +33,7 @@ type Server struct {
 	serverURI []byte
 	coreURIs  [][]byte
 	ownPrefix []byte
+	identity  []byte // of requests of our own, canonical
 	seed      maphash.Seed
 	table     *transaction.Table
 	health    *health
@@ -68,6 +70,9 @@ func New(cfg Config) (*Server, error) {
 	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
+	}
+	if identity, ok := aor.Append(nil, []byte(cfg.Identity)); ok {
+		s.identity = identity
 	}
 	s.metrics = newMetrics(s)
 	s.health = newHealth(s)

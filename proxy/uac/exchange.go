@@ -30,8 +30,9 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 }
 
 // attempt tries the targets in turn. The next one is tried after a transport
-// error or a 503 (RFC 3263 4.3), not after a timeout: a request that was sent may
-// have been carried out. rest starts with the target that answered.
+// error or a 503 (RFC 3263 4.3). A MESSAGE is tried there after a timeout as well, for
+// an S-CSCF that is silent tells nothing of the watcher; another request that was sent
+// may have been carried out. rest starts with the target that answered.
 func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
 	err = errNoHop
 	for i, t := range targets {
@@ -40,7 +41,7 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 			return nil, nil, err
 		}
 		res, err = c.transact(ctx, t.hop, w)
-		if errors.Is(err, ErrTimeout) {
+		if errors.Is(err, ErrTimeout) && (d.method != sip.MESSAGE || i == len(targets)-1 || ctx.Err() != nil) {
 			return nil, nil, fmt.Errorf("%s to %s: %w", d.method, t.hop.Addr, err)
 		}
 		if err == nil && res.StatusCode != sip.StatusServiceUnavailable {

@@ -44,10 +44,39 @@ func TestNoRepetitionOverTCP(t *testing.T) {
 		p := newPeer(t, never)
 		m := alice
 		m.Route = "sip:scscf.ims.example:6060;transport=tcp"
-		p.client.Message(context.Background(), m)
+		ctx, cancel := context.WithTimeout(context.Background(), 32*time.Second)
+		defer cancel()
+		p.client.Message(ctx, m)
 		s := p.done()
 		if len(s) != 1 || !strings.Contains(s[0].text, "Via: SIP/2.0/TCP ") || time.Since(p.start) != 32*time.Second {
 			t.Errorf("%d sent in %v:\n%s", len(s), time.Since(p.start), s[0].text)
+		}
+	})
+}
+
+// A silent S-CSCF says nothing of the watcher: the core finds another way (RFC 3263 4.3).
+// A de-REGISTER may have been carried out.
+func TestSilentServingNode(t *testing.T) {
+	const silent = "sip:scscf.ims.example:6060;transport=tcp"
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(_ int, s sent) []string {
+			if strings.Contains(s.text, "SIP/2.0/TCP") {
+				return nil
+			}
+			return []string{respond(s, "200 OK")}
+		})
+		m := alice
+		m.Route = silent
+		r := p.client.Message(context.Background(), m)
+		s := p.done()
+		if !r.OK() || len(s) != 2 || header(s[1].text, "Route") != "<sip:core.ims.example;lr>" || time.Since(p.start).Round(time.Second) != 32*time.Second {
+			t.Errorf("%+v, %d sent in %v", r, len(s), time.Since(p.start))
+		}
+		p.sent = nil
+		j := signOut
+		j.Route = silent
+		if r := p.client.Deregister(context.Background(), j); !errors.Is(r.Err, ErrTimeout) || len(p.done()) != 1 {
+			t.Errorf("de-REGISTER: %+v", r)
 		}
 	})
 }

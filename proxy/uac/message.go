@@ -69,14 +69,19 @@ func (c *Client) message(m dialogs.MessageJob, targets []target) (*draft, error)
 	return d, err
 }
 
-// chargingVector identifies the request to the charging of the core (RFC 7315 4.6).
+// chargingVector identifies the request to the charging of the core, and the network that
+// it comes from (RFC 7315 4.6).
 func (c *Client) chargingVector(targets []target) string {
 	_, sentBy := c.cfg.Sender.Via(targets[0].hop)
 	host, _ := splitSentBy(sentBy)
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return `icid-value="` + c.ids.hex(16) + `";icid-generated-at=` + host
+	vector := `icid-value="` + c.ids.hex(16) + `";icid-generated-at=` + host
+	if network := domain(c.cfg.Identity); network != "" {
+		vector += ";orig-ioi=" + network
+	}
+	return vector
 }
 
 // room is how many bytes of body keep the message below its limit, whichever

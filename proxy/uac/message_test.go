@@ -35,7 +35,7 @@ const goldenHead = "MESSAGE sip:alice@ims.example SIP/2.0\r\n" +
 	"Call-ID: 060708090a0b0c0d0e0f101112131415\r\n" +
 	"User-Agent: rewatch/1.0.0\r\n" +
 	"P-Asserted-Identity: <sip:rewatch@10.0.0.1>\r\n" +
-	"P-Charging-Vector: icid-value=\"161718191a1b1c1d1e1f202122232425\";icid-generated-at=10.0.0.1\r\n" +
+	"P-Charging-Vector: icid-value=\"161718191a1b1c1d1e1f202122232425\";icid-generated-at=10.0.0.1;orig-ioi=10.0.0.1\r\n" +
 	"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n" +
 	"Expires: 60\r\n" +
 	"Content-Type: text/plain;charset=utf-8\r\n" +

@@ -225,6 +225,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		OwnInterrupted: p.client.Interrupted,
 		OwnReturned:    p.returned,
+		Identity:       p.cfg.UAC.Identity.Raw,
 		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
 		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
 	}
