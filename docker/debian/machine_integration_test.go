@@ -20,7 +20,7 @@ import (
 // and phones.
 var installed = []string{
 	"systemd", "systemd-sysv", "dbus", "kamailio", "kamailio-presence-modules", "kamailio-sqlite-modules",
-	"sip-tester", "sqlite3", "curl", "procps", "iproute2", "man-db",
+	"kamailio-extra-modules", "sip-tester", "sqlite3", "curl", "procps", "iproute2", "man-db", "keepalived", "redis-server",
 }
 
 // patience is how long a fact may take.
@@ -32,23 +32,23 @@ type machine struct {
 	name string
 }
 
-// newMachine boots one, or skips the test where that cannot be done.
-func newMachine(t *testing.T) *machine {
+// newMachine boots one in a network of Docker, or skips the test where that cannot be
+// done.
+func newMachine(t *testing.T, name string, network ...string) *machine {
 	t.Helper()
-	m := &machine{t: t, name: fmt.Sprintf("rewatch-test-%d", os.Getpid())}
-	args := []string{
-		"run", "-d", "--name", m.name, "--network", "none", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
+	m := &machine{t: t, name: fmt.Sprintf("rewatch-test-%d-%s", os.Getpid(), name)}
+	args := append([]string{"run", "-d", "--name", m.name}, network...)
+	args = append(args, "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		"--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
 		"--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", "-e", "container=docker",
-		baseImage(t), "/lib/systemd/systemd",
-	}
+		baseImage(t), "/lib/systemd/systemd")
 	if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
 		t.Skipf("no container with systemd here: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the journal:\n%s", m.try("journalctl -u rewatch -u kamailio --no-pager | tail -40"))
+			t.Logf("the journal of %s:\n%s", name, m.try("journalctl -u rewatch -u kamailio -u keepalived --no-pager | tail -40"))
 		}
 		_ = exec.Command("docker", "rm", "-f", m.name).Run()
 	})
@@ -141,9 +141,12 @@ func (m *machine) put(name string, content []byte) {
 	}
 }
 
-// metric is the value of one series.
-func (m *machine) metric(series string) string {
-	for line := range strings.Lines(m.try("curl -s http://127.0.0.1:9090/metrics")) {
+// metric is the value of one series of a rewatch on this machine.
+func (m *machine) metric(series string) string { return m.metricOf("127.0.0.1", series) }
+
+// metricOf is that of a rewatch at an address.
+func (m *machine) metricOf(address, series string) string {
+	for line := range strings.Lines(m.try("curl -sm2 http://" + address + ":9090/metrics")) {
 		if rest, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(rest)
 		}

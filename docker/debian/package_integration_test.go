@@ -16,7 +16,7 @@ import (
 // Kamailio: install, configure, start. Then a NOTIFY fails and is recovered, the package
 // is upgraded under a live subscription, and removed.
 func TestPackage(t *testing.T) {
-	m := newMachine(t)
+	m := newMachine(t, "office", "--network", "none")
 	m.run("ip address add 10.0.0.5/32 dev lo")
 	content, name := buildPackage(t, "1.0.0")
 	m.put(name, content)
@@ -24,6 +24,11 @@ func TestPackage(t *testing.T) {
 		m.run(block)
 	}
 	checkFiles(t, m)
+	for _, name := range []string{"ims", "rollout", "security"} {
+		for _, block := range guide(t, "../"+name+".md") {
+			m.run("mkdir -p " + name + "; cd " + name + "\n" + block)
+		}
+	}
 
 	// A phone that takes no NOTIFY, until it has been told to subscribe again.
 	phones(t, m)
@@ -51,8 +56,8 @@ func guide(t *testing.T, file string) []string {
 	for _, block := range regexp.MustCompile("(?s)\n```sh\n(.*?)\n```\n").FindAllSubmatch(text, -1) {
 		blocks = append(blocks, string(block[1]))
 	}
-	if len(blocks) < 3 {
-		t.Fatalf("%s has %d blocks of commands", file, len(blocks))
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no block of commands", file)
 	}
 	return blocks
 }
