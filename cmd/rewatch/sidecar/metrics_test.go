@@ -6,17 +6,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 )
 
-// shownMetrics lists what /metrics shows, without the prefix rewatch_.
-func shownMetrics(t *testing.T) []string {
+// builtProcess is a process that is built and not run.
+func builtProcess(t *testing.T) *process {
 	t.Helper()
 	cfg, err := config.Load(cli.Environ{
 		"REWATCH_SERVER": "sip:127.0.0.1:5070;transport=udp",
@@ -33,10 +35,16 @@ func shownMetrics(t *testing.T) []string {
 	if err := p.build(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		p.proxy.Shutdown()
 		_, _ = p.closeAdmin(), p.memory.close()
-	}()
+	})
+	return p
+}
+
+// shownMetrics lists what /metrics shows, without the prefix rewatch_.
+func shownMetrics(t *testing.T, p *process) []string {
+	t.Helper()
 	w := httptest.NewRecorder()
 	p.admin.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost/metrics", nil))
 	names := []string{"certificate_expiry_seconds"} // of a tls:// listener
@@ -58,7 +66,7 @@ func TestREADMEMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range shownMetrics(t) {
+	for _, name := range shownMetrics(t, builtProcess(t)) {
 		if !strings.Contains(string(readme), "rewatch_"+name) {
 			t.Errorf("no word of rewatch_%s", name)
 		}
@@ -88,7 +96,7 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range shownMetrics(t) {
+	for _, name := range shownMetrics(t, builtProcess(t)) {
 		if _, ok := asked[name]; !ok {
 			t.Errorf("no panel shows rewatch_%s", name)
 		}
@@ -100,3 +108,33 @@ func TestDashboard(t *testing.T) {
 }
 
 var metricName = regexp.MustCompile(`\brewatch_([a-z_]+)`)
+
+// described lists what is registered, whether it has a series yet or not.
+func described(reg *prometheus.Registry) []string {
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		reg.Describe(descs)
+		close(descs)
+	}()
+	var names []string
+	for d := range descs {
+		if m := fqName.FindStringSubmatch(d.String()); m != nil {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+var fqName = regexp.MustCompile(`fqName: "rewatch_(\w+)"`)
+
+// TestEveryMetricHasASeries: what is counted is there before it counts anything, so that
+// an alert sees the first event as an increase. A vector without a series is not shown.
+func TestEveryMetricHasASeries(t *testing.T) {
+	p := builtProcess(t)
+	shown := shownMetrics(t, p)
+	for _, name := range described(p.registry) {
+		if !slices.Contains(shown, name) {
+			t.Errorf("rewatch_%s has no series at the start", name)
+		}
+	}
+}

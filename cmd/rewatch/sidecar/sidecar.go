@@ -57,6 +57,7 @@ type process struct {
 	draining atomic.Bool
 	// forgotten counts what small tables had no room for, of all packages.
 	forgotten *prometheus.CounterVec
+	registry  *prometheus.Registry // what /metrics shows
 	// certificates are those that this process shows to others.
 	certificates certificates
 }
@@ -87,6 +88,7 @@ func newLogger(cfg config.ProcessConfig, out io.Writer) zerolog.Logger {
 // other meet here and nowhere else.
 func (p *process) build(ctx context.Context) error {
 	reg := prometheus.NewRegistry()
+	p.registry = reg
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	dropped := proxy.NewDropped(reg)
 	var err error
