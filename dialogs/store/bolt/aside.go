@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func moveAside(path string) (string, error) {
 }
 
 // words stand in every state file: the key and the value of the magic, side by side.
-var words = append(magicKey[:len(magicKey):len(magicKey)], magic...)
+var words = append(slices.Clip(magicKey), magic...)
 
 // ours says whether a file that cannot be read was a state file: it begins like one, or
 // has the words of one somewhere, or nothing but the zeros that a file system leaves

@@ -129,14 +129,14 @@ func openDamaged(t *testing.T, what string, content []byte, last map[string]stri
 // plausible makes sure that a store tells nothing but what lived has saved.
 func plausible(t *testing.T, what string, s *bolt.Store) {
 	t.Helper()
-	for r := range s.All(t.Context()) {
+	for r, err := range s.All(t.Context()) {
 		i := 0
-		if _, err := fmt.Sscanf(r.AOR, "sip:user-%d@", &i); err != nil || r.State.Sent < 1 || r.State.Sent > 3 || len(r.State.Broken) != i%3*40 {
+		if _, odd := fmt.Sscanf(r.AOR, "sip:user-%d@", &i); err != nil || odd != nil || r.State.Sent < 1 || r.State.Sent > 3 || len(r.State.Broken) != i%3*40 {
 			t.Errorf("%s: it tells of %s, %+v", what, r.AOR, r.State.Sent)
 		}
 	}
-	for e := range s.Entries(t.Context(), store.KindSubscription) {
-		if len(e.Value) != 60 || !bytes.Equal(e.Value, bytes.Repeat([]byte{e.Value[0], 1}, 30)) || e.Value[0] > 2 {
+	for e, err := range s.Entries(t.Context(), store.KindSubscription) {
+		if err != nil || len(e.Value) != 60 || !bytes.Equal(e.Value, bytes.Repeat([]byte{e.Value[0], 1}, 30)) || e.Value[0] > 2 {
 			t.Errorf("%s: it tells of %q", what, e.Value)
 		}
 	}

@@ -233,10 +233,14 @@ func TestWalk(t *testing.T) {
 	if found != 5000 {
 		t.Errorf("%d of 5000", found)
 	}
-	for range s.Entries(t.Context(), store.KindSubscription) {
+	for _, err := range s.Entries(t.Context(), store.KindSubscription) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // a reader may leave
 	}
-	for range s.All(t.Context()) {
+	for _, err := range s.All(t.Context()) {
+		t.Errorf("there is a record, %v", err)
 		break
 	}
 }
