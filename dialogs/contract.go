@@ -42,6 +42,9 @@ type Failure struct {
 	Silent bool
 	// Superseded: the watcher has a newer subscription of the same kind.
 	Superseded bool
+	// Witness: its watcher is not one of those that are recovered. The failure tells of
+	// the path and of nothing else.
+	Witness bool
 }
 
 // Directory is what the Engine asks of the Monitor.

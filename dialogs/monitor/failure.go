@@ -166,13 +166,10 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
 	m.throughput.collectFor(at)
 	superseded, _ := m.superseded(&s)
-	m.rec.Failed(dialogs.Failure{
-		AOR: watcher, Hop: o.Hop, Sent: m.rules.sentAt(&s, &o), Unreachable: o.Kind == dialogs.Unreachable,
-		Silent: o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5, Superseded: superseded,
-		Event: policy.Event{
-			Kind: policy.NotifyFailed, At: at, Sub: sub, Pointless: rowOf(&o).pointless && o.Kind == dialogs.Responded,
-		},
-	})
+	f := m.failureOf(&s, &o)
+	f.Superseded, f.Witness = superseded, false
+	f.Event.Sub, f.Event.Pointless = sub, rowOf(&o).pointless && o.Kind == dialogs.Responded
+	m.rec.Failed(f)
 	m.ladder.notify(&s, &o)
 	switch o.Kind {
 	case dialogs.TimedOut:
@@ -187,6 +184,15 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	}
 	if said != "" {
 		m.ladder.step(watcher, at, "rewatch", "server", said)
+	}
+}
+
+// failureOf is what a failure tells of the path, whoever its watcher is.
+func (m *Monitor) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
+	return dialogs.Failure{
+		AOR: s.watcher(), Hop: o.Hop, Sent: m.rules.sentAt(s, o), Unreachable: o.Kind == dialogs.Unreachable,
+		Silent:  o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5,
+		Witness: true, Event: policy.Event{Kind: policy.NotifyFailed, At: instant(o.At)},
 	}
 }
 
@@ -210,7 +216,7 @@ func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 // take the response, until its own timer has ended the subscription.
 func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun
+	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun && (s.failed || !m.rules.spares(s.watcher()))
 	j.verdict = dialogs.Verdict{Relay: !told}
 	if !isOK(o) || !s.failed {
 		return

@@ -60,13 +60,14 @@ const (
 	ignoredSuperseded                 // a newer subscription of the device exists
 	ignoredTemporary                  // 491, Retry-After
 	ignoredTransaction                // REWATCH_FAILURE=rfc
+	ignoredScope                      // REWATCH_RECOVER, REWATCH_RECOVER_SHARE
 	ignoredCauses
 )
 
 func (i ignored) String() string {
 	return [...]string{
 		"package", "untracked", "stale", "dead-dialog", "ended",
-		"challenge", "superseded", "temporary", "transaction",
+		"challenge", "superseded", "temporary", "transaction", "scope",
 	}[i]
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// FailureRFC leaves out the codes that end only the transaction (RFC 5057).
 	FailureRFC bool
 	Answer     Answer
+	// Recover says which watchers are recovered; nil: all. What becomes of a NOTIFY to
+	// another one is passed on as it is. It must not block.
+	Recover func(watcher string) bool
 	// SignalNotify keeps the head of a failed NOTIFY for Termination.
 	SignalNotify bool
 	// MaxSubscriptions bounds the subscriptions, and by itself the
@@ -133,6 +136,11 @@ func (r *rules) recovers(pkg []byte) bool {
 		return len(pkg) > 0
 	}
 	return slices.Contains(r.cfg.Events, string(pkg))
+}
+
+// spares says whether a watcher is not one of those that are recovered.
+func (r *rules) spares(watcher string) bool {
+	return r.cfg.Recover != nil && !r.cfg.Recover(watcher)
 }
 
 // refused says whether a user is banned, and the ban is to be felt.

@@ -206,6 +206,7 @@ type judgement struct {
 	sub     subscription // as it is now
 	why     ignored      // of isIgnored
 	alive   bool         // the subscription that had failed goes on
+	witness bool         // of isIgnored: it tells of the path all the same
 }
 
 // judge weighs the end of a NOTIFY with its subscription. The shard is locked.
@@ -261,6 +262,10 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		m.ladder.step(s.watcher(), at, "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
 	case isIgnored:
 		m.metrics.ignore(s.label, j.why)
+		if j.witness {
+			m.throughput.collectFor(at)
+			m.rec.Failed(m.failureOf(s, o))
+		}
 	case hasFailed:
 		m.metrics.failed[s.label].Inc()
 		m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
@@ -342,6 +347,8 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		j.verdict, _ = m.rules.answer(o)
 	case w == worthChallenge:
 		j.why = ignoredChallenge
+	case m.rules.spares(s.watcher()):
+		j.why, j.witness = ignoredScope, w == worthFailure
 	case m.replaced(s, o):
 		// The client has started anew, or has moved. The server is told, nobody else.
 		j.why = ignoredSuperseded

@@ -42,7 +42,13 @@ func (r *recorder) Offer(aor string, e policy.Event) {
 	r.add(line)
 }
 
-func (r *recorder) Failed(f dialogs.Failure) { r.Offer(f.AOR, f.Event) }
+func (r *recorder) Failed(f dialogs.Failure) {
+	if f.Witness {
+		r.add(fmt.Sprintf("witness %s at %v", f.AOR, f.Hop))
+		return
+	}
+	r.Offer(f.AOR, f.Event)
+}
 
 func (r *recorder) Passed(_ time.Time, hop netip.AddrPort, n int) {
 	r.mu.Lock()

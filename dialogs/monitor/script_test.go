@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
 )
 
 var updateLadders = flag.Bool("update-monitor", false, "rewrite testdata")
@@ -113,6 +114,8 @@ func configure(t *testing.T, cfg *Config, rec *recorder, words []string) {
 		default:
 			if limit, ok := strings.CutPrefix(w, "max="); ok {
 				cfg.MaxSubscriptions = number(limit)
+			} else if pattern, ok := strings.CutPrefix(w, "recover="); ok {
+				cfg.Recover = aor.Pattern(pattern).Matches
 			} else if events, ok := strings.CutPrefix(w, "events="); ok {
 				cfg.Events = strings.Split(events, ",")
 			} else {

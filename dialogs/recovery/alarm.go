@@ -67,17 +67,17 @@ func (b *alarmBook) entries(aor string, d draft) []store.Entry {
 }
 
 func (b *alarmBook) alarmOf(aor string, a policy.Action, at time.Time) alarm.Alarm {
-	return alarm.Of(a.Alarm, aor, b.textOf(a), at)
+	return alarm.Of(a.Alarm, aor, b.textOf(aor, a), at)
 }
 
-func (b *alarmBook) textOf(a policy.Action) string {
+func (b *alarmBook) textOf(aor string, a policy.Action) string {
 	switch a.Alarm {
 	case policy.AlarmBanned:
 		return fmt.Sprintf("user refused for %s after %d MESSAGEs%s", b.e.cfg.Rules.Ban, a.Attempt, lostOf(a))
 	case policy.AlarmDeregisterFailed:
 		return "user could not be de-registered" + lostOf(a)
 	default:
-		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, b.e.cfg.Rules.OnThreshold, lostOf(a))
+		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, b.e.cfg.rulesFor(aor).OnThreshold, lostOf(a))
 	}
 }
 

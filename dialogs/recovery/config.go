@@ -41,6 +41,9 @@ type Config struct {
 	Concurrency int
 	// MaxUsers bounds the users whose state is remembered; 0 is no bound.
 	MaxUsers int
+	// NeverSignOut says who is never signed out nor refused, whatever Rules say; nil:
+	// nobody. It must not block.
+	NeverSignOut func(aor string) bool
 	// Audit is told of each sign-out and ban; nil: nobody is.
 	Audit Auditor
 	// Forgotten counts what was not remembered, by the label what; nil: not counted.
@@ -60,6 +63,18 @@ func (c Config) withDefaults() Config {
 	c.HoldDown = orElse(c.HoldDown, defaultHoldDown)
 	return c
 }
+
+// rulesFor are the Rules as they are for one user.
+func (c *Config) rulesFor(aor string) policy.Rules {
+	rules := c.Rules
+	if rules.OnThreshold != policy.Unsubscribe && c.sacred(aor) {
+		rules.OnThreshold = policy.Unsubscribe
+	}
+	return rules
+}
+
+// sacred says whether a user is never signed out.
+func (c *Config) sacred(aor string) bool { return c.NeverSignOut != nil && c.NeverSignOut(aor) }
 
 // orElse returns v, or otherwise where v was not given.
 func orElse[T int | time.Duration](v, otherwise T) T {

@@ -222,7 +222,7 @@ func (e *Engine) Banned(aor string, at time.Time) bool {
 		return false
 	}
 	s, ok := e.look(aor)
-	banned := ok && at.Before(s.BannedUntil)
+	banned := ok && at.Before(s.BannedUntil) && !e.cfg.sacred(aor)
 	if banned && e.cfg.DryRun {
 		e.metrics.dryRun.Did(count.DryRefuse)
 		return false

@@ -28,9 +28,13 @@ type keptJob struct {
 
 // Failed takes a NOTIFY that failed: its user's trouble, or that of an outage.
 func (e *Engine) Failed(f dialogs.Failure) {
-	e.clients.Change(f.Event.Sub.Agent, func(c *Client) { c.Failures++ })
 	hop := hopName(f.Hop)
-	if e.hold.failed(&f, hop) {
+	outage := e.hold.failed(&f, hop)
+	if f.Witness {
+		return
+	}
+	e.clients.Change(f.Event.Sub.Agent, func(c *Client) { c.Failures++ })
+	if outage {
 		e.lose(&f, hop)
 		return
 	}

@@ -200,10 +200,10 @@ func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft,
 	if d.join {
 		anew.state, anew.changes = policy.Merge(w.e.cfg.Rules, d.state, r.State), yield(d.changes, d.state, r.State)
 	} else {
-		anew.state, anew.changes = w.replay(r.State, d.changes)
+		anew.state, anew.changes = w.replay(u.aor, r.State, d.changes)
 	}
 	var latest policy.State
-	latest, u.changes = w.replay(anew.state, u.changes)
+	latest, u.changes = w.replay(u.aor, anew.state, u.changes)
 	w.e.replace(u, latest)
 	w.e.schedule(w.sh, u, latest.Deadline)
 	w.e.ladders.Align(u.aor, latest)
@@ -233,10 +233,10 @@ func sentAsMany(ours, other policy.State) bool {
 }
 
 // replay lets the events of changes happen to a state.
-func (w *writer) replay(s policy.State, changes []change) (policy.State, []change) {
+func (w *writer) replay(aor string, s policy.State, changes []change) (policy.State, []change) {
 	var anew []change
 	for _, c := range changes {
-		next, actions := policy.Decide(w.e.cfg.Rules, s, c.event)
+		next, actions := policy.Decide(w.e.cfg.rulesFor(aor), s, c.event)
 		anew = append(anew, change{
 			event: c.event, from: s.Phase, to: next.Phase, sent: next.Sent, actions: actions, turn: c.turn,
 		})

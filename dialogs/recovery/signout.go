@@ -144,6 +144,8 @@ func (e *Engine) mustStay(u dialogs.User) string {
 	switch {
 	case u.Emergency:
 		return "emergency registration"
+	case e.cfg.sacred(u.AOR):
+		return "REWATCH_NEVER_SIGN_OUT"
 	case !u.Registered && !slices.ContainsFunc(e.cfg.Domains, func(d string) bool {
 		return strings.EqualFold(d, domainOf(u.AOR))
 	}):

@@ -73,7 +73,7 @@ type change struct {
 
 // decide lets the policy decide on an event. The shard is locked.
 func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
-	next, actions := policy.Decide(e.cfg.Rules, u.state, ev)
+	next, actions := policy.Decide(e.cfg.rulesFor(u.aor), u.state, ev)
 	if !next.Equal(u.state) || len(actions) > 0 {
 		e.ladders.Follow(u.aor, u.state, next, ev, actions, e.cfg.Rules.Threshold)
 		u.changes = append(u.changes, change{event: ev, from: u.state.Phase, to: next.Phase, sent: next.Sent, actions: actions})

@@ -161,6 +161,9 @@ func checkDialogs(in *inspection, c *Config) {
 	if c.Dialogs.MaxExpires < 0 || int64(c.Dialogs.MaxExpires) > 1<<32-1 {
 		in.reject("REWATCH_MAX_EXPIRES", "whole seconds, such as 3600 or 1h; 0 is off")
 	}
+	if !(c.Dialogs.RecoverShare >= 0 && c.Dialogs.RecoverShare <= 100) { // NaN is in no range
+		in.reject("REWATCH_RECOVER_SHARE", "a percentage from 0 to 100, such as 1 or 0.5")
+	}
 	for _, event := range c.Dialogs.Events {
 		if event == "*" && len(c.Dialogs.Events) == 1 {
 			continue

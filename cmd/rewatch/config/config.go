@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs/agent"
+	"rewatch/dialogs/aor"
 	"rewatch/dialogs/monitor"
 	"rewatch/policy"
 )
@@ -77,6 +78,8 @@ type DialogsConfig struct {
 	Answer           monitor.Answer `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
 	Signal           Signal         `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
 	SignalAgents     []agent.Rule   `env:"SIGNAL_AGENTS" doc:"how certain clients are told, by a pattern of their User-Agent: 'Linphone*=message, baresip*=notify'; first match, else REWATCH_SIGNAL"`
+	Recover          aor.Patterns   `env:"RECOVER" envDefault:"*" doc:"watchers that are recovered: patterns of their addresses such as 'sip:*@ims.example', comma-separated; the NOTIFYs of others pass untouched"`
+	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of them, for a careful start; by a hash of the address, so that it is always the same ones"`
 	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
 	MaxSubscriptions int            `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
 }
@@ -88,6 +91,7 @@ type PolicyConfig struct {
 	OnThreshold        policy.OnThreshold `env:"ON_THRESHOLD" envDefault:"deregister" doc:"what giving up means: 'deregister', 'ban' or 'unsubscribe'"`
 	Patience           policy.Patience    `env:"PATIENCE" envDefault:"refresh" doc:"a client that has never come back upon a MESSAGE is given up after its own 'refresh' was due; 'none' waits for none"`
 	StrikeTTL          time.Duration      `env:"STRIKE_TTL" envDefault:"24h" doc:"how long a MESSAGE counts; '0s' is as long as the registration"`
+	NeverSignOut       aor.Patterns       `env:"NEVER_SIGN_OUT" doc:"patterns of users who are never signed out or banned; the alarm is raised all the same"`
 	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
 	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
 	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
@@ -146,6 +150,14 @@ type ProcessConfig struct {
 	UsersKey  Secret        `env:"LOG_USERS_KEY" doc:"their key, 16 characters or more"`
 	KeyFile   string        `env:"LOG_USERS_KEY_FILE" doc:"file to read it from instead"`
 	LogFormat LogFormat     `env:"LOG_FORMAT" envDefault:"json" doc:"'json' or 'console'"`
+}
+
+// Recovers says which watchers are recovered; nil: all.
+func (c DialogsConfig) Recovers() func(watcher string) bool {
+	if c.RecoverShare == 100 && c.Recover.Match("") { // what matches nothing at all matches everything
+		return nil
+	}
+	return func(watcher string) bool { return c.Recover.Match(watcher) && aor.Within(c.RecoverShare, watcher) }
 }
 
 // PodConfig is what Kubernetes tells through the downward API.

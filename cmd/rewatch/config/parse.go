@@ -16,6 +16,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"rewatch/dialogs/agent"
+	"rewatch/dialogs/aor"
 	"rewatch/dialogs/monitor"
 )
 
@@ -42,6 +43,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[Receiver]():       typed(parseReceiver),
 	reflect.TypeFor[[]Receiver]():     typed(listOf(parseReceiver)),
 	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
+	reflect.TypeFor[aor.Patterns]():   typed(parsePatterns),
 	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
 	reflect.TypeFor[Signal]():         typed(parseSignal),
 	reflect.TypeFor[[]agent.Rule]():   typed(parseAgents),
@@ -107,6 +109,11 @@ func named[T fmt.Stringer](values ...T) func(string) (T, error) {
 func alternatives(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+func parsePatterns(s string) (aor.Patterns, error) {
+	list, err := listOf(aor.ParsePattern)(s)
+	return list, err
 }
 
 func parseText(s string) (string, error) { return s, nil }

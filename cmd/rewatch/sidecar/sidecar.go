@@ -197,7 +197,7 @@ func (p *process) engineConfig() recovery.Config {
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
 		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
 		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
-		Audit: p.audit,
+		Audit: p.audit, NeverSignOut: c.Policy.NeverSignOut.Match,
 	}
 }
 
@@ -207,6 +207,7 @@ func (p *process) monitorConfig() monitor.Config {
 		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
 		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
+		Recover:      c.Dialogs.Recovers(),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
 }
