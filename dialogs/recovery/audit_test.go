@@ -30,8 +30,10 @@ func TestAudit(t *testing.T) {
 		want   string
 	}{
 		"sign-out": {func(*recovery.Config) {}, "rewatch sign-out sip:alice@ims.example: sip:alice@192.0.2.7:5066: 200 OK"},
-		"ban": {func(c *recovery.Config) { c.Rules.OnThreshold = policy.Ban },
-			"rewatch ban sip:alice@ims.example: until 2000-01-01T01:00:30Z\nrewatch sign-out sip:alice@ims.example: sip:alice@192.0.2.7:5066: 200 OK"},
+		"ban": {
+			func(c *recovery.Config) { c.Rules.OnThreshold = policy.Ban },
+			"rewatch ban sip:alice@ims.example: until 2000-01-01T01:00:30Z\nrewatch sign-out sip:alice@ims.example: sip:alice@192.0.2.7:5066: 200 OK",
+		},
 		"unsubscribe": {func(c *recovery.Config) { c.Rules.OnThreshold = policy.Unsubscribe }, ""},
 		"dry run":     {func(c *recovery.Config) { c.DryRun = true }, ""},
 	} {

@@ -154,8 +154,10 @@ func TestRestore(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		j := &shaky{MemoryStore: store.NewMemoryStore()}
 		for _, e := range []store.Entry{
-			{Kind: store.KindSubscription, Key: "whole", Value: []byte("value")}, {Kind: store.KindSubscription, Key: "odd", Value: []byte("v")},
-			{Kind: store.KindRegistration, Key: "alice", Value: []byte("value")}, {Kind: store.KindAlarm, Key: "alarm", Value: []byte("value")},
+			{Kind: store.KindSubscription, Key: "whole", Value: []byte("value")},
+			{Kind: store.KindSubscription, Key: "odd", Value: []byte("v")},
+			{Kind: store.KindRegistration, Key: "alice", Value: []byte("value")},
+			{Kind: store.KindAlarm, Key: "alarm", Value: []byte("value")},
 		} {
 			if err := j.Write(t.Context(), []store.Entry{e}); err != nil {
 				t.Fatal(err)
