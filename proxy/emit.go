@@ -28,9 +28,6 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 	w.PushVia(out.transport, out.sentBy, draft.Branch{
 		Local: from.local.index, Attempt: t.attempt, Key: t.key, Loop: t.loop, Stream: from.stream, At: from.at,
 	})
-	if w.Edits.Overflow() {
-		return errEdits
-	}
 	if !h.Transport.Reliable() {
 		w.datagram(out, netip.Addr{}, h.Addr, &w.Edits, w.Msg.Raw)
 		return nil

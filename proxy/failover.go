@@ -18,7 +18,6 @@ var (
 	errNoHop    = errors.New("no next hop")
 	errNoSocket = errors.New("no socket of that side speaks the next hop's transport")
 	errStreams  = errors.New("too many streams")
-	errEdits    = errors.New("more Route entries of ours than a message can have")
 	// errStaleStream marks the end of a connection that had stood.
 	errStaleStream = errors.New("connection ended")
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
@@ -23,6 +24,11 @@ type ticket struct {
 // has to be resolved first, a copy of the request waits for the answer: true.
 func (w *worker) forward(from flow, t ticket) (waits bool) {
 	d := w.route(from)
+	if w.Edits.Room() < draft.HopEdits {
+		w.s.metrics.refused(refusedMalformed)
+		w.refuse(from, 400, "Bad Request (too many Route fields)")
+		return false
+	}
 	if w.follows(from, t) {
 		return false
 	}

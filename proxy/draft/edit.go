@@ -6,6 +6,10 @@ import (
 	"rewatch/proxy/wire"
 )
 
+// HopEdits is how many edits a hop adds to those of the route, at most: received, rport,
+// two Record-Routes in one, Max-Forwards, Expires, Content-Length and the Via.
+const HopEdits = 7
+
 // RecordRouted tells whether the request at hand gets our Record-Routes: where a
 // dialog may begin (RFC 3261 16.6 step 4), and on every NOTIFY (RFC 6665 4.3).
 func (d *Draft) RecordRouted() bool {

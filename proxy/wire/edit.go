@@ -25,8 +25,17 @@ func (e *Edits) Reset() { e.n, e.over = 0, false }
 // Insert puts text before offset at.
 func (e *Edits) Insert(at int, text []byte) { e.Replace(at, at, text) }
 
-// Delete takes Raw[from:to] away.
-func (e *Edits) Delete(from, to int) { e.Replace(from, to, nil) }
+// Delete takes Raw[from:to] away. A deletion that goes on where the last one ended is a
+// part of that: fields that go one after the other are one edit, however many.
+func (e *Edits) Delete(from, to int) {
+	if e.n > 0 {
+		if last := &e.list[e.n-1]; last.To == from && last.From < from && last.Text == nil {
+			last.To = to
+			return
+		}
+	}
+	e.Replace(from, to, nil)
+}
 
 // Replace puts text in the place of Raw[from:to].
 func (e *Edits) Replace(from, to int, text []byte) {
@@ -45,6 +54,9 @@ func (e *Edits) Replace(from, to int, text []byte) {
 // Overflow tells whether more than MaxEdits were asked for; the result of
 // AppendTo is then not to be used.
 func (e *Edits) Overflow() bool { return e.over }
+
+// Room is how many more edits can be asked for.
+func (e *Edits) Room() int { return MaxEdits - e.n }
 
 // Delta is by how many bytes the message grows.
 func (e *Edits) Delta() int {

@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestManyOwnRoutes has a phone name rewatch over and over. Fields that follow each other
+// are one edit; those that do not are more than a message is edited for, which is a 400 to
+// that request and says nothing of the server.
+func TestManyOwnRoutes(t *testing.T) {
+	for _, c := range []struct {
+		name, between, out string
+		n                  int
+	}{
+		{"in a row", "", "", 30},
+		{"one field", "", "", 1},
+		{"apart, few", "X: y\n", "", 8},
+		{"apart, many", "X: y\n", "SIP/2.0 400 Bad Request (too many Route fields)", 30},
+	} {
+		for _, method := range []string{"SUBSCRIBE", "MESSAGE", "INVITE"} {
+			t.Run(c.name+" "+method, func(t *testing.T) {
+				play(t, func(r *rig) {
+					fields := strings.TrimSuffix(strings.Repeat("Route: <sip:"+coreSide+";lr>\n"+c.between, c.n), "\n")
+					r.core.send(coreSide, request(method, "sip:"+serverAddr, viaCore, fields, "To: <sip:bob@ims.example>;tag=s"))
+					if c.out != "" {
+						r.core.want(c.out)
+						r.server.nothing()
+					} else if got := r.server.want(method); strings.Contains(got, "Route: <sip:"+coreSide+";lr>\r\n") {
+						t.Errorf("a Route of ours is left: %s", got)
+					}
+					if r.s.health.down() {
+						t.Error("the server is marked down")
+					}
+					r.core.send(coreSide, request("MESSAGE", "sip:bob@ims.example", strings.Replace(viaCore, "core1", "next", 1)))
+					r.server.want("MESSAGE")
+				})
+			})
+		}
+	}
+}
+
+// TestManyOwnRoutesOfTheServer has the server send a NOTIFY whose route set a phone wrote:
+// the NOTIFY is refused, and nobody is judged.
+func TestManyOwnRoutesOfTheServer(t *testing.T) {
+	play(t, func(r *rig) {
+		fields := strings.TrimSuffix(strings.Repeat("Route: <sip:"+coreSide+";lr;rw>\nX: y\n", 30), "\n")
+		r.server.send(serverSide, request("NOTIFY", "sip:watcher@10.0.0.9", viaServer, fields))
+		r.server.want("SIP/2.0 400 Bad Request (too many Route fields)")
+		r.core.nothing()
+		if s := r.monitor.told(); s != "" {
+			t.Error(s)
+		}
+	})
+}
