@@ -53,7 +53,7 @@ func TestUntrusted(t *testing.T) {
 		if s := r.monitor.told(); s != "NOTIFY c1" {
 			t.Error(s)
 		}
-		// Over a connection he gets his answer, whole or in pieces, and no more.
+		// Over a connection it gets its answer, whole or in pieces, and no more.
 		x := r.dial("192.0.2.1", coreSide)
 		x.send(request("SUBSCRIBE", "sip:bob@ims.example", "SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKx2"))
 		x.want("SIP/2.0 403 Forbidden\r\n")

@@ -92,7 +92,9 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 		cancel := w.s.table.Release(e.Key^cancelTwist, w.at, e.Hop, e.Attempt)
 		w.carry(cancel)
 	}
-	w.carry(e)
+	if e.Do&forCarry != 0 {
+		w.carry(e)
+	}
 	b.Stream = e.From.Stream
 	if e.Do.Has(transaction.Keep) {
 		w.s.table.Answered(e.Key, w.Stripped())
@@ -109,8 +111,9 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	case e.Late:
 		return w.lateResponse(finish(e, m)) || relay
 	case m.Status < 300:
-		f := finish(e, m)
-		w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, nil))
+		w.s.cfg.Monitor.NotifyDone(dialogs.Ref(e.Subject), dialogs.Outcome{
+			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: e.CSeq, Hop: e.Hop.Addr,
+		})
 		return true
 	default:
 		return w.judge(*b, finish(e, m))

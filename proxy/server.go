@@ -270,6 +270,9 @@ func (s *Server) Transactions() int { return s.table.Len() }
 // several the one that is nearest to another of that side, if one is named, else the one
 // that has its family to itself. Without an address any will do.
 func (s *Server) local(side dialogs.Side, n wire.Transport, to netip.Addr, other *local) (found *local) {
+	if all := s.bySide[side][n]; len(all) == 1 && (!to.IsValid() || all[0].speaks(to)) {
+		return all[0]
+	}
 	for _, l := range s.bySide[side][n] {
 		switch {
 		case to.IsValid() && !l.speaks(to):

@@ -91,6 +91,9 @@ func (w *worker) again(from flow, t ticket) bool {
 	return true
 }
 
+// forCarry are the actions that carry does.
+const forCarry = transaction.Bad | transaction.NoTCP | transaction.Postponed | transaction.Send | transaction.Trying | transaction.Answer
+
 // carry does what follows from an event, but for what is done with a response at hand.
 func (w *worker) carry(e transaction.Effect) {
 	if e.Do.Has(transaction.Bad) {

@@ -36,8 +36,10 @@ func (t *Transaction) follow(ack bool) Effect {
 	case ack:
 		t.quiet()
 	case t.phase == open && !t.proceeding:
-		t.cancelled = true
+		t.holds, t.cancelled = true, true
 		e.Do = Hold
+	default:
+		t.cancelled = true
 	}
 	return e
 }

@@ -38,13 +38,14 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 		return t.afterAnswer(q)
 	}
 	e := t.effect(0)
-	if t.cancelled {
-		t.cancelled = false
+	if t.holds {
+		t.holds = false
 		e.Do |= Release
 	}
 	if q.Status < 300 {
 		e.Do |= Relay
-		return t.over(now, q, e)
+		t.over(now, q, &e)
+		return e
 	}
 	if t.kind == Invite {
 		e.Do |= Acknowledge
@@ -61,7 +62,7 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 	case t.pause(now, q):
 	default:
 		e.Do |= Relay
-		return t.over(now, q, e)
+		t.over(now, q, &e)
 	}
 	return e
 }
@@ -85,8 +86,8 @@ func (t *Transaction) provisional(now Now, q *Response) Effect {
 		t.quiet()
 		t.giveUp = now.At.Add(timerC)
 	}
-	if t.cancelled {
-		t.cancelled = false
+	if t.holds {
+		t.holds = false
 		e.Do |= Release
 	}
 	if q.Status != 100 {
@@ -120,23 +121,23 @@ func (t *Transaction) pause(now Now, q *Response) bool {
 // under way, for which the response is kept. Elsewhere that follows the same path
 // again, and of a NOTIFY the Monitor knows that it was answered. The record of an
 // INVITE tells its ACK the way.
-func (t *Transaction) over(now Now, q *Response, e Effect) Effect {
+func (t *Transaction) over(now Now, q *Response, e *Effect) {
 	e.End = Responded
 	if t.kind == Notify && (q.Status >= 300 || t.from.Own) {
 		t.close(now)
 		t.late = q.Status < 300 // which comes once more, perhaps
-		return e
+		return
 	}
 	repeats := t.absorb && !t.from.Reliable
 	if t.kind != Invite && !repeats {
 		e.Do |= Forget
-		return e
+		return
 	}
 	t.phase, t.failed = answered, q.Status >= 300
 	t.quiet()
 	t.giveUp = now.At.Add(64 * now.Rules.T1)
 	if !repeats {
-		return e
+		return
 	}
 	e.Do |= Keep
 	if t.kind == Invite && t.failed {
@@ -146,7 +147,6 @@ func (t *Transaction) over(now Now, q *Response, e Effect) Effect {
 		own.interval = now.Rules.T1
 		own.resendAt = now.At.Add(now.Rules.T1)
 	}
-	return e
 }
 
 // afterAnswer is a response that follows the final one. A failure of an INVITE comes

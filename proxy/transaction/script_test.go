@@ -248,6 +248,13 @@ func TestScripts(t *testing.T) {
 			500: time -> send a#0
 			600: 100 -> release
 			700: 487 -> ack, relay, = responded`},
+		"no other hop for who has cancelled": {"INVITE tcp a b", `
+			100: CANCEL -> hold
+			200: 503 -> ack, release, relay, = responded`},
+		"no other hop after a CANCEL that was sent": {"INVITE tcp a b", `
+			100: 180 -> relay
+			200: CANCEL -> forward a#0
+			300: 503 -> ack, relay, = responded`},
 		"CANCEL after a response": {"INVITE tcp a", `
 			100: 180 -> relay
 			200: CANCEL -> forward a#0

@@ -114,8 +114,10 @@ type Transaction struct {
 	proceeding bool
 	// hundred: a 100 was sent upstream.
 	hundred bool
-	// held: the CANCEL was not sent yet. cancelled: a CANCEL is held for this INVITE.
-	held, cancelled bool
+	// held: the CANCEL was not sent yet. holds: a CANCEL is held for this INVITE.
+	held, holds bool
+	// cancelled: the client wants no answer to this INVITE any more.
+	cancelled bool
 	// failed: it was answered with a failure.
 	failed bool
 	// keepsAnswer: what is kept is the answer, and no longer the request.
@@ -276,8 +278,10 @@ func (t *Transaction) again(now Now) {
 	t.share(now)
 }
 
-// hopLeft tells whether there is another hop to try.
-func (t *Transaction) hopLeft() bool { return len(t.more.rest) > 0 && t.attempt < maxAttempt }
+// hopLeft tells whether there is another hop to try, and a reason to.
+func (t *Transaction) hopLeft() bool {
+	return len(t.more.rest) > 0 && t.attempt < maxAttempt && !t.cancelled
+}
 
 // advance turns to the next candidate.
 func (t *Transaction) advance(now Now) {

@@ -1,5 +1,5 @@
 // Package uac sends the requests that are rewatch's own: the MESSAGE that tells
-// a watcher what broke (RFC 3428), the third-party REGISTER that signs him out
+// a watcher what broke (RFC 3428), the third-party REGISTER that signs it out
 // (RFC 3261 10.2.2), the NOTIFY that ends a dead subscription (RFC 6665 4.1.3),
 // and the OPTIONS that asks whether a neighbour is alive.
 //

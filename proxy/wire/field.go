@@ -31,11 +31,21 @@ type StateValue struct {
 // out; an empty value is a state of which nothing is known.
 func ParseState(v []byte) StateValue {
 	state, params := cutParams(v)
-	return StateValue{
-		Terminated: EqualFold(state, "terminated"),
-		Reason:     param(params, "reason"),
-		Expires:    Seconds(param(params, "expires")),
-		RetryAfter: Seconds(param(params, "retry-after")),
+	s := StateValue{Terminated: EqualFold(state, "terminated"), Expires: -1, RetryAfter: -1}
+	for at := 0; ; {
+		from, eq, to := nextParam(params, at)
+		if from == to {
+			return s
+		}
+		at = to
+		switch key, value := trimmed(params[from:eq]), trimmed(params[min(eq+1, to):to]); {
+		case EqualFold(key, "expires"):
+			s.Expires = Seconds(value)
+		case EqualFold(key, "reason"):
+			s.Reason = value
+		case EqualFold(key, "retry-after"):
+			s.RetryAfter = Seconds(value)
+		}
 	}
 }
 
@@ -72,7 +82,7 @@ func ParseContact(v []byte) ContactValue {
 // of a request in a dialog: it is the Contact of the peer.
 func ContactURI(uri []byte) ContactValue {
 	c := ContactValue{URI: uri, Expires: -1}
-	if bytes.IndexByte(uri, ';') < 0 {
+	if !maybeMarked(uri) {
 		return c
 	}
 	u, ok := ParseURI(uri)
@@ -87,6 +97,20 @@ func ContactURI(uri []byte) ContactValue {
 	}
 	_, c.Emergency = Param(u.Params, "sos")
 	return c
+}
+
+// maybeMarked tells whether a URI may have a gr or sos parameter, for less than it takes
+// to read it.
+func maybeMarked(uri []byte) bool {
+	for {
+		i := bytes.IndexByte(uri, ';')
+		if i < 0 || len(uri) < i+3 {
+			return false
+		}
+		if uri = uri[i+1:]; EqualFold(uri[:2], "gr") || EqualFold(uri[:2], "so") {
+			return true
+		}
+	}
 }
 
 // maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
