@@ -1,10 +1,12 @@
 package dialogs
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"time"
 
 	"rewatch/policy"
+	"rewatch/policy/outage"
 )
 
 // Recovery is what the Monitor asks of the Engine. Every method returns at once
@@ -15,9 +17,11 @@ type Recovery interface {
 	// Failed hands over a NOTIFY that failed. Whether its user is to blame, or an
 	// outage, is told by the others over the same next hop.
 	Failed(f Failure)
-	// Passed tells of n NOTIFYs that got through over a next hop, added up over a
-	// while.
-	Passed(at time.Time, hop netip.AddrPort, n int)
+	// Passed tells of NOTIFYs that got through over a next hop, added up over a while.
+	Passed(at time.Time, hop netip.AddrPort, got outage.Passes)
+	// Heard tells of requests of users that came from a neighbour on the core side,
+	// added up over a while.
+	Heard(at time.Time, source netip.AddrPort, got outage.Passes)
 	// Interested says whether successes and new subscriptions of this user
 	// matter now (a recovery runs, or an alarm waits to be cleared). It is a
 	// single atomic load while no recovery runs at all.
@@ -90,3 +94,9 @@ type Step struct {
 	// Does Not Exist", "no response after 28s".
 	What string `json:"what"`
 }
+
+// userSeed is the same for all that tell users apart in this process.
+var userSeed = maphash.MakeSeed()
+
+// UserID tells users apart, by their address of record. It differs from process to process.
+func UserID(aor string) uint64 { return maphash.String(userSeed, aor) }

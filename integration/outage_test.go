@@ -63,7 +63,7 @@ func TestOutage(t *testing.T) {
 	})
 	eventually(t, crowd*time.Second/50+10*time.Second, "everybody else is told", func() bool { return messages() == crowd-1 })
 	for i := 1; i < crowd; i++ {
-		if all := c.all(to("MESSAGE", user(i))); len(all) != 1 || !strings.Contains(all[0].body, "Attempt: 1 of 3") {
+		if all := c.all(to("MESSAGE", user(i))); len(all) != 1 || !strings.Contains(all[0].body, "Attempt: 0 of 3") {
 			t.Errorf("%s: %d MESSAGEs, %v", user(i), len(all), all)
 		}
 		_, d := established(c, n, user(i), "bob")

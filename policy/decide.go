@@ -28,6 +28,7 @@ import "slices"
 //	           Tick, Resumed      it has not left            Notifying   MESSAGE, the same
 //	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
 //	           NotifyFailed       one that had come back     Gathering
+//	           NotifyFailed       own, after a long excuse   Gathering   a new episode
 //	           comes back         all told, others lost      Gathering
 //	           Tick                                                      as in Gathering
 //	Proving    NotifyFailed                                  Gathering
@@ -202,8 +203,12 @@ func (m *machine) notifying() {
 func (m *machine) waiting() {
 	switch m.e.Kind {
 	case NotifyFailed:
-		if m.join() == failedAgain {
+		excused := m.s.Excused
+		switch j := m.join(); {
+		case j == failedAgain:
 			m.gather()
+		case j == failedFirst && excused && !m.s.Excused && m.s.Deadline.After(m.in(m.r.ResubscribeTimeout)):
+			m.own()
 		}
 	case NotifyOK, LateOK, Subscribed, Ended:
 		m.progress()

@@ -24,6 +24,15 @@ func (m *machine) open() {
 	m.gather()
 }
 
+// own begins an episode of the watcher's own where one that an outage caused waits
+// still, and for long. What is lost since then is part of it.
+func (m *machine) own() {
+	m.s.Episode++
+	m.s.Tries, m.s.Free, m.s.Deaf = 0, 0, false
+	m.s.Started, m.s.Messaged = m.e.At, time.Time{}
+	m.gather()
+}
+
 // gather waits for the failures that come close together. Where the next MESSAGE
 // would be one too many it waits all the same: if others fail as well, it is an
 // outage, and nobody is to be given up.

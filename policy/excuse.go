@@ -152,10 +152,13 @@ func (m *machine) postpone() {
 	m.s.Deadline = m.in(m.r.Coalesce)
 }
 
-// takeBack undoes that the user was given up, unless he has been signed out.
+// takeBack undoes that the user was given up, unless it has been signed out. A sign-out
+// that is pending is dropped in any case: it would do its work when the outage is over,
+// whoever is back by then.
 func (m *machine) takeBack() {
 	m.giveBack()
-	if m.s.SignedOut || !m.hit() && m.s.Sent >= m.r.Threshold {
+	pending := m.signingOut()
+	if m.s.SignedOut || !pending && !m.hit() && m.s.Sent >= m.r.Threshold {
 		return
 	}
 	m.clear(AlarmExhausted)
@@ -166,7 +169,7 @@ func (m *machine) takeBack() {
 	m.lift()
 	m.s.Kept, m.s.Left, m.s.DeregisterTried = false, false, 0
 	m.s.BannedUntil, m.s.ForgetAt = time.Time{}, time.Time{}
-	m.s.Excused, m.s.Free = m.hit(), 0
+	m.s.Excused, m.s.Free = pending || m.hit(), 0
 	m.postpone()
 }
 

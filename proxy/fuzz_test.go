@@ -20,6 +20,7 @@ import (
 	"rewatch/dialogs"
 	dialogsmonitor "rewatch/dialogs/monitor"
 	"rewatch/policy"
+	"rewatch/policy/outage"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
@@ -92,12 +93,13 @@ func (n *someNames) Await(t resolve.Target, _ uint64, done func([]resolve.Hop, e
 // keen is a Recovery that wants to hear of everything.
 type keen struct{}
 
-func (keen) Offer(string, policy.Event)            {}
-func (keen) Failed(dialogs.Failure)                {}
-func (keen) Passed(time.Time, netip.AddrPort, int) {}
-func (keen) Interested(string) bool                { return true }
-func (keen) Banned(string, time.Time) bool         { return false }
-func (keen) Trace(string, dialogs.Step)            {}
+func (keen) Offer(string, policy.Event)                      {}
+func (keen) Failed(dialogs.Failure)                          {}
+func (keen) Passed(time.Time, netip.AddrPort, outage.Passes) {}
+func (keen) Heard(time.Time, netip.AddrPort, outage.Passes)  {}
+func (keen) Interested(string) bool                          { return true }
+func (keen) Banned(string, time.Time) bool                   { return false }
+func (keen) Trace(string, dialogs.Step)                      {}
 
 // few records are enough for what one datagram brings.
 const few = 4

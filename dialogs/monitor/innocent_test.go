@@ -11,6 +11,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/policy"
+	"rewatch/policy/outage"
 )
 
 // phone is one device of alice.
@@ -52,11 +53,12 @@ func (r wardRecorder) Offer(_ string, e policy.Event) {
 func (r wardRecorder) Failed(f dialogs.Failure) {
 	r.w.failures, r.w.last = append(r.w.failures, f.Event.Sub.CallID), f.Event
 }
-func (wardRecorder) Passed(time.Time, netip.AddrPort, int) {}
-func (wardRecorder) Interested(string) bool                { return true }
-func (wardRecorder) Banned(string, time.Time) bool         { return false }
-func (wardRecorder) WhenSafe(_ string, then func())        { then() }
-func (wardRecorder) Trace(string, dialogs.Step)            {}
+func (wardRecorder) Passed(time.Time, netip.AddrPort, outage.Passes) {}
+func (wardRecorder) Heard(time.Time, netip.AddrPort, outage.Passes)  {}
+func (wardRecorder) Interested(string) bool                          { return true }
+func (wardRecorder) Banned(string, time.Time) bool                   { return false }
+func (wardRecorder) WhenSafe(_ string, then func())                  { then() }
+func (wardRecorder) Trace(string, dialogs.Step)                      {}
 
 const alice = "sip:alice@ims.test"
 

@@ -12,6 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/policy/outage"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -103,7 +104,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 		ladder:   tracer{rec},
 	}
 	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
-	m.throughput = throughput{table: t, rec: rec, sums: make(map[netip.AddrPort]int)}
+	m.throughput = throughput{table: t, rec: rec, sums: make(map[netip.AddrPort]outage.Passes)}
 	if t.shared != nil {
 		t.shared.rec = rec
 	}

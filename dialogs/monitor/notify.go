@@ -227,7 +227,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		j.finding, j.sub = hasEnded, *s
 		m.remove(sh, slot)
 		if isOK(o) {
-			sh.through(o.Hop)
+			sh.through(o.Hop, instant(o.At), j.sub.watcher())
 		}
 	case isOK(o):
 		m.passed(sh, slot, o, j)
@@ -317,7 +317,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 			m.dropHead(sh, slot, s)
 		}
 	}
-	sh.through(o.Hop)
+	sh.through(o.Hop, instant(o.At), s.watcher())
 	j.finding, j.sub = gotThrough, *s
 }
 
@@ -328,7 +328,11 @@ func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
 	if alive {
 		kind = policy.LateOK
 	}
-	m.rec.Offer(s.watcher(), policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: alive})
+	ev := policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: alive}
+	if o.Hop.IsValid() {
+		ev.Hop = o.Hop.String()
+	}
+	m.rec.Offer(s.watcher(), ev)
 	m.ladder.notify(s, o)
 	m.ladder.response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }

@@ -12,6 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/policy"
+	"rewatch/policy/outage"
 )
 
 // recorder is a Recovery that writes down what it is told.
@@ -21,6 +22,7 @@ type recorder struct {
 	banned     map[string]bool
 	lines      []string
 	ladder     bool // write steps down, too
+	heard      map[netip.AddrPort]int
 	passed     map[netip.AddrPort]int
 }
 
@@ -50,13 +52,22 @@ func (r *recorder) Failed(f dialogs.Failure) {
 	r.Offer(f.AOR, f.Event)
 }
 
-func (r *recorder) Passed(_ time.Time, hop netip.AddrPort, n int) {
+func (r *recorder) Passed(_ time.Time, hop netip.AddrPort, got outage.Passes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.passed == nil {
 		r.passed = map[netip.AddrPort]int{}
 	}
-	r.passed[hop] += n
+	r.passed[hop] += got.N
+}
+
+func (r *recorder) Heard(_ time.Time, source netip.AddrPort, got outage.Passes) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.heard == nil {
+		r.heard = map[netip.AddrPort]int{}
+	}
+	r.heard[source] += got.N
 }
 
 func (r *recorder) Interested(aor string) bool { return r.interested[aor] || r.interested["*"] }

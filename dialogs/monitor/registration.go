@@ -49,6 +49,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if m.refused(aor, at) {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
 	}
+	m.throughput.heard(msg, at, aor)
 	if expires < 0 {
 		expires = assumedExpires
 	}

@@ -22,7 +22,7 @@ type subShard struct {
 	unannounced map[failureKey]failure
 	notes       subNotes
 	// hops has those that passed since they were collected, by next hop.
-	hops []hopCount
+	hops hopCounts
 
 	_ [52]byte // a cache line of its own
 }

@@ -33,6 +33,9 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	if ok && msg.Expires != 0 && m.refused(watcher, at) {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
 	}
+	if ok {
+		m.throughput.heard(msg, at, watcher)
+	}
 	id := subscribeID(msg)
 	if !m.rules.recovers(id.Package) {
 		return dialogs.Ruling{}

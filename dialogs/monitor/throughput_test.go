@@ -32,18 +32,46 @@ func TestPassesAreCountedByHop(t *testing.T) {
 // Beyond the bound nothing is lost, only the hop.
 func TestHopCountsAreBounded(t *testing.T) {
 	var sh subShard
+	at := time.Now()
 	for i := range 10 * maxHopCounts {
-		sh.through(testHop(i))
+		sh.through(testHop(i), at, "sip:anna@ims.example")
 	}
 	n := 0
 	for _, c := range sh.hops {
-		n += c.n
+		n += c.got.N
 	}
 	if len(sh.hops) != maxHopCounts || n != 10*maxHopCounts {
 		t.Errorf("%d hops, %d NOTIFYs", len(sh.hops), n)
 	}
-	if allocated := testing.AllocsPerRun(100, func() { sh.through(testHop(7)) }); allocated > 0 {
+	if allocated := testing.AllocsPerRun(100, func() { sh.through(testHop(7), at, "sip:anna@ims.example") }); allocated > 0 {
 		t.Errorf("%v allocations", allocated)
+	}
+}
+
+// A request of a user shows that its neighbour is there; the end of a registration, and
+// what comes from the server, does not.
+func TestRequestsAreHeard(t *testing.T) {
+	m, rec := newTestMonitor(Config{})
+	msg := notifyMessage("call", 1)
+	msg.Side, msg.Source, msg.Expires = dialogs.Core, testHop(1), 3600
+	msg.FromURI, msg.ToURI = []byte("sip:anna@ims.example"), []byte("sip:anna@ims.example")
+	m.Subscribe(msg)
+	m.Register(msg)
+	ended := *msg
+	ended.Expires = 0
+	m.Register(&ended)
+	other := *msg
+	other.Side = dialogs.Server
+	m.Subscribe(&other)
+	m.Register(&other)
+	nowhere := *msg
+	nowhere.Source = netip.AddrPort{}
+	m.Subscribe(&nowhere)
+	for range 2 {
+		m.throughput.collect(time.Now())
+	}
+	if len(rec.heard) != 1 || rec.heard[testHop(1)] != 2 {
+		t.Errorf("heard %v", rec.heard)
 	}
 }
 

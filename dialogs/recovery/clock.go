@@ -121,8 +121,8 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 		// Whoever acts for him does so, whether we hear of it or not.
 		e.schedule(sh, u, now)
 	case e.park(u, now):
-	case e.hesitate(u, now):
-		e.schedule(sh, u, now.Add(hesitation))
+	case e.unproven(u, now):
+		e.schedule(sh, u, now.Add(tryAgain))
 	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
 		// Its outcome is sure to come as well, be it after hours.
 		e.schedule(sh, u, first(u.state.BannedUntil, u.state.ForgetAt))

@@ -179,7 +179,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.backByHimself(sh, aor, ev)
+	e.seen(sh, aor, ev)
 	u := sh.users[aor]
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {
@@ -187,7 +187,9 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 		}
 		e.add(sh, u)
 	}
-	ev.Hop = hop
+	if hop != "" {
+		ev.Hop, u.hop = hop, ""
+	}
 	e.decide(sh, u, ev)
 }
 

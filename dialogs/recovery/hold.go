@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"context"
-	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -11,28 +10,25 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/outage"
-
-	"rewatch/policy/alarm"
 )
 
 // HoldConfig says what an outage is, and how its end is found out.
 type HoldConfig struct {
-	Rules outage.Rules
+	Limits outage.Limits
 	// Shared says whether a next hop is one of the core's, which many watchers are
-	// behind. Such a one is held as soon as it cannot be reached. It must not
-	// block; nil: none is known to be.
+	// behind. It must not block; nil: none is known to be.
 	Shared func(hop netip.AddrPort) bool
-	// Probe asks a next hop with OPTIONS whether it is there; nil: nobody asks,
-	// and only a NOTIFY that passes ends an outage.
+	// Probe asks a next hop with OPTIONS whether it is there; nil: nobody can ask.
 	Probe func(ctx context.Context, hop netip.AddrPort) bool
 }
 
-// hold drives the outage.Detector: it tells it of every NOTIFY, sends the probes
-// that it asks for, and lets the Engine know when an outage begins and ends.
+// hold drives the outage.Paths: it tells it of everything that fails or gets through,
+// sends the OPTIONS that it asks for, and lets the Engine know when a hold begins and
+// ends.
 //
-// A failure is judged on its way to the Engine, under one lock; successes arrive
-// here added up. What follows from a change is done by a goroutine of its own, for
-// it may concern every user.
+// A failure is judged on its way to the Engine, under one lock; what got through arrives
+// here added up. What follows from a change is done by a goroutine of its own, for it
+// may concern every user.
 //
 // The lock of a shard may be held when that of the hold is taken, never the other
 // way round.
@@ -40,20 +36,20 @@ type hold struct {
 	e   *Engine
 	cfg HoldConfig
 
-	// window is that of the detector.
-	window time.Duration
-
-	mu       sync.Mutex
-	detector *outage.Detector
-	changes  []outage.Change // not acted upon yet
-	next     time.Time       // what watch sleeps for; zero: nothing
-	// notes are the scopes that wait for the Journal, told what was told of each when
-	// it began, restored those that an earlier process has left.
+	mu    sync.Mutex
+	paths *outage.Paths
+	hosts hosts
+	// doubts are the failures that wait for their verdict, by hop.
+	doubts  map[string][]doubt
+	notices []outage.Notice // not acted upon yet
+	next    time.Time       // what watch sleeps for; zero: nothing
+	asks    []string        // hops to be asked
+	// notes are the hops whose record waits for the Journal, told the records of those
+	// that are held, restored those that an earlier process has left.
 	notes    map[string]struct{}
-	told     map[string]outage.Change
-	restored []outage.Change
-	since    map[string]time.Time
-	silent   strangers
+	told     map[string]outage.Record
+	restored []outage.Record
+	hand     byHand
 	open     atomic.Bool // something is held
 
 	wake, released chan struct{}
@@ -61,14 +57,16 @@ type hold struct {
 	cancel         context.CancelFunc
 }
 
-// probeTimeout bounds one probe.
-const probeTimeout = 4 * time.Second
+// doubt is a failure that waits for its verdict.
+type doubt struct {
+	aor string
+	try outage.Try
+}
 
 func newHold(e *Engine, cfg HoldConfig) *hold {
-	detector := outage.New(cfg.Rules)
 	return &hold{
-		e: e, cfg: cfg, detector: detector, window: detector.Rules().Window,
-		since: make(map[string]time.Time), notes: make(map[string]struct{}), told: make(map[string]outage.Change),
+		e: e, cfg: cfg, paths: outage.NewPaths(cfg.Limits), doubts: make(map[string][]doubt),
+		notes: make(map[string]struct{}), told: make(map[string]outage.Record),
 		wake: make(chan struct{}, 1), released: make(chan struct{}, 1),
 		cancel: func() {},
 	}
@@ -76,10 +74,7 @@ func newHold(e *Engine, cfg HoldConfig) *hold {
 
 func (h *hold) start(ctx context.Context) {
 	ctx, h.cancel = context.WithCancel(ctx)
-	for _, c := range h.restored {
-		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(c.Scope), outageText(c), c.At))
-	}
-	h.restored = nil
+	h.raiseRestored()
 	queue.Signal(h.released) // an earlier process may not have worked off all
 	h.running.Go(func() { h.watch(ctx) })
 	h.running.Go(func() { h.workOff(ctx) })
@@ -100,7 +95,30 @@ func (h *hold) held(hop string) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.detector.Held(hop)
+	return h.hand.on() || h.paths.Held(hop)
+}
+
+// goAhead says whether one user may go on though the hop is held.
+func (h *hold) goAhead(hop string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.hand.on() && h.paths.GoAhead(hop)
+}
+
+// judgedBy is the hop of the record that a hop is held by, if it is.
+func (h *hold) judgedBy(hop string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.paths.JudgedBy(hop)
+}
+
+// through tells that a request of rewatch's own got through to a user.
+func (h *hold) through(hop, aor string) {
+	var got outage.Passes
+	got.Add(time.Now(), dialogs.UserID(aor))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.take(outage.Proven, h.paths.Passed(time.Now(), hop, got))
 }
 
 // began says since when the failures over a hop that is held are the outage's.
@@ -110,148 +128,132 @@ func (h *hold) began(hop string) (time.Time, bool) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if since, overall := h.since[outage.Overall]; overall {
-		return since, true
+	record, held := h.told[h.paths.JudgedBy(hop)]
+	return record.Since, held
+}
+
+// failed judges a NOTIFY that failed.
+func (h *hold) failed(f *dialogs.Failure, hop string) outage.Verdict {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hosts.saw(f.Hop, hop)
+	try := outage.Try{
+		Hop: hop, User: dialogs.UserID(f.AOR), Sent: f.Sent, At: f.Event.At,
+		Refused: !f.Silent, Unreachable: f.Unreachable, Core: h.core(hop),
 	}
-	since, held := h.since[hop]
-	return since, held
-}
-
-// failed judges one failure, and says whether an outage is to blame for it.
-func (h *hold) failed(f *dialogs.Failure, hop string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	at := f.Event.At
-	who := maphash.String(h.e.seed, f.AOR)
-	h.observe(outage.Outcome{At: at, Sent: f.Sent, Hop: hop, Watcher: who})
-	if f.Unreachable && h.shared(f.Hop, hop, who, at) {
-		h.take(h.detector.Unreachable(at, hop))
+	v := h.take(h.paths.Failed(try))
+	if h.hand.on() {
+		return outage.Outage
 	}
-	return h.detector.Excused(hop, f.Sent) || f.Silent && h.detector.Aftermath(hop, f.Sent)
+	if v == outage.Ask {
+		h.asks = append(h.asks, hop)
+	}
+	if !f.Witness && (v == outage.Ask || v == outage.Wait) {
+		h.doubts[hop] = append(h.doubts[hop], doubt{f.AOR, try})
+	}
+	return v
 }
 
-// suspect says whether an outage may have begun that is not noticed yet.
-func (h *hold) suspect(at time.Time, hop string) bool {
+// core says whether the configuration names a hop.
+func (h *hold) core(hop string) bool {
+	addr, err := netip.ParseAddrPort(hop)
+	return err == nil && h.cfg.Shared != nil && h.cfg.Shared(addr)
+}
+
+// prove judges a request of our own that failed, and asks the hop if need be. It is true
+// if the path is proven.
+func (h *hold) prove(ctx context.Context, try outage.Try) bool {
+	h.mu.Lock()
+	try.Core = h.core(try.Hop)
+	v := h.take(h.paths.Failed(try))
+	h.mu.Unlock()
+	if v == outage.Ask {
+		h.ask(ctx, try.Hop)
+		h.mu.Lock()
+		v = h.take(h.paths.Judge(time.Now(), try))
+		h.mu.Unlock()
+	}
+	return v == outage.Proven
+}
+
+// mayBlame says whether a user may be told once more, or given up: the path is proven.
+// told is when it was told last.
+func (h *hold) mayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.detector.Suspect(at, hop)
+	v := h.take(h.paths.MayBlame(now, hop, dialogs.UserID(aor), told, h.core(hop)))
+	if v == outage.Ask {
+		h.asks = append(h.asks, hop)
+	}
+	return v == outage.Proven
 }
 
-// hushed says whether an outage may be about to be noticed.
-func (h *hold) hushed(at time.Time, hop string) bool {
+// passed takes what got through over a hop.
+func (h *hold) passed(at time.Time, addr netip.AddrPort, hop string, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.detector.Hushed(at, hop)
+	h.hosts.saw(addr, hop)
+	h.take(outage.Proven, h.paths.Passed(at, hop, got))
 }
 
-// answered takes the outcome of a MESSAGE to one whom an outage broke.
-func (h *hold) answered(aor, hop string, sent time.Time, ok bool) {
+// heard takes requests that came from a neighbour. By TCP that has another port than
+// requests to it go to.
+func (h *hold) heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.observe(outage.Outcome{
-		At: time.Now(), Sent: sent, Hop: hop, Watcher: maphash.String(h.e.seed, aor), OK: ok,
-	})
+	hop := hopName(source)
+	if !h.paths.Knows(hop) {
+		hop = h.hosts.hop(source, hop)
+	}
+	h.take(outage.Proven, h.paths.Passed(at, hop, got))
 }
 
-// observe lets the detector judge; h is locked.
-func (h *hold) observe(o outage.Outcome) {
-	h.take(h.detector.Observe(o))
-	if next := h.detector.Next(); !next.IsZero() && (h.next.IsZero() || next.Before(h.next)) {
+// take notes what has changed, to be acted upon, and gives back the verdict; h is locked.
+func (h *hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
+	for _, n := range notices {
+		switch n.Kind {
+		case outage.Began:
+			h.told[n.Hop], h.notes[n.Hop] = n.Record, struct{}{}
+		case outage.Ended:
+			delete(h.told, n.Hop)
+			h.notes[n.Hop] = struct{}{}
+		case outage.Settled:
+		}
+	}
+	h.open.Store(h.paths.Any() || h.hand.on())
+	h.notices = append(h.notices, notices...)
+	if next := h.paths.Next(); len(notices) > 0 || v == outage.Ask || !next.IsZero() && (h.next.IsZero() || next.Before(h.next)) {
 		queue.Signal(h.wake)
 	}
+	return v
 }
 
-// shared says whether more than one phone is behind a hop: it is one of the
-// core's, or it has failed enough different watchers. A phone that is reached
-// without a core between is a hop as well, and a dead phone is no outage.
-func (h *hold) shared(addr netip.AddrPort, hop string, who uint64, at time.Time) bool {
-	rules := h.detector.Rules()
-	return h.cfg.Shared != nil && h.cfg.Shared(addr) ||
-		h.silent.add(hop, who, at, rules.Window) >= rules.MinWatchers
-}
-
-// passed takes the NOTIFYs that got through over a hop.
-func (h *hold) passed(at time.Time, hop string, n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.take(h.detector.Passed(at, hop, n))
-}
-
-// take notes changes to be acted upon; h is locked.
-func (h *hold) take(changes []outage.Change) {
-	for _, c := range changes {
-		switch {
-		case c.From == outage.Closed:
-			h.since[c.Scope], h.told[c.Scope] = c.Since, c
-		case c.To == outage.Closed:
-			delete(h.since, c.Scope)
-			delete(h.told, c.Scope)
-		default:
-			continue
-		}
-		h.notes[c.Scope] = struct{}{}
-	}
-	if len(changes) == 0 {
-		return
-	}
-	h.open.Store(len(h.since) > 0)
-	h.changes = append(h.changes, changes...)
-	queue.Signal(h.wake)
-}
-
-// hopName is how the Detector knows a hop. One that is not known counts for all
-// hops together.
+// hopName is how the Paths know a hop; empty if it is not known.
 func hopName(hop netip.AddrPort) string {
 	if !hop.IsValid() {
-		return outage.Overall
+		return ""
 	}
 	return hop.String()
 }
 
-// strangers remembers which different watchers a hop that takes nothing has
-// failed, no more of them than are needed to tell a core from a phone.
-type strangers map[string]map[uint64]time.Time
+// hosts remember the last hop at each address that requests went to.
+type hosts map[netip.Addr]string
 
-const (
-	maxSilentHops = 1024
-	maxStrangers  = 512
-)
+const maxHosts = 1024
 
-// add notes one, and says how many there were in the window.
-func (s *strangers) add(hop string, who uint64, at time.Time, window time.Duration) int {
+func (s *hosts) saw(addr netip.AddrPort, hop string) {
 	if *s == nil {
-		*s = make(strangers)
+		*s = make(hosts)
 	}
-	seen := (*s)[hop]
-	if seen == nil {
-		if len(*s) >= maxSilentHops {
-			s.sweep(at, window)
-		}
-		if len(*s) >= maxSilentHops {
-			return 1
-		}
-		seen = make(map[uint64]time.Time)
-		(*s)[hop] = seen
-	}
-	forgetOld(seen, at, window)
-	if len(seen) < maxStrangers {
-		seen[who] = at
-	}
-	return len(seen)
-}
-
-func (s *strangers) sweep(at time.Time, window time.Duration) {
-	for hop, seen := range *s {
-		if forgetOld(seen, at, window); len(seen) == 0 {
-			delete(*s, hop)
-		}
+	if _, known := (*s)[addr.Addr()]; known || len(*s) < maxHosts {
+		(*s)[addr.Addr()] = hop
 	}
 }
 
-func forgetOld(seen map[uint64]time.Time, at time.Time, window time.Duration) {
-	for who, last := range seen {
-		if at.Sub(last) > window {
-			delete(seen, who)
-		}
+// hop is the hop at the address of a neighbour, or else otherwise.
+func (s hosts) hop(source netip.AddrPort, otherwise string) string {
+	if hop, known := s[source.Addr()]; known {
+		return hop
 	}
+	return otherwise
 }

@@ -109,9 +109,7 @@ func TestFlappingOutlivesRestart(t *testing.T) {
 	inTown(t, cfg, 5, 1, func(w *town) {
 		p := w.phones[2]
 		w.change(func() { p.dead = true })
-		fail := func() {
-			w.Offer(p.aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: broken("bob", "x")})
-		}
+		fail := func() { w.fails(p) }
 		fail()
 		w.at(2 * time.Minute)
 		w.expectSignOuts(1)
@@ -136,7 +134,7 @@ func TestCapOutlivesRestart(t *testing.T) {
 		for i, p := range w.phones[:6] {
 			w.change(func() { p.dead = true })
 			w.register(p) // for an hour
-			w.Offer(p.aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: broken("bob", "x")})
+			w.fails(p)
 			w.at(time.Duration(i+1) * 2 * time.Minute)
 			w.restart(time.Second)
 		}

@@ -50,7 +50,7 @@ type town struct {
 	byAOR    map[string]*phone
 	// What happened, and when.
 	messages, signOuts []time.Time
-	told               map[string]int
+	told, attempt      map[string]int
 	alarms             []string
 	server             int // NOTIFYs that it could send
 	stop               chan struct{}
@@ -73,6 +73,7 @@ const deadline = 28 * time.Second
 
 func townConfig() recovery.Config {
 	cfg := config()
+	cfg.Hold.Limits.Off = false
 	cfg.MessageRate, cfg.DeregisterRate, cfg.DeregisterCap = 200, 5, 1000
 	return cfg
 }
@@ -95,7 +96,7 @@ func newTown(t *testing.T, cfg recovery.Config, phones, hops int) *town {
 		t: t, began: time.Now(), cfg: cfg, deadline: deadline, store: store.NewMemoryStore(),
 		down: make(map[netip.AddrPort]bool), deaf: make(map[netip.AddrPort]bool),
 		refuse: make(map[netip.AddrPort]int), lossy: make(map[netip.AddrPort]float64),
-		byAOR: make(map[string]*phone), told: make(map[string]int), stop: make(chan struct{}),
+		byAOR: make(map[string]*phone), told: make(map[string]int), attempt: make(map[string]int), stop: make(chan struct{}),
 	}
 	for i := range hops {
 		w.hops = append(w.hops, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 5060))
@@ -278,9 +279,11 @@ func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {
 }
 
 // run sends NOTIFYs to everybody in turn until the test ends.
-func (w *town) run(perSecond int) {
+func (w *town) run(perSecond int) { w.runEvery(time.Second / time.Duration(perSecond)) }
+
+func (w *town) runEvery(pause time.Duration) {
 	go func() {
-		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		tick := time.NewTicker(pause)
 		defer tick.Stop()
 		for i := 0; ; i++ {
 			select {
@@ -296,6 +299,16 @@ func (w *town) run(perSecond int) {
 			}
 		}
 	}()
+}
+
+// fails tells of a NOTIFY of another subscription of a phone that got no answer.
+func (w *town) fails(p *phone) {
+	now, sub := time.Now(), broken("bob", "x")
+	sub.Contact = p.aor + ";x"
+	w.Failed(dialogs.Failure{
+		AOR: p.aor, Hop: p.hop, Sent: now.Add(-w.deadline), Silent: true,
+		Event: policy.Event{Kind: policy.NotifyFailed, At: now, Sub: sub},
+	})
 }
 
 // pause lets the server say nothing, or go on.
@@ -408,6 +421,7 @@ func (w *town) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result
 	w.mu.Lock()
 	w.messages = append(w.messages, time.Now())
 	w.told[m.AOR]++
+	w.attempt[m.AOR] = m.Attempt
 	p := w.byAOR[m.AOR]
 	w.mu.Unlock()
 	r := w.reach(ctx, p)

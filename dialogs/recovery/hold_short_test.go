@@ -39,24 +39,40 @@ func TestOutageIsNoticedBeforeAnybodyIsTold(t *testing.T) {
 	}
 }
 
-// Some dead phones, and nobody else who gets anything: they are told, a little later.
+// Some dead phones, and nobody else who gets anything: that may be an outage, so nobody
+// has a strike, and a few are told as soon as the hop answers. When somebody gets through
+// the others are told as well.
 func TestSomeDeadPhonesAndNobodyElse(t *testing.T) {
-	inTown(t, townConfig(), 6, 1, func(w *town) {
+	inTown(t, townConfig(), 7, 1, func(w *town) {
 		w.at(time.Second) // they got something before
-		for _, p := range w.phones {
+		for _, p := range w.phones[:6] {
 			w.change(func() { p.dead = true })
 			w.notify(p)
 		}
 		w.at(deadline + 3*time.Second)
-		if n := w.sent(); n != 0 {
-			t.Errorf("%d MESSAGEs though there may be an outage", n)
+		if n := w.sent(); n != 3 {
+			t.Errorf("%d MESSAGEs go ahead", n)
 		}
-		w.at(deadline + 4500*time.Millisecond)
-		if n := w.sent(); n != 6 {
-			t.Errorf("%d MESSAGEs", n)
-		}
-		if got := w.said(); got != "" {
+		if got := w.said(); got != "[raise core-outage 10.0.0.1:5060 critical]" {
 			t.Errorf("alarms %s", got)
+		}
+		w.at(40 * time.Second)
+		w.notify(w.phones[6])
+		w.at(42 * time.Second)
+		for _, p := range w.phones[:6] {
+			if n := w.toldOf(p.aor); n != 1 {
+				t.Errorf("%s got %d MESSAGEs", p.aor, n)
+			}
+		}
+		w.expectOutages(1)
+		w.at(20 * time.Minute)
+		if w.gone() != 0 {
+			t.Errorf("%d were signed out for what may have been an outage", w.gone())
+		}
+		for _, s := range w.States() {
+			if s.Sent != 0 {
+				t.Errorf("%s has %d strikes", s.AOR, s.Sent)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,11 +14,12 @@ import (
 
 // What a hold means for one user.
 
-// lostWatcher is one whom an outage broke. What he lost is offered to the policy
-// when the outage is over, unless he has come back by then.
+// lostWatcher is one whose failures wait: for their verdict, or because an outage broke
+// them. They are offered to the policy then, unless the watcher has come back.
 type lostWatcher struct {
-	hop  string // of the last failure
-	subs []policy.Broken
+	hop   string // of the last failure
+	subs  []policy.Broken
+	doubt bool // for a verdict
 }
 
 // keptJob is a request that waits for the end of a hold.
@@ -29,47 +31,40 @@ type keptJob struct {
 // Failed takes a NOTIFY that failed: its user's trouble, or that of an outage.
 func (e *Engine) Failed(f dialogs.Failure) {
 	hop := hopName(f.Hop)
-	outage := e.hold.failed(&f, hop)
+	verdict := e.hold.failed(&f, hop)
 	if f.Witness {
 		return
 	}
 	e.clients.Change(f.Event.Sub.Agent, func(c *Client) { c.Failures++ })
-	if outage {
-		e.lose(&f, hop)
+	switch verdict {
+	case outage.Outage:
+		e.lose(&f, hop, false)
 		return
+	case outage.Ask, outage.Wait:
+		e.lose(&f, hop, true)
+		return
+	case outage.Proven, outage.Unproven:
 	}
 	e.offer(f.AOR, f.Event, hop)
-	// The outage may have been noticed meanwhile, and the others excused.
+	// A hold may have begun meanwhile, and the others have been excused.
 	if since, held := e.hold.began(hop); held {
 		e.Offer(f.AOR, policy.Event{Kind: policy.Excuse, At: f.Event.At, Since: since})
 	}
 }
 
-// Passed takes the NOTIFYs that got through over a next hop.
-func (e *Engine) Passed(at time.Time, hop netip.AddrPort, n int) {
-	e.hold.passed(at, hopName(hop), n)
+// Passed takes what got through over a next hop.
+func (e *Engine) Passed(at time.Time, hop netip.AddrPort, got outage.Passes) {
+	e.hold.passed(at, hop, hopName(hop), got)
 }
 
-// evidence is what the MESSAGE to one whom an outage broke tells of the hop. If
-// the core fell silent again nothing else may tell, because the server sends no
-// NOTIFY where every subscription is gone.
-func (e *Engine) evidence(aor string, a policy.Action, sent time.Time, res dialogs.Result) {
-	if !a.Excused {
-		return
-	}
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	hop := ""
-	if u := sh.users[aor]; u != nil {
-		hop = u.state.Hop
-	}
-	sh.mu.Unlock()
-	e.hold.answered(aor, hop, sent, !stumbled(res))
+// Heard takes requests that came from a neighbour on the core side.
+func (e *Engine) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
+	e.hold.heard(at, source, got)
 }
 
-// lose remembers what an outage broke. It is nothing where subscribing again is
-// pointless, and where the watcher has done so already.
-func (e *Engine) lose(f *dialogs.Failure, hop string) {
+// lose remembers what was lost. It is nothing where subscribing again is pointless, and
+// where the watcher has done so already.
+func (e *Engine) lose(f *dialogs.Failure, hop string, doubt bool) {
 	if f.Event.Pointless || f.Superseded {
 		return
 	}
@@ -83,21 +78,36 @@ func (e *Engine) lose(f *dialogs.Failure, hop string) {
 		e.metrics.dropped.Inc()
 		return
 	case l == nil:
-		l = new(lostWatcher)
+		l = &lostWatcher{doubt: true}
 		sh.lost[f.AOR] = l
 		e.lost.Add(1)
 	}
-	l.hop = hop
+	l.hop, l.doubt = hop, l.doubt && doubt
 	l.subs = append(l.subs, f.Event.Sub)
 	e.noteLost(sh, f.AOR)
-	if !e.hold.held(hop) {
+	if !doubt && !e.hold.held(hop) {
 		queue.Signal(e.hold.released) // it came late
 	}
 }
 
-// backByHimself strikes off what was lost of a user who needs no help any more.
-// The shard is locked.
-func (e *Engine) backByHimself(sh *engineShard, aor string, ev policy.Event) {
+// heldToo says that what a user lost is the outage's.
+func (e *Engine) heldToo(aor string) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if l := sh.lost[aor]; l != nil {
+		l.doubt = false
+		queue.Signal(e.hold.released)
+	}
+}
+
+// seen takes note of what is heard of a user who lost something: what has come back is
+// struck off, and a user who is reached by another hop does not wait for its old one. The
+// shard is locked.
+func (e *Engine) seen(sh *engineShard, aor string, ev policy.Event) {
+	if u := sh.users[aor]; u != nil && ev.Hop != "" && (ev.Kind == policy.NotifyOK || ev.Kind == policy.Subscribed) {
+		e.reachedBy(u, ev.Hop)
+	}
 	l := sh.lost[aor]
 	if l == nil {
 		return
@@ -124,13 +134,37 @@ func (e *Engine) backByHimself(sh *engineShard, aor string, ev policy.Event) {
 	default:
 		return
 	}
+	if ev.Hop != "" && ev.Hop != l.hop && !e.hold.held(ev.Hop) {
+		l.hop = ev.Hop
+		queue.Signal(e.hold.released)
+	}
 	e.noteLost(sh, aor)
 	if len(l.subs) == 0 {
 		e.found(sh, aor)
 	}
 }
 
-// found forgets what an outage broke of a user. The shard is locked.
+// reachedBy notes that a user is reached by a hop which is not the one that failed. The
+// shard is locked.
+func (e *Engine) reachedBy(u *engineUser, hop string) {
+	if hop != e.hopOf(u) && e.hold.held(e.hopOf(u)) && !e.hold.held(hop) {
+		u.hop = hop
+		queue.Signal(e.hold.released)
+	}
+}
+
+// hopOf is the hop that a user is reached by.
+func (e *Engine) hopOf(u *engineUser) string {
+	if u.hop != "" {
+		return u.hop
+	}
+	return u.state.Hop
+}
+
+// heldUp says whether a user waits for the end of a hold. The shard is locked.
+func (e *Engine) heldUp(u *engineUser) bool { return !u.ahead && e.hold.held(e.hopOf(u)) }
+
+// found forgets what a user lost. The shard is locked.
 func (e *Engine) found(sh *engineShard, aor string) {
 	delete(sh.lost, aor)
 	e.lost.Add(-1)
@@ -138,24 +172,25 @@ func (e *Engine) found(sh *engineShard, aor string) {
 
 // excuse tells the policy of an outage, for each user of the shard whom it may
 // have struck.
-func (e *Engine) excuse(sh *engineShard, c outage.Change) {
-	ev := policy.Event{Kind: policy.Excuse, At: c.At, Since: c.Since}
-	for _, aor := range sh.behind(c.Scope) {
+func (e *Engine) excuse(sh *engineShard, r outage.Record) {
+	ev := policy.Event{Kind: policy.Excuse, At: r.At, Since: r.Since}
+	for _, aor := range sh.behind(e, r.Hop) {
 		sh.mu.Lock()
 		if u := sh.users[aor]; u != nil {
+			u.ahead = false
 			e.decide(sh, u, ev)
 		}
 		sh.mu.Unlock()
 	}
 }
 
-// behind lists the users whose trouble came over a hop, or all.
-func (sh *engineShard) behind(scope string) []string {
+// behind lists the users whose trouble came over the hops that a record is about.
+func (sh *engineShard) behind(e *Engine, hop string) []string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	var aors []string
 	for aor, u := range sh.users {
-		if scope == outage.Overall || u.state.Hop == scope {
+		if e.hold.judgedBy(e.hopOf(u)) == hop {
 			aors = append(aors, aor)
 		}
 	}
@@ -174,37 +209,26 @@ func (e *Engine) park(u *engineUser, now time.Time) bool {
 	case policy.Idle, policy.Notifying:
 		return false
 	}
-	if !e.hold.held(u.state.Hop) {
+	if !e.heldUp(u) {
 		return false
 	}
 	u.parked = true
 	return true
 }
 
-// hesitation is how often a user is looked at again for whom it is too early, hush how
-// long his MESSAGE may be put off.
-const (
-	hesitation = 500 * time.Millisecond
-	hush       = 2 * time.Second
-)
+// tryAgain is how soon a user is looked at again whom nothing proves guilty yet.
+const tryAgain = 250 * time.Millisecond
 
-// hesitate says whether the Tick of a user would give him up while others fail as
-// well, or send him a MESSAGE while nobody is heard any more: it is an outage perhaps,
-// which is noticed within its window, or in a moment, if it is one. The shard is locked.
-func (e *Engine) hesitate(u *engineUser, now time.Time) bool {
-	switch u.state.Phase {
-	case policy.Gathering, policy.Waiting:
-	case policy.Idle, policy.Notifying, policy.Proving, policy.Exhausted:
-		return false
-	}
-	late, hop := now.Sub(u.state.Deadline), u.state.Hop
-	hushed := late < hush && e.hold.hushed(now, hop)
-	suspect := late < e.hold.window && e.hold.suspect(now, hop)
-	if !hushed && !suspect {
+// unproven says whether the Tick of a user would hold against it what may be the fault of
+// the path: it would get a further MESSAGE that counts, or be given up. The shard is
+// locked.
+func (e *Engine) unproven(u *engineUser, now time.Time) bool {
+	if u.state.Excused || u.state.Phase != policy.Gathering && u.state.Phase != policy.Waiting {
 		return false
 	}
 	next, _ := policy.Decide(e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
-	return suspect && next.Phase == policy.Exhausted || hushed && next.Phase == policy.Notifying
+	blames := next.Phase == policy.Exhausted || next.Phase == policy.Notifying && u.state.Phase == policy.Waiting
+	return blames && !e.hold.mayBlame(now, e.hopOf(u), u.aor, u.state.Messaged)
 }
 
 // keepBack keeps a request back while the user's hop is held, and says whether it
@@ -214,9 +238,32 @@ func (e *Engine) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
-	if u == nil || !e.hold.held(u.state.Hop) {
+	if u == nil || !e.heldUp(u) {
 		return false
 	}
 	u.jobs = append(u.jobs, keptJob{q, j})
 	return true
+}
+
+// outcome tells the hold what became of a request to a user, and says whether the path is
+// proven where it failed.
+func (e *Engine) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	hop := ""
+	if u := sh.users[aor]; u != nil {
+		hop = e.hopOf(u)
+	}
+	sh.mu.Unlock()
+	switch {
+	case short(res) || ctx.Err() != nil:
+		return false // it tells of rewatch
+	case res.OK() || messageResult(res) == resultUnsupported:
+		e.hold.through(hop, aor)
+		return true
+	default:
+		return e.hold.prove(ctx, outage.Try{
+			Hop: hop, User: dialogs.UserID(aor), Sent: sent, At: time.Now(), Refused: !stumbled(res), Final: true,
+		})
+	}
 }

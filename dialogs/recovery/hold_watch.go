@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/outage"
@@ -15,13 +13,17 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// watch acts upon the changes, and gives the Detector its time.
+// probeTimeout bounds one OPTIONS.
+const probeTimeout = 4 * time.Second
+
+// watch acts upon what has changed, and gives the Paths their time.
 func (h *hold) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := h.tick(ctx)
-		h.act()
+		for h.act(ctx) {
+		}
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
@@ -34,96 +36,166 @@ func (h *hold) watch(ctx context.Context) {
 	}
 }
 
-// tick sends the probes that are due, and says when to tick again.
+// tick has the hops asked that are to be asked, and says when to tick again.
 func (h *hold) tick(ctx context.Context) time.Time {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	probes, changes := h.detector.Tick(time.Now())
-	h.take(changes)
-	for _, p := range probes {
-		h.running.Go(func() { h.probe(ctx, p) })
+	deserted := h.paths.Deserted(time.Now())
+	h.mu.Unlock()
+	var waiting map[string]int
+	if deserted { // else nobody is asked for
+		waiting = h.e.waitingByHop()
 	}
-	h.next = h.detector.Next()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	asks, notices := h.paths.Tick(time.Now(), func(hop string) bool { return waiting[hop] > 0 })
+	h.take(outage.Proven, notices)
+	if deserted {
+		queue.Signal(h.released) // one may go ahead
+	}
+	asks = append(asks, h.asks...)
+	h.asks = nil
+	for _, hop := range asks {
+		h.running.Go(func() { h.ask(ctx, hop) })
+	}
+	h.next = h.paths.Next()
 	return h.next
 }
 
-func (h *hold) probe(ctx context.Context, p outage.Probe) {
-	hop, err := netip.ParseAddrPort(p.Hop)
+// ask asks a hop with OPTIONS.
+func (h *hold) ask(ctx context.Context, hop string) {
+	asked := time.Now()
+	ok := h.probe(ctx, hop)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.take(outage.Proven, h.paths.Answered(time.Now(), hop, asked, ok))
+	if ok && h.paths.Any() {
+		queue.Signal(h.released) // some may go ahead
+	}
+}
+
+func (h *hold) probe(ctx context.Context, hop string) bool {
+	addr, err := netip.ParseAddrPort(hop)
 	if err != nil || h.cfg.Probe == nil {
-		return
+		return false
 	}
 	if h.e.cfg.DryRun {
 		h.e.dryly(count.DryProbe)
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	ok := h.cfg.Probe(ctx, hop)
-	h.e.log.Debug().Str("hop", p.Hop).Bool("ok", ok).Msg("OPTIONS to a hop that is held")
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.take(h.detector.Probed(time.Now(), p.Scope, ok))
+	ok := h.cfg.Probe(ctx, addr)
+	h.e.log.Debug().Str("hop", hop).Bool("ok", ok).Msg("OPTIONS to a next hop")
+	return ok
 }
 
-// act does what follows from the changes.
-func (h *hold) act() {
+// act does what follows from what has changed, and says whether there was anything.
+func (h *hold) act(ctx context.Context) bool {
 	h.mu.Lock()
-	changes := h.changes
-	h.changes = nil
+	notices := h.notices
+	h.notices = nil
 	h.mu.Unlock()
-	for _, c := range changes {
-		h.tell(c)
-		switch {
-		case c.From == outage.Closed:
-			h.e.outageBegan(c)
-		case c.To == outage.Closed:
-			h.e.outageEnded(c)
-			queue.Signal(h.released)
+	for _, n := range notices {
+		switch n.Kind {
+		case outage.Began:
+			h.holdBegan(n.Record)
+		case outage.Ended:
+			h.holdEnded(ctx, n)
+		case outage.Settled:
+			h.settled(n.Hop)
 		}
 	}
+	return len(notices) > 0
 }
 
-// tell tells the log of a change.
-func (h *hold) tell(c outage.Change) {
-	level, text := zerolog.InfoLevel, "outage: something got through; held on trial"
-	switch {
-	case c.From == outage.Closed:
-		level, text = zerolog.ErrorLevel, "outage: recovery is held"
-	case c.To == outage.Closed:
-		text = "outage is over: recovery goes on"
-	case c.To == outage.Held:
-		text = "outage: the trial failed; held on"
+// holdBegan raises the alarm, excuses those who were struck before it was noticed, and
+// lets whoever waits for a verdict wait for the end of the hold.
+func (h *hold) holdBegan(r outage.Record) {
+	e := h.e
+	e.log.Error().Str("hop", objectOf(r.Hop)).Str("reason", string(r.Reason)).Int("watchers", r.Watchers).
+		Time("since", r.Since).Msg("outage: recovery is held")
+	e.dryly(count.DryAlarm)
+	e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
+	h.mu.Lock()
+	doubts := h.doubts[r.Hop]
+	delete(h.doubts, r.Hop)
+	h.mu.Unlock()
+	for _, d := range doubts {
+		e.heldToo(d.aor)
 	}
-	h.e.log.WithLevel(level).Str("hop", objectOf(c.Scope)).Str("reason", string(c.Reason)).
-		Int("failed", c.Failed).Int("of", c.Total).Int("relapses", c.Relapses).
-		Int64("watchers", h.e.lost.Load()).Msg(text)
+	for i := range e.shards {
+		e.excuse(&e.shards[i], r)
+	}
 }
 
-// objectOf is what the alarm of a scope is about.
-func objectOf(scope string) string {
-	if scope == outage.Overall {
+// settling is how long a core that has just come back is given before everybody is told.
+const settling = time.Second
+
+// holdEnded clears the alarm and has everybody worked off who waits.
+func (h *hold) holdEnded(ctx context.Context, n outage.Notice) {
+	h.e.log.Info().Str("hop", objectOf(n.Hop)).Str("reason", string(n.Why)).
+		Int64("watchers", h.e.lost.Load()).Msg("outage is over: recovery goes on")
+	h.e.alarms.Clear(alarm.CoreOutage, objectOf(n.Hop), n.At)
+	h.e.startWaitsAnew(func(hop string) bool { return h.judgedBy(hop) == n.Hop })
+	h.running.Go(func() {
+		if queue.SleepUntil(ctx, time.Now().Add(settling)) {
+			queue.Signal(h.released)
+		}
+	})
+}
+
+// settled judges those again who wait for a verdict over a hop.
+func (h *hold) settled(hop string) {
+	var proven, held []string
+	h.mu.Lock()
+	doubts := h.doubts[hop]
+	delete(h.doubts, hop)
+	for _, d := range doubts {
+		switch v := h.take(h.paths.Judge(time.Now(), d.try)); v {
+		case outage.Ask, outage.Wait:
+			if h.doubts[hop] = append(h.doubts[hop], d); v == outage.Ask {
+				h.asks = append(h.asks, hop)
+			}
+		case outage.Outage:
+			held = append(held, d.aor)
+		case outage.Proven, outage.Unproven:
+			proven = append(proven, d.aor)
+		}
+	}
+	h.mu.Unlock()
+	for _, aor := range held {
+		h.e.heldToo(aor)
+	}
+	for _, aor := range proven {
+		h.e.blame(aor)
+	}
+}
+
+// objectOf is what the alarm of a hop is about.
+func objectOf(hop string) string {
+	if hop == "" {
 		return overallObject
 	}
-	return scope
+	return hop
 }
 
-func outageText(c outage.Change) string {
-	if c.Reason == outage.ReasonUnreachable {
-		return "the next hop cannot be reached; nobody is counted, told or signed out until it is back"
+func outageText(r outage.Record) string {
+	watchers := fmt.Sprintf("%d watchers", r.Watchers)
+	if r.Watchers == 1 {
+		watchers = "1 watcher"
 	}
-	return fmt.Sprintf("%d of %d NOTIFYs failed; nobody is counted, told or signed out until they pass again", c.Failed, c.Total)
-}
-
-// outageBegan raises the alarm, and excuses those who were struck before it was
-// noticed.
-func (e *Engine) outageBegan(c outage.Change) {
-	e.dryly(count.DryAlarm)
-	e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(c.Scope), outageText(c), c.At))
-	for i := range e.shards {
-		e.excuse(&e.shards[i], c)
+	hop := "the next hop " + r.Hop
+	if r.Hop == "" {
+		hop = "all next hops"
 	}
-}
-
-func (e *Engine) outageEnded(c outage.Change) {
-	e.alarms.Clear(alarm.CoreOutage, objectOf(c.Scope), c.At)
+	why := ""
+	switch r.Reason {
+	case outage.ReasonUnreachable:
+		why = ", which cannot be reached"
+	case outage.ReasonNoAnswer:
+		why = ", which does not answer OPTIONS"
+	case outage.ReasonRatio:
+		why = ", and too few others get through"
+	}
+	return fmt.Sprintf("NOTIFYs to %s failed over %s%s; nobody is counted, told or signed out until they pass again", watchers, hop, why)
 }

@@ -6,7 +6,6 @@ import (
 
 	"rewatch/dialogs/store"
 	"rewatch/policy"
-	"rewatch/policy/outage"
 )
 
 // What an Engine has to remember besides the states of its users: what is held, whom
@@ -91,18 +90,7 @@ type lostEntry struct {
 
 // collectHeld makes the entries of what is noted once for all users.
 func (s *engineSource) collectHeld(batch []store.Entry) []store.Entry {
-	h := s.e.hold
-	h.mu.Lock()
-	for scope := range h.notes {
-		entry := store.Entry{Kind: store.KindOutage, Key: outageKey(scope)}
-		if c, held := h.told[scope]; held {
-			entry = entry.With(c, time.Time{})
-		}
-		batch = append(batch, entry)
-	}
-	clear(h.notes)
-	h.mu.Unlock()
-	return s.e.signOuts.Hourly.Collect(batch)
+	return s.e.signOuts.Hourly.Collect(s.e.hold.collect(batch))
 }
 
 // Restore takes up what an earlier process has kept; false if it is nothing that could
@@ -120,22 +108,6 @@ func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 	case store.KindSubscription, store.KindRegistration, store.KindAlarm:
 	}
 	return false
-}
-
-func (h *hold) restore(entry store.Entry, now time.Time) bool {
-	var c outage.Change
-	if json.Unmarshal(entry.Value, &c) != nil || outageKey(c.Scope) != entry.Key {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.detector.Restore(c, now) {
-		return false
-	}
-	h.since[c.Scope], h.told[c.Scope] = c.Since, c
-	h.restored = append(h.restored, c)
-	h.open.Store(true)
-	return true
 }
 
 func (s *engineSource) restoreLost(entry store.Entry) bool {

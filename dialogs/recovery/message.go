@@ -47,7 +47,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	case e.elsewhere(aor, a):
 		return
 	}
-	e.told(aor, a, policy.ByUnknown, settled)
+	e.told(aor, a, policy.ByUnknown, settled, true)
 }
 
 // elsewhere says whether the MESSAGE has left another process, which awaits its
@@ -79,12 +79,13 @@ var settled = dialogs.Result{Status: 200}
 
 // told feeds back that a watcher has been told. One that the client cannot take has
 // arrived all the same.
-func (e *Engine) told(aor string, a policy.Action, by policy.By, res dialogs.Result) {
+func (e *Engine) told(aor string, a policy.Action, by policy.By, res dialogs.Result, proven bool) {
 	result := messageResult(res)
 	e.settle(aor, policy.Event{
 		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, By: by, Excused: short(res),
 		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
-		Deaf: unsupported(res.Status),
+		Deaf:     unsupported(res.Status),
+		Unproven: !proven,
 	})
 }
 
@@ -115,12 +116,13 @@ func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken
 	var ending sync.WaitGroup
 	ending.Go(func() { e.terminate(ctx, aor, a, notify) })
 	if message {
-		e.told(aor, a, policy.ByMessage, e.message(ctx, aor, a, broken))
+		res, proven := e.message(ctx, aor, a, broken)
+		e.told(aor, a, policy.ByMessage, res, proven)
 		ending.Wait()
 		return
 	}
 	ending.Wait()
-	e.told(aor, a, policy.ByNotify, settled)
+	e.told(aor, a, policy.ByNotify, settled, true)
 }
 
 // stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
@@ -139,22 +141,22 @@ func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
 	return lost
 }
 
-func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) dialogs.Result {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+// message sends a MESSAGE. Where it failed it says whether the path is proven.
+func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) (dialogs.Result, bool) {
+	limited, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
 	defer cancel()
 	e.note(aor, atRewatch, atCore, messageStep(a))
 	sent := time.Now()
-	res := e.actor.Message(ctx, dialogs.MessageJob{
+	res := e.actor.Message(limited, dialogs.MessageJob{
 		AOR: aor, Route: routeTo(e.dir.User(aor)),
 		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
 	})
 	e.noteResult(aor, atCore, res)
-	e.evidence(aor, a, sent, res)
 	result := messageResult(res)
 	e.metrics.messages.WithLabelValues(result).Inc()
 	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
-	return res
+	return res, e.outcome(ctx, aor, sent, res)
 }
 
 // terminate ends the broken subscriptions with NOTIFYs, one after the other. A

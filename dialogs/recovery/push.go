@@ -26,7 +26,7 @@ func (e *Engine) pushMessage(sh *engineShard, u *engineUser, a policy.Action, ev
 	}
 	e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
 	e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
-	e.told(aor, a, policy.ByUnknown, settled)
+	e.told(aor, a, policy.ByUnknown, settled, true)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})

@@ -21,6 +21,7 @@ import (
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 	"rewatch/policy/alarm"
+	"rewatch/policy/outage"
 )
 
 const alice = "sip:alice@ims.example"
@@ -53,8 +54,12 @@ func rules() policy.Rules {
 	}
 }
 
+// config takes the path to be proven: the tests of the hold are about that.
 func config() recovery.Config {
-	return recovery.Config{Rules: rules(), Signal: agent.Signal{Message: true}}
+	return recovery.Config{
+		Rules: rules(), Signal: agent.Signal{Message: true},
+		Hold: recovery.HoldConfig{Limits: outage.Limits{Off: true}},
+	}
 }
 
 // inBubble runs a test with a rig in virtual time.

@@ -215,6 +215,7 @@ func TestMessagesDoNotWaitForAFullDisk(t *testing.T) {
 func TestLostIsKeptBeforeItsDialog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config()
+		cfg.Hold.Limits.Off = false
 		hop := netip.MustParseAddrPort("10.0.0.1:5060")
 		cfg.Hold.Shared = func(netip.AddrPort) bool { return true }
 		c := startKept(t, cfg)

@@ -40,8 +40,10 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 	}
 	var res dialogs.Result
 	for _, job := range jobs {
+		sent := time.Now()
 		if res = e.deregister(ctx, a, job); !res.OK() {
-			if ctx.Err() == nil { // else it was not refused: rewatch stops, and takes it up again
+			e.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
+			if ctx.Err() == nil {          // else it was not refused: rewatch stops, and takes it up again
 				e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 			}
 			return
@@ -94,13 +96,27 @@ func (e *Engine) mayGo(aor string, a policy.Action, j queue.Job) bool {
 		e.calledOff(aor, a)
 		return false
 	}
-	if e.keepBack(aor, e.signOuts, j) {
+	if e.keepBack(aor, e.signOuts, j) || e.putOff(aor, j) {
 		return false
 	}
 	if why := e.mustStay(e.dir.User(aor)); why != "" {
 		e.leaveIn(aor, a, resultSkipped, why)
 		return false
 	}
+	return true
+}
+
+// putOff puts a de-REGISTER off while the path is not proven, and says whether it did.
+func (e *Engine) putOff(aor string, j queue.Job) bool {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now, u := time.Now(), sh.users[aor]
+	if u == nil || e.hold.mayBlame(now, e.hopOf(u), aor, u.state.Messaged) {
+		return false
+	}
+	u.signOut, u.signOutAt = func() { e.clocking.Go(func() { e.signOuts.Again(j) }) }, now.Add(tryAgain)
+	e.schedule(sh, u, u.state.Deadline)
 	return true
 }
 

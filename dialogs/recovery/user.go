@@ -51,6 +51,10 @@ type engineUser struct {
 	// are the requests that are.
 	parked bool
 	jobs   []keptJob
+	// ahead: it goes on though its hop is held. hop is the one that it is reached by
+	// instead of that which failed; empty: it is not known to be.
+	ahead bool
+	hop   string
 	// notBefore keeps a Tick back when the hold is over; signOut is a de-REGISTER
 	// that may not be sent before signOutAt.
 	notBefore, signOutAt time.Time
@@ -147,6 +151,7 @@ func (e *Engine) settle(aor string, ev policy.Event) {
 	if u == nil {
 		return
 	}
+	u.ahead = false
 	if ev.Kind == policy.MessageDone {
 		u.messaging = false
 	} else {

@@ -11,10 +11,10 @@ import (
 	"rewatch/policy"
 )
 
-// What happens when an outage is over: everybody whom it broke is worked off, one
-// after the other.
+// What happens when a hold is over: everybody who waits is worked off, one after the
+// other.
 
-// workOff waits for the end of outages and works off what they left.
+// workOff waits for the end of holds and works off what they left.
 func (h *hold) workOff(ctx context.Context) {
 	for {
 		select {
@@ -35,10 +35,16 @@ const (
 	planShare = 10
 )
 
-// workOff gives everybody his turn whose hop is not held. A core that has just
+// turn is that of one user to go on; ahead of others, where its hop is held still.
+type turn struct {
+	aor   string
+	ahead bool
+}
+
+// workOff gives everybody their turn whose hop is not held. A core that has just
 // come back must not be overrun, so the turns are spread evenly, with some jitter
-// so that replicas do not beat in time. He who has registered last comes first, for
-// he is the most likely to be there: where the core has forgotten its users, they
+// so that replicas do not beat in time. Who has registered last comes first, being
+// the most likely to be there: where the core has forgotten its users, they
 // get their turn when they have registered again. It returns false when ctx ends.
 func (e *Engine) workOff(ctx context.Context) bool {
 	start, turns := time.Now(), 0
@@ -49,12 +55,12 @@ func (e *Engine) workOff(ctx context.Context) bool {
 			break
 		}
 		until := time.Now().Add(max(planEvery, planShare*time.Since(began)))
-		for _, aor := range plan {
-			turn := float64(turns) + rand.Float64() //nolint:gosec // jitter
-			if e.cfg.MessageRate > 0 && !queue.SleepUntil(ctx, start.Add(time.Duration(turn/e.cfg.MessageRate*float64(time.Second)))) {
+		for _, t := range plan {
+			at := float64(turns) + rand.Float64() //nolint:gosec // jitter
+			if e.cfg.MessageRate > 0 && !queue.SleepUntil(ctx, start.Add(time.Duration(at/e.cfg.MessageRate*float64(time.Second)))) {
 				return false
 			}
-			e.takeTurn(aor)
+			e.takeTurn(t, true)
 			turns++
 			if !time.Now().Before(until) {
 				break
@@ -69,68 +75,101 @@ func (e *Engine) workOff(ctx context.Context) bool {
 
 // plan lists the users to be worked off, in order. Those who only wait for the
 // rest of their time go on at once.
-func (e *Engine) plan() []string {
-	var all []string
+func (e *Engine) plan() []turn {
+	var all []turn
 	for i := range e.shards {
 		all = e.shards[i].waiting(e, all)
 	}
 	until := make(map[string]time.Time, len(all))
-	for _, aor := range all {
-		until[aor] = e.dir.User(aor).Until
+	for _, t := range all {
+		until[t.aor] = e.dir.User(t.aor).Until
 	}
-	slices.SortFunc(all, func(a, b string) int {
-		return cmp.Or(until[b].Compare(until[a]), cmp.Compare(a, b))
+	slices.SortFunc(all, func(a, b turn) int {
+		return cmp.Or(until[b.aor].Compare(until[a.aor]), cmp.Compare(a.aor, b.aor))
 	})
 	return all
 }
 
-// waiting adds the users of a shard whose hop is not held (any more): who lost
-// something, and whose recovery was interrupted.
-func (sh *engineShard) waiting(e *Engine, all []string) []string {
+// waiting adds the users of a shard who may go on: who lost something, and whose recovery
+// was interrupted.
+func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for aor, l := range sh.lost {
-		if !e.hold.held(l.hop) {
-			all = append(all, aor)
+		if l.doubt {
+			continue
+		}
+		if held := e.hold.held(l.hop); !held || e.hold.goAhead(l.hop) {
+			all = append(all, turn{aor, held})
 		}
 	}
 	for aor, u := range sh.users {
-		switch {
-		case !u.parked && len(u.jobs) == 0 || e.hold.held(u.state.Hop):
-		case len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
+		if !u.parked && len(u.jobs) == 0 || sh.lost[aor] != nil {
+			continue
+		}
+		switch held := e.heldUp(u); {
+		case held && (u.state.Phase == policy.Exhausted || !e.hold.goAhead(e.hopOf(u))):
+		case !held && len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
 			e.goOn(sh, u)
-		case sh.lost[aor] == nil:
-			all = append(all, aor)
+		default:
+			all = append(all, turn{aor, held})
 		}
 	}
 	return all
 }
 
-// takeTurn lets the recovery of one user go on, and tells the policy what he lost.
-// He may have come back while he waited for his turn, or the outage may have.
-func (e *Engine) takeTurn(aor string) {
+// waitingByHop counts who waits for the end of a hold, by the hop that is held.
+func (e *Engine) waitingByHop() map[string]int {
+	n := make(map[string]int)
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for _, l := range sh.lost {
+			n[e.hold.judgedBy(l.hop)]++
+		}
+		for _, u := range sh.users {
+			if u.parked || len(u.jobs) > 0 {
+				n[e.hold.judgedBy(e.hopOf(u))]++
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return n
+}
+
+// takeTurn lets the recovery of one user go on, and tells the policy what was lost.
+// It may have come back while it waited for its turn, or the outage may have.
+func (e *Engine) takeTurn(t turn, excused bool) {
 	var subs []policy.Broken
 	hop := ""
-	sh := e.shard(aor)
+	sh := e.shard(t.aor)
 	sh.mu.Lock()
-	if u := sh.users[aor]; u != nil && !e.hold.held(u.state.Hop) {
-		e.goOn(sh, u)
+	if u := sh.users[t.aor]; u != nil {
+		if u.ahead = u.ahead || t.ahead; !e.heldUp(u) {
+			e.goOn(sh, u)
+		}
 	}
-	if l := sh.lost[aor]; l != nil && !e.hold.held(l.hop) {
+	if l := sh.lost[t.aor]; l != nil && (t.ahead || !e.hold.held(l.hop)) && excused != l.doubt {
 		subs, hop = l.subs, l.hop
-		e.found(sh, aor)
+		e.found(sh, t.aor)
 	}
 	sh.mu.Unlock()
 	if len(subs) == 0 {
 		return
 	}
 	for _, b := range subs {
-		e.offer(aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: true}, hop)
+		e.offer(t.aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: excused}, hop)
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.noteLost(sh, aor) // not before: who is forgotten there has to be known to the policy
+	if u := sh.users[t.aor]; u != nil {
+		u.ahead = u.ahead || t.ahead
+	}
+	e.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
 }
+
+// blame tells the policy what was lost of a user whom it speaks against.
+func (e *Engine) blame(aor string) { e.takeTurn(turn{aor: aor}, false) }
 
 // goOn lets a recovery that was kept back go on. The shard is locked.
 func (e *Engine) goOn(sh *engineShard, u *engineUser) {
@@ -139,16 +178,38 @@ func (e *Engine) goOn(sh *engineShard, u *engineUser) {
 	for _, k := range jobs {
 		k.queue.Again(k.job)
 	}
-	if !u.parked {
-		return
+	if u.parked {
+		u.parked = false
+		e.waitAnew(sh, u)
 	}
-	u.parked = false
+}
+
+// waitAnew begins a wait that was interrupted once more, the whole of it, because nobody
+// knows how much of it the watcher could have used. The shard is locked.
+func (e *Engine) waitAnew(sh *engineShard, u *engineUser) {
 	u.notBefore = time.Now().Add(e.rest(u))
 	e.schedule(sh, u, u.state.Deadline)
 }
 
-// rest is how long a wait that an outage interrupted goes on: for the whole of it,
-// because nobody knows how much of it the watcher could have used.
+// startWaitsAnew does so for those whose wait a hold has interrupted, though it was over
+// before their time was.
+func (e *Engine) startWaitsAnew(behind func(hop string) bool) {
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for _, u := range sh.users {
+			if !behind(e.hopOf(u)) {
+				continue
+			}
+			if u.ahead = false; !u.parked && e.rest(u) > 0 {
+				e.waitAnew(sh, u)
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// rest is how long a wait that an outage interrupted goes on.
 func (e *Engine) rest(u *engineUser) time.Duration {
 	switch u.state.Phase {
 	case policy.Waiting:

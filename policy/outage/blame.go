@@ -10,9 +10,10 @@ const proofAge = 32 * time.Second
 // MayBlame says whether a user whose time is over may be sent a further MESSAGE that
 // counts, or be given up. The path has to be proven for the time in which the user could
 // have done what it was asked to do: anybody got through, the user too, or the hop answers
-// OPTIONS where nobody else was tried. core is as in [Try]. Where the verdict is Wait or
-// Ask the user is looked at again in a moment.
-func (p *Paths) MayBlame(at time.Time, hop string, user uint64, core bool) (Verdict, []Notice) {
+// OPTIONS where nobody else was tried. For a hop that has never answered OPTIONS it will
+// do if anybody got through since the user was told. core is as in [Try]. Where the
+// verdict is Wait or Ask the user is looked at again in a moment.
+func (p *Paths) MayBlame(at time.Time, hop string, user uint64, told time.Time, core bool) (Verdict, []Notice) {
 	own := p.hop(hop, at)
 	if own != nil {
 		own.shared = own.shared || core
@@ -32,6 +33,8 @@ func (p *Paths) MayBlame(at time.Time, hop string, user uint64, core bool) (Verd
 	case own == nil || h.othersFailed(user, at):
 		return Wait, nil
 	case !own.passed.last.at.Before(from):
+		return Proven, nil
+	case own.unansweredSince(from) && !own.ever && !told.IsZero() && !own.passed.last.at.Before(told):
 		return Proven, nil
 	case own.unansweredSince(from) && own.shared:
 		return Outage, []Notice{p.hold(own, at, ReasonNoAnswer)}

@@ -82,6 +82,13 @@ func (p *Paths) Held(hop string) bool {
 	return p.find(hop).held()
 }
 
+// JudgedBy is the hop of the record that a hop is held by, if it is: its own name, or
+// empty where no other user was seen behind it.
+func (p *Paths) JudgedBy(hop string) string { return p.find(hop).name }
+
+// Knows says whether anything is known of a hop.
+func (p *Paths) Knows(hop string) bool { return p.hops[hop] != nil }
+
 // Holds lists the holds, in the order in which they began.
 func (p *Paths) Holds() []Record {
 	var all []Record

@@ -63,9 +63,10 @@ func (p *Paths) count(h *path, t *Try) {
 		}
 		h.silent.add(t.User)
 	}
-	if !t.Final {
-		h.tried = later(h.tried, t.At)
+	if t.Final {
+		return // a core that has forgotten its users refuses each MESSAGE
 	}
+	h.tried = later(h.tried, t.At)
 	h.votes.fail(p.epoch(t.At), t)
 	h.votes.worry(&p.rules, p.epoch(t.At), t)
 }

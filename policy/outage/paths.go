@@ -44,6 +44,18 @@ func (p *Paths) Judge(at time.Time, t Try) (Verdict, []Notice) {
 	if n, many := p.outvoted(h, at); many {
 		return Outage, n
 	}
+	v, notices := p.judge(h, &t, at)
+	if stumbled := !t.Refused && !h.ended.IsZero() && t.Sent.Before(h.ended.Add(stumbling)); stumbled && (v == Proven || v == Unproven) && !p.rules.Off {
+		return Outage, notices
+	}
+	return v, notices
+}
+
+// stumbling is how long a core that has just come back may stumble: it has to work off its
+// queues, and answers 408 or nothing to much of it. That is no user's fault.
+const stumbling = 10 * time.Second
+
+func (p *Paths) judge(h *path, t *Try, at time.Time) (Verdict, []Notice) {
 	switch other := h.passed.besides(t.User); {
 	case p.rules.Off:
 		return Proven, nil
@@ -55,9 +67,9 @@ func (p *Paths) Judge(at time.Time, t Try) (Verdict, []Notice) {
 		return Outage, []Notice{p.hold(h, at, ReasonUnreachable)}
 	}
 	if h.othersFailed(t.User, at) {
-		return p.severalFailed(h, &t, at)
+		return p.severalFailed(h, t, at)
 	}
-	return p.oneFailed(h, &t, at)
+	return p.oneFailed(h, t, at)
 }
 
 // severalFailed judges where others were tried and none got through: it is the path.

@@ -87,8 +87,17 @@ func (m *model) since(path string) (users map[uint64]bool, first time.Time) {
 	return users, first
 }
 
-// verdict judges, and holds.
+// verdict judges, and holds. A core that has just come back may stumble.
 func (m *model) verdict(now time.Time, t *Try) Verdict {
+	v := m.strict(now, t)
+	ended := m.ended[judged(t.Hop)]
+	if (v == Proven || v == Unproven) && !t.Refused && !ended.IsZero() && t.Sent.Sub(ended) < 10*time.Second {
+		return Outage
+	}
+	return v
+}
+
+func (m *model) strict(now time.Time, t *Try) Verdict {
 	path := judged(t.Hop)
 	others := func(user uint64) bool { return user != t.User }
 	if m.held[path] || t.Sent.Before(m.ended[path]) {
@@ -178,7 +187,7 @@ func (m *model) end(path string, now time.Time) {
 	}
 }
 
-func (m *model) blame(now time.Time, hop string, user uint64) Verdict {
+func (m *model) blame(now time.Time, hop string, user uint64, told time.Time) Verdict {
 	path := judged(hop)
 	from := later(now.Add(-32*time.Second), m.ended[path])
 	others := func(u uint64) bool { return u != user }
@@ -190,6 +199,8 @@ func (m *model) blame(now time.Time, hop string, user uint64) Verdict {
 		return Proven
 	case fail.After(last(m.passes[path], anybody)) && now.Sub(fail) <= 5*time.Minute:
 		return Wait
+	case m.inVain(hop, from) && len(m.answers[hop]) == 0 && !last(m.passes[hop], anybody).Before(told):
+		return Proven
 	case m.inVain(hop, from) && path != poolName:
 		return m.hold(path, now)
 	case m.inVain(hop, from):
@@ -226,8 +237,9 @@ func (h *history) step(t *rapid.T) string {
 		h.passed(hop, who, h.now)
 		return fmt.Sprintln("passed", hop, who)
 	case 5:
-		want := h.blame(h.now, hop, who)
-		if got, _ := h.paths.MayBlame(h.now, hop, who, hop[:4] == "core"); got != want {
+		told := h.now.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "told")) * 10 * time.Second)
+		want := h.blame(h.now, hop, who, told)
+		if got, _ := h.paths.MayBlame(h.now, hop, who, told, hop[:4] == "core"); got != want {
 			t.Fatalf("blame %s %d: %s, want %s", hop, who, got, want)
 		}
 		return fmt.Sprintln("blame", hop, who, want)

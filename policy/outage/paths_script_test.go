@@ -33,7 +33,7 @@ func user(name string) uint64 {
 //	28s  failed core alice 0s silent  her request failed that was sent then;
 //	                                  also refused, unreachable, core, final
 //	29s  judge                        the last one that failed is judged again
-//	30s  blame core alice             may she be blamed?
+//	30s  blame core alice 29s         may she be blamed, who was told then?
 //	31s  answered core 29s yes        the outcome of an OPTIONS that was sent then
 //	32s  tick                         once; "until 40s" ticks whenever it is due
 //	32s  ahead core                   may somebody go ahead?
@@ -172,7 +172,11 @@ func (s *script) step(what string, words []string) {
 		s.line("%s", v)
 		s.say(notices)
 	case "blame":
-		v, notices := s.p.MayBlame(s.now, words[0], user(words[1]), slices.Contains(words, "core"))
+		var told time.Time
+		if len(words) > 2 && words[2] != "core" {
+			told = s.at(words[2])
+		}
+		v, notices := s.p.MayBlame(s.now, words[0], user(words[1]), told, slices.Contains(words[2:], "core"))
 		s.line("%s", v)
 		s.say(notices)
 	case "answered":
@@ -207,7 +211,7 @@ func (s *script) look(what string, words []string) {
 	case "ahead":
 		s.line("%v", s.p.GoAhead(words[0]))
 	case "held":
-		s.line("%v, any %v, ended %v", s.p.Held(words[0]), s.p.Any(), !s.p.Ended(words[0]).IsZero())
+		s.line("%v, by %q, any %v, ended %v", s.p.Held(words[0]), s.p.JudgedBy(words[0]), s.p.Any(), !s.p.Ended(words[0]).IsZero())
 	case "waits":
 		s.waiting[words[0]] = true
 	case "leaves":

@@ -31,7 +31,8 @@ func (h *path) due(l *Limits) time.Time {
 }
 
 // Tick gives the hops that have to be asked by OPTIONS, and what has changed by the
-// passing of time. waits says whether anybody waits for the end of the hold of a hop.
+// passing of time. waits says whether anybody waits for the end of the hold of a hop; it
+// is asked if [Paths.Deserted] says so.
 func (p *Paths) Tick(at time.Time, waits func(hop string) bool) (ask []string, notices []Notice) {
 	for _, h := range slices.Clone(p.doubted) {
 		switch {
@@ -70,4 +71,9 @@ const loneEvery = 30 * time.Second
 func (p *Paths) deserted(h *path, at time.Time) bool {
 	last := later(h.hold.At, later(h.tried, h.passed.last.at))
 	return at.Sub(last) >= p.rules.Gone
+}
+
+// Deserted says whether a hop that is held may be gone for good.
+func (p *Paths) Deserted(at time.Time) bool {
+	return slices.ContainsFunc(p.held, func(h *path) bool { return p.deserted(h, at) })
 }

@@ -95,7 +95,7 @@ type PolicyConfig struct {
 	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
 	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
 	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
-	OutageRatio        float64            `env:"OUTAGE_RATIO" envDefault:"0.5" doc:"share of failing NOTIFYs above which recovery is held, over one next hop or all; at least 20 of 10 watchers"`
+	OutageRatio        float64            `env:"OUTAGE_RATIO" envDefault:"0.5" doc:"share of failing users above which a next hop is held though some get through; at least 10 of them; 1: nothing is held, every failure counts"`
 	OutageWindow       time.Duration      `env:"OUTAGE_WINDOW" envDefault:"10s" doc:"time over which that share is taken, from 1s to 5m"`
 	DryRun             bool               `env:"DRY_RUN" envDefault:"false" doc:"observe only: log and count what would have been sent"`
 }

@@ -15,7 +15,10 @@ import (
 
 func (p *process) holdConfig() recovery.HoldConfig {
 	return recovery.HoldConfig{
-		Rules:  outage.Rules{Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow},
+		Limits: outage.Limits{
+			Off:   p.cfg.Policy.OutageRatio >= 1, // the operator wants every failure to count
+			Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow,
+		},
 		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != wire.AnyTransport },
 		Probe:  p.probeCore,
 	}

@@ -1,0 +1,181 @@
+package recovery
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"rewatch/dialogs/recovery/queue"
+	"rewatch/dialogs/store"
+	"rewatch/policy/alarm"
+	"rewatch/policy/outage"
+)
+
+// byHand is the hold of an operator: everybody waits, whatever gets through. It outlives a
+// restart.
+type byHand struct {
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"` // zero: there is none
+}
+
+func (b byHand) on() bool { return !b.At.IsZero() }
+
+// handKey is the Journal's key of the hold by hand, handObject what its alarm is about.
+const (
+	handKey    = "by hand"
+	handObject = "rewatch"
+)
+
+// Held is a hold, as the API shows it.
+type Held struct {
+	outage.Record
+	// Waiting is how many users wait for its end.
+	Waiting int `json:"waiting"`
+	// ByHand: an operator holds everybody; Hop is empty then.
+	ByHand bool `json:"by_hand,omitempty"`
+}
+
+// HoldByHand stops every MESSAGE, strike and sign-out until EndHold. What has left goes on;
+// nothing else begins. A second one changes the reason.
+func (e *Engine) HoldByHand(reason string) {
+	h := e.hold
+	h.mu.Lock()
+	if !h.hand.on() {
+		h.hand.At = time.Now().UTC()
+	}
+	h.hand.Reason = reason
+	hand := h.hand
+	h.notes[handKey] = struct{}{}
+	h.open.Store(true)
+	h.mu.Unlock()
+	e.log.Warn().Str("reason", reason).Msg("recovery is held by hand")
+	e.raiseByHand(hand)
+}
+
+func (e *Engine) raiseByHand(hand byHand) {
+	e.alarms.Raise(alarm.Alarm{
+		Name: alarm.HeldByHand, Object: handObject, RaisedAt: hand.At,
+		Text: "An operator has stopped all recovery: " + hand.Reason,
+	})
+}
+
+// EndHold ends the hold by hand: recovery goes on where it was. Who waited for an answer
+// has the whole of that time once more. It is false if there was none.
+func (e *Engine) EndHold() bool {
+	h := e.hold
+	h.mu.Lock()
+	on := h.hand.on()
+	if on {
+		h.hand = byHand{}
+		h.notes[handKey] = struct{}{}
+		h.open.Store(h.paths.Any())
+	}
+	h.mu.Unlock()
+	if !on {
+		return false
+	}
+	e.log.Warn().Msg("recovery is held by hand no more")
+	e.alarms.Clear(alarm.HeldByHand, handObject, time.Now())
+	e.startWaitsAnew(func(hop string) bool { return !h.held(hop) })
+	queue.Signal(h.released)
+	return true
+}
+
+// EndHop ends the hold of one next hop, named as Holds names it. It is false if that is not
+// held.
+func (e *Engine) EndHop(hop string) bool {
+	if hop == overallObject {
+		hop = ""
+	} else if addr, err := netip.ParseAddrPort(hop); err == nil {
+		hop = hopName(addr)
+	}
+	h := e.hold
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	notices := h.paths.End(time.Now(), hop)
+	h.take(outage.Proven, notices)
+	return len(notices) > 0
+}
+
+// Holds lists what is held, that by hand first and then in the order in which they began.
+func (e *Engine) Holds() []Held {
+	h := e.hold
+	if !h.any() {
+		return nil
+	}
+	waiting, all := e.waitingByHop(), []Held{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.hand.on() {
+		everybody := 0
+		for _, n := range waiting {
+			everybody += n
+		}
+		all = append(all, Held{
+			Record: outage.Record{Reason: outage.Reason(h.hand.Reason), At: h.hand.At, Since: h.hand.At}, Waiting: everybody, ByHand: true,
+		})
+	}
+	for _, r := range h.paths.Holds() {
+		n := waiting[r.Hop]
+		r.Hop = objectOf(r.Hop)
+		all = append(all, Held{Record: r, Waiting: n})
+	}
+	return all
+}
+
+// raiseRestored raises the alarms of the holds that an earlier process has left.
+func (h *hold) raiseRestored() {
+	for _, r := range h.restored {
+		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
+	}
+	h.restored = nil
+	if h.hand.on() {
+		h.e.raiseByHand(h.hand)
+	}
+}
+
+// collect makes the entries of what is held.
+func (h *hold) collect(batch []store.Entry) []store.Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for hop := range h.notes {
+		entry := store.Entry{Kind: store.KindOutage, Key: hop}
+		switch r, held := h.told[hop]; {
+		case hop == handKey && h.hand.on():
+			entry = entry.With(h.hand, time.Time{})
+		case hop == handKey:
+		case held:
+			entry.Key = outageKey(hop)
+			entry = entry.With(r, time.Time{})
+		default:
+			entry.Key = outageKey(hop)
+		}
+		batch = append(batch, entry)
+	}
+	clear(h.notes)
+	return batch
+}
+
+// restore takes up a hold that an earlier process has left. One of an earlier version that
+// held all hops together is left out: who is behind them is judged anew.
+func (h *hold) restore(entry store.Entry, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if entry.Key == handKey {
+		var hand byHand
+		if json.Unmarshal(entry.Value, &hand) != nil || !hand.on() {
+			return false
+		}
+		h.hand = hand
+		h.open.Store(true)
+		return true
+	}
+	var r outage.Record
+	if json.Unmarshal(entry.Value, &r) != nil || outageKey(r.Hop) != entry.Key || !h.paths.Restore(r, now) {
+		return false
+	}
+	h.told[r.Hop] = r
+	h.restored = append(h.restored, r)
+	h.open.Store(true)
+	return true
+}
