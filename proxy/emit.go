@@ -45,9 +45,6 @@ type streamError struct {
 func (e *streamError) Error() string { return e.err.Error() }
 func (e *streamError) Unwrap() error { return e.err }
 
-// overhead is more than the edits of a request commonly add.
-const overhead = 250
-
 // size is about how long the request at hand is when it leaves for a hop.
 func (w *worker) size(from flow, h resolve.Hop) int {
 	out := w.wayOut(from, h.Transport, h.Addr.Addr())

@@ -13,7 +13,7 @@ import (
 
 // observe views the message at hand as the Monitor wants it.
 func (w *worker) observe(from flow) *dialogs.Message {
-	d := w.observer.view(&w.Msg, from)
+	d := w.view(&w.Msg, from)
 	d.At, d.Source = w.now, neighbour(&w.Draft, from)
 	d.Veiled = w.Msg.Request && w.way.IdentityDiffers
 	return d

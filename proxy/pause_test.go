@@ -32,8 +32,10 @@ func TestPause(t *testing.T) {
 		}
 	}
 	waits = false
-	if !asks(transaction.Tick) || !asks(transaction.Tick) {
-		t.Fatal("all was read")
+	for range 2 {
+		if !asks(transaction.Tick) {
+			t.Fatal("all was read")
+		}
 	}
 	if asks(time.Second) {
 		t.Fatal("the readers of connections have not had their turn")

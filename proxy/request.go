@@ -18,7 +18,6 @@ var (
 	mINVITE    = []byte("INVITE")
 	mMESSAGE   = []byte("MESSAGE")
 	mNOTIFY    = []byte("NOTIFY")
-	mREFER     = []byte("REFER")
 	mREGISTER  = []byte("REGISTER")
 	mSUBSCRIBE = []byte("SUBSCRIBE")
 )

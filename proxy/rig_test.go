@@ -52,7 +52,7 @@ func play(t *testing.T, f func(r *rig), opts ...option) {
 func playWith(t *testing.T, sockets []string, f func(r *rig), opts ...option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRigWith(t, sockets, opts...)
+		r := newRig(t, sockets, opts...)
 		defer func() { // also after Fatal
 			r.s.Shutdown()
 			synctest.Wait()
@@ -61,9 +61,7 @@ func playWith(t *testing.T, sockets []string, f func(r *rig), opts ...option) {
 	})
 }
 
-func newRig(t testing.TB, opts ...option) *rig { return newRigWith(t, nil, opts...) }
-
-func newRigWith(t testing.TB, sockets []string, opts ...option) *rig {
+func newRig(t testing.TB, sockets []string, opts ...option) *rig {
 	r := &rig{net: &transporttest.Network{}, monitor: &monitor{}, names: &resolver{}}
 	r.T, _ = t.(*testing.T)
 	packet := func(addr string) *transporttest.PacketConn {

@@ -109,7 +109,7 @@ func appendHostPort(dst, host []byte, defaultPort int) ([]byte, bool) {
 		if i := bytes.IndexByte(host, ':'); i >= 0 {
 			name, port = host[:i], host[i:]
 		}
-		if !All(name, func(c byte) bool { return IsAlnum(c) || c == '.' || c == '-' || c == '_' }) {
+		if !All(name, func(c byte) bool { return isAlnum(c) || c == '.' || c == '-' || c == '_' }) {
 			return dst, false
 		}
 		// "example.com." is the same host, fully qualified.
@@ -123,7 +123,7 @@ func appendHostPort(dst, host []byte, defaultPort int) ([]byte, bool) {
 		return dst, len(port) == 0 || port[0] == ':'
 	}
 	n, err := strconv.Atoi(string(port[1:]))
-	if port[0] != ':' || !IsDigit(port[1]) || err != nil || n < 1 || n > 65535 {
+	if port[0] != ':' || !isDigit(port[1]) || err != nil || n < 1 || n > 65535 {
 		return dst, false
 	}
 	if n != defaultPort {
@@ -145,7 +145,7 @@ func appendTel(dst, rest []byte) ([]byte, bool) {
 	}
 	for _, c := range number {
 		switch {
-		case IsDigit(c), !global && (isHex(c) || c == '*' || c == '#'):
+		case isDigit(c), !global && (isHex(c) || c == '*' || c == '#'):
 			dst = append(dst, lower(c))
 		case c == '-' || c == '.' || c == '(' || c == ')':
 		default:
@@ -156,7 +156,7 @@ func appendTel(dst, rest []byte) ([]byte, bool) {
 		return dst, false
 	}
 	if context := Param(params, "phone-context"); !global && len(context) > 0 {
-		if !All(context, func(c byte) bool { return IsAlnum(c) || strings.IndexByte("+-.()", c) >= 0 }) {
+		if !All(context, func(c byte) bool { return isAlnum(c) || strings.IndexByte("+-.()", c) >= 0 }) {
 			return dst, false
 		}
 		dst = appendLower(append(dst, ";phone-context="...), context)
@@ -177,10 +177,10 @@ func appendLower(dst, b []byte) []byte {
 }
 
 func isScheme(b []byte) bool {
-	if len(b) == 0 || len(b) > 16 || !IsAlnum(b[0]) || IsDigit(b[0]) {
+	if len(b) == 0 || len(b) > 16 || !isAlnum(b[0]) || isDigit(b[0]) {
 		return false
 	}
-	return All(b, func(c byte) bool { return IsAlnum(c) || c == '+' || c == '-' || c == '.' })
+	return All(b, func(c byte) bool { return isAlnum(c) || c == '+' || c == '-' || c == '.' })
 }
 
 // All says whether every byte is one of a kind.
@@ -201,22 +201,22 @@ func lower(c byte) byte {
 }
 
 func unhex(c byte) byte {
-	if IsDigit(c) {
+	if isDigit(c) {
 		return c - '0'
 	}
 	return lower(c) - 'a' + 10
 }
 
-// IsDigit says whether c is an ASCII digit.
-func IsDigit(c byte) bool { return c >= '0' && c <= '9' }
-func isHex(c byte) bool   { return IsDigit(c) || lower(c) >= 'a' && lower(c) <= 'f' }
+// isDigit says whether c is an ASCII digit.
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+func isHex(c byte) bool   { return isDigit(c) || lower(c) >= 'a' && lower(c) <= 'f' }
 
-// IsAlnum says whether c is an ASCII letter or digit.
-func IsAlnum(c byte) bool { return IsDigit(c) || lower(c) >= 'a' && lower(c) <= 'z' }
+// isAlnum says whether c is an ASCII letter or digit.
+func isAlnum(c byte) bool { return isDigit(c) || lower(c) >= 'a' && lower(c) <= 'z' }
 
 // isUnreserved is the production of RFC 3261 25.1.
 func isUnreserved(c byte) bool {
-	return IsAlnum(c) || strings.IndexByte("-_.!~*'()", c) >= 0
+	return isAlnum(c) || strings.IndexByte("-_.!~*'()", c) >= 0
 }
 
 // Param gives the value of one of ";"-separated parameters.
@@ -225,15 +225,15 @@ func Param(params []byte, name string) []byte {
 		var p []byte
 		p, params, _ = bytes.Cut(params, []byte{';'})
 		key, value, _ := bytes.Cut(p, []byte{'='})
-		if EqualFold(bytes.TrimSpace(key), name) {
+		if equalFold(bytes.TrimSpace(key), name) {
 			return bytes.TrimSpace(value)
 		}
 	}
 	return nil
 }
 
-// EqualFold compares with a lower-case ASCII word.
-func EqualFold(b []byte, word string) bool {
+// equalFold compares with a lower-case ASCII word.
+func equalFold(b []byte, word string) bool {
 	if len(b) != len(word) {
 		return false
 	}

@@ -86,5 +86,5 @@ type Effect struct {
 
 // needsText tells whether the bytes that are kept are needed to carry it out.
 func (e *Effect) needsText(status int) bool {
-	return e.Do&(Send|Trying|Answer|Acknowledge) != 0 || e.End != NotOver && !(e.End == Responded && status < 300)
+	return e.Do&(Send|Trying|Answer|Acknowledge) != 0 || e.End != NotOver && (e.End != Responded || status >= 300)
 }

@@ -26,7 +26,6 @@ type witness struct {
 	// deadline is when it has to be over at the latest.
 	deadline   Moment
 	proceeding bool
-	released   bool
 }
 
 const key = 7

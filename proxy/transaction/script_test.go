@@ -38,8 +38,20 @@ var actionNames = []struct {
 	a    Action
 	name string
 }{
-	{Bad, "bad"}, {NoTCP, "notcp"}, {Acknowledge, "ack"}, {Release, "release"}, {Send, "send"}, {Forward, "forward"}, {Hold, "hold"},
-	{Trying, "100"}, {Answer, "answer"}, {Relay, "relay"}, {Keep, "keep"}, {Forget, "forget"}, {Stray, "stray"}, {Postponed, "postponed"},
+	{Bad, "bad"},
+	{NoTCP, "notcp"},
+	{Acknowledge, "ack"},
+	{Release, "release"},
+	{Send, "send"},
+	{Forward, "forward"},
+	{Hold, "hold"},
+	{Trying, "100"},
+	{Answer, "answer"},
+	{Relay, "relay"},
+	{Keep, "keep"},
+	{Forget, "forget"},
+	{Stray, "stray"},
+	{Postponed, "postponed"},
 }
 
 // shown writes an effect as the scripts do.

@@ -63,7 +63,7 @@ func (s *shard) remove(r *entry) {
 	s.wheel.clear(r)
 	delete(s.byKey, r.key)
 	s.release(&r.text)
-	r.Transaction.empty()
+	r.empty()
 	r.key, r.deadline = 0, 0
 	if len(s.free) < maxFree {
 		s.free = append(s.free, r)
@@ -86,7 +86,7 @@ func (s *shard) settle(r *entry, now Now, before phase, status int, e *Effect) (
 	if before == open && r.phase != open && (r.kind != Invite || !r.from.Reliable) {
 		s.release(&r.text)
 	}
-	if due := r.Transaction.due(now.Rules); due != r.deadline || r.slot == 0 {
+	if due := r.due(now.Rules); due != r.deadline || r.slot == 0 {
 		s.wheel.set(r, due)
 	}
 	return false

@@ -58,7 +58,7 @@ func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
 	r := s.add(key)
 	r.begin(t.now(at), q)
 	s.keep(&r.text, text)
-	s.wheel.set(r, r.Transaction.due(&t.rules))
+	s.wheel.set(r, r.due(&t.rules))
 	if t.n.Add(1) == 1 {
 		select {
 		case t.filled <- struct{}{}:

@@ -204,11 +204,6 @@ func (t *Transaction) begin(now Now, q *Request) {
 	t.share(now)
 }
 
-// needsWhole tells whether all bytes of the request have to be kept.
-func (t *Transaction) needsWhole() bool {
-	return t.absorb || t.resend || t.held || len(t.more.rest) > 0
-}
-
 // effect describes the transaction as it is now.
 func (t *Transaction) effect(do Action) Effect {
 	return Effect{

@@ -21,7 +21,7 @@ var (
 )
 
 // Deregister signs a user out with a third-party REGISTER (RFC 3261 10.2.2). A
-// 200 does not prove that he is gone: a registrar may spell the binding another
+// 200 does not prove that the user is gone: a registrar may spell the binding another
 // way than we do, and then it lists it still. Then it is asked once more, in its
 // own spelling.
 func (c *Client) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs.Result {

@@ -27,7 +27,7 @@ const (
 
 var errAddress = errors.New("address of record cannot be used")
 
-// Message tells a watcher which of his subscriptions broke (RFC 3428).
+// Message tells a watcher which of its subscriptions broke (RFC 3428).
 func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result {
 	if !sound(m.AOR) {
 		return dialogs.Result{Err: errAddress}

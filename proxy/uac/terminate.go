@@ -15,7 +15,7 @@ import (
 var errHead = errors.New("head of the failed NOTIFY cannot be used")
 
 // Terminate ends a subscription at the watcher with an in-dialog NOTIFY
-// (RFC 6665 4.1.3): "deactivated" asks him to subscribe again at once. It is the
+// (RFC 6665 4.1.3): "deactivated" asks it to subscribe again at once. It is the
 // failed NOTIFY once more, with another CSeq and state and without a body, so
 // that it finds the same way.
 func (c *Client) Terminate(ctx context.Context, j dialogs.TerminateJob) dialogs.Result {

@@ -13,7 +13,7 @@ func TestParseEvent(t *testing.T) {
 		"presence;x=\"a;id=1\";id=2":  {Package: []byte("presence"), ID: []byte("2")},
 		"presence;id=\"quoted\"":      {Package: []byte("presence")},
 		"presence;id":                 {Package: []byte("presence")},
-		"pre sence;id=1":              {},
+		"presence x;id=1":             {},
 		"":                            {},
 		"message-summary;id=a;id=b":   {Package: []byte("message-summary"), ID: []byte("a")},
 		"dialog;sla;ma;id=~5+_`'!%*.": {Package: []byte("dialog"), ID: []byte("~5+_`'!%*.")},
