@@ -48,6 +48,9 @@ type Message struct {
 	Contacts []Contact
 	// Identities are the URIs of P-Asserted-Identity.
 	Identities [][]byte
+	// Associated are the URIs of P-Associated-URI of a REGISTER, in its header or in a
+	// message/sip body.
+	Associated [][]byte
 	UserAgent  []byte
 	Expires    int // seconds; -1: absent or unreadable
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity

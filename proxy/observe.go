@@ -24,6 +24,8 @@ type observer struct {
 	seen     dialogs.Message
 	asserted [][]byte          // the asserted identities of the message at hand
 	contacts []dialogs.Contact // its Contacts
+	// associated are the identities that a REGISTER names.
+	associated [][]byte
 }
 
 // view reads what of a message concerns the Monitor. Nothing is copied.
@@ -54,6 +56,9 @@ func (o *observer) view(m *wire.Message, from flow) *dialogs.Message {
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
 	} else {
 		o.readContacts(m, bytes.Equal(method, mREGISTER))
+	}
+	if m.Request && bytes.Equal(method, mREGISTER) {
+		d.Associated = o.readAssociated(m)
 	}
 	d.Contacts = o.contacts
 	d.UserAgent, _ = m.Value(wire.UserAgent)
@@ -89,6 +94,36 @@ func (o *observer) identities(m *wire.Message) [][]byte {
 		uri, _, _ := wire.Address(v)
 		o.asserted = append(o.asserted, uri)
 	}
+}
+
+// readAssociated gives the identities that are registered together: those of the
+// REGISTER, else those in the body, where the S-CSCF may have put the user's own REGISTER
+// and the answer to it (TS 24.229 5.4.1.7).
+func (o *observer) readAssociated(m *wire.Message) [][]byte {
+	o.associated = o.associated[:0]
+	for values := m.Values(wire.PAssociatedURI); ; {
+		v, _, ok := values.Next()
+		if !ok {
+			break
+		}
+		uri, _, _ := wire.Address(v)
+		o.associated = append(o.associated, uri)
+	}
+	if len(o.associated) > 0 {
+		return o.associated
+	}
+	for line := range bytes.Lines(m.Raw[m.Body:]) {
+		name, list, ok := bytes.Cut(line, []byte{':'})
+		if !ok || !bytes.EqualFold(bytes.TrimSpace(name), []byte("P-Associated-URI")) {
+			continue
+		}
+		for v, next := []byte(nil), 0; next >= 0; list = list[max(next, 0):] {
+			v, next = wire.Split(list)
+			uri, _, _ := wire.Address(v)
+			o.associated = append(o.associated, uri)
+		}
+	}
+	return o.associated
 }
 
 // readContacts reads the Contacts of the message at hand, or the first one alone: only

@@ -182,21 +182,34 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 
 // appendRegistration writes what has to survive of a registration.
 func appendRegistration(b []byte, r *registration) []byte {
-	b = append(b, firstFormat, bit(r.atServer, 0)|bit(r.emergency, 1))
+	format := byte(firstFormat)
+	if r.identities != "" {
+		format = entryFormat
+	}
+	b = append(b, format, bit(r.atServer, 0)|bit(r.emergency, 1))
 	b = binary.AppendVarint(b, r.until)
-	return appendText(b, r.scscf)
+	b = appendText(b, r.scscf)
+	if format == entryFormat {
+		b = appendText(b, r.identities)
+	}
+	return b
 }
 
 // readRegistration reads what appendRegistration wrote.
 func readRegistration(value []byte) (registration, error) {
 	r := entryReader{b: value}
-	if r.octet(firstFormat) != firstFormat {
+	format := r.octet(entryFormat)
+	if format < firstFormat {
 		return registration{}, errEntry
 	}
 	bits := r.octet(3)
 	reg := registration{atServer: bits&1 != 0, emergency: bits&2 != 0}
 	reg.until = r.signed(1, math.MaxInt64)
 	reg.scscf = string(r.text())
+	if format == entryFormat {
+		reg.identities = string(r.text())
+		r.bad = r.bad || reg.identities == ""
+	}
 	if r.bad || len(r.b) > 0 {
 		return registration{}, errEntry
 	}

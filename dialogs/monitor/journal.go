@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"rewatch/dialogs"
@@ -284,9 +285,15 @@ func (j *source) restoreUser(s *subscription, h hop) {
 func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	r, err := readRegistration(e.Value)
 	aor, ok := aor.Canonical(e.Key)
-	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key {
+	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key || !j.restorePeriod(aor, r) {
 		return false
 	}
+	j.associate(strings.Fields(r.identities), time.Unix(0, r.until))
+	return true
+}
+
+// restorePeriod takes up the registration of a user of whom none is known.
+func (j *source) restorePeriod(aor string, r registration) bool {
 	hash := j.hashAOR(aor)
 	us := j.userShard(hash)
 	us.mu.Lock()
@@ -297,7 +304,7 @@ func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	if !j.admit(aor) {
 		return false
 	}
-	j.texts.Add(int64(len(r.scscf)))
+	j.texts.Add(int64(len(r.scscf) + len(r.identities)))
 	us.users.At(us.need(hash, aor)).registration = r
 	return true
 }

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"math"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func FuzzJournalEntry(f *testing.F) {
 	f.Add(appendSubscription(nil, &s, hop{known: true, port: 5060}), s.key())
 	f.Add(appendSubscription(nil, &s, hop{}), "")
 	f.Add(appendRegistration(nil, &registration{until: 1 << 60, scscf: "sip:scscf"}), "sip:alice@ims.example")
+	f.Add(appendRegistration(nil, &registration{until: 1 << 60, identities: "sip:alice@ims.example tel:+4930"}), "sip:alice@ims.example")
 	f.Add([]byte{}, "")
 	f.Fuzz(func(t *testing.T, value []byte, key string) {
 		m := New(NewTable(Config{}, nil), newRecorder(), zerolog.Nop(), nil)
@@ -49,6 +51,9 @@ func FuzzJournalEntry(f *testing.F) {
 					m.remove(sh, slot)
 				}
 			}
+		}
+		for i := range m.users {
+			m.forgetIdentities(&m.users[i], math.MaxInt64)
 		}
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.texts.Load() != 0 {
 			t.Fatalf("%d records, %d live, %d registered, %d bytes of text are left",

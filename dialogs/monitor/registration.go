@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"rewatch/dialogs"
@@ -19,7 +20,9 @@ type registration struct {
 	request   uint64 // hash of Call-ID and CSeq of the last REGISTER
 	atServer  bool   // the server accepted it
 	emergency bool
-	leaving   bool // that REGISTER asked to sign a device out, and is not answered
+	// identities are those of the user, blank-separated; empty if there is but one.
+	identities string
+	leaving    bool // that REGISTER asked to sign a device out, and is not answered
 }
 
 func (r *registration) known() bool { return r.until != 0 }
@@ -32,16 +35,17 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
 	}
+	at := instant(msg.At)
+	expires := registerExpires(msg)
+	identities := m.identitiesOf(msg, at, expires)
 	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
 		m.untracked[untrackedMalformed].Inc()
 		return dialogs.Ruling{}
 	}
-	at := instant(msg.At)
-	expires := registerExpires(msg)
 	if expires == 0 {
 		// Also the echo of our own de-REGISTER, which starts nothing.
-		if isEverything(msg.Contacts) || !byItself(msg, aor) || !m.asksToLeave(aor, msg) {
+		if isEverything(msg.Contacts) || !byItself(msg) || !m.asksToLeave(aor, msg) {
 			m.signOut(aor, at)
 		}
 		return dialogs.Ruling{}
@@ -54,8 +58,8 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 		expires = assumedExpires
 	}
 	m.periods.ask(aor, at)
-	lapsed, began := m.beginRegistration(aor, msg, at, expires)
-	m.periods.heardHere(aor, at, lapsed, began, deviceIn(msg, aor))
+	lapsed, began := m.beginRegistration(aor, msg, at, expires, identities)
+	m.periods.heardHere(aor, at, lapsed, began, deviceIn(msg))
 	return dialogs.Ruling{}
 }
 
@@ -80,15 +84,16 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 }
 
 // byItself says whether the user sends the REGISTER itself: the server is the registrar.
-func byItself(msg *dialogs.Message, user string) bool {
-	var scratch [aor.MaxScratch]byte
-	from, ok := aor.Append(scratch[:0], msg.FromURI)
-	return ok && string(from) == user
+func byItself(msg *dialogs.Message) bool {
+	var scratch [2][aor.MaxScratch]byte
+	from, ok := aor.Append(scratch[0][:0], msg.FromURI)
+	to, sound := aor.Append(scratch[1][:0], msg.ToURI)
+	return ok && sound && bytes.Equal(from, to)
 }
 
 // deviceIn names the device that a user registers by itself; nothing else says which.
-func deviceIn(msg *dialogs.Message, user string) (sub policy.Broken) {
-	if !byItself(msg, user) {
+func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
+	if !byItself(msg) {
 		return sub
 	}
 	for i := range msg.Contacts {
@@ -140,7 +145,7 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	}
 	leaving := r.leaving
 	r.atServer, r.leaving = true, false
-	expires, own := registerExpires(msg), byItself(msg, aor)
+	expires, own := registerExpires(msg), byItself(msg)
 	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
 	switch {
 	case own && expires > 0 && len(msg.Contacts) > 0:
@@ -163,7 +168,7 @@ func (t *Table) SignedOut(u dialogs.User) bool {
 
 // beginRegistration notes a REGISTER. lapsed: an earlier period had ended by
 // itself; began: this one is new.
-func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time, expires int) (lapsed, began bool) {
+func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time, expires int, identities []string) (lapsed, began bool) {
 	hash := t.hashAOR(aor)
 	us := t.userShard(hash)
 	us.mu.Lock()
@@ -180,7 +185,11 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if contact := servingContact(msg, aor); r.scscf != string(contact) && !t.wordy(len(contact)-len(r.scscf)) {
+	if all := strings.Join(identities, " "); all != "" && r.identities != all && !t.wordy(len(all)-len(r.identities)) {
+		t.texts.Add(int64(len(all) - len(r.identities)))
+		r.identities = all
+	}
+	if contact := servingContact(msg); r.scscf != string(contact) && !t.wordy(len(contact)-len(r.scscf)) {
 		t.texts.Add(int64(len(contact) - len(r.scscf)))
 		r.scscf = string(contact)
 	}
@@ -205,9 +214,9 @@ func (t *Table) admit(aor string) bool {
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
 // registers by itself (the server is the registrar) it is a phone, which is
 // no way to him for others.
-func servingContact(msg *dialogs.Message, user string) []byte {
+func servingContact(msg *dialogs.Message) []byte {
 	contact := firstContact(msg).URI
-	if !fit(contact) || byItself(msg, user) {
+	if !fit(contact) || byItself(msg) {
 		return nil
 	}
 	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {
@@ -244,7 +253,7 @@ func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	if !u.registration.known() {
 		return
 	}
-	t.texts.Add(-int64(len(u.aor) + len(u.registration.scscf)))
+	t.texts.Add(-int64(len(u.aor) + len(u.registration.scscf) + len(u.registration.identities)))
 	u.registration = registration{}
 	t.registered.Add(-1)
 	us.forget(slot)

@@ -140,6 +140,7 @@ func (m *Monitor) expired(s *subscription, now time.Time) func() {
 // sweepUsers ends the registrations that have lapsed.
 func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []func()) []func() {
 	at := now.UnixNano()
+	m.forgetIdentities(us, at)
 	us.mu.Lock()
 	used := us.users.Slots()
 	us.mu.Unlock()

@@ -43,6 +43,7 @@ type Table struct {
 	pending    atomic.Int64       // those that are requested
 	texts      atomic.Int64       // bytes of the texts that are kept
 	registered atomic.Int64
+	aliases    atomic.Bool // users with several identities are known
 	heads      atomic.Int64
 }
 

@@ -21,10 +21,10 @@ type userShard struct {
 	// threads are by watcher, device, resource and event package.
 	byThread slab.Index
 	threads  slab.Slab[thread]
+	// others are further identities of users.
+	others map[string]otherIdentity
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
-
-	_ [8]byte
 }
 
 // userRecord is one user. It lives as long as he has a subscription or a
@@ -130,8 +130,12 @@ func (t *Table) spelled(uri []byte) (user string, ok bool) {
 	return t.kept(canonical), true
 }
 
-// kept gives a canonical form as it is kept of its user, if he is known.
+// kept gives a canonical form as it is kept of its user, if the user is known, and that of
+// the user if it is another identity.
 func (t *Table) kept(canonical []byte) string {
+	if user := t.userOf(canonical); user != "" {
+		return user
+	}
 	hash := t.hashBytes(canonical)
 	us := t.userShard(hash)
 	us.mu.Lock()

@@ -1,0 +1,99 @@
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/store"
+)
+
+func registered(uris ...string) *dialogs.Message {
+	m := &dialogs.Message{
+		At: time.Now(), CallID: []byte("r"), CSeq: 1, FromURI: []byte("sip:scscf.ims.test"), ToURI: []byte(alice),
+		Contacts: []dialogs.Contact{{URI: []byte("sip:scscf.ims.test"), Expires: -1}}, Expires: 600,
+	}
+	for _, uri := range uris {
+		m.Associated = append(m.Associated, []byte(uri))
+	}
+	return m
+}
+
+// Whichever of its identities a user asserts, it is the same user.
+func TestIdentitiesOfOneUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard()
+		w.Register(registered("tel:+49-30", alice, "sip:+4930@ims.test;user=phone"))
+		for i, asserted := range []string{alice, "tel:+4930", "sip:+4930@ims.test", "sip:bob@ims.test"} {
+			m := &dialogs.Message{
+				At: time.Now(), CallID: fmt.Append(nil, i), CSeq: 1, FromURI: []byte("sip:anonymous@invalid"), FromTag: []byte("w"),
+				ToURI: []byte("sip:carol@ims.test"), Event: dialogs.Event{Package: []byte("presence")}, Expires: 600,
+				Identities: [][]byte{[]byte(asserted)},
+			}
+			w.Subscribe(m)
+			m.Status, m.ToTag = 200, []byte("n")
+			w.SubscribeDone(m)
+		}
+		if v, _ := w.Watcher(alice); len(v.List) != 3 || !v.Registered {
+			t.Errorf("%+v", v)
+		}
+		// By another of its identities it is signed out as a whole.
+		m := registered("tel:+49-30", alice, "sip:+4930@ims.test")
+		m.ToURI, m.Expires = []byte("tel:+4930"), 0
+		w.Register(m)
+		if v, _ := w.Watcher(alice); v.Registered || w.last.Kind.String() != "deregistered" {
+			t.Errorf("%+v, %v", v, w.offered)
+		}
+		for i := range w.users { // long after
+			w.forgetIdentities(&w.users[i], time.Now().Add(2*time.Hour).UnixNano())
+		}
+		if got := w.kept([]byte("tel:+4930")); got != "tel:+4930" {
+			t.Errorf("it is %s still", got)
+		}
+	})
+}
+
+func TestAssociated(t *testing.T) {
+	for _, c := range []struct {
+		uris, want []string
+	}{
+		{nil, nil},
+		{[]string{alice}, nil},
+		{[]string{alice, "tel:+1"}, []string{alice, "tel:+1"}},
+		{[]string{"tel:+1", alice}, []string{alice, "tel:+1"}},
+		{[]string{"sip:default@ims.test", alice}, []string{"sip:default@ims.test", alice}},
+		{[]string{"sip:bob@ims.test", "tel:+1"}, nil}, // not this user's
+		{[]string{alice, "nothing", "sip:ALICE2@IMS.test"}, []string{alice, "sip:ALICE2@ims.test"}},
+	} {
+		if got := associated(registered(c.uris...), alice); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q", c.uris, got, c.want)
+		}
+	}
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("sip:u%d@ims.test", i))
+	}
+	if got := associated(registered(append([]string{alice}, many...)...), alice); len(got) != maxIdentities {
+		t.Errorf("%d identities", len(got))
+	}
+}
+
+// The identities outlive a process.
+func TestIdentitiesAreRestored(t *testing.T) {
+	w := newWard()
+	w.Register(registered(alice, "tel:+4930"))
+	us := w.userShard(w.hashAOR(alice))
+	r := us.users.At(us.find(w.hashAOR(alice), alice)).registration
+	next := New(NewTable(Config{}, nil), newRecorder(), zerolog.Nop(), nil)
+	if !next.Source().Restore(store.Entry{Kind: store.KindRegistration, Key: alice, Value: appendRegistration(nil, &r)}, time.Now()) {
+		t.Fatal("not restored")
+	}
+	if got := next.kept([]byte("tel:+4930")); got != alice {
+		t.Errorf("it is %s", got)
+	}
+}
