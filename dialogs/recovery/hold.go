@@ -148,7 +148,9 @@ func (h *hold) failed(f *dialogs.Failure, hop string) outage.Verdict {
 	if v == outage.Ask {
 		h.asks = append(h.asks, hop)
 	}
-	if !f.Witness && (v == outage.Ask || v == outage.Wait) {
+	if doubted := v == outage.Ask || v == outage.Wait; doubted && f.Witness && len(h.doubts[hop]) == 0 {
+		h.doubts[hop] = []doubt{{"", try}} // of nobody: it tells of the hop alone
+	} else if doubted && !f.Witness {
 		h.doubts[hop] = append(h.doubts[hop], doubt{f.AOR, try})
 	}
 	return v

@@ -188,14 +188,10 @@ func outageText(r outage.Record) string {
 	if r.Hop == "" {
 		hop = "all next hops"
 	}
-	why := ""
-	switch r.Reason {
-	case outage.ReasonUnreachable:
-		why = ", which cannot be reached"
-	case outage.ReasonNoAnswer:
-		why = ", which does not answer OPTIONS"
-	case outage.ReasonRatio:
-		why = ", and too few others get through"
-	}
+	why := map[outage.Reason]string{
+		outage.ReasonUnreachable: ", which cannot be reached",
+		outage.ReasonNoAnswer:    ", which does not answer OPTIONS",
+		outage.ReasonRatio:       ", and too few others get through",
+	}[r.Reason]
 	return fmt.Sprintf("NOTIFYs to %s failed over %s%s; nobody is counted, told or signed out until they pass again", watchers, hop, why)
 }

@@ -57,7 +57,7 @@ func TestNeverSignOutAfterRestart(t *testing.T) {
 func TestWitness(t *testing.T) {
 	inTown(t, townConfig(), 40, 1, func(w *town) {
 		w.run(5)
-		w.at(time.Minute)
+		w.at(time.Minute + 50*time.Millisecond) // nothing is under way
 		fail := func(p *phone, witness bool) {
 			w.Failed(dialogs.Failure{
 				AOR: p.aor, Hop: p.hop, Sent: time.Now(), Silent: true, Witness: witness,
