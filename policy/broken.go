@@ -150,8 +150,8 @@ func (m *machine) note() bool {
 		case m.e.Kind == NotifyOK && b.Progress != Proven && m.proves(*b, old):
 			m.returned(b, Proven)
 		case m.e.Kind == LateOK && old && !back && (m.e.Alive || !m.s.Excused), // it was not broken after all
-			m.e.Kind == Ended && old && !back,                 // the user does not want it any more
-			m.e.Kind == Ended && back && b.renewedBy(m.e.Sub): // nor the new one; the end of the old one is mere tidying then
+			m.e.Kind == Ended && old && !back,         // the user does not want it any more
+			m.e.Kind == Ended && b.renewedBy(m.e.Sub): // nor the new one; the end of the old one is mere tidying then
 			m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
 		default:
 			news = false

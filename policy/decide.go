@@ -136,9 +136,8 @@ func (m *machine) idle() {
 	case Reset:
 		m.forgive()
 	case Excuse:
-		if m.giveBack() {
-			m.rest()
-		}
+		m.giveBack()
+		m.rest()
 	case Resumed:
 		m.land()
 	case LateOK, Subscribed, Ended, DeregisterFailed, DeregisterSkipped, Unban, Turn, Refreshed:

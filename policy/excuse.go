@@ -101,21 +101,19 @@ func (m *machine) charge() {
 	}
 }
 
-// giveBack takes the strikes since Event.Since off the count, and says whether
-// there were any.
-func (m *machine) giveBack() bool {
+// giveBack takes the strikes since Event.Since off the count.
+func (m *machine) giveBack() {
 	n := 0
 	for n < len(m.s.Strikes) && !m.s.Strikes[len(m.s.Strikes)-1-n].Before(m.e.Since) {
 		n++
 	}
 	if n == 0 {
-		return false
+		return
 	}
 	m.s.Strikes = m.s.Strikes[:len(m.s.Strikes)-n]
 	if m.s.Sent = max(0, m.s.Sent-n); m.s.Sent == 0 {
 		m.s.Devices = untold(m.s.Devices)
 	}
-	return true
 }
 
 // refund takes the MESSAGE that is done off the count. The next one follows when it

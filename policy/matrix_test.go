@@ -91,6 +91,9 @@ func situations() []situation {
 			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 3
 		})},
 		{"proving", with(running, func(s *State) { s.Phase, s.Broken[0] = Proving, back })},
+		{"proving, an older MESSAGE in flight", with(running, func(s *State) {
+			s.Phase, s.Broken[0], s.InFlight = Proving, back, true
+		})},
 		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
 		{"exhausted, being signed out", exhausted},
 		{"exhausted, being signed out, it has left", with(exhausted, func(s *State) { s.Left = true })},
@@ -107,6 +110,14 @@ func situations() []situation {
 		{"exhausted, signed out", with(exhausted, func(s *State) { s.SignedOut = true })},
 		{"exhausted, kept", with(exhausted, func(s *State) { s.Kept = true })},
 		{"exhausted, back and not proven", with(exhausted, func(s *State) { s.Broken[0] = back })},
+		{"exhausted, kept, banned", with(exhausted, func(s *State) { s.Kept, s.BannedUntil = true, now.Add(time.Minute) })},
+		{"exhausted, being signed out, the ban is over", with(exhausted, func(s *State) {
+			s.BanAlarm, s.BannedUntil, s.Left = true, now, true
+		})},
+		{"exhausted, its time is over, a MESSAGE in flight", with(exhausted, func(s *State) {
+			s.Kept, s.InFlight, s.ForgetAt, s.Devices = true, true, now, []Device{{ID: "A", Heeds: true}}
+		})},
+		{"exhausted, two tries failed", with(exhausted, func(s *State) { s.DeregisterTried, s.DeregisterAlarm = 2, true })},
 		{"exhausted, banned", with(exhausted, func(s *State) {
 			s.SignedOut, s.BanAlarm = true, true
 			s.BannedUntil = now.Add(time.Minute)
