@@ -46,8 +46,8 @@ type Failure struct {
 	Silent bool
 	// Superseded: the watcher has a newer subscription of the same kind.
 	Superseded bool
-	// Witness: its watcher is not one of those that are recovered. The failure tells of
-	// the path and of nothing else.
+	// Witness: it is kept to be delivered, or its watcher is not one of those that are
+	// recovered. The failure tells of the path and of nothing else.
 	Witness bool
 }
 

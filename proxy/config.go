@@ -26,6 +26,10 @@ type Monitor interface {
 	Announce(ref dialogs.Ref, cseq uint32)
 	Register(*dialogs.Message) dialogs.Ruling
 	RegisterDone(*dialogs.Message)
+	// Heard is told of any other request of the core, while the Monitor Waits for a sign
+	// of life.
+	Heard(*dialogs.Message)
+	Waits() bool
 }
 
 // Resolver finds next hops without blocking. Package resolve implements it.

@@ -139,6 +139,24 @@ func TestDeliverByName(t *testing.T) {
 	}, func(c *Config) { c.Delivered = p.done })
 }
 
+// TestHeard tells of other requests of the core while a sign of life is awaited.
+func TestHeard(t *testing.T) {
+	play(t, func(r *rig) {
+		publish := request("PUBLISH", "sip:alice@ims.example", viaCore)
+		r.core.send(coreSide, publish)
+		r.server.want("PUBLISH")
+		if told := r.monitor.told(); told != "" {
+			t.Error(told)
+		}
+		r.monitor.waits = true
+		r.core.send(coreSide, strings.ReplaceAll(publish, "z9hG4bK", "z9hG4bKother"))
+		r.server.want("PUBLISH")
+		if told := r.monitor.told(); told != "heard c1" {
+			t.Error(told)
+		}
+	})
+}
+
 // TestDeliverHasNoRoom leaves the table to the NOTIFYs that have a client waiting.
 func TestDeliverHasNoRoom(t *testing.T) {
 	deliverPlay(t, func(r *rig, p *postman, _ string) {

@@ -173,6 +173,9 @@ func (w *worker) ruled(from flow) bool {
 	case bytes.Equal(m.Method, mREGISTER):
 		r = w.s.cfg.Monitor.Register(w.observe(from))
 	default:
+		if w.s.cfg.Monitor.Waits() {
+			w.s.cfg.Monitor.Heard(w.observe(from))
+		}
 		return true
 	}
 	return w.obey(from, r)

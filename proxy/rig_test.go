@@ -235,6 +235,7 @@ type monitor struct {
 	// open are the transactions by Ref, answered those that had a 2xx.
 	open     map[dialogs.Ref]uint64
 	answered map[uint64]bool
+	waits    bool // for a sign of life
 	quiet    bool // nothing is noted, nor allocated
 }
 
@@ -317,6 +318,10 @@ func (m *monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 	}
 	return m.verdict(o)
 }
+
+func (m *monitor) Waits() bool { return m.waits }
+
+func (m *monitor) Heard(msg *dialogs.Message) { m.note("heard %s", msg.CallID) }
 
 // told gives what the Monitor was told since the last call.
 func (m *monitor) told() string {

@@ -148,7 +148,11 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 		s.lasts(at.UnixNano(), granted, m.linger)
 		announce = s.announce()
 	case wanted:
+		m.undeliver(sh, slot)
 		m.end(s, at) // the server grants nothing
+	}
+	if m.Waits() { // and not before: in its old dialogs the client may answer 481 from now on
+		m.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.left
 	s.left = s.left || left

@@ -41,7 +41,7 @@ func appendSubscription(b []byte, s *subscription, h hop) []byte {
 	b = append(b, entryFormat, byte(s.phase),
 		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.left, 3)|
 			bit(s.emergency, 4)|bit(s.taken, 5)|bit(s.failed, 6)|bit(s.terminated, 7),
-		bit(s.proven, 0))
+		bit(s.proven, 0)|bit(s.undelivered, 1))
 	b = binary.AppendUvarint(b, s.birth)
 	for _, n := range [...]int64{
 		s.expires, s.until, int64(s.asked), int64(s.subscribeCSeq),
@@ -147,7 +147,8 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	s.phase = phase(r.octet(byte(dead)))
 	bits := r.octet(math.MaxUint8)
 	if format > firstFormat {
-		s.proven = r.octet(1) == 1
+		more := r.octet(3)
+		s.proven, s.undelivered = more&1 != 0, more&2 != 0
 	}
 	for i, b := range [...]*bool{
 		&s.fetch, &s.initial, &s.announced, &s.left, &s.emergency, &s.taken, &s.failed, &s.terminated,

@@ -218,6 +218,13 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	s := sh.subs.At(slot)
 	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun && (s.failed || !m.rules.spares(s.watcher()))
 	j.verdict = dialogs.Verdict{Relay: !told}
+	if s.undelivered {
+		j.verdict = dialogs.Verdict{} // the server has its 200
+		if isOK(o) {
+			m.had(sh, slot, o.CSeq, instant(o.At))
+			return
+		}
+	}
 	if !isOK(o) || !s.failed {
 		return
 	}

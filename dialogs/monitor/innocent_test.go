@@ -51,6 +51,9 @@ func (r wardRecorder) Offer(_ string, e policy.Event) {
 }
 
 func (r wardRecorder) Failed(f dialogs.Failure) {
+	if f.Witness {
+		return
+	}
 	r.w.failures, r.w.last = append(r.w.failures, f.Event.Sub.CallID), f.Event
 }
 func (wardRecorder) Passed(time.Time, netip.AddrPort, outage.Passes) {}

@@ -251,6 +251,9 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 		return false
 	}
 	j.restoreUser(sh.subs.At(slot), h)
+	if s.undelivered {
+		sh.lost = append(sh.lost, makeRef(sh.number, slot, sh.subs.At(slot).generation))
+	}
 	return true
 }
 

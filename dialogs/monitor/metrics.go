@@ -61,13 +61,14 @@ const (
 	ignoredTemporary                  // 491, Retry-After
 	ignoredTransaction                // REWATCH_FAILURE=rfc
 	ignoredScope                      // REWATCH_RECOVER, REWATCH_RECOVER_SHARE
+	ignoredKept                       // it is kept, to be delivered
 	ignoredCauses
 )
 
 func (i ignored) String() string {
 	return [...]string{
 		"package", "untracked", "stale", "dead-dialog", "ended",
-		"challenge", "superseded", "temporary", "transaction", "scope",
+		"challenge", "superseded", "temporary", "transaction", "scope", "kept",
 	}[i]
 }
 

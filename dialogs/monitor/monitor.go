@@ -66,6 +66,10 @@ type Config struct {
 	MaxExpires int
 	// Forgotten counts what was not remembered, by the label what; nil: not counted.
 	Forgotten *prometheus.CounterVec
+	// Post keeps what could not be delivered; nil: nothing is kept. Content tells the
+	// Content-Type, the Content-Encoding and the body of a message.
+	Post    Post
+	Content func(raw []byte) (kind, encoding string, body []byte)
 	// RoutingFault, if not nil, is told that a response says that the path is
 	// broken (482, 483, 502). It must not block.
 	RoutingFault func(hop netip.AddrPort, status int)
@@ -114,6 +118,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 // Start begins the expiry sweeps and the collections; they end with ctx or with
 // Shutdown. It is called once.
 func (m *Monitor) Start(ctx context.Context) {
+	m.giveUpLost(time.Now())
 	m.sweeper.start(ctx, time.Second, m.sweep)
 	m.collector.start(ctx, collectEvery, m.throughput.collect)
 }

@@ -30,6 +30,9 @@ func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if n.began != nil {
 		m.subscribed(n.began, n.ref, at)
 	}
+	if n.failed != nil {
+		n.failed()
+	}
 	return n.ref, n.ruling
 }
 
@@ -41,6 +44,7 @@ type notification struct {
 	label   eventLabel
 	why     ignored
 	began   *subscription // of which the Engine has to hear; nil: it has
+	failed  func()        // what follows, where it has failed at once
 }
 
 // notify finds the subscription of a NOTIFY. The shard is locked.
@@ -55,6 +59,12 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID
 	}
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
+	}
+	if s.undelivered && now.Terminated {
+		m.undeliver(sh, slot)
+	} else if s.undelivered && s.phase == active {
+		m.notified(s, msg, now, at)
+		return m.queue(sh, slot, msg, at)
 	}
 	changes := s.phase == requested || now.Terminated
 	if s.phase == requested {
@@ -304,6 +314,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 		s.signedOut = 0
 		m.note(sh, slot)
 	}
+	m.had(sh, slot, o.CSeq, instant(o.At))
 	if s.waiting {
 		s.waiting = false
 		delete(sh.waiting, slot)
@@ -359,6 +370,8 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
 		j.verdict, _ = m.rules.answer(o)
+	case m.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
+		j.why, j.verdict, j.witness = ignoredKept, dialogs.Verdict{Status: 200, Reason: "OK"}, true
 	case w == worthWaiting:
 		j.why = ignoredTemporary
 		m.wait(sh, slot, o)

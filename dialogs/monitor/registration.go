@@ -60,6 +60,11 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	m.periods.ask(aor, at)
 	lapsed, began := m.beginRegistration(aor, msg, at, expires, identities)
 	m.periods.heardHere(aor, at, lapsed, began, deviceIn(msg))
+	if byItself(msg) {
+		m.alive(aor, msg)
+	} else if m.Waits() {
+		m.cfg.Post.Alive(at, aor, "") // it names the S-CSCF, and no device
+	}
 	return dialogs.Ruling{}
 }
 
@@ -71,6 +76,7 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 		sh := &m.subs[shardOf(ref)]
 		sh.mu.Lock()
 		if s, slot := sh.lookup(ref); s != nil && s.phase == active {
+			m.undeliver(sh, slot)
 			s.signedOut = at.UnixNano()
 			if s.waiting {
 				s.waiting = false

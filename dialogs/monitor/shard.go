@@ -20,7 +20,9 @@ type subShard struct {
 	heads   map[uint32][]byte
 	// unannounced are the failures whose answer is on its way to the server.
 	unannounced map[failureKey]failure
-	notes       subNotes
+	// lost are those for which an earlier process had kept something.
+	lost  []dialogs.Ref
+	notes subNotes
 	// hops has those that passed since they were collected, by next hop.
 	hops hopCounts
 

@@ -50,7 +50,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	}
 	if len(id.NotifierTag) == 0 {
 		m.subscribe(msg, &id, watcher, at)
-	} else if !m.refresh(msg, &id, watcher, at) {
+	} else if m.alive(watcher, msg); !m.refresh(msg, &id, watcher, at) {
 		return m.refuseRefresh(&id, watcher, msg, at)
 	}
 	m.ladder.subscribe(watcher, at, "server", &id)
@@ -132,6 +132,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 	s.asked = asked(msg)
 	m.moved(s, msg)
 	if s.asked == 0 {
+		m.undeliver(sh, slot)
 		m.end(s, at)
 	}
 	m.note(sh, slot)
@@ -251,6 +252,7 @@ func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
 func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	t.leaves(s)
+	t.undeliver(sh, slot)
 	t.texts.Add(-int64(len(s.text)))
 	if s.waiting {
 		delete(sh.waiting, slot)

@@ -91,6 +91,8 @@ type subscription struct {
 	unheard uint8
 	// proven: a NOTIFY of it has got through.
 	proven bool
+	// undelivered: something is kept for it, to be delivered.
+	undelivered bool
 
 	subscribeCSeq uint32 // of the last SUBSCRIBE
 	acceptedCSeq  uint32 // of the last one that got a 2xx, at accepted

@@ -81,10 +81,12 @@ func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 type tableMetrics struct {
 	untracked [untrackedReasons]prometheus.Counter
 	forgotten [count.ForgottenKinds]prometheus.Counter
+	// redelivered is not nil.
+	redelivered *redeliveryMetrics
 }
 
 func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
-	tm := tableMetrics{forgotten: count.NewForgotten(t.cfg.Forgotten)}
+	tm := tableMetrics{forgotten: count.NewForgotten(t.cfg.Forgotten), redelivered: newRedeliveryMetrics(reg)}
 	reasons := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_untracked_total",
 		Help: "Messages that were forwarded but could not be remembered, by reason.",

@@ -71,14 +71,20 @@ const (
 	Results int = iota
 )
 
+// String is the label of the metric.
+func (r Result) String() string {
+	return [...]string{"delivered", "replaced", "given-back", "dropped"}[r]
+}
+
 // End is the end of one NOTIFY.
 type End struct {
 	User, Device string
 	Dialog       uint64
 	CSeq         uint32
 	Result       Result
-	// Since is when it was kept.
+	// Since is when it was kept, Hop where it was sent first.
 	Since time.Time
+	Hop   netip.AddrPort
 	// Last: nothing is kept for this dialog any more.
 	Last bool
 	// Silent: of the attempts none met with a response.
@@ -157,13 +163,13 @@ type item struct {
 
 func (i *item) size() int { return len(i.Parcel.Raw) + overhead }
 
-// Keep takes a NOTIFY. It is false where there is no room, or where the dialog is
-// another device's; the NOTIFY has failed then, and what is kept for its dialog is the
-// caller's to give back.
+// Keep takes a NOTIFY. It is false where there is no room; the NOTIFY has failed then,
+// and what is kept for its dialog is the caller's to give back. A dialog stays with the
+// device that it began with here.
 func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	d := k.dialogs[n.Dialog]
-	if d != nil && (d.device.name != n.Device || d.device.user.name != n.User) {
-		return false, nil
+	if d != nil {
+		n.Device, n.User = d.device.name, d.device.user.name
 	}
 	i := &item{Notify: n, since: now, heard: !n.Unanswered}
 	if freed, left := k.freed(d, i); k.bytes-freed+i.size() > k.cfg.MaxBytes || left >= maxPerDialog {
@@ -249,7 +255,7 @@ func (k *Keeper) end(d *dialog, at int, r Result) End {
 	k.kept--
 	k.bytes -= i.size()
 	return End{
-		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Silent: !i.heard,
+		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Hop: i.Hop, Silent: !i.heard,
 	}
 }
 
@@ -313,6 +319,30 @@ func (k *Keeper) Waiting(name string) (n int, since time.Time) {
 		}
 	}
 	return n, since
+}
+
+// Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
+// not come after it.
+func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
+	d := k.dialogs[dialog]
+	for d != nil && d.queue[0].CSeq <= cseq {
+		r := Replaced
+		if d.queue[0].CSeq == cseq {
+			r = Delivered
+		}
+		if d.device.inFlight == d {
+			d.device.inFlight = nil
+		}
+		ends = append(ends, k.end(d, 0, r))
+		if len(d.queue) == 0 {
+			return k.close(d, r, ends)
+		}
+	}
+	if len(ends) > 0 {
+		d.since = d.queue[0].since
+		k.alive(now, d.device)
+	}
+	return ends
 }
 
 // Drop ends what is kept for a dialog.

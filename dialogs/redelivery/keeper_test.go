@@ -42,7 +42,7 @@ func (b *bench) keeps(n Notify) {
 
 func (b *bench) end(ends []End) {
 	for _, e := range ends {
-		b.log = append(b.log, fmt.Sprintf("%d/%d %s", e.Dialog, e.CSeq, []string{"delivered", "replaced", "given back", "dropped"}[e.Result]))
+		b.log = append(b.log, fmt.Sprintf("%d/%d %s", e.Dialog, e.CSeq, strings.ReplaceAll(e.Result.String(), "-", " ")))
 	}
 }
 
@@ -349,11 +349,31 @@ func TestRoomOfADialog(t *testing.T) {
 	if b.Len() != 1 {
 		t.Error(b.Len())
 	}
-	stranger := notify(1, 19, true)
-	stranger.Device = "b"
-	if ok, _ := b.Keep(b.now, stranger); ok {
-		t.Error("kept for another device in the same dialog")
+	moved := notify(1, 19, true)
+	moved.Device = "b" // it has another address now
+	b.log = nil
+	b.keeps(moved)
+	b.want("1/18 replaced")
+	b.Alive(b.now, moved.User, "a")
+	b.sendsNow(1, 19)
+}
+
+func TestHad(t *testing.T) {
+	b := newBench(t, roomy)
+	for cseq := range uint32(4) {
+		b.keeps(notify(1, cseq+1, false))
 	}
+	a := b.sends(5*time.Second, 1, 1)
+	b.end(b.Had(b.now, 1, 2)) // answered late, by another way
+	b.want("1/1 replaced", "1/2 delivered")
+	b.done(a, Final)
+	b.want()
+	b.sendsNow(1, 3)
+	b.end(b.Had(b.now, 1, 7))
+	b.want("1/3 replaced", "1/4 replaced")
+	b.end(b.Had(b.now, 1, 8))
+	b.want()
+	b.idle()
 }
 
 func TestPostpone(t *testing.T) {

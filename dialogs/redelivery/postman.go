@@ -23,8 +23,8 @@ type Options struct {
 	// Send sends an attempt; how it ends is told by Outcome with the same id. It is
 	// false where there is no room for it now.
 	Send func(id uint64, p dialogs.Parcel) bool
-	// Open tells whether a user may be tried by a hop now; during an outage it may not.
-	Open func(user string, hop netip.AddrPort) bool
+	// Open tells whether a hop may be tried now; during an outage it may not.
+	Open func(hop netip.AddrPort) bool
 	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
 	// outcome that ended it. It is called without any lock.
 	Ended func(e End, o *dialogs.Outcome)
@@ -88,20 +88,8 @@ func Classify(o *dialogs.Outcome) Outcome {
 	return Final
 }
 
-// Keep takes a NOTIFY whose first outcome was o, or that must not overtake what is kept
-// (o is nil). It is false where it cannot be kept, see Keeper.Keep. The bytes are copied.
-// What the NOTIFY made superfluous is given back.
-func (p *Postman) Keep(now time.Time, n Notify, o *dialogs.Outcome) (bool, []End) {
-	if o != nil {
-		class := Classify(o)
-		if class == Final || class == Accepted {
-			return false, nil
-		}
-		n.Unanswered, n.Refused = class == Silence, class == Failed500
-	}
-	if n.Parcel.Raw == nil {
-		return false, nil
-	}
+// Keep is Keeper.Keep. The bytes are copied.
+func (p *Postman) Keep(now time.Time, n Notify) (bool, []End) {
 	n.Parcel.Raw = bytes.Clone(n.Parcel.Raw)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,6 +132,18 @@ func (p *Postman) Drop(dialog uint64, r Result) []End {
 	defer p.mu.Unlock()
 	defer p.count()
 	return p.keeper.Drop(dialog, r)
+}
+
+// Had is Keeper.Had.
+func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) []End {
+	if !p.Some() {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.count()
+	defer p.signal()
+	return p.keeper.Had(now, dialog, cseq)
 }
 
 // Waiting is Keeper.Waiting.
@@ -202,7 +202,7 @@ func (p *Postman) Run(ctx context.Context) {
 		switch {
 		case id == 0:
 			p.rest(ctx, min(look, max(time.Millisecond, next.Sub(now))))
-		case !p.opt.Open(a.User, a.Hop):
+		case !p.opt.Open(a.Hop):
 			p.postpone(id, now)
 		case p.limit.Wait(ctx) != nil:
 			p.postpone(id, now)

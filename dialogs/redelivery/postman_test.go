@@ -58,7 +58,7 @@ func (b *office) send(id uint64, p dialogs.Parcel) bool {
 	return true
 }
 
-func (b *office) open(string, netip.AddrPort) bool {
+func (b *office) open(netip.AddrPort) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.shut
@@ -99,7 +99,7 @@ var silence = &dialogs.Outcome{Kind: dialogs.TimedOut, RetryAfter: -1}
 func TestPostmanDelivers(t *testing.T) {
 	inOffice(t, Options{Config: roomy}, func(b *office) {
 		b.reply = answer(200)
-		if ok, _ := b.Keep(time.Now(), notify(1, 1, true), silence); !ok {
+		if ok, _ := b.Keep(time.Now(), notify(1, 1, true)); !ok {
 			t.Fatal("not kept")
 		}
 		b.want(0)
@@ -114,7 +114,7 @@ func TestPostmanDelivers(t *testing.T) {
 func TestPostmanTriesAgain(t *testing.T) {
 	inOffice(t, Options{Config: roomy}, func(b *office) {
 		b.reply = answer(480)
-		b.Keep(time.Now(), notify(1, 1, true), silence)
+		b.Keep(time.Now(), notify(1, 1, true))
 		<-time.After(16 * time.Second)
 		b.want(2)
 		if n, since := b.Waiting("sip:alice@x"); n != 1 || time.Since(since) != 16*time.Second {
@@ -128,7 +128,7 @@ func TestPostmanTriesAgain(t *testing.T) {
 
 func TestPostmanGivesUp(t *testing.T) {
 	inOffice(t, Options{Config: Config{For: time.Minute, MaxBytes: 1 << 20}}, func(b *office) {
-		b.Keep(time.Now(), notify(1, 1, true), silence)
+		b.Keep(time.Now(), notify(1, 1, true))
 		<-time.After(time.Minute + look)
 		b.want(1, "1/1 2 by 1/0") // the attempt is still under way
 		b.Outcome(1, *silence)
@@ -140,7 +140,7 @@ func TestPostmanWaitsForAHold(t *testing.T) {
 	inOffice(t, Options{Config: roomy}, func(b *office) {
 		b.reply = answer(200)
 		b.shut = true
-		b.Keep(time.Now(), notify(1, 1, true), silence)
+		b.Keep(time.Now(), notify(1, 1, true))
 		<-time.After(time.Minute)
 		b.want(0)
 		b.set(func() { b.shut, b.full = false, true })
@@ -158,7 +158,7 @@ func TestPostmanKeepsItsRate(t *testing.T) {
 		for i := range 100 {
 			n := notify(uint64(i), 1, true) //nolint:gosec // small
 			n.User = fmt.Sprintf("sip:user%d@x", i)
-			b.Keep(time.Now(), n, silence)
+			b.Keep(time.Now(), n)
 			b.Alive(time.Now(), n.User, "")
 		}
 		<-time.After(5 * time.Second)
@@ -175,13 +175,13 @@ func TestPostmanKeepsItsRate(t *testing.T) {
 func TestPostmanTriesLast(t *testing.T) {
 	inOffice(t, Options{Config: roomy}, func(b *office) {
 		b.reply = answer(200)
-		b.Keep(time.Now(), notify(1, 1, true), silence)
+		b.Keep(time.Now(), notify(1, 1, true))
 		if left := b.Last(b.Context()); left != 0 {
 			t.Error(left)
 		}
 		b.want(1, "1/1 0 by 0/200")
 		b.set(func() { b.reply = answer(480) })
-		b.Keep(time.Now(), notify(1, 2, true), silence)
+		b.Keep(time.Now(), notify(1, 2, true))
 		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
 		defer cancel()
 		if left := b.Last(ctx); left != 1 {
@@ -195,8 +195,8 @@ func TestPostmanDrops(t *testing.T) {
 		if ends := b.Drop(1, Dropped); ends != nil {
 			t.Error(ends)
 		}
-		b.Keep(time.Now(), notify(1, 1, true), silence)
-		b.Keep(time.Now(), notify(1, 2, false), nil) // must not overtake
+		b.Keep(time.Now(), notify(1, 1, true))
+		b.Keep(time.Now(), notify(1, 2, false)) // must not overtake
 		if ends := b.Drop(1, Dropped); len(ends) != 2 || !ends[1].Last {
 			t.Error(ends)
 		}
@@ -239,14 +239,5 @@ func TestClassify(t *testing.T) {
 		if got := Classify(&dialogs.Outcome{Kind: c.kind, Status: c.status, RetryAfter: c.after}); got != c.want {
 			t.Errorf("%v %d Retry-After %d: %v, want %v", c.kind, c.status, c.after, got, c.want)
 		}
-	}
-	p := NewPostman(Options{Config: roomy})
-	for _, o := range []dialogs.Outcome{{Status: 481, RetryAfter: -1}, {Status: 200}} {
-		if ok, _ := p.Keep(time.Now(), notify(1, 1, true), &o); ok {
-			t.Errorf("kept after a %d", o.Status)
-		}
-	}
-	if ok, _ := p.Keep(time.Now(), Notify{User: "sip:alice@x", Dialog: 1, CSeq: 1}, silence); ok {
-		t.Error("kept without its bytes")
 	}
 }

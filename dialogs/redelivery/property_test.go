@@ -54,7 +54,7 @@ func TestInvariants(t *testing.T) {
 
 func (w *world) happen() {
 	dialog := uint64(rapid.IntRange(0, 5).Draw(w.T, "dialog")) //nolint:gosec // small
-	switch rapid.IntRange(0, 6).Draw(w.T, "event") {
+	switch rapid.IntRange(0, 7).Draw(w.T, "event") {
 	case 0, 1:
 		w.keep(dialog)
 	case 2:
@@ -69,6 +69,10 @@ func (w *world) happen() {
 			delete(w.flight, a.Device)
 			w.done(a)
 		}
+	case 6:
+		cseq := uint32(rapid.IntRange(0, int(w.cseq[dialog])).Draw(w.T, "had")) //nolint:gosec // small
+		w.seen[dialog] = max(w.seen[dialog], cseq)
+		w.ends(w.k.Had(w.now, dialog, cseq))
 	default:
 		if rapid.IntRange(0, 4).Draw(w.T, "drops") == 0 {
 			w.ends(w.k.Drop(dialog, Dropped))

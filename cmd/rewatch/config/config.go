@@ -81,6 +81,8 @@ type DialogsConfig struct {
 	Recover          aor.Patterns   `env:"RECOVER" envDefault:"*" doc:"watchers that are recovered: patterns of their addresses such as 'sip:*@ims.example', comma-separated; the NOTIFYs of others pass untouched"`
 	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of them, for a careful start; by a hash of the address, so that it is always the same ones"`
 	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
+	Redeliver        time.Duration  `env:"REDELIVER" envDefault:"0s" doc:"how long a NOTIFY that could not be delivered is kept and tried again before it has failed; '0s' is off"`
+	MaxRedeliver     Bytes          `env:"MAX_REDELIVER" envDefault:"64MiB" doc:"memory for them at most"`
 	MaxSubscriptions int            `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
 }
 

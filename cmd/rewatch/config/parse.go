@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"net"
 	"net/netip"
@@ -35,6 +37,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[float64]():        typed(parseFloat),
 	reflect.TypeFor[time.Duration]():  typed(parseDuration),
 	reflect.TypeFor[Seconds]():        typed(parseSeconds),
+	reflect.TypeFor[Bytes]():          typed(parseBytes),
 	reflect.TypeFor[URI]():            typed(parseURI),
 	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
 	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
@@ -148,6 +151,23 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, want("a duration with its unit, such as 500ms, 28s or 1h30m")
 	}
 	return d, nil
+}
+
+var wantBytes = errors.New("a size such as '64MiB', '512KiB' or a number of bytes")
+
+// parseBytes reads a size with a binary unit.
+func parseBytes(s string) (Bytes, error) {
+	shift := 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if rest, ok := strings.CutSuffix(s, unit); ok {
+			s, shift = strings.TrimSpace(rest), 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return 0, wantBytes
+	}
+	return Bytes(n << shift), nil
 }
 
 // parseSeconds takes what a SIP engineer writes (3600) and what the other

@@ -74,6 +74,9 @@ func (s Secret) GoString() string { return s.String() }
 // MarshalText keeps the secret out of JSON and of zerolog's Interface.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// Bytes is a size.
+type Bytes int64
+
 // Seconds is an Expires: SIP counts in whole seconds.
 type Seconds int
 

@@ -28,12 +28,14 @@ import (
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/recovery/hook"
+	"rewatch/dialogs/redelivery"
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
 	"rewatch/proxy/hep"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
+	"rewatch/proxy/wire"
 )
 
 // process is everything that runs, in the order in which it is started.
@@ -46,6 +48,7 @@ type process struct {
 	resolver *resolve.Resolver
 	monitor  *monitor.Monitor
 	engine   *recovery.Engine
+	postman  *redelivery.Postman // nil: nothing is kept
 	client   *uac.Client
 	proxy    *proxy.Server
 	admin    *admin.Admin
@@ -113,6 +116,7 @@ func (p *process) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.postman = p.newPostman(reg)
 	table := monitor.NewTable(p.monitorConfig(), reg)
 	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = monitor.New(table, p.engine, p.log, reg)
@@ -203,13 +207,18 @@ func (p *process) engineConfig() recovery.Config {
 
 func (p *process) monitorConfig() monitor.Config {
 	c := p.cfg
-	return monitor.Config{
-		Events: c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
+	cfg := monitor.Config{
+		Content: wire.Content,
+		Events:  c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
 		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
 		Recover:      c.Dialogs.Recovers(),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
+	if p.postman != nil { // an interface that holds a nil pointer is not nil
+		cfg.Post = p.postman
+	}
+	return cfg
 }
 
 func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
@@ -231,6 +240,9 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		Identity:       p.cfg.UAC.Identity.Raw,
 		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
 		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
+	}
+	if p.postman != nil {
+		cfg.Delivered = p.postman.Outcome
 	}
 	if p.mirror != nil { // an interface that holds a nil pointer is not nil
 		cfg.Tap = p.mirror
@@ -295,6 +307,11 @@ func (p *process) run(ctx context.Context) error {
 		p.mirror.Start(life)
 	}
 	p.proxy.Start()
+	if p.postman != nil {
+		delivering, stop := context.WithCancel(life)
+		defer stop()
+		p.watching.Go(func() { p.postman.Run(delivering) })
+	}
 	served := make(chan error, 1)
 	if p.admin != nil {
 		go func() { served <- p.admin.Serve() }()
@@ -324,6 +341,11 @@ func (p *process) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Process.Drain)
 	defer cancel()
 	pause(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
+	if p.postman != nil {
+		if left := p.postman.Last(ctx); left > 0 {
+			p.log.Warn().Int("notifies", left).Msg("stopping with NOTIFYs that could not be delivered: they have failed")
+		}
+	}
 	if left := p.proxy.Drain(ctx); left > 0 {
 		p.log.Warn().Int("transactions", left).Msg("stopping before all transactions have ended")
 	}

@@ -1,0 +1,281 @@
+package monitor
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/redelivery"
+)
+
+// Post keeps the NOTIFYs that could not be delivered while their subscription goes on,
+// and delivers them. Package redelivery implements it. None of its methods blocks, and
+// none calls the Monitor.
+type Post interface {
+	Keep(now time.Time, n redelivery.Notify) (bool, []redelivery.End)
+	Had(now time.Time, dialog uint64, cseq uint32) []redelivery.End
+	Drop(dialog uint64, r redelivery.Result) []redelivery.End
+	Alive(now time.Time, user, device string)
+	Some() bool
+}
+
+// deviceKey tells the devices of a user apart: by their identity, else by their Contact.
+func deviceKey(device, contact string) string { return cmp.Or(device, contact) }
+
+func (s *subscription) deviceKey() string { return deviceKey(s.device(), s.contact()) }
+
+// redelivers says whether NOTIFYs are kept at all. Where the server is to see the real
+// response, or nothing is to be changed, they are not.
+func (r *rules) redelivers() bool {
+	return r.cfg.Post != nil && !r.cfg.DryRun && r.cfg.Answer != AnswerPassthrough
+}
+
+// keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
+// because it must not overtake what is kept already. The shard is locked.
+func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
+	s := sh.subs.At(slot)
+	if !m.rules.redelivers() || p.Raw == nil || s.phase != active {
+		return false
+	}
+	n := redelivery.Notify{
+		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(makeRef(sh.number, slot, s.generation)), CSeq: cseq, Parcel: p,
+	}
+	if o != nil {
+		class := redelivery.Classify(o)
+		if class == redelivery.Final {
+			return false
+		}
+		n.Hop, n.Unanswered, n.Refused = o.Hop, class == redelivery.Silence, class == redelivery.Failed500
+	}
+	if m.cfg.Content != nil {
+		n.Full = redelivery.Full(m.cfg.Content(p.Raw))
+	}
+	ok, ends := m.cfg.Post.Keep(at, n)
+	m.redelivered.count(at, ends...)
+	if ok && !s.undelivered {
+		s.undelivered = true
+		m.note(sh, slot)
+	}
+	return ok
+}
+
+// queue is a NOTIFY of a dialog for which something is kept: it waits behind that. The
+// shard is locked.
+func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) notification {
+	s := sh.subs.At(slot)
+	n := notification{ignored: true, label: s.label, why: ignoredKept}
+	if _, proven := m.superseded(s); proven {
+		m.undeliver(sh, slot)
+		m.end(s, at)
+		m.note(sh, slot)
+		n.why, n.ruling = ignoredSuperseded, m.rules.gone(s.taken)
+		return n
+	}
+	if m.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
+		n.ruling = dialogs.Ruling{Status: 200, Reason: "OK"}
+		return n
+	}
+	// There is no room. It has failed, and what was kept with it.
+	m.undeliver(sh, slot)
+	o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: msg.CSeq}
+	n.ignored, n.ruling, n.failed = false, m.rules.gone(s.taken), m.giveUp(sh, slot, &o)
+	return n
+}
+
+// undeliver drops what is kept for a subscription that has ended. Its shard is locked.
+func (t *Table) undeliver(sh *subShard, slot uint32) {
+	s := sh.subs.At(slot)
+	if s.undelivered && t.cfg.Post != nil {
+		ends := t.cfg.Post.Drop(uint64(makeRef(sh.number, slot, s.generation)), redelivery.Dropped)
+		t.redelivered.count(time.Time{}, ends...)
+	}
+	s.undelivered = false
+}
+
+// giveUp declares a NOTIFY failed whose server has had its answer. What it gives is called
+// without the lock of the shard, which is held.
+func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
+	m.strike(sh, slot, o)
+	s := sh.subs.At(slot)
+	s.unheard++
+	c, ref, out := *s, makeRef(sh.number, slot, s.generation), *o
+	m.metrics.failed[c.label].Inc()
+	m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
+	return func() {
+		m.announceFailure(c, out, "")
+		m.heard(ref)
+	}
+}
+
+// had tells the Post that the phone has a NOTIFY, so that nothing older comes after it.
+// The shard is locked.
+func (m *Monitor) had(sh *subShard, slot uint32, cseq uint32, at time.Time) {
+	s := sh.subs.At(slot)
+	if m.cfg.Post == nil || !m.cfg.Post.Some() {
+		return
+	}
+	if s.undelivered {
+		m.delivered(sh, slot, at, m.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
+	}
+	m.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
+}
+
+// delivered notes what has ended well for a subscription. The shard is locked.
+func (m *Monitor) delivered(sh *subShard, slot uint32, at time.Time, ends []redelivery.End) {
+	m.redelivered.count(at, ends...)
+	for i := range ends {
+		if ends[i].Last {
+			sh.subs.At(slot).undelivered = false
+			m.note(sh, slot)
+		}
+	}
+}
+
+// Redelivered is told by the Post how a NOTIFY ended that it had kept, and of the outcome
+// that ended it.
+func (m *Monitor) Redelivered(e redelivery.End, o *dialogs.Outcome) {
+	out := *o
+	out.CSeq = e.CSeq
+	if !out.Hop.IsValid() {
+		out.Hop = e.Hop
+	}
+	ref := dialogs.Ref(e.Dialog)
+	sh := &m.subs[shardOf(ref)]
+	sh.mu.Lock()
+	s, slot := sh.lookup(ref)
+	if s == nil {
+		sh.mu.Unlock()
+		m.redelivered.count(instant(out.At), e)
+		return
+	}
+	then := m.redeliveredLocked(sh, slot, &e, &out)
+	sh.mu.Unlock()
+	m.redelivered.count(instant(out.At), e)
+	if then != nil {
+		then()
+	}
+}
+
+// redeliveredLocked is Redelivered for a subscription that is known. What it gives is
+// called without the lock.
+func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End, o *dialogs.Outcome) func() {
+	s := sh.subs.At(slot)
+	if e.Last {
+		s.undelivered = false
+		m.note(sh, slot)
+	}
+	switch {
+	case e.Result == redelivery.Delivered:
+		if s.phase == active && !s.proven {
+			m.prove(s)
+			m.note(sh, slot)
+		}
+		sh.through(o.Hop, instant(o.At), s.watcher())
+		c := *s
+		return func() {
+			m.cfg.Post.Alive(instant(o.At), c.watcher(), c.deviceKey())
+			if m.rec.Interested(c.watcher()) && c.phase == active {
+				m.tell(&c, false, o)
+			}
+		}
+	case e.Result != redelivery.GivenBack || !e.Last, s.phase == dead, s.over(instant(o.At).UnixNano()):
+		return nil
+	case m.replaced(s, o):
+		e.Result = redelivery.Dropped
+		m.end(s, instant(o.At))
+		m.note(sh, slot)
+		return nil
+	}
+	return m.giveUp(sh, slot, o)
+}
+
+// Waits says whether a sign of life of some device is awaited.
+func (m *Monitor) Waits() bool { return m.rules.redelivers() && m.cfg.Post.Some() }
+
+// Heard is told of a request of a user that the Monitor has no other use for, while it
+// Waits: the device is alive.
+func (m *Monitor) Heard(msg *dialogs.Message) {
+	if user, ok := m.watcherOf(msg); ok {
+		m.alive(user, msg)
+	}
+}
+
+// alive is a sign of life of the device that sent a request.
+func (m *Monitor) alive(user string, msg *dialogs.Message) {
+	if m.Waits() {
+		m.cfg.Post.Alive(instant(msg.At), user, senderKey(msg))
+	}
+}
+
+// giveUpLost takes for failed what an earlier process had kept when it ended: its bytes
+// are gone, and the phone may be without the newest state.
+func (m *Monitor) giveUpLost(at time.Time) {
+	for i := range m.subs {
+		sh := &m.subs[i]
+		var then []func()
+		sh.mu.Lock()
+		for _, ref := range sh.lost {
+			s, slot := sh.lookup(ref)
+			if s == nil || !s.undelivered || s.phase != active {
+				continue
+			}
+			s.undelivered = false
+			if _, proven := m.superseded(s); proven || s.over(at.UnixNano()) {
+				continue
+			}
+			o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: s.notifyCSeq}
+			then = append(then, m.giveUp(sh, slot, &o))
+		}
+		sh.lost = nil
+		sh.mu.Unlock()
+		for _, f := range then {
+			f()
+		}
+	}
+}
+
+// senderKey is the deviceKey of who sent a request; empty: it names no Contact, or
+// several.
+func senderKey(msg *dialogs.Message) string {
+	if len(msg.Contacts) != 1 {
+		return ""
+	}
+	c := &msg.Contacts[0]
+	return deviceKey(string(deviceOf(c)), string(c.URI))
+}
+
+// redeliveryMetrics count how NOTIFYs end that were kept.
+type redeliveryMetrics struct {
+	results [redelivery.Results]prometheus.Counter
+	seconds prometheus.Histogram
+}
+
+func newRedeliveryMetrics(reg prometheus.Registerer) *redeliveryMetrics {
+	results := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_redelivered_total",
+		Help: "NOTIFYs that were kept, by what became of them: delivered, replaced by newer state, given back to the recovery, or dropped with their subscription.",
+	}, []string{"result"})
+	rm := &redeliveryMetrics{seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "rewatch_redeliver_seconds",
+		Help:    "Time from when a NOTIFY was kept to its delivery.",
+		Buckets: []float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600},
+	})}
+	for i := range rm.results {
+		rm.results[i] = results.WithLabelValues(redelivery.Result(i).String()) // #nosec G115 -- few
+	}
+	if reg != nil {
+		reg.MustRegister(results, rm.seconds)
+	}
+	return rm
+}
+
+func (rm *redeliveryMetrics) count(at time.Time, ends ...redelivery.End) {
+	for i := range ends {
+		rm.results[ends[i].Result].Inc()
+		if ends[i].Result == redelivery.Delivered {
+			rm.seconds.Observe(max(0, at.Sub(ends[i].Since).Seconds()))
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package monitor
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/redelivery"
+)
+
+// parcelWard is a ward with a Postman, whose phones answer an attempt with status (0:
+// not at all).
+type parcelWard struct {
+	*ward
+
+	post  *redelivery.Postman
+	mu    sync.Mutex
+	sent  []string // bodies, as they were delivered
+	lasts int      // seconds, of a subscription
+	// status is what the phone answers an attempt; 0: nothing.
+	status int
+}
+
+func redelivering(t *testing.T, c redelivery.Config, f func(w *parcelWard)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &parcelWard{ward: &ward{}, status: 200, lasts: 3600}
+		w.post = redelivery.NewPostman(redelivery.Options{
+			Config: c, Send: w.send, Open: func(netip.AddrPort) bool { return true },
+			Ended: func(e redelivery.End, o *dialogs.Outcome) { w.Redelivered(e, o) },
+		})
+		w.Monitor = New(NewTable(Config{Post: w.post, Content: func(raw []byte) (string, string, []byte) {
+			kind, body, _ := strings.Cut(string(raw), "|")
+			return kind, "", []byte(body)
+		}}, nil), wardRecorder{w.ward}, zerolog.Nop(), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { w.post.Run(ctx) })
+		f(w)
+		cancel()
+		running.Wait()
+	})
+}
+
+func (w *parcelWard) send(id uint64, p dialogs.Parcel) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, body, _ := strings.Cut(string(p.Raw), "|")
+	w.sent = append(w.sent, body)
+	if w.status != 0 {
+		o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: w.status, RetryAfter: -1}
+		go w.post.Outcome(id, o)
+	}
+	return true
+}
+
+// deliveries gives what was sent since the last time.
+func (w *parcelWard) deliveries() string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := strings.Join(w.sent, " ")
+	w.sent = nil
+	return sent
+}
+
+const (
+	pidf    = "application/pidf+xml"
+	partial = "application/pidf-diff+xml"
+)
+
+// state sends a NOTIFY with a body in the dialog of c, which meets with status (0: with
+// silence), and gives what the server is answered; 0: it passed, or was left without.
+func (w *parcelWard) state(c call, cseq uint32, kind, body string, status int) int {
+	raw := []byte(kind + "|" + body)
+	m := dialogs.Message{
+		At: time.Now(), Side: dialogs.Server, CallID: []byte(c.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
+		FromURI: []byte(c.resource), FromTag: []byte(c.tag), ToURI: []byte(alice), ToTag: []byte("w" + c.id),
+		RequestURI: []byte(c.contact), Event: asEvent(c.event), State: dialogs.SubscriptionState{Expires: w.lasts},
+		Parcel: dialogs.Parcel{Raw: raw},
+	}
+	ref, r := w.Notify(&m)
+	if r.Status != 0 {
+		return r.Status
+	}
+	o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1, CSeq: cseq, Parcel: m.Parcel}
+	if status == 0 {
+		o.Kind = dialogs.TimedOut
+	}
+	v := w.NotifyDone(ref, o)
+	w.Announce(ref, cseq)
+	if v.Relay {
+		return status
+	}
+	return v.Status
+}
+
+var (
+	redeliverConfig = redelivery.Config{For: 10 * time.Minute, MaxBytes: 1 << 20}
+	callA           = call{phoneA, "a1", "s1", "presence", "sip:bob@ims.test"}
+)
+
+// TestKept: a NOTIFY that could not be delivered is answered 200, comes to the phone upon
+// its sign of life, and nobody hears of a failure.
+func TestKept(t *testing.T) {
+	for name, alive := range map[string]func(w *parcelWard){
+		"a refresh of another dialog": func(w *parcelWard) {
+			w.subscribe(call{phoneA, "a2", "s2", "presence", "sip:carol@ims.test"}, 1, 600, 200)
+		},
+		"a third-party REGISTER": func(w *parcelWard) {
+			w.Register(&dialogs.Message{
+				At: time.Now(), CallID: []byte("r"), CSeq: 1, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice),
+				Contacts: asContacts("<sip:scscf.test>"), Expires: 3600,
+			})
+		},
+		"a request": func(w *parcelWard) {
+			if !w.Waits() {
+				t.Error("it does not wait")
+			}
+			w.Heard(&dialogs.Message{At: time.Now(), FromURI: []byte(alice), Contacts: asContacts("<" + phoneA.contact + ">;+sip.instance=\"<" + phoneA.instance + ">\"")})
+		},
+		"time": func(*parcelWard) { <-time.After(5 * time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redelivering(t, redeliverConfig, func(w *parcelWard) {
+				w.subscribe(callA, 1, 600, 200)
+				if got := w.state(callA, 1, pidf, "open", 480); got != 200 {
+					t.Fatalf("the server got %d", got)
+				}
+				if got := w.deliveries(); got != "" {
+					t.Fatalf("sent %q", got)
+				}
+				alive(w)
+				if got := w.deliveries(); got != "open" {
+					t.Fatalf("sent %q", got)
+				}
+				if len(w.failures) > 0 || w.Waits() {
+					t.Error(w.failures)
+				}
+				if got := w.state(callA, 2, pidf, "away", 200); got != 200 || w.deliveries() != "" {
+					t.Errorf("the next NOTIFY: %d", got)
+				}
+			})
+		})
+	}
+}
+
+// TestKeptInOrder: what comes meanwhile does not overtake; full state replaces.
+func TestKeptInOrder(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		for i, body := range []string{"1", "2", "3"} {
+			if got := w.state(callA, uint32(i)+1, partial, body, 0); got != 200 { //nolint:gosec // small
+				t.Fatalf("the server got %d", got)
+			}
+		}
+		<-time.After(5 * time.Second)
+		if got := w.deliveries(); got != "1 2 3" {
+			t.Errorf("sent %q", got)
+		}
+		w.state(callA, 4, pidf, "4", 503)
+		w.state(callA, 5, pidf, "5", 200)
+		w.state(callA, 6, pidf, "6", 200)
+		<-time.After(5 * time.Second)
+		if got := w.deliveries(); got != "6" {
+			t.Errorf("sent %q", got)
+		}
+		if len(w.failures) > 0 {
+			t.Error(w.failures)
+		}
+	})
+}
+
+// TestKeptInVain: what the phone has forgotten, or what was kept too long, has failed.
+func TestKeptInVain(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 3600, 200)
+		w.status = 481
+		w.state(callA, 1, pidf, "open", 408)
+		<-time.After(5 * time.Second)
+		if got := w.deliveries(); got != "open" || !slices.Equal(w.failures, []string{"a1"}) {
+			t.Fatalf("sent %q, failed %q", got, w.failures)
+		}
+		if got := w.state(callA, 2, pidf, "open", 200); got != 481 {
+			t.Errorf("the next NOTIFY gets %d", got)
+		}
+	})
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 3600, 200)
+		w.status = 480
+		w.state(callA, 1, pidf, "open", 480)
+		<-time.After(9 * time.Minute)
+		if len(w.failures) > 0 {
+			t.Fatal("too early")
+		}
+		<-time.After(time.Minute + 2*time.Second)
+		if w.deliveries(); !slices.Equal(w.failures, []string{"a1"}) {
+			t.Fatalf("failed %q", w.failures)
+		}
+	})
+}
+
+// TestKeptNoMore: what nobody wants any more is dropped, and nobody hears of it.
+func TestKeptNoMore(t *testing.T) {
+	for name, end := range map[string]func(w *parcelWard){
+		"un-SUBSCRIBE": func(w *parcelWard) { w.subscribe(callA, 2, 0, 200) },
+		"signed out": func(w *parcelWard) {
+			w.Register(&dialogs.Message{At: time.Now(), CallID: []byte("r"), CSeq: 2, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice), Expires: 0})
+		},
+		"terminated": func(w *parcelWard) {
+			_, r := w.Notify(&dialogs.Message{
+				At: time.Now(), Side: dialogs.Server, CallID: []byte(callA.id), CSeq: 2, FromURI: []byte(callA.resource),
+				FromTag: []byte(callA.tag), ToURI: []byte(alice), ToTag: []byte("w" + callA.id), Event: asEvent("presence"),
+				State: dialogs.SubscriptionState{Terminated: true, Expires: -1}, Parcel: dialogs.Parcel{Raw: []byte("x|y")},
+			})
+			if r.Status != 0 {
+				panic("the terminated NOTIFY has to pass")
+			}
+		},
+		"expiry": func(w *parcelWard) {
+			w.status = 480
+			for range 700 {
+				<-time.After(time.Second)
+				w.sweep(time.Now())
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redelivering(t, redelivery.Config{For: time.Hour, MaxBytes: 1 << 20}, func(w *parcelWard) {
+				w.lasts = 600
+				w.subscribe(callA, 1, 600, 200)
+				w.state(callA, 1, pidf, "open", 480)
+				end(w)
+				w.deliveries()
+				if w.Waits() {
+					t.Error("it is kept")
+				}
+				<-time.After(5 * time.Minute)
+				if got := w.deliveries(); got != "" || len(w.failures) > 0 {
+					t.Errorf("sent %q, failed %q", got, w.failures)
+				}
+			})
+		})
+	}
+}
+
+// TestKeptOfAMovedPhone: a newer subscription of the device that is proven takes its place.
+func TestKeptOfAMovedPhone(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		w.state(callA, 1, pidf, "open", 200)
+		w.state(callA, 2, pidf, "away", 0)
+		w.status = 481
+		now := call{moved, "a2", "s2", "presence", callA.resource}
+		w.subscribe(now, 1, 600, 200)
+		w.state(now, 1, pidf, "away", 200)
+		w.deliveries()
+		if w.Waits() {
+			t.Error("the old dialog is still served")
+		}
+		if got := w.state(callA, 3, pidf, "open", 481); got != 481 {
+			t.Errorf("the old dialog gets %d", got)
+		}
+		<-time.After(15 * time.Minute)
+		if len(w.failures) > 0 || w.Waits() {
+			t.Errorf("failed %q", w.failures)
+		}
+	})
+}
+
+// TestNoRoomToKeep: what cannot be kept has failed, and what was kept for its dialog too.
+func TestNoRoomToKeep(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		for cseq := range uint32(16) {
+			w.state(callA, cseq+1, partial, "x", 480)
+		}
+		if got := w.state(callA, 17, partial, "x", 200); got != 481 || !slices.Equal(w.failures, []string{"a1"}) || w.Waits() {
+			t.Fatalf("%d, failed %q", got, w.failures)
+		}
+	})
+	redelivering(t, redelivery.Config{For: time.Minute, MaxBytes: 100}, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		if got := w.state(callA, 1, pidf, "open", 480); got != 481 || !slices.Equal(w.failures, []string{"a1"}) {
+			t.Fatalf("%d, failed %q", got, w.failures)
+		}
+	})
+}
+
+// TestKeptAndAnsweredLate: the phone has it already, and nothing older comes after it.
+func TestKeptAndAnsweredLate(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		m := dialogs.Message{
+			At: time.Now(), Side: dialogs.Server, CallID: []byte("a1"), CSeq: 1, Transaction: 1 << 32, FromURI: []byte(callA.resource),
+			FromTag: []byte("s1"), ToURI: []byte(alice), ToTag: []byte("wa1"), Event: asEvent("presence"),
+			State: dialogs.SubscriptionState{Expires: 600}, Parcel: dialogs.Parcel{Raw: []byte(pidf + "|open")},
+		}
+		ref, _ := w.Notify(&m)
+		o := dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), RetryAfter: -1, CSeq: 1, Parcel: m.Parcel}
+		if v := w.NotifyDone(ref, o); v.Status != 200 {
+			t.Fatal(v)
+		}
+		late := dialogs.Outcome{Kind: dialogs.Responded, Status: 200, At: time.Now(), RetryAfter: -1, CSeq: 1, Late: true}
+		if v := w.NotifyDone(ref, late); v.Relay || v.Status != 0 {
+			t.Error("the server has its answer", v)
+		}
+		<-time.After(10 * time.Second)
+		if got := w.deliveries(); got != "" || len(w.failures) > 0 || w.Waits() {
+			t.Errorf("sent %q, failed %q", got, w.failures)
+		}
+	})
+}
+
+// TestKeptOverARestart: the bytes are gone, so the next process takes it for failed.
+func TestKeptOverARestart(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		source := w.Table.Source()
+		w.noting = true
+		w.subscribe(callA, 1, 600, 200)
+		other := call{phoneB, "b1", "s1", "presence", callA.resource}
+		w.subscribe(other, 1, 600, 200)
+		w.state(other, 1, pidf, "open", 200)
+		w.state(callA, 1, pidf, "open", 480)
+		batch, _ := source.Collect(100)
+
+		next := newWard()
+		restored := next.Table.Source()
+		for _, e := range batch {
+			if !restored.Restore(e, time.Now()) {
+				t.Fatal("not restored")
+			}
+		}
+		next.giveUpLost(time.Now())
+		if !slices.Equal(next.failures, []string{"a1"}) {
+			t.Errorf("failed %q", next.failures)
+		}
+	})
+}
