@@ -96,6 +96,12 @@ type failureKey struct {
 	cseq uint32
 }
 
+// has says whether a failure was not announced yet.
+func (sh *subShard) has(key failureKey) bool {
+	_, ok := sh.unannounced[key]
+	return ok
+}
+
 // failure is what the Engine is told of a NOTIFY that failed.
 type failure struct {
 	subscription subscription
@@ -229,6 +235,10 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 		return
 	}
 	s.failed = false
+	if key := (failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}); sh.has(key) {
+		delete(sh.unannounced, key) // the Engine has not heard of it yet
+		s.unheard--
+	}
 	if s.headKept {
 		m.dropHead(sh, slot, s)
 	}

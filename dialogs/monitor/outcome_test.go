@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/policy"
 )
 
 // fate is what becomes of an otherwise healthy subscription.
@@ -163,5 +165,22 @@ func TestMetricsAreBounded(t *testing.T) {
 	}
 	if grown := count() - before; grown > 80 {
 		t.Errorf("%d new time series", grown)
+	}
+}
+
+// TestLateBeforeAnnounced: the 2xx comes in the very moment in which the server is told
+// that the NOTIFY has failed. Nobody hears of a failure then.
+func TestLateBeforeAnnounced(t *testing.T) {
+	m, rec := newTestMonitor(Config{})
+	ref, _ := m.Notify(notifyMessage("call", 1))
+	m.NotifyDone(ref, dialogs.Outcome{Kind: dialogs.TimedOut, At: time.Now(), RetryAfter: -1, CSeq: 1})
+	m.NotifyDone(ref, dialogs.Outcome{Late: true, Status: 200, At: time.Now(), RetryAfter: -1, CSeq: 1})
+	m.Announce(ref, 1)
+	if lines := strings.Join(rec.lines, "\n"); strings.Contains(lines, policy.NotifyFailed.String()) {
+		t.Error(lines)
+	}
+	sh := &m.subs[shardOf(ref)]
+	if s, _ := sh.lookup(ref); s == nil || s.unheard != 0 {
+		t.Error("it waits for something to be heard")
 	}
 }
