@@ -30,6 +30,10 @@ func TestPackage(t *testing.T) {
 		}
 	}
 
+	m.eventually("it is ready again", func() bool {
+		return strings.HasPrefix(m.try("REWATCH_SERVER=sip:127.0.0.1:5070 rewatch health -ready"), "ready")
+	})
+
 	// A phone that takes no NOTIFY, until it has been told to subscribe again.
 	phones(t, m)
 	m.background("sipp", "10.0.0.5:5060", "-nostdin", "-m", "1", "-sf", "phone-refuses.xml", "-oocsf", "phone-message.xml",
@@ -41,6 +45,7 @@ func TestPackage(t *testing.T) {
 		t.Errorf("%s MESSAGEs were taken, want 1", got)
 	}
 
+	dropIns(t, m)
 	upgrade(t, m)
 	remove(t, m)
 }
@@ -89,6 +94,37 @@ func checkFiles(t *testing.T, m *machine) {
 		}
 	}
 	m.run("test -f /var/lib/private/rewatch/state.db")
+}
+
+// dropIns tries what the package's page says of a port below 1024, and takes it back.
+// Changes are asked with the token that the guide to security has set.
+func dropIns(t *testing.T, m *machine) {
+	t.Helper()
+	m.run(`cp /etc/rewatch/rewatch.env before.env
+		echo "REWATCH_LISTEN='udp://127.0.0.1:5066,udp://127.0.0.1:506'" >> /etc/rewatch/rewatch.env
+		mkdir -p /etc/systemd/system/rewatch.service.d
+		cat > /etc/systemd/system/rewatch.service.d/override.conf <<'UNIT'
+[Service]
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+UNIT
+		systemctl daemon-reload
+		systemctl restart rewatch`)
+	m.eventually("it is ready on a port below 1024", func() bool {
+		return strings.HasPrefix(m.try("ss -lunH 'sport = 506' | grep -q 506 && REWATCH_SERVER=sip:127.0.0.1:5070 rewatch health -ready"), "ready")
+	})
+	const post = "curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:9090/api/v1/watchers/sip:nobody@office.example/reset"
+	if got := m.try(post); got != "401" {
+		t.Errorf("without the token: %s", got)
+	}
+	if got := m.try(post + ` -H "Authorization: Bearer $(cat security/secrets/admin-token)"`); got != "404" {
+		t.Errorf("with the token, of a user whom nobody knows: %s", got)
+	}
+	m.run(`rm -r /etc/systemd/system/rewatch.service.d
+		mv before.env /etc/rewatch/rewatch.env
+		systemctl daemon-reload
+		systemctl restart rewatch`)
+	m.eventually("it is as before", func() bool { return m.metric("rewatch_subscriptions") == "1" })
 }
 
 // phones puts the scenarios of the lab's phones on the machine.
