@@ -31,7 +31,7 @@ func pkg(event string) string {
 }
 
 // meant lists the places of the broken subscriptions that the event is about.
-func (m *machine) meant() []int {
+func (m *decision) meant() []int {
 	var exact, kin []int
 	for i, b := range m.s.Broken {
 		switch {
@@ -69,7 +69,7 @@ func (b Broken) renewedBy(o Broken) bool {
 
 // add appends a subscription as lost and not yet told. Where the list is full one
 // that has come back makes room; without such a one the newcomer is only counted.
-func (m *machine) add(b Broken) {
+func (m *decision) add(b Broken) {
 	if len(m.s.Broken) >= MaxBroken {
 		i := slices.IndexFunc(m.s.Broken, func(b Broken) bool { return b.Progress != Lost })
 		if i < 0 {
@@ -103,7 +103,7 @@ func (m *machine) join() joined {
 	return j
 }
 
-func (m *machine) enlist() joined {
+func (m *decision) enlist() joined {
 	i := slices.IndexFunc(m.s.Broken, func(b Broken) bool {
 		return b.Kin(m.e.Sub) && (b.Event == m.e.Sub.Event || b.renewedBy(m.e.Sub))
 	})
@@ -139,7 +139,7 @@ func (m *machine) giveOver() {
 
 // note takes down what the event says of its subscription, and tells whether
 // that changed anything.
-func (m *machine) note() bool {
+func (m *decision) note() bool {
 	changed := false
 	for _, i := range slices.Backward(m.meant()) {
 		b := &m.s.Broken[i]
@@ -164,7 +164,7 @@ func (m *machine) note() bool {
 // proves says whether a NOTIFY that got through proves that b is back. Any dialog of
 // the device does, but that which broke (unless the server has kept it), and those
 // that the same SUBSCRIBE made: it may have forked.
-func (m *machine) proves(b Broken, old bool) bool {
+func (m *decision) proves(b Broken, old bool) bool {
 	switch {
 	case b.renewedBy(m.e.Sub):
 		return true
@@ -177,7 +177,7 @@ func (m *machine) proves(b Broken, old bool) bool {
 
 // returned notes that a client has come back, and what brought it back. In an outage
 // nothing is learnt of the client: there are too many to be remembered for it.
-func (m *machine) returned(b *Broken, p Progress) {
+func (m *decision) returned(b *Broken, p Progress) {
 	if b.By == ByUnknown {
 		b.By = m.broughtBack(*b)
 	}
@@ -192,7 +192,7 @@ func (m *machine) returned(b *Broken, p Progress) {
 
 // broughtBack says what brought a client back: what the caller knows, else the MESSAGE
 // if the client was told just before.
-func (m *machine) broughtBack(b Broken) By {
+func (m *decision) broughtBack(b Broken) By {
 	switch {
 	case m.e.By != ByUnknown:
 		return m.e.By
@@ -206,12 +206,12 @@ func (m *machine) broughtBack(b Broken) By {
 }
 
 // underWay says whether a MESSAGE has left and has no outcome yet.
-func (m *machine) underWay() bool { return m.s.InFlight && m.s.Left }
+func (m *decision) underWay() bool { return m.s.InFlight && m.s.Left }
 
 // tally counts the broken subscriptions by how far they have come back.
 type tally struct{ all, lost, toldLost, proven int }
 
-func (m *machine) tally() tally {
+func (m *decision) tally() tally {
 	t := tally{all: len(m.s.Broken)}
 	for _, b := range m.s.Broken {
 		switch b.Progress {
@@ -229,7 +229,7 @@ func (m *machine) tally() tally {
 }
 
 // named returns the subscriptions that are lost, for a MESSAGE or an alarm.
-func (m *machine) named() []Broken {
+func (m *decision) named() []Broken {
 	var lost []Broken
 	for _, b := range m.s.Broken {
 		if b.Progress == Lost {

@@ -88,7 +88,7 @@ import "slices"
 // Decide returns what becomes of a user to whom e happened, and what has to be
 // done about it. It leaves s as it is.
 func Decide(r Rules, s State, e Event) (State, []Action) {
-	m := machine{r: r, s: s, e: e}
+	m := newMachine(r, s, e)
 	m.s.Broken = slices.Clone(s.Broken)
 	if e.Kind == Tick && !m.due(s.Deadline) {
 		return m.s, nil // a timer that was overtaken

@@ -45,7 +45,7 @@ func (b Broken) device() Device { return Device{ID: b.Device, Contact: b.Contact
 func (d Device) has(b Broken) bool { return Broken{Device: d.ID, Contact: d.Contact}.sameDevice(b) }
 
 // known returns what is remembered of the device of b.
-func (m *machine) known(b Broken) Device {
+func (m *decision) known(b Broken) Device {
 	if i := slices.IndexFunc(m.s.Devices, func(d Device) bool { return d.has(b) }); i >= 0 {
 		return m.s.Devices[i]
 	}
@@ -53,7 +53,7 @@ func (m *machine) known(b Broken) Device {
 }
 
 // learn changes what is remembered of the device of b.
-func (m *machine) learn(b Broken, change func(*Device)) {
+func (m *decision) learn(b Broken, change func(*Device)) {
 	d := m.known(b)
 	change(&d)
 	all := slices.DeleteFunc(slices.Clone(m.s.Devices), func(d Device) bool { return d.has(b) })
@@ -77,7 +77,7 @@ func untold(devices []Device) []Device {
 // doomed returns the lost subscriptions of the devices that may be given up: they
 // were told, did not come back, and have had their own refresh due (unless they are
 // known to heed a MESSAGE). next is when the next device may be; zero: none.
-func (m *machine) doomed() (lost []Broken, next time.Time) {
+func (m *decision) doomed() (lost []Broken, next time.Time) {
 	for _, b := range m.s.Broken {
 		if b.Progress != Lost || !b.Told && !m.known(b).Told {
 			continue
@@ -93,7 +93,7 @@ func (m *machine) doomed() (lost []Broken, next time.Time) {
 
 // ripe is until when the device of b may yet come back by itself: until all that it
 // lost was due to be refreshed. Zero: nobody waits for that.
-func (m *machine) ripe(b Broken) time.Time {
+func (m *decision) ripe(b Broken) time.Time {
 	if m.r.Patience == PatienceNone || m.known(b).Heeds {
 		return time.Time{}
 	}
@@ -101,7 +101,7 @@ func (m *machine) ripe(b Broken) time.Time {
 }
 
 // refreshed is when the last of some lost subscriptions was due to be refreshed.
-func (m *machine) refreshed(of func(Broken) bool) time.Time {
+func (m *decision) refreshed(of func(Broken) bool) time.Time {
 	var last time.Time
 	for _, b := range m.s.Broken {
 		if b.Progress == Lost && of(b) {

@@ -8,7 +8,7 @@ import (
 // What an outage did, and the user is not to blame for.
 
 // spent says whether the MESSAGEs are used up.
-func (m *machine) spent() bool {
+func (m *decision) spent() bool {
 	if m.s.Excused {
 		return m.s.Free >= m.r.Threshold
 	}
@@ -49,7 +49,7 @@ func (m *machine) sitOut() {
 }
 
 // await waits for those who are lost, without a further MESSAGE.
-func (m *machine) await(until time.Time) {
+func (m *decision) await(until time.Time) {
 	m.s.Phase, m.s.Deadline = Waiting, until
 }
 
@@ -64,7 +64,7 @@ const (
 )
 
 // soon is when a MESSAGE that did not arrive is repeated.
-func (m *machine) soon() time.Duration {
+func (m *decision) soon() time.Duration {
 	if m.e.Stumbled {
 		return double(stumbledPause, m.s.Tries-1)
 	}
@@ -72,20 +72,20 @@ func (m *machine) soon() time.Duration {
 }
 
 // unheard says whether the MESSAGE at hand was free and did not arrive.
-func (m *machine) unheard() bool {
+func (m *decision) unheard() bool {
 	return m.s.Excused && m.s.Free > 0 && m.e.Undelivered && m.s.Tries <= maxUnheard
 }
 
 // reachable lets a free MESSAGE that did not arrive be repeated at once, because the
 // user has registered since.
-func (m *machine) reachable() {
+func (m *decision) reachable() {
 	if m.s.Excused && m.s.Free == 0 {
 		m.postpone()
 	}
 }
 
 // charge counts one MESSAGE.
-func (m *machine) charge() {
+func (m *decision) charge() {
 	if m.s.Excused {
 		m.s.Free++
 		return
@@ -102,7 +102,7 @@ func (m *machine) charge() {
 }
 
 // giveBack takes the strikes since Event.Since off the count.
-func (m *machine) giveBack() {
+func (m *decision) giveBack() {
 	n := 0
 	for n < len(m.s.Strikes) && !m.s.Strikes[len(m.s.Strikes)-1-n].Before(m.e.Since) {
 		n++
@@ -119,7 +119,7 @@ func (m *machine) giveBack() {
 // refund takes the MESSAGE that is done off the count. The next one follows when it
 // would have followed anyway, later each time. The free ones of an excused episode
 // count nothing, and there are only so many of them.
-func (m *machine) refund() {
+func (m *decision) refund() {
 	if n := len(m.s.Strikes); n > 0 && !m.s.Excused {
 		m.s.Strikes = m.s.Strikes[:n-1]
 		m.s.Sent = max(0, m.s.Sent-1)
@@ -127,7 +127,7 @@ func (m *machine) refund() {
 }
 
 // hit says whether the episode began in the outage.
-func (m *machine) hit() bool { return !m.s.Started.Before(m.e.Since) }
+func (m *decision) hit() bool { return !m.s.Started.Before(m.e.Since) }
 
 // excuse gives back the strikes, and excuses an episode that the outage began. A
 // MESSAGE of it that is done went into the outage, so there has to be another; so
@@ -145,7 +145,7 @@ func (m *machine) excuse() {
 
 // postpone makes a MESSAGE wait for a Tick in any case, which the engine keeps
 // back while it holds.
-func (m *machine) postpone() {
+func (m *decision) postpone() {
 	m.s.Phase = Gathering
 	m.s.Deadline = m.in(m.r.Coalesce)
 }
@@ -153,7 +153,7 @@ func (m *machine) postpone() {
 // takeBack undoes that the user was given up, unless it has been signed out. A sign-out
 // that is pending is dropped in any case: it would do its work when the outage is over,
 // whoever is back by then.
-func (m *machine) takeBack() {
+func (m *exhaustion) takeBack() {
 	m.giveBack()
 	pending := m.signingOut()
 	if m.s.SignedOut || !pending && !m.hit() && m.s.Sent >= m.r.Threshold {
@@ -191,7 +191,7 @@ func (m *machine) returning() {
 }
 
 // again says whether the event is of a device that was given up.
-func (m *machine) again() bool { return m.s.gone(m.e.Sub) }
+func (m *decision) again() bool { return m.s.gone(m.e.Sub) }
 
 // gone says whether b is of a device that was given up.
 func (s State) gone(b Broken) bool {

@@ -3,7 +3,7 @@ package policy
 // Giving up on a user, and the ways back.
 
 // giveUp ends the episode for want of attempts and does what the operator chose.
-func (m *machine) giveUp(lost []Broken) {
+func (m *exhaustion) giveUp(lost []Broken) {
 	m.s.Phase, m.s.Gone = Exhausted, mergeDevices(m.s.Gone, devices(lost))
 	m.s.SignedOut, m.s.Kept, m.s.DeregisterTried = false, false, 0
 	m.s.ForgetAt = m.in(m.r.Forget)
@@ -18,7 +18,7 @@ func (m *machine) giveUp(lost []Broken) {
 
 // ban refuses the user for a while, and remembers it until that is over. It begins with
 // the de-REGISTER: who is not to be signed out is not to be banned either.
-func (m *machine) ban() {
+func (m *exhaustion) ban() {
 	if m.r.OnThreshold != Ban || !m.s.BannedUntil.IsZero() {
 		return
 	}
@@ -31,12 +31,12 @@ func (m *machine) ban() {
 }
 
 // banned says whether the ban is still on.
-func (m *machine) banned() bool {
+func (m *exhaustion) banned() bool {
 	return m.e.At.Before(m.s.BannedUntil)
 }
 
 // signOut tries to de-register those of the user's devices that are given up.
-func (m *machine) signOut() {
+func (m *exhaustion) signOut() {
 	m.s.Left = false
 	lost, _ := m.doomed()
 	if len(lost) == 0 {
@@ -48,7 +48,7 @@ func (m *machine) signOut() {
 }
 
 // signingOut says whether a try at de-registering is outstanding or due.
-func (m *machine) signingOut() bool {
+func (m *exhaustion) signingOut() bool {
 	return !m.s.SignedOut && !m.s.Kept
 }
 
@@ -58,7 +58,7 @@ func (m *machine) signingOut() bool {
 func (s State) overtaken() bool { return s.Kept && s.Left }
 
 // done notes that our de-REGISTER did its work.
-func (m *machine) done() {
+func (m *exhaustion) done() {
 	if m.signingOut() {
 		m.ban()
 	}
@@ -76,14 +76,14 @@ func (m *machine) done() {
 
 // parted goes on with the devices that stay, after those were signed out that were
 // given up. The alarm is about these.
-func (m *machine) parted() {
+func (m *exhaustion) parted() {
 	m.countAnew()
 	m.reinstate()
 }
 
 // signedOut notes that the registration is gone, by our doing or by itself (the
 // core tells of our own de-REGISTER with a third-party one, its echo).
-func (m *machine) signedOut() {
+func (m *exhaustion) signedOut() {
 	m.s.SignedOut, m.s.Kept, m.s.Left = true, false, false
 	m.clear(AlarmDeregisterFailed)
 	m.linger()
@@ -92,7 +92,7 @@ func (m *machine) signedOut() {
 // retrySignOut counts the failed try. After the last one, or one that says that others
 // are pointless, the user stays
 // registered, so a NOTIFY that gets through has to be able to end the matter.
-func (m *machine) retrySignOut() {
+func (m *exhaustion) retrySignOut() {
 	if !m.signingOut() {
 		m.s.Left = false
 		return
@@ -109,7 +109,7 @@ func (m *machine) retrySignOut() {
 }
 
 // keep notes that the user stays registered.
-func (m *machine) keep() {
+func (m *exhaustion) keep() {
 	if !m.s.SignedOut {
 		m.s.Kept = true
 	}
@@ -118,12 +118,12 @@ func (m *machine) keep() {
 }
 
 // linger waits for whatever ends Exhausted by the passing of time.
-func (m *machine) linger() {
+func (m *exhaustion) linger() {
 	m.s.Deadline = earliest(m.s.BannedUntil, m.s.ForgetAt)
 }
 
 // expire does what has come due.
-func (m *machine) expire() {
+func (m *exhaustion) expire() {
 	switch {
 	case m.due(m.s.BannedUntil):
 		m.countAnew()
@@ -140,7 +140,7 @@ func (m *machine) expire() {
 }
 
 // back ends Exhausted for a user who was signed out and is heard again.
-func (m *machine) back() {
+func (m *exhaustion) back() {
 	if m.s.SignedOut && !m.banned() && m.again() {
 		m.bring(ByItself)
 		if m.e.Kind == NotifyOK {
@@ -152,7 +152,7 @@ func (m *machine) back() {
 }
 
 // registeredAgain ends Exhausted for a user who has registered.
-func (m *machine) registeredAgain() {
+func (m *exhaustion) registeredAgain() {
 	m.bring(ByRegistration)
 	m.countAnew()
 	m.s.Gone = nil
@@ -160,7 +160,7 @@ func (m *machine) registeredAgain() {
 }
 
 // bring tells what has brought back what is lost still.
-func (m *machine) bring(by By) {
+func (m *exhaustion) bring(by By) {
 	if m.e.By != ByUnknown {
 		by = m.e.By
 	}
@@ -171,7 +171,7 @@ func (m *machine) bring(by By) {
 
 // comeBack ends Exhausted for a user who was never signed out, or has registered
 // since, and whose NOTIFYs get through again.
-func (m *machine) comeBack() {
+func (m *exhaustion) comeBack() {
 	m.clear(AlarmExhausted)
 	if m.r.Count == CountRecovery || m.s.overtaken() {
 		m.countAnew()
@@ -181,13 +181,13 @@ func (m *machine) comeBack() {
 
 // reinstate leaves Exhausted. The alarm watcher-exhausted stays as it is: it is
 // cleared when a NOTIFY has got through.
-func (m *machine) reinstate() {
+func (m *exhaustion) reinstate() {
 	m.lift()
 	m.rest()
 }
 
 // lift ends what was done to the user when he was given up.
-func (m *machine) lift() {
+func (m *exhaustion) lift() {
 	if !m.s.BannedUntil.IsZero() {
 		m.act(Action{Kind: EndBan})
 	}

@@ -5,17 +5,28 @@ import (
 	"time"
 )
 
-// machine is one decision in the making: the state as it changes, and the
-// actions gathered on the way.
-type machine struct {
+// decision is one decision in the making: the state as it changes, and the actions
+// gathered on the way. Its methods change what one of them is about: the alarms, the
+// count, the broken subscriptions, the devices.
+type decision struct {
 	r       Rules
 	s       State
 	e       Event
 	actions []Action
 }
 
+// exhaustion has what becomes of a user who is given up: sign-out, ban, return.
+type exhaustion struct{ decision }
+
+// machine has the states and the way of an episode through them.
+type machine struct{ exhaustion }
+
+func newMachine(r Rules, s State, e Event) *machine {
+	return &machine{exhaustion{decision{r: r, s: s, e: e}}}
+}
+
 // act adds an action, with the key that makes it safe to repeat.
-func (m *machine) act(a Action) {
+func (m *decision) act(a Action) {
 	a.Episode = m.s.Episode
 	a.Attempt, a.Of = m.s.Sent, m.r.Threshold
 	a.Excused = m.s.Excused
@@ -26,16 +37,16 @@ func (m *machine) act(a Action) {
 }
 
 // due says whether t is set and has passed.
-func (m *machine) due(t time.Time) bool {
+func (m *decision) due(t time.Time) bool {
 	return !t.IsZero() && !m.e.At.Before(t)
 }
 
 // in returns the moment that lies d ahead.
-func (m *machine) in(d time.Duration) time.Time { return m.e.At.Add(d) }
+func (m *decision) in(d time.Duration) time.Time { return m.e.At.Add(d) }
 
 // took is the length of the episode so far, from when the first of its subscriptions
 // broke.
-func (m *machine) took() time.Duration {
+func (m *decision) took() time.Duration {
 	began := m.s.Started
 	for _, b := range m.s.Broken {
 		began = earliest(began, b.Since)
@@ -46,7 +57,7 @@ func (m *machine) took() time.Duration {
 // rest enters Idle. Only what outlives an episode is kept, and it is forgotten after a
 // time of quiet, so that no user is remembered for ever: a strike after StrikeTTL, all
 // else after Forget.
-func (m *machine) rest() {
+func (m *decision) rest() {
 	forgetAt := m.in(m.r.Forget)
 	if m.s.Phase == Idle && !m.s.ForgetAt.IsZero() {
 		forgetAt = m.s.ForgetAt
@@ -72,7 +83,7 @@ func (m *machine) rest() {
 
 // age forgets the strikes whose time is over. Those of the episode that runs count
 // until it ends.
-func (m *machine) age() {
+func (m *decision) age() {
 	if m.r.StrikeTTL <= 0 || m.s.Phase == Exhausted {
 		return
 	}
@@ -96,7 +107,7 @@ func (m *machine) age() {
 }
 
 // forgive clears the slate. A MESSAGE in flight stays in flight.
-func (m *machine) forgive() {
+func (m *exhaustion) forgive() {
 	switch m.s.Phase {
 	case Gathering, Notifying, Waiting, Proving:
 		m.act(Action{Kind: Abandoned, Took: m.took()})
@@ -109,7 +120,7 @@ func (m *machine) forgive() {
 }
 
 // countAnew begins a new count of MESSAGEs.
-func (m *machine) countAnew() {
+func (m *decision) countAnew() {
 	if m.s.Sent > 0 && m.r.Apart > 0 {
 		m.s.Recounted = m.e.At
 	}
@@ -118,20 +129,20 @@ func (m *machine) countAnew() {
 }
 
 // leave ends a registration, and what is known of the devices with it.
-func (m *machine) leave() {
+func (m *decision) leave() {
 	m.countAnew()
 	m.s.Devices = nil
 }
 
 // forget is forgive for a user of whom nothing was heard for long; whatever was
 // in flight then has been lost.
-func (m *machine) forget() {
+func (m *exhaustion) forget() {
 	m.s.InFlight, m.s.Devices = false, nil
 	m.forgive()
 }
 
 // fade forgets what has had its time in Idle.
-func (m *machine) fade() {
+func (m *decision) fade() {
 	if m.due(m.s.Recounted.Add(m.r.Apart)) {
 		m.s.Recounted = time.Time{}
 	}
@@ -144,7 +155,7 @@ func (m *machine) fade() {
 }
 
 // raise raises an alarm unless it is raised already.
-func (m *machine) raise(name string) {
+func (m *decision) raise(name string) {
 	if raised, at := m.alarm(name); !*raised {
 		*raised, *at = true, m.e.At
 		blamed := slices.DeleteFunc(m.named(), func(b Broken) bool { return !m.s.gone(b) })
@@ -153,7 +164,7 @@ func (m *machine) raise(name string) {
 }
 
 // clear clears an alarm if it is raised.
-func (m *machine) clear(name string) {
+func (m *decision) clear(name string) {
 	if raised, at := m.alarm(name); *raised {
 		m.act(Action{Kind: ClearAlarm, Alarm: name, RaisedAt: *at})
 		*raised, *at = false, time.Time{}
@@ -165,7 +176,7 @@ func (m *machine) clear(name string) {
 
 // alarm returns what remembers the alarm of that name: whether it is raised, and
 // since when.
-func (m *machine) alarm(name string) (raised *bool, at *time.Time) {
+func (m *decision) alarm(name string) (raised *bool, at *time.Time) {
 	switch name {
 	case AlarmBanned:
 		return &m.s.BanAlarm, &m.s.BanAlarmAt

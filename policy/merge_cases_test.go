@@ -138,7 +138,7 @@ func TestDevicesAreBounded(t *testing.T) {
 	if m := Merge(standard(), a, b); len(m.Devices) != maxDevices {
 		t.Errorf("%d devices are remembered", len(m.Devices))
 	}
-	m := machine{s: a}
+	m := newMachine(Rules{}, a, Event{})
 	m.learn(Broken{Device: "new"}, func(d *Device) { d.Heeds = true })
 	if n := len(m.s.Devices); n != maxDevices || m.s.Devices[n-1].ID != "new" || m.s.Devices[0].ID != "b" || a.Devices[0].ID != "a" {
 		t.Errorf("%v", m.s.Devices)

@@ -17,7 +17,7 @@ const regain = 5 * time.Second
 
 // transmitMessage answers the Turn of a MESSAGE. It is refused if it was sent, or
 // nobody whom it is about needs it any more.
-func (m *machine) transmitMessage() {
+func (m *decision) transmitMessage() {
 	if m.e.Episode == m.s.Episode && m.e.Try == m.s.Tries && m.tally().toldLost > 0 {
 		m.s.Messaged = m.e.At
 		m.transmit()
@@ -25,7 +25,7 @@ func (m *machine) transmitMessage() {
 }
 
 // transmitSignOut answers the Turn of a de-REGISTER.
-func (m *machine) transmitSignOut() {
+func (m *exhaustion) transmitSignOut() {
 	lost, _ := m.doomed()
 	if m.e.Episode == m.s.Episode && m.e.Try == m.s.DeregisterTried+1 && m.signingOut() && len(lost) > 0 {
 		m.ban()
@@ -33,7 +33,7 @@ func (m *machine) transmitSignOut() {
 	}
 }
 
-func (m *machine) transmit() {
+func (m *decision) transmit() {
 	if !m.s.Left {
 		m.s.Left = true
 		m.act(Action{Kind: Transmit, Try: m.e.Try})
@@ -57,13 +57,13 @@ func (m *machine) conclude() {
 // presume goes on without the outcome of a de-REGISTER that may have left. A second
 // one could sign out somebody who has come back since, so the first is taken to have
 // done its work. If it has not, the user's next REGISTER begins a new count.
-func (m *machine) presume() {
+func (m *exhaustion) presume() {
 	m.s.SignedOut, m.s.Left = true, false
 	m.linger()
 }
 
 // land ends what was in flight in Idle.
-func (m *machine) land() {
+func (m *decision) land() {
 	if m.s.InFlight {
 		m.s.InFlight = false
 		m.rest()
@@ -71,14 +71,14 @@ func (m *machine) land() {
 }
 
 // regained gives the user time to be heard before a wait is over.
-func (m *machine) regained() {
+func (m *decision) regained() {
 	if soonest := m.in(min(regain, m.r.ResubscribeTimeout)); m.s.Deadline.Before(soonest) {
 		m.s.Deadline = soonest
 	}
 }
 
 // resumeExhausted goes on with signing a user out.
-func (m *machine) resumeExhausted() {
+func (m *exhaustion) resumeExhausted() {
 	m.s.InFlight = false
 	switch {
 	case m.s.overtaken():
@@ -96,7 +96,7 @@ func (m *machine) resumeExhausted() {
 // alive is a sign of life of a user who was given up: nobody is signed out who has
 // registered since. Who was signed out is back. While the de-REGISTER is under way the
 // user may be either (overtaken).
-func (m *machine) alive() {
+func (m *exhaustion) alive() {
 	switch {
 	case m.banned() || !m.again():
 	case m.s.SignedOut:

@@ -242,7 +242,7 @@ func showState(s State) string {
 	if s.Tries > 0 {
 		add("try %d", s.Tries)
 	}
-	t := (&machine{s: s}).tally()
+	t := newMachine(Rules{}, s, Event{}).tally()
 	for _, n := range []struct {
 		n    int
 		what string
