@@ -14,6 +14,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/policy"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 )
 
 // Monitor is told what passes, and rules on it. Package dialogs implements it.
@@ -62,6 +63,11 @@ type Config struct {
 	Core   []string
 	// Trusted are the networks whose hosts may talk to the core side.
 	Trusted []netip.Prefix
+	// Reach is where requests toward the core side may go.
+	Reach route.Reach
+	// HostNamed is told of a host that the presence server has named, with the time at
+	// which it is forgotten, or that is forgotten (a zero time). It must not block.
+	HostNamed func(host string, until time.Time)
 	// MaxExpires, if not 0, is the longest subscription asked of the server, in seconds.
 	MaxExpires int
 	// NotifyTimeout is the deadline of a NOTIFY; T1 and T2 are those of RFC 3261

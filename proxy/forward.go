@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
@@ -91,6 +92,9 @@ func (w *worker) unavailable(from flow, reason string) {
 // has failed then as one whose hops are all dead (RFC 3263 4.3).
 func (w *worker) stuck(from flow, t ticket, err error) {
 	switch {
+	case errors.Is(err, errReach):
+		w.beyond(from, w.way.URI)
+		return
 	case from.notifies(w.Msg.Method) && !w.s.table.Full():
 	case crowded(err):
 		w.overloaded(from, tooManyParked)

@@ -39,8 +39,10 @@ func (f *finder) candidates(d route.Decision, callID []byte, now time.Time) (pen
 	switch {
 	case d.Core:
 		pending, err = f.coreHops(callID)
-	default:
+	case d.Server:
 		pending, err = f.lookup(d.URI, callID)
+	default:
+		pending, err = f.inDialog(d, callID, now)
 	}
 	if len(f.hops) > 0 {
 		f.healthiest(now)

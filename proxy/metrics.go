@@ -20,6 +20,7 @@ const (
 	refusedUnavailable refusal = "unavailable"
 	refusedRuled       refusal = "ruled"    // banned, or a dialog that is declared dead
 	refusedOverload    refusal = "overload" // 503 with Retry-After
+	refusedReach       refusal = "reach"    // it led to where it may not go
 	refusedOwn         refusal = "own"      // a MESSAGE of rewatch's own, come back
 )
 
@@ -76,7 +77,7 @@ func newMetrics(s *Server) *metrics {
 	refused := vec("refused_total", "Requests and connections that rewatch refused itself, by reason.", "reason")
 	reasons := []refusal{
 		refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled,
-		refusedOverload, refusedOwn,
+		refusedOverload, refusedOwn, refusedReach,
 	}
 	for _, r := range transport.Refusals() {
 		reasons = append(reasons, refusal(r))

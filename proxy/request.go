@@ -61,34 +61,49 @@ func (w *worker) request(from flow) {
 	if from.side() == dialogs.Server {
 		w.s.health.seen(w.now)
 	}
-	if v, ok := m.Value(wire.MaxForwards); ok {
-		if n, _ := wire.Uint(v); n == 0 {
-			w.s.metrics.refused(refusedMaxForwards)
-			w.refuse(from, 483, "Too Many Hops")
-			return
-		}
-	}
-	if w.OwnACK() || w.badExtension(from) {
-		return
-	}
-	if w.returned(from) {
-		w.s.metrics.refused(refusedOwn)
-		w.refuse(from, 482, "Loop Detected")
-		return
-	}
-	if w.forIdentity(from) {
-		w.refuse(from, 200, "OK")
+	if w.endsHere(from) {
 		return
 	}
 	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side()))}
-	if w.s.looped(&w.Msg, t.loop) {
+	looped, spiral := w.s.passed(m, t.loop)
+	if looped {
 		w.s.metrics.refused(refusedLoop)
 		w.refuse(from, 482, "Loop Detected")
 		return
 	}
 	if !w.again(from, t) {
+		if !spiral {
+			w.namedInRequest(from)
+		}
 		w.forward(from, t)
 	}
+}
+
+// endsHere answers, or drops, a request that goes no further; false: it does.
+func (w *worker) endsHere(from flow) bool {
+	m := &w.Msg
+	if v, ok := m.Value(wire.MaxForwards); ok {
+		if n, _ := wire.Uint(v); n == 0 {
+			w.s.metrics.refused(refusedMaxForwards)
+			w.refuse(from, 483, "Too Many Hops")
+			return true
+		}
+	}
+	switch to, _ := m.Value(wire.To); {
+	case w.OwnACK(), w.badExtension(from):
+	case w.returned(from):
+		w.s.metrics.refused(refusedOwn)
+		w.refuse(from, 482, "Loop Detected")
+	case w.forIdentity(from):
+		w.refuse(from, 200, "OK")
+	case bytes.Equal(m.Method, mREGISTER) && len(wire.Tag(to)) > 0:
+		// There is no REGISTER in a dialog (RFC 3261 10.2), and none of third parties.
+		w.s.metrics.refused(refusedMalformed)
+		w.refuse(from, 481, "Dialog Does Not Exist")
+	default:
+		return false
+	}
+	return true
 }
 
 // badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch
@@ -139,24 +154,29 @@ func (s *Server) admits(ip netip.Addr) bool {
 	return false
 }
 
-// looped tells whether a request has passed here before without a change to
-// what decides its route (RFC 3261 16.3 step 4, RFC 5393). A spiral has changed it.
-func (s *Server) looped(m *wire.Message, loop uint32) bool {
+// passed tells whether a request has passed here before: looped without a change to what
+// decides its route (RFC 3261 16.3 step 4, RFC 5393), as a spiral with one. Most Vias are
+// somebody else's, and a search costs less than to read one; it goes on where the last one
+// ended, so every byte is looked at once.
+func (s *Server) passed(m *wire.Message, loop uint32) (looped, spiral bool) {
 	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
-		// Most Vias are somebody else's, and a search costs less than to read one.
 		v := m.At(i)
-		for bytes.Contains(v, draft.BranchStart) {
+		for found := bytes.Index(v, draft.BranchStart); found >= 0; {
 			value, next := wire.Split(v)
-			if b, ok := s.ownBranch(value); ok && b.Loop == loop {
-				return true
+			if next < 0 || next > found {
+				if b, ok := s.ownBranch(value); ok {
+					spiral, looped = true, looped || b.Loop == loop
+				}
 			}
 			if next < 0 {
 				break
 			}
-			v = v[next:]
+			if v, found = v[next:], found-next; found < 0 {
+				found = bytes.Index(v, draft.BranchStart)
+			}
 		}
 	}
-	return false
+	return looped, spiral
 }
 
 // ruled asks the Monitor about the methods that it watches, NOTIFYs of the

@@ -46,9 +46,11 @@ func (w *worker) response(from flow) {
 		return // and nothing has ended by it: its sender repeats it, or the deadline comes
 	}
 	_, method, _ := m.CSeqValue()
+	routed := b
 	if !w.settle(from, &b, method) {
 		return
 	}
+	w.namedInResponse(from, routed, method)
 	w.observeResponse(from, b, method)
 	w.relay(b)
 }

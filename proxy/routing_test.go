@@ -30,6 +30,8 @@ func TestDestination(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(r *rig) {
 				far := r.peer("10.1.0.9:5060")
+				r.server.send(serverSide, notify("Contact: <sip:bob@10.1.0.9>"))
+				r.core.want("NOTIFY")
 				r.core.send(coreSide, c.msg)
 				if c.to == serverAddr {
 					far, r.server = r.server, far

@@ -30,6 +30,7 @@ type Server struct {
 	bySide    [2][wire.TLS + 1][]*local // the sockets of a side and transport
 	streams   [2]*transport.Streams
 	names     route.Names
+	hosts     route.Hosts // that the presence server has named
 	serverURI []byte
 	coreURIs  [][]byte
 	ownPrefix []byte
@@ -67,6 +68,7 @@ func New(cfg Config) (*Server, error) {
 		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
 		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
 	}
+	s.hosts.Changed = cfg.HostNamed
 	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))

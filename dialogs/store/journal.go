@@ -26,11 +26,13 @@ const (
 	KindFlap
 	// KindSignOuts counts the de-REGISTERs of the last hour.
 	KindSignOuts
+	// KindHost is a host that the server behind this process has named.
+	KindHost
 )
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts}
+	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts, KindHost}
 }
 
 // Shared says whether all the processes on one store know the entries of this kind
@@ -54,6 +56,8 @@ func (k Kind) String() string {
 		return "flap"
 	case KindSignOuts:
 		return "sign-outs"
+	case KindHost:
+		return "host"
 	}
 	return "unknown"
 }

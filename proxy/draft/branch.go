@@ -31,6 +31,10 @@ type Branch struct {
 	At      netip.Addr
 }
 
+// Begins tells whether the request began a dialog, so that the only Record-Routes of ours
+// in its response are two that rewatch has written itself.
+func (b Branch) Begins() bool { return b.Loop&1 != 0 }
+
 // Letters is how many sockets and attempts a branch can name, by one letter each.
 const Letters = 26
 

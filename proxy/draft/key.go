@@ -39,7 +39,8 @@ func (d *Draft) TransactionKey(side byte) uint64 {
 }
 
 // LoopHash hashes what decides where a request goes: a request that comes again
-// with the same hash would go round for ever.
+// with the same hash would go round for ever. Its last bit says whether the request
+// begins a dialog, for Branch.Begins; never of an INVITE, whose ACK and CANCEL have its hash.
 func (d *Draft) LoopHash(side byte) uint32 {
 	m := &d.Msg
 	b := append(d.hash[:0], side)
@@ -53,7 +54,11 @@ func (d *Draft) LoopHash(side byte) uint32 {
 	n, _, _ := m.CSeqValue()
 	b = binary.BigEndian.AppendUint32(b, n)
 	d.hash = b
-	return uint32(maphash.Bytes(d.Seed, b)) //nolint:gosec // a part of it is enough
+	hash := uint32(maphash.Bytes(d.Seed, b)) &^ 1 //nolint:gosec // a part of it is enough
+	if d.RecordRouted() && string(m.Method) != "INVITE" {
+		hash |= 1
+	}
+	return hash
 }
 
 // FirstValue is the first of the comma-separated values of a field.

@@ -14,6 +14,8 @@ type Decision struct {
 	URI    []byte // aliases the message or the configuration
 	Server bool   // it is the presence server
 	Core   bool   // it is REWATCH_CORE, all of them in turn
+	// Toward is the side that it goes to.
+	Toward dialogs.Side
 	// Exit is the name that the last own Route entry has for the way out, nil if none.
 	Exit *Name
 	// IdentityDiffers: the watcher of the dialog is not who its From claimed.
@@ -70,6 +72,7 @@ func (r *Router) Decide(m *draft.Draft, side dialogs.Side) Decision {
 	}
 	r.popRoutes(&p)
 	d := r.choose(uri, &p)
+	d.Toward = across(side)
 	d.IdentityDiffers, d.SIPS = p.veiled, isSIPS(uri) || isSIPS(p.next)
 	if p.last != nil && p.last.Side != side {
 		d.Exit = p.last
@@ -82,6 +85,14 @@ func (r *Router) Decide(m *draft.Draft, side dialogs.Side) Decision {
 		r.unmove(&p)
 	}
 	return d
+}
+
+// across is the other side.
+func across(side dialogs.Side) dialogs.Side {
+	if side == dialogs.Core {
+		return dialogs.Server
+	}
+	return dialogs.Core
 }
 
 // isSIPS tells whether a URI is for a way that is secure all along (RFC 3261 19.1).

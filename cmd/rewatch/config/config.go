@@ -52,6 +52,7 @@ type ProxyConfig struct {
 	// for every listener of the core side.
 	Advertised      bool           `env:"-"`
 	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
+	Reach           []netip.Prefix `env:"REACH" show:"all but loopback, link-local and the host's own, unless the core-side listener is bound there" doc:"CIDRs that requests toward the core side may go to, beside '$REWATCH_CORE'"`
 	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
 	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
 	MaxConnections  int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`

@@ -104,6 +104,9 @@ func (p *process) recall(ctx context.Context) error {
 			// That they have new ids is no reason not to serve.
 			p.log.Warn().Err(err).Msg("alarms of before could not be read")
 		}
+		if err := p.recallHosts(ctx); err != nil {
+			p.log.Warn().Err(err).Msg("hosts that the server has named before could not be read")
+		}
 		p.keeper.Start(ctx)
 	}
 	return p.engine.Start(ctx)

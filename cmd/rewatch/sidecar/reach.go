@@ -1,0 +1,69 @@
+package sidecar
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/store"
+	"rewatch/proxy"
+	"rewatch/proxy/route"
+)
+
+// reachOf is where requests toward the core side may go: what the operator says, else the
+// default for the sockets that are open.
+func reachOf(only []netip.Prefix, ls []proxy.Listener) route.Reach {
+	if len(only) > 0 {
+		return route.Reach{Only: only}
+	}
+	var bound, own []netip.Addr
+	for _, l := range ls {
+		if l.Side != dialogs.Core {
+			continue
+		}
+		var at net.Addr
+		if l.Packet != nil {
+			at = l.Packet.LocalAddr()
+		} else {
+			at = l.Stream.Addr()
+		}
+		if ap, err := netip.ParseAddrPort(at.String()); err == nil {
+			bound = append(bound, ap.Addr())
+		}
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok {
+				own = append(own, ip)
+			}
+		}
+	}
+	return route.DefaultReach(bound, own)
+}
+
+// hostNamed keeps what hosts the server has named, if anything is kept.
+func (p *process) hostNamed(host string, until time.Time) {
+	if p.keeper == nil {
+		return
+	}
+	e := store.Entry{Kind: store.KindHost, Key: host, Until: until}
+	if !until.IsZero() {
+		e.Value = []byte("{}")
+	}
+	p.keeper.Keep(e)
+}
+
+// recallHosts takes up those of an earlier process.
+func (p *process) recallHosts(ctx context.Context) error {
+	now := time.Now()
+	for e, err := range p.memory.journal.Entries(ctx, store.KindHost) {
+		if err != nil {
+			return err
+		}
+		p.proxy.RestoreHost(e.Key, e.Until, now)
+	}
+	return nil
+}
