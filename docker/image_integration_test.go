@@ -13,9 +13,11 @@ import (
 	"time"
 )
 
-// mostBytes is what the image may have on scratch. Distroless adds two megabytes, of
-// time zones and CA certificates.
-const mostBytes = 18_000_000
+// mostBytes is what the image may have on scratch; it has 17 MB: 8 of code
+// (standard library 1.9, runtime 1.7, rewatch 1.5, TLS 1.1, go-redis 1.0, protobuf 0.7),
+// 6 of tables that lead from code to lines, for stack traces and the collector, and 3 of
+// constants. Distroless adds 2.
+const mostBytes = 20_000_000
 
 // docker runs a command of Docker and returns what it prints.
 func docker(t *testing.T, args ...string) string {
