@@ -33,7 +33,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	if w.follows(from, t) {
 		return false
 	}
-	if d.Server && w.s.health.down() && !bytes.Equal(w.Msg.Method, mACK) {
+	if d.Server && !bytes.Equal(w.Msg.Method, mACK) && w.s.health.refuses(t.key, w.now) {
 		w.unavailable(from, "Presence Server Unavailable")
 		return false
 	}

@@ -25,6 +25,10 @@ const (
 	probeLimit = 2
 	// probeTimeout bounds one of them.
 	probeTimeout = 2 * time.Second
+	// trialEvery is how many requests to a server that is down make a trial of the last of
+	// them, trialPause how much time makes one of the next.
+	trialEvery = 10
+	trialPause = 10 * time.Second
 	// healthTick is how often all this is looked at.
 	healthTick = time.Second
 )
@@ -47,6 +51,11 @@ type health struct {
 	asked  atomic.Int64
 	isDown atomic.Bool
 	losses atomic.Int64 // transport errors
+	// refused counts the requests since the last trial, which has the key trial and was
+	// made at tried.
+	refused atomic.Int64
+	trial   atomic.Uint64
+	tried   atomic.Int64
 
 	mu         sync.Mutex
 	detail     string
@@ -59,6 +68,22 @@ type health struct {
 func newHealth(s *Server) *health { return &health{s: s, detail: "not reached yet"} }
 
 func (h *health) down() bool { return h.isDown.Load() }
+
+// refuses tells whether a request is refused because the server is down. Some are sent all
+// the same, each with its retransmissions: a server may be there and ignore OPTIONS, and
+// then nothing but a request brings a word of its.
+func (h *health) refuses(key uint64, now time.Time) bool {
+	switch {
+	case !h.down() || h.trial.Load() == key:
+		return false
+	case h.refused.Add(1) < trialEvery && now.Sub(time.Unix(0, h.tried.Load())) < trialPause:
+		return true
+	}
+	h.refused.Store(0)
+	h.tried.Store(now.UnixNano())
+	h.trial.Store(key)
+	return false
+}
 
 // state is for the readiness probe: up once the server was heard of, or at least
 // not refused.
@@ -107,6 +132,8 @@ func (h *health) change(up, silent bool, detail string) {
 	}
 	if !up {
 		h.asked.Store(0)
+		h.refused.Store(0)
+		h.tried.Store(time.Now().UnixNano())
 	}
 	if h.s.cfg.ServerChanged != nil {
 		h.s.cfg.ServerChanged(up, detail)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,6 +82,65 @@ func TestDeafServer(t *testing.T) {
 		r.up(true, "")
 		r.core.send(coreSide, subscribeNumber("3"))
 	}, care(&asked, &answers))
+}
+
+// A server that ignores OPTIONS is not down for ever after one lost request: of the requests
+// that are refused every tenth is tried, with its retransmissions, and a few without a
+// crowd; any word of the server's proves it, even one that cannot be read.
+func TestServerThatIgnoresOPTIONS(t *testing.T) {
+	down := func(r *rig) {
+		r.pass(time.Second)
+		r.server.want("\r\n\r\n")
+		r.core.send(coreSide, subscribeNumber("0"))
+		r.server.want("SUBSCRIBE") // and it is lost
+		r.pass(12 * time.Second)
+		r.up(false, "no answer")
+		for r.server.poll() != "" {
+		}
+	}
+	t.Run("a crowd", func(t *testing.T) {
+		play(t, func(r *rig) {
+			down(r)
+			for i := range 2*trialEvery - 1 {
+				r.core.send(coreSide, subscribeNumber(fmt.Sprint(i, "crowd")))
+				if i%trialEvery != trialEvery-1 {
+					r.core.want("SIP/2.0 503")
+					continue
+				}
+				r.server.want("SUBSCRIBE")
+				r.core.send(coreSide, subscribeNumber(fmt.Sprint(i, "crowd"))) // again
+				r.core.nothing()
+				if got := r.server.want("SUBSCRIBE"); i > trialEvery {
+					r.server.send(serverSide, reply(got, "200 OK"))
+				}
+			}
+			r.core.send(coreSide, subscribeNumber("last"))
+			r.server.send(serverSide, reply(r.server.want("SUBSCRIBE"), "486 Busy Here"))
+			r.core.want("SIP/2.0 486")
+			r.up(true, "")
+		}, care(new(atomic.Int64), new(atomic.Bool)))
+	})
+	t.Run("a single phone", func(t *testing.T) {
+		play(t, func(r *rig) {
+			down(r)
+			r.core.send(coreSide, subscribeNumber("1"))
+			r.core.want("SIP/2.0 503")
+			r.pass(trialPause)
+			r.core.send(coreSide, subscribeNumber("2"))
+			for got := ""; !strings.HasPrefix(got, "SUBSCRIBE"); {
+				if got = r.server.poll(); got == "" {
+					r.Fatal("it is not tried")
+				}
+			}
+		}, care(new(atomic.Int64), new(atomic.Bool)))
+	})
+	t.Run("what cannot be read", func(t *testing.T) {
+		play(t, func(r *rig) {
+			down(r)
+			r.server.send(serverSide, "SIP/2.0 200 OK\nVia: ,\n")
+			r.up(true, "")
+		}, care(new(atomic.Int64), new(atomic.Bool)))
+	})
 }
 
 // A server that is slow but answers OPTIONS is not down.

@@ -58,9 +58,6 @@ func (w *worker) request(from flow) {
 		w.refuse(from, 403, "Forbidden")
 		return
 	}
-	if from.side() == dialogs.Server {
-		w.s.health.seen(w.now)
-	}
 	if w.endsHere(from) {
 		return
 	}

@@ -21,9 +21,6 @@ func (w *worker) response(from flow) {
 		w.s.metrics.dropped(dropUntrusted, 1)
 		return
 	}
-	if from.side() == dialogs.Server {
-		w.s.health.seen(w.now)
-	}
 	via, ok := wire.ParseVia(draft.FirstValue(m, wire.Via))
 	if !ok || !w.s.ownVia(&via) {
 		w.s.metrics.dropped(dropNotOurs, 1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"rewatch/dialogs"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
@@ -76,6 +77,9 @@ func (w *worker) batch(l *local, in *transport.Inbox) {
 
 // message handles one message. raw is valid until the call returns.
 func (w *worker) message(from flow, raw []byte) {
+	if from.side() == dialogs.Server {
+		w.s.health.seen(w.now) // by whatever it says
+	}
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
 		raw = raw[1:]
 	}
