@@ -86,6 +86,8 @@ type Config struct {
 	// (transport.Poller). It is called when that begins and when it has ended, so that the
 	// scheduler can be given one more meanwhile.
 	Poller func(held bool)
+	// DryRun: no message is changed, and Retry is off, while it is on.
+	DryRun *dialogs.DryRun
 	// Retry has a NOTIFY that was refused for a while, or that was too long for a
 	// datagram, tried once more before its deadline (RFC 3261 20.33, 14.1, 18.1.1).
 	Retry bool

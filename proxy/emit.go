@@ -19,7 +19,7 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 	w.Received(from.addr)
 	w.recordRoutes(from, h)
 	w.CountDown()
-	if limit := w.s.cfg.MaxExpires; limit > 0 && from.side() == dialogs.Core && bytes.Equal(w.Msg.Method, mSUBSCRIBE) {
+	if limit := w.s.cfg.MaxExpires; limit > 0 && !w.s.cfg.DryRun.On() && from.side() == dialogs.Core && bytes.Equal(w.Msg.Method, mSUBSCRIBE) {
 		w.LimitExpires(limit)
 	}
 	if h.Transport.Reliable() {

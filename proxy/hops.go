@@ -160,7 +160,7 @@ func (w *worker) large(from flow) {
 		}
 		h.Transport, h.Upgraded = wire.TCP, true
 	}
-	if refused && w.s.cfg.Retry && from.notifies(w.Msg.Method) {
+	if refused && w.s.cfg.Retry && !w.s.cfg.DryRun.On() && from.notifies(w.Msg.Method) {
 		h := w.hops[0]
 		h.Transport = wire.TCP
 		w.hops = append(w.hops, h)

@@ -63,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), ownPrefix: []byte(cfg.OwnBranch), seed: maphash.MakeSeed(),
-		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry}),
+		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, Still: cfg.DryRun.On}),
 		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
 		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
 		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),

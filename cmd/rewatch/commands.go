@@ -11,6 +11,7 @@ import (
 	"rewatch/cmd/rewatch/check"
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/ctl"
 	"rewatch/cmd/rewatch/demo"
 	"rewatch/cmd/rewatch/health"
 	"rewatch/cmd/rewatch/manual"
@@ -34,6 +35,7 @@ func commands() []command {
 		{"check", "check the configuration: values, files, names; listens nowhere", nil, check.Command},
 		{"env", "list the variables with their values; -file as a file for systemd, -markdown as a table of Markdown", []string{"-file", "-markdown"}, config.Command},
 		{"health", "ask a rewatch that runs with the same environment whether it is alive; -ready whether it is ready", []string{"-ready"}, health.Command},
+		{"ctl", "change a rewatch that runs: hold, resume, dry-run, log-level, reset, unban, status; -h lists them", ctl.Words(), ctl.Command},
 		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", []string{"-keep", "-plain", "-v"}, demo.Command},
 		{"simulate", "show what the rules do to millions of watchers in an outage", []string{"-scenario", "-seed", "-svg", "-markdown", "-h"}, simulate.Command},
 		{"completion", "print the completion for bash, zsh or fish", manual.Shells, completionCommand},

@@ -57,7 +57,7 @@ func TestFlagsAreTaken(t *testing.T) {
 	for _, cmd := range commands() {
 		for _, flag := range cmd.flags {
 			var out, err strings.Builder
-			if cmd.name == "demo" || cmd.name == "simulate" { // which would run
+			if cmd.name == "demo" || cmd.name == "simulate" || cmd.name == "ctl" { // which would run
 				run([]string{cmd.name, "-h"}, nil, &out, &err)
 				if flag != "-h" && !strings.Contains(out.String(), flag) {
 					t.Errorf("%s -h says nothing of %s", cmd.name, flag)

@@ -131,7 +131,7 @@ func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s := sh.subs.At(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
-	if !m.cfg.DryRun && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
+	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
 		m.leaves(s)
 		s.phase = dead
 	}
@@ -147,7 +147,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 // answer is what the server gets after a failure, and how the ladder shows it.
 func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 	switch {
-	case r.cfg.DryRun:
+	case r.cfg.DryRun.On():
 		if r.cfg.Answer != AnswerPassthrough {
 			r.dryRun.Did(count.DryAnswer)
 		}
@@ -222,7 +222,7 @@ func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 // take the response, until its own timer has ended the subscription.
 func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun && (s.failed || !m.rules.spares(s.watcher()))
+	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun.On() && (s.failed || !m.rules.spares(s.watcher()))
 	j.verdict = dialogs.Verdict{Relay: !told}
 	if s.undelivered {
 		j.verdict = dialogs.Verdict{} // the server has its 200
@@ -266,7 +266,7 @@ func (t *Table) Termination(aor, callID, event string) (dialogs.TerminateJob, bo
 	s := sh.subs.At(slot)
 	job := dialogs.TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
 	t.dropHead(sh, slot, s)
-	if !t.cfg.DryRun {
+	if !t.cfg.DryRun.On() {
 		t.leaves(s)
 		s.phase, s.taken = dead, true
 		t.note(sh, slot)

@@ -60,7 +60,7 @@ type Config struct {
 	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder.
 	NotifyTimeout time.Duration
 	// DryRun changes no answer: everything is forwarded and relayed.
-	DryRun bool
+	DryRun *dialogs.DryRun
 	// MaxExpires is the longest subscription that would be asked of the server, in
 	// seconds, but for a dry run, which counts them; 0 is any.
 	MaxExpires int
@@ -151,7 +151,7 @@ func (r *rules) spares(watcher string) bool {
 
 // refused says whether a user is banned, and the ban is to be felt.
 func (m *Monitor) refused(aor string, at time.Time) bool {
-	return m.rec.Banned(aor, at) && !m.cfg.DryRun
+	return m.rec.Banned(aor, at) && !m.cfg.DryRun.On()
 }
 
 // instant is the time of a message; of one that tells none, now.

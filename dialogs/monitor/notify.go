@@ -285,7 +285,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 // asItCame relays a response, and leaves a server that got none to its timer: a
 // proxy never answers 408 (RFC 4320 4.2).
 func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
-	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || r.cfg.DryRun}
+	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || r.cfg.DryRun.On()}
 }
 
 // observe measures the NOTIFY, if it is the subscription's last one.

@@ -27,15 +27,18 @@ func deviceKey(device, contact string) string { return cmp.Or(device, contact) }
 func (s *subscription) deviceKey() string { return deviceKey(s.device(), s.contact()) }
 
 // redelivers says whether NOTIFYs are kept at all. Where the server is to see the real
-// response, or nothing is to be changed, they are not.
+// response they are not.
 func (r *rules) redelivers() bool {
-	return r.cfg.Post != nil && !r.cfg.DryRun && r.cfg.Answer != AnswerPassthrough
+	return r.cfg.Post != nil && r.cfg.Answer != AnswerPassthrough
 }
 
 // keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
 // because it must not overtake what is kept already. The shard is locked.
 func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
 	s := sh.subs.At(slot)
+	if o != nil && m.cfg.DryRun.On() { // what is kept already goes on; nothing new is
+		return false
+	}
 	if !m.rules.redelivers() || p.Raw == nil || s.phase != active {
 		return false
 	}

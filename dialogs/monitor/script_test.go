@@ -104,7 +104,7 @@ func configure(t *testing.T, cfg *Config, rec *recorder, words []string) {
 		case "signal-notify":
 			cfg.SignalNotify = true
 		case "dry-run":
-			cfg.DryRun = true
+			cfg.DryRun = dialogs.NewDryRun(true)
 		case "ladder":
 			rec.ladder = true
 		case "routing":

@@ -25,7 +25,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
 	}
-	if limit := m.cfg.MaxExpires; m.cfg.DryRun && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
+	if limit := m.cfg.MaxExpires; m.cfg.DryRun.On() && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
 		m.metrics.dryRun.Did(count.DryExpires)
 	}
 	watcher, ok := m.watcherOf(msg)

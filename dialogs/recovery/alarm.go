@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/store"
@@ -110,21 +108,6 @@ func (b *alarmBook) storeBack() {
 		b.Clear(alarm.StoreUnavailable, storeObject, time.Now())
 	}
 }
-
-// silentAlarms are those of a dry run: the log tells of them, nobody else does.
-type silentAlarms struct{ log zerolog.Logger }
-
-func (s silentAlarms) Raise(a alarm.Alarm) {
-	s.log.Info().Str("alarm", a.Name).Str("object", a.Object).Msg(a.Text)
-}
-
-func (s silentAlarms) Clear(name, object string, _ time.Time) {
-	s.log.Info().Str("alarm", name).Str("object", object).Msg("the alarm is over")
-}
-
-func (silentAlarms) Adopt(alarm.Alarm) {}
-
-func (silentAlarms) Release(string, string) {}
 
 // capBites raises or clears the alarm of the cap.
 func (b *alarmBook) capBites(bites bool) {

@@ -14,7 +14,7 @@ type Auditor interface{ Record(audit.Entry) }
 
 // record writes down an action of rewatch's own about a user. A dry run does nothing.
 func (e *Engine) record(aor, action string, a policy.Action, detail string) {
-	if e.cfg.Audit == nil || e.cfg.DryRun {
+	if e.cfg.Audit == nil || e.cfg.DryRun.On() {
 		return
 	}
 	e.cfg.Audit.Record(audit.Entry{

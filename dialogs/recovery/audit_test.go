@@ -35,7 +35,7 @@ func TestAudit(t *testing.T) {
 			"rewatch ban sip:alice@ims.example: until 2000-01-01T01:00:30Z\nrewatch sign-out sip:alice@ims.example: sip:alice@192.0.2.7:5066: 200 OK",
 		},
 		"unsubscribe": {func(c *recovery.Config) { c.Rules.OnThreshold = policy.Unsubscribe }, ""},
-		"dry run":     {func(c *recovery.Config) { c.DryRun = true }, ""},
+		"dry run":     {func(c *recovery.Config) { c.DryRun = dialogs.NewDryRun(true) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/policy"
 )
@@ -27,7 +28,7 @@ type Config struct {
 	// failed.
 	DeregisterAll bool
 	// DryRun decides, counts and logs, but sends and raises nothing.
-	DryRun bool
+	DryRun *dialogs.DryRun
 	// DeregisterCap is the most in any hour; 0 is no limit.
 	DeregisterCap int
 	// Hold says what an outage is, and how its end is found out.

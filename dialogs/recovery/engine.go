@@ -83,10 +83,13 @@ func New(
 	log zerolog.Logger, reg prometheus.Registerer,
 ) *Engine {
 	cfg = cfg.withDefaults()
-	if cfg.DryRun {
-		// What did not happen must not be remembered as if it had.
-		log = log.With().Bool("dry_run", true).Logger()
-		states, alarms = store.NewMemoryStore(), silentAlarms{log}
+	if cfg.DryRun == nil {
+		cfg.DryRun = dialogs.NewDryRun(false)
+	}
+	log = log.Hook(dryLog{cfg.DryRun})
+	alarms = &dryAlarms{Alarms: alarms, dry: cfg.DryRun, log: log, quiet: make(map[[2]string]struct{})}
+	if cfg.DryRun.On() {
+		states = store.NewMemoryStore() // what did not happen must not be remembered as if it had
 	}
 	e := &Engine{
 		cfg: cfg, dir: dir, actor: actor, store: states, log: log,
@@ -225,7 +228,7 @@ func (e *Engine) Banned(aor string, at time.Time) bool {
 	}
 	s, ok := e.look(aor)
 	banned := ok && at.Before(s.BannedUntil) && !e.cfg.sacred(aor)
-	if banned && e.cfg.DryRun {
+	if banned && e.cfg.DryRun.On() {
 		e.metrics.dryRun.Did(count.DryRefuse)
 		return false
 	}

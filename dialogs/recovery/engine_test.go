@@ -216,7 +216,7 @@ func TestBan(t *testing.T) {
 
 func TestDryRun(t *testing.T) {
 	cfg := config()
-	cfg.Rules.Threshold, cfg.Rules.OnThreshold, cfg.DryRun = 1, policy.Ban, true
+	cfg.Rules.Threshold, cfg.Rules.OnThreshold, cfg.DryRun = 1, policy.Ban, dialogs.NewDryRun(true)
 	inBubble(t, cfg, func(r *rig) {
 		r.offer(policy.NotifyFailed, "bob", "call-1")
 		if now := r.at(time.Minute); r.Banned(alice, now) {

@@ -78,7 +78,7 @@ func (h *hold) probe(ctx context.Context, hop string) bool {
 	if err != nil || h.cfg.Probe == nil {
 		return false
 	}
-	if h.e.cfg.DryRun {
+	if h.e.cfg.DryRun.On() {
 		h.e.dryly(count.DryProbe)
 		return false
 	}

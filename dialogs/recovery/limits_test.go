@@ -148,7 +148,7 @@ func (r *rig) lines(text string) int {
 // A dry run observes an outage as any other, and says what it left out.
 func TestDryRunCountsWhatItLeavesOut(t *testing.T) {
 	cfg := townConfig()
-	cfg.DryRun, cfg.Signal.Notify = true, true
+	cfg.DryRun, cfg.Signal.Notify = dialogs.NewDryRun(true), true
 	inTown(t, cfg, 1000, 1, func(w *town) {
 		w.run(500)
 		w.change(func() { w.phones[0].dead = true })

@@ -30,7 +30,7 @@ func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
 	switch {
 	case len(broken) == 0:
 		e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
-	case e.cfg.DryRun:
+	case e.cfg.DryRun.On():
 		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
 		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
 		e.metrics.messages.WithLabelValues(resultDryRun).Inc()

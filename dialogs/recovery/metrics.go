@@ -104,7 +104,7 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 
 // dryly counts an action if this is a dry run.
 func (e *Engine) dryly(action string) {
-	if e.cfg.DryRun {
+	if e.cfg.DryRun.On() {
 		e.metrics.dryRun.Did(action)
 	}
 }

@@ -68,7 +68,7 @@ func TestWitness(t *testing.T) {
 		for _, p := range w.phones[:39] {
 			fail(p, true)
 		}
-		w.at(70 * time.Second)
+		w.at(3 * time.Minute)
 		if w.sent() != 0 || len(w.States()) != 0 {
 			t.Errorf("%d MESSAGEs, states %v", w.sent(), w.States())
 		}

@@ -174,6 +174,8 @@ func (w *writer) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	switch {
+	case w.e.cfg.DryRun.On():
+		return d.version, nil
 	case !d.state.Forgettable():
 		return w.e.store.Save(ctx, store.Record{AOR: aor, Version: d.version, State: d.state}, w.e.alarms.entries(aor, d)...)
 	case d.version != 0:

@@ -23,7 +23,7 @@ func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
 		e.calledOff(aor, a)
 		return
 	}
-	if e.cfg.DryRun {
+	if e.cfg.DryRun.On() {
 		e.dryly(count.DryDeregister)
 		e.leaveIn(aor, a, resultDryRun, "dry run")
 		return

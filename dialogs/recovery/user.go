@@ -38,6 +38,8 @@ type engineUser struct {
 	// takes all of them at once, and an event that changes nothing is no change.
 	changes []change
 	dirty   bool
+	// dry: a dry run has decided about the user.
+	dry bool
 	// saving: the writer has them; unsaved: the store would not take them.
 	saving, unsaved bool
 	// unreadable: what the store has of the user is of another version of rewatch.
@@ -87,7 +89,7 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 		case u.borrowed && !next.Deadline.IsZero():
 			u.notBefore = next.Deadline.Add(skew) // it is by another's clock
 		}
-		u.borrowed = false
+		u.borrowed, u.dry = false, u.dry || e.cfg.DryRun.On()
 		e.replace(u, next)
 		sh.touch(u)
 	}

@@ -99,7 +99,7 @@ func (t *Transaction) provisional(now Now, q *Response) Effect {
 // pause puts off a NOTIFY that was refused for a while, if there is time for it
 // before the deadline.
 func (t *Transaction) pause(now Now, q *Response) bool {
-	if q.Wait < 0 || !now.Rules.Retry || t.kind != Notify || !t.whole || t.attempt >= maxAttempt {
+	if q.Wait < 0 || !now.Rules.Retry || now.Rules.Still != nil && now.Rules.Still() || t.kind != Notify || !t.whole || t.attempt >= maxAttempt {
 		return false
 	}
 	at := now.At.Add(max(q.Wait, now.Rules.T1))

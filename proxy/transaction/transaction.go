@@ -43,6 +43,8 @@ type Rules struct {
 	// Retry has a NOTIFY that was refused for a while tried once more before its
 	// deadline.
 	Retry bool
+	// Still, if set, says that it is not for now.
+	Still func() bool
 }
 
 // Now is the time of an event and what holds at that time.

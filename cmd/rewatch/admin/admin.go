@@ -38,9 +38,10 @@ type Backend interface {
 	// nothing is known of the user.
 	Reset(aor string) bool
 	Unban(aor string) bool
-	// Audit writes down what an administrator did. Without a user nobody in particular
-	// is meant.
-	Audit(actor, action, user, reason string)
+	// Audit writes down what an administrator did, and with what outcome. Without a user
+	// nobody in particular is meant.
+	Audit(actor, action, user, reason, detail string)
+	Controls
 }
 
 // Condition is one thing that readiness waits for.

@@ -134,7 +134,7 @@ func TestChangesNeedTheToken(t *testing.T) {
 			case w.Code == 200:
 				audit = "administrator at 192.0.2.1: " + c.want + ": asked for by the API"
 			case w.Code == 401 && c.header != "":
-				audit = "unknown at 192.0.2.1: wrong-token : a change was asked for with a wrong token, and refused"
+				audit = "unknown at 192.0.2.1: denied : a change was asked for with a wrong token, and refused"
 			}
 			if written := strings.Join(b.audited, ";"); written != audit {
 				t.Errorf("written down: %s", written)

@@ -27,8 +27,9 @@ func (a *Admin) routeAPI(mux *http.ServeMux) {
 	read("/api/v1/watchers/{aor}", a.watcher)
 	mux.HandleFunc("/api/v1/watchers/{aor}/reset", a.change("reset", a.backend.Reset))
 	mux.HandleFunc("/api/v1/watchers/{aor}/unban", a.change("unban", a.backend.Unban))
+	a.routeControls(mux)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, "there is no "+r.URL.Path+"; the API is at /api/v1/: summary, watchers, subscriptions, recoveries, alarms")
+		writeError(w, http.StatusNotFound, "there is no "+r.URL.Path+"; the API is at /api/v1/: summary, watchers, subscriptions, recoveries, alarms, hold, dry-run, log-level")
 	})
 }
 
@@ -72,17 +73,17 @@ func (a *Admin) change(what string, do func(aor string) bool) http.HandlerFunc {
 			writeError(w, http.StatusNotFound, "nothing is known of the watcher "+aor)
 			return
 		}
-		a.record(r, what, aor, "")
-		writeJSON(w, http.StatusOK, map[string]string{"aor": aor, "done": what})
+		a.record(r, what, aor, "", "")
+		writeJSON(w, http.StatusOK, done{Done: what, AOR: aor, Kept: true})
 	}
 }
 
 // record writes down what an administrator did, from where, and the reason given.
-func (a *Admin) record(r *http.Request, action, user, reason string) {
+func (a *Admin) record(r *http.Request, action, user, reason, detail string) {
 	if reason == "" {
 		reason = "asked for by the API"
 	}
-	a.backend.Audit("administrator at "+peer(r), action, user, reason)
+	a.backend.Audit("administrator at "+peer(r), action, user, reason, detail)
 }
 
 // peer is the address of whoever asks, without the port.

@@ -22,17 +22,30 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 		writeError(w, http.StatusForbidden, "the API only reads: REWATCH_ADMIN_TOKEN is not set")
 		return false
 	}
-	header := r.Header.Get("Authorization")
-	scheme, given, _ := strings.Cut(header, " ")
-	if strings.EqualFold(scheme, "Bearer") && sameSecret(strings.TrimSpace(given), a.token.Reveal()) {
+	given, any := tokenOf(r)
+	if any && sameSecret(given, a.token.Reveal()) {
 		return true
 	}
-	if header != "" {
+	if any {
 		a.punish(r)
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="rewatch"`)
-	writeError(w, http.StatusUnauthorized, "a bearer token is needed: Authorization: Bearer <REWATCH_ADMIN_TOKEN>")
+	writeError(w, http.StatusUnauthorized, "a bearer token is needed: Authorization: Bearer <REWATCH_ADMIN_TOKEN>, or X-Rewatch-Token: <REWATCH_ADMIN_TOKEN>")
 	return false
+}
+
+// tokenOf is the token of a request; false if none is given. It has a header of its own,
+// for where Authorization is taken by a password.
+func tokenOf(r *http.Request) (string, bool) {
+	if own := r.Header.Values("X-Rewatch-Token"); len(own) > 0 {
+		return strings.TrimSpace(own[0]), true
+	}
+	header := r.Header.Get("Authorization")
+	scheme, given, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", header != ""
+	}
+	return strings.TrimSpace(given), true
 }
 
 // sameSecret takes the same time for every wrong guess, whatever its length.
@@ -60,7 +73,7 @@ func (a *Admin) punish(r *http.Request) {
 	case <-ctx.Done():
 		return
 	}
-	a.backend.Audit("unknown at "+peer(r), "wrong-token", "", "a change was asked for with a wrong token, and refused")
+	a.backend.Audit("unknown at "+peer(r), wasDenied, "", "a change was asked for with a wrong token, and refused", "")
 	cost := time.NewTimer(a.cost)
 	defer cost.Stop()
 	select {

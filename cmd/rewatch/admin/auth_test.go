@@ -46,7 +46,7 @@ func TestWrongTokensCostTime(t *testing.T) {
 		if text := askAdmin(h, "GET", "/metrics").Body.String(); !strings.Contains(text, `rewatch_admin_refused_total{what="token"} 12`) {
 			t.Error("they are not counted")
 		}
-		if n := strings.Count(strings.Join(backend.audited, "\n"), "unknown at 192.0.2.1: wrong-token"); n != guesses {
+		if n := strings.Count(strings.Join(backend.audited, "\n"), "unknown at 192.0.2.1: denied"); n != guesses {
 			t.Errorf("%d audited of %q", n, backend.audited)
 		}
 	})

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ type fakeBackend struct {
 	watchers   map[string]any
 	changed    []string
 	limit      int
+	held       string // by hand, and why
+	holds      []fakeHold
+	dry        bool
+	level      string
 	after      string
 }
 
@@ -35,6 +40,62 @@ type fakeRecovery struct {
 	Until   time.Time       `json:"deadline,omitzero"`
 	Broken  []policy.Broken `json:"broken"`
 	Steps   []fakeStep      `json:"steps"`
+}
+
+// fakeHold has the form of recovery.Held.
+type fakeHold struct {
+	Hop     string    `json:"hop"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+	Waiting int       `json:"waiting"`
+	ByHand  bool      `json:"by_hand,omitempty"`
+}
+
+func (f *fakeBackend) Hold(reason string) { f.held = reason }
+
+func (f *fakeBackend) Resume() bool {
+	was := f.held != ""
+	f.held = ""
+	return was
+}
+
+func (f *fakeBackend) ResumeHop(hop string) bool {
+	before := len(f.holds)
+	f.holds = slices.DeleteFunc(f.holds, func(h fakeHold) bool { return h.Hop == hop })
+	return len(f.holds) < before
+}
+
+func (f *fakeBackend) Holds() any {
+	if f.held == "" {
+		return f.holds
+	}
+	return append([]fakeHold{{Reason: f.held, ByHand: true}}, f.holds...)
+}
+
+func (f *fakeBackend) SetDryRun(on bool) { f.dry = on }
+func (f *fakeBackend) DryRun() bool      { return f.dry }
+func (f *fakeBackend) LogLevel() string  { return f.level }
+
+func (f *fakeBackend) SetLogLevel(level string) bool {
+	f.level = level
+	return level == "debug"
+}
+
+func (f *fakeBackend) Modes() []string {
+	var modes []string
+	if f.dry {
+		modes = append(modes, "dry-run")
+	}
+	if f.held != "" {
+		modes = append(modes, "held-by-hand")
+	}
+	if len(f.holds) > 0 {
+		modes = append(modes, "held")
+	}
+	if modes == nil {
+		modes = []string{"normal"}
+	}
+	return modes
 }
 
 // fakeStep has the form of dialogs.Step.
@@ -69,10 +130,14 @@ func (f *fakeBackend) Reset(aor string) bool { return f.change("reset", aor) }
 
 func (f *fakeBackend) Unban(aor string) bool { return f.change("unban", aor) }
 
-func (f *fakeBackend) Audit(actor, action, user, reason string) {
+func (f *fakeBackend) Audit(actor, action, user, reason, detail string) {
 	f.auditing.Lock()
 	defer f.auditing.Unlock()
-	f.audited = append(f.audited, actor+": "+action+" "+user+": "+reason)
+	line := actor + ": " + action + " " + user + ": " + reason
+	if detail != "" {
+		line += ": " + detail
+	}
+	f.audited = append(f.audited, line)
 }
 
 func (f *fakeBackend) change(what, aor string) bool {

@@ -18,6 +18,9 @@ type Summary struct {
 	Ready         bool        `json:"ready"`
 	Conditions    []Condition `json:"conditions"`
 	CanChange     bool        `json:"can_change"` // a token is configured
+	Modes         []string    `json:"modes"`      // what rewatch_mode says
+	Holds         any         `json:"holds"`
+	LogLevel      string      `json:"log_level"`
 	Outage        bool        `json:"outage"`
 	Subscriptions float64     `json:"subscriptions"`
 	Registrations float64     `json:"registrations"`
@@ -44,6 +47,9 @@ func (a *Admin) summary(w http.ResponseWriter, _ *http.Request) {
 		Ready:         allOK(conditions),
 		Conditions:    conditions,
 		CanChange:     a.token != "",
+		Modes:         a.backend.Modes(),
+		Holds:         a.backend.Holds(),
+		LogLevel:      a.backend.LogLevel(),
 		Outage:        m.sum("rewatch_outage", "", "") > 0,
 		Subscriptions: m.sum("rewatch_subscriptions", "", ""),
 		Registrations: m.sum("rewatch_registrations", "", ""),

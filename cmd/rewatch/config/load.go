@@ -42,20 +42,23 @@ func Load(environ cli.Environ) (Config, error) {
 // unique, and that name is all that the error of the library tells.
 func (in *inspection) parse(cfg *Config) {
 	for field, group := range reflect.ValueOf(cfg).Elem().Fields() {
-		prefix := field.Tag.Get("envPrefix")
-		err := env.ParseWithOptions(group.Addr().Interface(), env.Options{
-			Environment: in.environ, Prefix: prefix, FuncMap: parsers,
-		})
-		if err == nil {
-			continue
-		}
-		all, ok := errors.AsType[env.AggregateError](err)
-		if !ok {
-			all.Errors = []error{err}
-		}
-		for _, err := range all.Errors {
-			in.rejectField(group.Type(), prefix, err)
-		}
+		in.parseGroup(field.Tag.Get("envPrefix"), group)
+	}
+}
+
+func (in *inspection) parseGroup(prefix string, group reflect.Value) {
+	err := env.ParseWithOptions(group.Addr().Interface(), env.Options{
+		Environment: in.environ, Prefix: prefix, FuncMap: parsers,
+	})
+	if err == nil {
+		return
+	}
+	all, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		all.Errors = []error{err}
+	}
+	for _, err := range all.Errors {
+		in.rejectField(group.Type(), prefix, err)
 	}
 }
 

@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -38,29 +36,12 @@ func Command(ctx context.Context, c cli.Call) error {
 	if cfg.Admin.Listen == "" {
 		return errors.New("REWATCH_ADMIN_LISTEN=off: nobody listens whom one could ask")
 	}
-	text, err := ask(ctx, address(cfg.Admin.Listen), path)
+	text, err := ask(ctx, cfg.Admin.Address(), path)
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(c.Stdout, text)
 	return err
-}
-
-// address is where the admin server of this machine is reached: the one that it
-// listens on, or loopback where it listens on all.
-func address(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
-		host = "127.0.0.1"
-	case err == nil && ip.IsUnspecified():
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // ask tries HTTP, and HTTPS where the server wants that. Its certificate is not

@@ -9,17 +9,6 @@ import (
 	"rewatch/cmd/rewatch/cli"
 )
 
-func TestAddress(t *testing.T) {
-	for listen, want := range map[string]string{
-		":9090": "127.0.0.1:9090", "0.0.0.0:9090": "127.0.0.1:9090", "[::]:9090": "[::1]:9090",
-		"10.0.0.7:9090": "10.0.0.7:9090", "[2001:db8::7]:9090": "[2001:db8::7]:9090", "admin.example:80": "admin.example:80",
-	} {
-		if got := address(listen); got != want {
-			t.Errorf("address(%q) = %q, want %q", listen, got, want)
-		}
-	}
-}
-
 // TestCommand: what the server says decides, over HTTP and over HTTPS.
 func TestCommand(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -68,11 +68,11 @@ func (b backend) Alarms(limit int) any {
 func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
 func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
 
-func (b backend) Audit(actor, action, user, reason string) {
+func (b backend) Audit(actor, action, user, reason, detail string) {
 	if user != "" {
 		user = canonical(user)
 	}
-	b.p.audit.Record(audit.Entry{Actor: actor, Action: action, User: user, Reason: reason})
+	b.p.audit.Record(audit.Entry{Actor: actor, Action: action, User: user, Reason: reason, Detail: detail})
 }
 
 // canonical lets an administrator spell a user as the user does.

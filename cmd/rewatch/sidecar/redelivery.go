@@ -23,7 +23,7 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 		gauge("rewatch_redeliver_bytes", "Memory that they take.", func() int { _, size := kept(); return size })
 	}()
 	kept = func() (int, int) { return 0, 0 }
-	if d.Redeliver == 0 || p.cfg.Policy.DryRun || d.Answer == monitor.AnswerPassthrough {
+	if d.Redeliver == 0 || d.Answer == monitor.AnswerPassthrough {
 		return nil
 	}
 	postman := redelivery.NewPostman(redelivery.Options{

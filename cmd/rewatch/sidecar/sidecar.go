@@ -58,6 +58,7 @@ type process struct {
 	settling *time.Timer
 	watching sync.WaitGroup // for what ends with the life of run
 	draining atomic.Bool
+	dryRun   *dialogs.DryRun
 	// forgotten counts what small tables had no room for, of all packages.
 	forgotten *prometheus.CounterVec
 	registry  *prometheus.Registry // what /metrics shows
@@ -68,7 +69,7 @@ type process struct {
 // Run builds everything, runs it until ctx ends, and stops it in order.
 // Whatever can fail, ports above all, fails before the first message is taken.
 func Run(ctx context.Context, cfg config.Config, out io.Writer) error {
-	p := &process{cfg: cfg, log: newLogger(cfg.Process, out)}
+	p := &process{cfg: cfg, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
 	var err error
 	if p.memory, err = openMemory(cfg); err != nil {
 		return err
@@ -84,7 +85,10 @@ func newLogger(cfg config.ProcessConfig, out io.Writer) zerolog.Logger {
 	if cfg.LogFormat == config.LogConsole {
 		shown = zerolog.ConsoleWriter{Out: shown, TimeFormat: time.StampMilli, NoColor: !cli.Colourful(out, false)}
 	}
-	return zerolog.New(shown).Level(cfg.LogLevel).With().Timestamp().Logger()
+	// Loggers are copied into every part; the level of the whole process is what can be
+	// changed while they run.
+	zerolog.SetGlobalLevel(cfg.LogLevel)
+	return zerolog.New(shown).With().Timestamp().Logger()
 }
 
 // build makes the parts and joins them. The interfaces that they declare for each
@@ -120,6 +124,7 @@ func (p *process) build(ctx context.Context) error {
 	table := monitor.NewTable(p.monitorConfig(), reg)
 	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
 	p.monitor = monitor.New(table, p.engine, p.log, reg)
+	p.modeMetrics(reg)
 	p.keepMemory(table, reg)
 	if p.cfg.Admin.Listen != "" {
 		p.admin = admin.New(p.cfg.Admin, backend{p}, reg, p.log)
@@ -199,7 +204,7 @@ func (p *process) engineConfig() recovery.Config {
 		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
-		DryRun: c.Policy.DryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+		DryRun: p.dryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
 		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
 		Audit: p.audit, NeverSignOut: c.Policy.NeverSignOut.Match,
 	}
@@ -211,7 +216,7 @@ func (p *process) monitorConfig() monitor.Config {
 		Content: wire.Content,
 		Events:  c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
 		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions,
-		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: c.Policy.DryRun, MaxExpires: int(c.Dialogs.MaxExpires),
+		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: p.dryRun, MaxExpires: int(c.Dialogs.MaxExpires),
 		Recover:      c.Dialogs.Recovers(),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
 	}
@@ -223,17 +228,13 @@ func (p *process) monitorConfig() monitor.Config {
 
 func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
 	c := p.cfg.Proxy
-	maxExpires := int(p.cfg.Dialogs.MaxExpires)
-	if p.cfg.Policy.DryRun {
-		maxExpires = 0 // observe only: no message is changed
-	}
 	cfg := proxy.Config{
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		Reach: reachOf(c.Reach, ls), HostNamed: p.hostNamed,
-		MaxExpires: maxExpires, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
+		MaxExpires: int(p.cfg.Dialogs.MaxExpires), DryRun: p.dryRun, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
 		Poller:    oneMoreProcessor(),
-		Retry:     !p.cfg.Policy.DryRun && p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
+		Retry:     p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
 		KeepHeads: p.cfg.Dialogs.Notifies(), Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
 		OwnInterrupted: p.client.Interrupted,

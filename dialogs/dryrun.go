@@ -1,0 +1,20 @@
+package dialogs
+
+import "sync/atomic"
+
+// DryRun says whether rewatch only observes. All parts share one, which an operator turns
+// while they run. Nil is off.
+type DryRun struct{ on atomic.Bool }
+
+// NewDryRun returns a DryRun that is on or off.
+func NewDryRun(on bool) *DryRun {
+	d := &DryRun{}
+	d.on.Store(on)
+	return d
+}
+
+// On says whether rewatch only observes. It may be called on the way of a NOTIFY.
+func (d *DryRun) On() bool { return d != nil && d.on.Load() }
+
+// Set turns it on or off.
+func (d *DryRun) Set(on bool) { d.on.Store(on) }

@@ -1,0 +1,104 @@
+package recovery
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
+	"rewatch/policy/alarm"
+)
+
+// SetDryRun begins or ends a dry run. From its beginning on nothing leaves, whatever was
+// decided before. What was decided in it did not happen: it is not saved, and at its end
+// every user whom it was about is forgiven, so that nobody is given up for MESSAGEs that
+// it never got.
+func (e *Engine) SetDryRun(on bool) {
+	if on == e.cfg.DryRun.On() {
+		return
+	}
+	e.log.Warn().Bool("on", on).Msg("dry run by hand")
+	if on {
+		e.cfg.DryRun.Set(true)
+		return
+	}
+	// First while nothing leaves, and then once more for whoever failed meanwhile: that
+	// one cannot have come further than to be told.
+	e.forgiveDry()
+	e.cfg.DryRun.Set(false)
+	e.forgiveDry()
+	e.hold.raiseAgain()
+}
+
+func (e *Engine) forgiveDry() {
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for _, u := range sh.users {
+			if u.dry {
+				e.decide(sh, u, policy.Event{Kind: policy.Reset, At: time.Now()})
+				u.dry = false
+				sh.touch(u) // for what the store has
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// raiseAgain raises the alarms of what is held, of which a dry run has told nobody.
+func (h *hold) raiseAgain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.told {
+		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
+	}
+	if h.hand.on() {
+		h.e.raiseByHand(h.hand)
+	}
+}
+
+// dryAlarms raise nothing in a dry run: the log tells of what would be raised.
+type dryAlarms struct {
+	dialogs.Alarms
+	dry *dialogs.DryRun
+	log zerolog.Logger
+
+	mu    sync.Mutex
+	quiet map[[2]string]struct{} // what was not raised, by name and object
+}
+
+func (d *dryAlarms) Raise(a alarm.Alarm) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := [2]string{a.Name, a.Object}
+	if d.dry.On() {
+		d.quiet[key] = struct{}{}
+		d.log.Info().Str("alarm", a.Name).Str("object", a.Object).Msg(a.Text)
+		return
+	}
+	delete(d.quiet, key)
+	d.Alarms.Raise(a)
+}
+
+func (d *dryAlarms) Clear(name, object string, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := [2]string{name, object}
+	if _, quiet := d.quiet[key]; quiet {
+		delete(d.quiet, key)
+		d.log.Info().Str("alarm", name).Str("object", object).Msg("the alarm is over")
+		return
+	}
+	d.Alarms.Clear(name, object, at)
+}
+
+// dryLog marks each line of a dry run.
+type dryLog struct{ dry *dialogs.DryRun }
+
+func (d dryLog) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	if d.dry.On() {
+		e.Bool("dry_run", true)
+	}
+}
