@@ -62,6 +62,7 @@ func (s *site) settings(extra env) []string {
 		"REWATCH_ADMIN_LISTEN":        s.ip(30) + ":9090",
 		"REWATCH_NOTIFY_TIMEOUT":      "2s",
 		"REWATCH_RESUBSCRIBE_TIMEOUT": "5s",
+		"REWATCH_PATIENCE":            "none", // no test waits for the refresh of a client
 		"REWATCH_COALESCE":            "200ms",
 		"REWATCH_LOG_LEVEL":           "debug",
 	}
