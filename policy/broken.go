@@ -143,7 +143,7 @@ func (m *decision) note() bool {
 	changed := false
 	for _, i := range slices.Backward(m.meant()) {
 		b := &m.s.Broken[i]
-		old, back, news := b.SameDialog(m.e.Sub) && !b.renewedBy(m.e.Sub), b.Progress != Lost, true
+		old, back, news := b.SameDialog(m.e.Sub), b.Progress != Lost, true
 		switch {
 		case m.e.Kind == Subscribed && !old && b.Progress != Proven && !b.renewedBy(m.e.Sub):
 			m.returned(b, Resubscribed)

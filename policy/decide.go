@@ -116,7 +116,7 @@ func (m *machine) idle() {
 	case NotifyFailed:
 		m.open()
 	case NotifyOK:
-		if m.s.Alarm && m.again() {
+		if m.again() {
 			m.clear(AlarmExhausted)
 			m.rest()
 		}

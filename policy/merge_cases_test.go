@@ -87,7 +87,16 @@ func TestMergeCases(t *testing.T) {
 		},
 		{
 			"of the same episode, the later phase", State{Phase: Waiting, Episode: 4, Tries: 1}, State{Phase: Proving, Episode: 4, Tries: 1},
-			func(s State) bool { return s.Phase == Proving },
+			func(s State) bool { return s.Phase == Proving && s.ForgetAt.IsZero() },
+		},
+		{
+			"of nobody there is nothing to forget", State{Episode: 2}, State{Episode: 2},
+			func(s State) bool { return s.Forgettable() && s.Deadline.IsZero() && s.ForgetAt.IsZero() },
+		},
+		{
+			"a count has its strikes", State{Phase: Waiting, Episode: 5, Sent: 1, Strikes: []time.Time{noon}},
+			State{Phase: Waiting, Episode: 4, Sent: 2, Strikes: []time.Time{noon, noon.Add(time.Hour)}},
+			func(s State) bool { return s.Sent == 2 && len(s.Strikes) == 2 && s.Episode == 5 },
 		},
 		{
 			"what is known of devices is known", State{Devices: []Device{{ID: "B", Told: true}, {ID: "A"}}},
