@@ -54,7 +54,7 @@ func (w *worker) failed(key uint64, f transaction.Failure, err error) (known boo
 	}
 	w.s.log.Debug().Err(err).Stringer("hop", e.Failed.Addr).Msg("next hop failed")
 	if e.End == transaction.Unreachable && !errors.Is(err, errStaleStream) {
-		w.s.health.lost(e.Failed, err)
+		w.s.lost(e.Failed, err)
 	}
 	w.conclude(e)
 	return true
@@ -86,7 +86,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	if errors.Is(err, transport.ErrUnreachable) || request && !errors.Is(err, transport.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
 		s.badHops.failed(h, w.now)
-		s.health.lost(h, err)
+		s.lost(h, err)
 	}
 	if b, ok := s.ownRequest(payload); ok {
 		s.ownLost(b)
@@ -126,5 +126,13 @@ func (s *Server) bounce(b draft.Branch, raw []byte, status int, reason string) {
 	s.metrics.response(s.locals[b.Local].side, answer)
 	if back.relayable(b) {
 		back.relay(b)
+	}
+}
+
+// lost tells of a transport error, which may be one of the presence server. That there
+// is too much at a time says nothing of it.
+func (s *Server) lost(h resolve.Hop, err error) {
+	if !crowded(err) {
+		s.health.Lost(h, err)
 	}
 }

@@ -33,7 +33,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	if w.follows(from, t) {
 		return false
 	}
-	if d.Server && !bytes.Equal(w.Msg.Method, mACK) && w.s.health.refuses(t.key, w.now) {
+	if d.Server && !bytes.Equal(w.Msg.Method, mACK) && w.s.health.Refuses(t.key, w.now) {
 		w.unavailable(from, "Presence Server Unavailable")
 		return false
 	}
@@ -47,7 +47,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 		return w.park(from, t, pending)
 	default:
 		if d.Server && !bytes.Equal(w.Msg.Method, mACK) {
-			w.s.health.expects(w.now)
+			w.s.health.Expects(w.now)
 		}
 		w.large(from)
 		w.launch(from, t)

@@ -31,6 +31,12 @@ func (r *rig) up(want bool, detail string) {
 	}
 }
 
+// Of a server that is down each tenth request is tried, or one in ten seconds.
+const (
+	trialEvery = 10
+	trialPause = 10 * time.Second
+)
+
 const anySubscribe = `SUBSCRIBE sip:bob@ims.example SIP/2.0
 Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK-h%
 From: <sip:alice@ims.example>;tag=a

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/route"
 	"rewatch/proxy/wire"
@@ -236,3 +238,52 @@ func (m *memo) failed(h resolve.Hop, now time.Time) {
 		m.add(h.Addr, now)
 	}
 }
+
+// onlyServer gives the hop of the presence server, if it has just one.
+func (s *Server) onlyServer() (resolve.Hop, bool) {
+	if l, ok := route.Literal(s.serverURI); ok {
+		return l, true
+	}
+	t, err := resolve.ParseURI(s.serverURI)
+	if err != nil {
+		return resolve.Hop{}, false
+	}
+	hops, ok := s.cfg.Resolver.Lookup(t)
+	if !ok || len(hops) != 1 {
+		return resolve.Hop{}, false
+	}
+	return hops[0], true
+}
+
+var emptyLine = []byte("\r\n\r\n")
+
+// pingServer touches every address of the server.
+func (s *Server) pingServer() error {
+	w := s.borrow()
+	defer s.giveBack(w)
+	w.Msg = wire.Message{} // none is at hand
+	pending, err := w.candidates(route.Decision{URI: s.serverURI, Server: true}, nil, w.now)
+	if err != nil {
+		return err
+	}
+	if pending != (resolve.Target{}) {
+		s.cfg.Resolver.Await(pending, 0, func([]resolve.Hop, error) {})
+		return errResolving
+	}
+	for _, h := range w.hops {
+		l := s.local(dialogs.Server, h.Transport, h.Addr.Addr(), nil)
+		switch {
+		case l == nil:
+			return errNoSocket
+		case h.Transport.Reliable():
+			if s.streams[dialogs.Server].To(h.Addr, h.Transport == wire.TLS, h.ServerName) == nil {
+				return errStreams
+			}
+		default:
+			w.out[l.index].Add(emptyLine, h.Addr)
+		}
+	}
+	return nil
+}
+
+var errResolving = errors.New("the name of the server is being resolved")

@@ -29,7 +29,7 @@ func TestManyOwnRoutes(t *testing.T) {
 					} else if got := r.server.want(method); strings.Contains(got, "Route: <sip:"+coreSide+";lr>\r\n") {
 						t.Errorf("a Route of ours is left: %s", got)
 					}
-					if r.s.health.down() {
+					if r.s.health.Down() {
 						t.Error("the server is marked down")
 					}
 					r.core.send(coreSide, request("MESSAGE", "sip:bob@ims.example", strings.Replace(viaCore, "core1", "next", 1)))

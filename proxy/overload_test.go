@@ -133,7 +133,7 @@ func TestNextHopDoesNotRead(t *testing.T) {
 				t.Fatal("it all waits somewhere")
 			}
 		}
-		if r.s.health.down() {
+		if r.s.health.Down() {
 			t.Error("the server is taken for down")
 		}
 	}, func(c *Config) { c.Server += ";transport=tcp" })

@@ -52,7 +52,7 @@ func TestReachOfPhones(t *testing.T) {
 					if len(r.names.waiting) > 0 {
 						t.Error("a name that a phone invented is looked up")
 					}
-					if r.s.health.down() {
+					if r.s.health.Down() {
 						t.Error("the server is marked down")
 					}
 				})

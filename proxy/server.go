@@ -15,6 +15,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/health"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
@@ -37,7 +38,7 @@ type Server struct {
 	identity  []byte // of requests of our own, canonical
 	seed      maphash.Seed
 	table     *transaction.Table
-	health    *health
+	health    *health.Health
 	badHops   *memo // hops that failed lately
 	noTCP     *memo // hops that refused TCP lately
 	metrics   *metrics
@@ -77,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		s.identity = identity
 	}
 	s.metrics = newMetrics(s)
-	s.health = newHealth(s)
+	s.health = health.New(health.Config{Only: s.onlyServer, Ping: s.pingServer, Probe: cfg.Probe, Changed: cfg.ServerChanged})
 	s.workers.New = func() any { return s.newWorker() }
 	if err := s.open(); err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (s *Server) Start() {
 		s.wg.Go(func() { s.readAll(ctx) })
 	}
 	s.wg.Go(func() { s.turn(ctx) })
-	s.wg.Go(func() { s.health.run(ctx) })
+	s.wg.Go(func() { s.health.Run(ctx) })
 }
 
 // read is the loop of one UDP socket.
@@ -263,7 +264,7 @@ func (s *Server) Shutdown() {
 }
 
 // ServerUp tells whether the presence server can be reached, and why not.
-func (s *Server) ServerUp() (up bool, detail string) { return s.health.state() }
+func (s *Server) ServerUp() (up bool, detail string) { return s.health.State() }
 
 // Transactions is the number of records.
 func (s *Server) Transactions() int { return s.table.Len() }

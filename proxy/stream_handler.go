@@ -80,7 +80,7 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	}
 	h.s.log.Debug().Err(err).Stringer("peer", st.Peer).Bool("dialled", st.Dialled).Msg("stream closed")
 	if !stood {
-		h.s.health.lost(resolve.Hop{Addr: st.Peer, Transport: transportOf(st)}, err)
+		h.s.lost(resolve.Hop{Addr: st.Peer, Transport: transportOf(st)}, err)
 	}
 	tell := h.s.cfg.OwnUnreachable
 	if errors.Is(err, transport.ErrOurs) {

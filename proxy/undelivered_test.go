@@ -112,7 +112,7 @@ func TestTooLong(t *testing.T) {
 		x := r.dial("10.0.0.2", coreSide)
 		x.send(strings.Replace(request("PUBLISH", "sip:bob@ims.example", viaTCP("p1")), "Content-Length: 0\n", "Content-Length: 70000\n\n"+body, 1))
 		x.want("SIP/2.0 513 Message Too Large\r\nVia: " + viaTCP("p1"))
-		if r.s.health.down() {
+		if r.s.health.Down() {
 			t.Error("the server is held to be down")
 		}
 		r.tooLong(2000) // as of a link that does not fragment

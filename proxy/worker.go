@@ -78,7 +78,7 @@ func (w *worker) batch(l *local, in *transport.Inbox) {
 // message handles one message. raw is valid until the call returns.
 func (w *worker) message(from flow, raw []byte) {
 	if from.side() == dialogs.Server {
-		w.s.health.seen(w.now) // by whatever it says
+		w.s.health.Seen(w.now) // by whatever it says
 	}
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
 		raw = raw[1:]

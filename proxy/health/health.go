@@ -1,16 +1,12 @@
-package proxy
+package health
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
-	"rewatch/proxy/route"
-	"rewatch/proxy/wire"
 )
 
 const (
@@ -33,19 +29,23 @@ const (
 	healthTick = time.Second
 )
 
-// health knows whether the presence server can be reached. Any message of its
-// proves it. A silent server is pinged with an empty line (RFC 5626 4.4.1), which
-// costs it nothing and shows by an ICMP error or a refused connection that nobody
-// is there. Only when it leaves requests unanswered is it asked with OPTIONS, and
-// when that stays unanswered too, it is down.
-//
-// # Why
-//
-// OPTIONS as the ordinary ping would be a request that an unmodified server never
-// asked for, in its logs and counters all day long; some answer none, and then
-// silence would prove nothing.
-type health struct {
-	s        *Server
+// Config is what a Health needs.
+type Config struct {
+	// Only gives the server's hop, if it has just one.
+	Only func() (resolve.Hop, bool)
+	// Ping touches every address of the server; an error says that it was refused.
+	Ping func() error
+	// Probe asks the server with OPTIONS; it blocks until it is known. Nil: only traffic
+	// tells.
+	Probe func(ctx context.Context) error
+	// Changed is told when the server goes down or comes back. It must not block. Nil:
+	// nobody is.
+	Changed func(up bool, detail string)
+}
+
+// Health knows whether the presence server can be reached.
+type Health struct {
+	cfg      Config
 	lastSeen atomic.Int64 // nanoseconds
 	// asked is when the first request left that nothing has come after; 0: none.
 	asked  atomic.Int64
@@ -65,16 +65,18 @@ type health struct {
 	pinged     time.Time
 }
 
-func newHealth(s *Server) *health { return &health{s: s, detail: "not reached yet"} }
+// New makes a Health of a server that was not reached yet.
+func New(cfg Config) *Health { return &Health{cfg: cfg, detail: "not reached yet"} }
 
-func (h *health) down() bool { return h.isDown.Load() }
+// Down tells whether the server is known to be down.
+func (h *Health) Down() bool { return h.isDown.Load() }
 
-// refuses tells whether a request is refused because the server is down. Some are sent all
+// Refuses tells whether a request is refused because the server is down. Some are sent all
 // the same, each with its retransmissions: a server may be there and ignore OPTIONS, and
 // then nothing but a request brings a word of its.
-func (h *health) refuses(key uint64, now time.Time) bool {
+func (h *Health) Refuses(key uint64, now time.Time) bool {
 	switch {
-	case !h.down() || h.trial.Load() == key:
+	case !h.Down() || h.trial.Load() == key:
 		return false
 	case h.refused.Add(1) < trialEvery && now.Sub(time.Unix(0, h.tried.Load())) < trialPause:
 		return true
@@ -85,27 +87,27 @@ func (h *health) refuses(key uint64, now time.Time) bool {
 	return false
 }
 
-// state is for the readiness probe: up once the server was heard of, or at least
+// State is for the readiness probe: up once the server was heard of, or at least
 // not refused.
-func (h *health) state() (bool, string) {
+func (h *Health) State() (bool, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.down() && (h.reachable || h.lastSeen.Load() != 0) {
+	if !h.Down() && (h.reachable || h.lastSeen.Load() != 0) {
 		return true, ""
 	}
 	return false, h.detail
 }
 
-// expects notes that a request has left for the server.
-func (h *health) expects(now time.Time) {
+// Expects notes that a request has left for the server.
+func (h *Health) Expects(now time.Time) {
 	if h.asked.Load() == 0 {
 		h.asked.Store(now.UnixNano())
 	}
 }
 
-// seen notes that the server sent something. It is on the path of every message,
+// Seen notes that the server sent something. It is on the path of every message,
 // so a time that is fresh enough is left alone.
-func (h *health) seen(now time.Time) {
+func (h *Health) Seen(now time.Time) {
 	n := now.UnixNano()
 	if n-h.lastSeen.Load() > int64(100*time.Millisecond) {
 		h.lastSeen.Store(n)
@@ -119,7 +121,7 @@ func (h *health) seen(now time.Time) {
 }
 
 // change notes that the server is up or down, and tells of it if that is new.
-func (h *health) change(up, silent bool, detail string) {
+func (h *Health) change(up, silent bool, detail string) {
 	h.mu.Lock()
 	changed := h.isDown.Swap(!up) == up
 	h.detail, h.silent = detail, silent
@@ -135,43 +137,24 @@ func (h *health) change(up, silent bool, detail string) {
 		h.refused.Store(0)
 		h.tried.Store(time.Now().UnixNano())
 	}
-	if h.s.cfg.ServerChanged != nil {
-		h.s.cfg.ServerChanged(up, detail)
+	if h.cfg.Changed != nil {
+		h.cfg.Changed(up, detail)
 	}
 }
 
-// lost notes a transport error of a hop. It concerns us if it is the server's only
+// Lost notes a transport error of a hop. It concerns us if it is the server's only
 // one, by the transport that leads there: that a server takes no TCP says nothing
 // of one that is spoken to by UDP.
-func (h *health) lost(at resolve.Hop, err error) {
-	if crowded(err) {
-		return
-	}
-	if only, ok := h.only(); ok && only.Addr == at.Addr && only.Transport == at.Transport {
+func (h *Health) Lost(at resolve.Hop, err error) {
+	if only, ok := h.cfg.Only(); ok && only.Addr == at.Addr && only.Transport == at.Transport {
 		h.losses.Add(1)
 		h.change(false, false, at.Addr.String()+": "+err.Error())
 	}
 }
 
-// only gives the server's hop, if it has just one.
-func (h *health) only() (resolve.Hop, bool) {
-	if l, ok := route.Literal(h.s.serverURI); ok {
-		return l, true
-	}
-	t, err := resolve.ParseURI(h.s.serverURI)
-	if err != nil {
-		return resolve.Hop{}, false
-	}
-	hops, ok := h.s.cfg.Resolver.Lookup(t)
-	if !ok || len(hops) != 1 {
-		return resolve.Hop{}, false
-	}
-	return hops[0], true
-}
-
-// run looks after the server.
-func (h *health) run(ctx context.Context) {
-	if h.s.cfg.Probe == nil {
+// Run looks after the server.
+func (h *Health) Run(ctx context.Context) {
+	if h.cfg.Probe == nil {
 		return
 	}
 	t := time.NewTicker(healthTick)
@@ -188,7 +171,7 @@ func (h *health) run(ctx context.Context) {
 
 // look does what is due: ask a server that is suspect or silent, ping one that
 // refused, or that has been quiet for a while.
-func (h *health) look(ctx context.Context, now time.Time) {
+func (h *Health) look(ctx context.Context, now time.Time) {
 	h.mu.Lock()
 	silent, pinged := h.silent, h.pinged
 	h.mu.Unlock()
@@ -196,17 +179,17 @@ func (h *health) look(ctx context.Context, now time.Time) {
 	suspect := since != 0 && now.Sub(time.Unix(0, since)) >= suspicion
 	quiet := now.Sub(time.Unix(0, h.lastSeen.Load())) >= pingEvery
 	switch {
-	case h.down() && silent, !h.down() && suspect:
+	case h.Down() && silent, !h.Down() && suspect:
 		h.ask(ctx)
-	case h.down(), quiet && now.Sub(pinged) >= pingEvery:
+	case h.Down(), quiet && now.Sub(pinged) >= pingEvery:
 		h.ping(ctx, now)
 	}
 }
 
 // ping sends an empty line, or opens the connection, and sees whether that is refused.
-func (h *health) ping(ctx context.Context, now time.Time) {
+func (h *Health) ping(ctx context.Context, now time.Time) {
 	losses := h.losses.Load()
-	err := h.s.ping()
+	err := h.cfg.Ping()
 	h.mu.Lock()
 	h.pinged = now
 	if err != nil {
@@ -229,19 +212,19 @@ func (h *health) ping(ctx context.Context, now time.Time) {
 	h.mu.Lock()
 	h.reachable = true
 	h.mu.Unlock()
-	if h.down() {
+	if h.Down() {
 		h.change(true, false, "")
 	}
 }
 
 // ask sends OPTIONS.
-func (h *health) ask(ctx context.Context) {
+func (h *Health) ask(ctx context.Context) {
 	asking, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := h.s.cfg.Probe(asking)
+	err := h.cfg.Probe(asking)
 	switch {
 	case err == nil:
-		h.seen(time.Now())
+		h.Seen(time.Now())
 	case ctx.Err() == nil:
 		h.mu.Lock()
 		h.unanswered++
@@ -252,36 +235,3 @@ func (h *health) ask(ctx context.Context) {
 		}
 	}
 }
-
-var emptyLine = []byte("\r\n\r\n")
-
-// ping touches every address of the server.
-func (s *Server) ping() error {
-	w := s.borrow()
-	defer s.giveBack(w)
-	w.Msg = wire.Message{} // none is at hand
-	pending, err := w.candidates(route.Decision{URI: s.serverURI, Server: true}, nil, w.now)
-	if err != nil {
-		return err
-	}
-	if pending != (resolve.Target{}) {
-		s.cfg.Resolver.Await(pending, 0, func([]resolve.Hop, error) {})
-		return errResolving
-	}
-	for _, h := range w.hops {
-		l := s.local(dialogs.Server, h.Transport, h.Addr.Addr(), nil)
-		switch {
-		case l == nil:
-			return errNoSocket
-		case h.Transport.Reliable():
-			if s.streams[dialogs.Server].To(h.Addr, h.Transport == wire.TLS, h.ServerName) == nil {
-				return errStreams
-			}
-		default:
-			w.out[l.index].Add(emptyLine, h.Addr)
-		}
-	}
-	return nil
-}
-
-var errResolving = errors.New("the name of the server is being resolved")
