@@ -46,7 +46,7 @@ func TestOwnName(t *testing.T) {
 			t.Error(uri)
 		}
 	}
-	s := &Server{names: ns}
+	s := &sockets{names: ns}
 	for via, own := range map[string]bool{
 		"SIP/2.0/TLS 10.0.0.1;branch=z9hG4bKrw": true, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKrw": false,
 		"SIP/2.0/UDP [FD00:0::1];branch=z9hG4bKrw": true,

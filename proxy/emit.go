@@ -10,9 +10,10 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// emit adds the edits that depend on the hop, and sends.
+// emit adds the edits that depend on the hop, and sends: in a dialog by the socket that
+// its own Route entry names (RFC 5658), or one beside that which speaks the transport.
 func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
-	out := w.wayOut(from, h.Transport, h.Addr.Addr())
+	out := w.s.local(from.across(), h.Transport, h.Addr.Addr(), w.exit)
 	if out == nil {
 		return errNoSocket
 	}
@@ -47,7 +48,7 @@ func (e *streamError) Unwrap() error { return e.err }
 
 // size is about how long the request at hand is when it leaves for a hop.
 func (w *worker) size(from flow, h resolve.Hop) int {
-	out := w.wayOut(from, h.Transport, h.Addr.Addr())
+	out := w.s.local(from.across(), h.Transport, h.Addr.Addr(), w.exit)
 	if out == nil {
 		return 0
 	}
@@ -71,12 +72,6 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 	if h.Upgraded {
 		n = wire.UDP
 	}
-	out := w.wayOut(from, n, h.Addr.Addr())
+	out := w.s.local(from.across(), n, h.Addr.Addr(), w.exit)
 	w.RecordRoute(out.recordFor(w.way.SIPS), w.mark(&w.Msg, from), from.local.recordFor(w.way.SIPS))
-}
-
-// wayOut is the socket by which the request at hand leaves: in a dialog the one that its
-// own Route entry names (RFC 5658), or one beside that which speaks the transport.
-func (w *worker) wayOut(from flow, n wire.Transport, to netip.Addr) *local {
-	return w.s.local(from.across(), n, to, w.exit)
 }

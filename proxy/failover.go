@@ -88,8 +88,8 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 		s.badHops.failed(h, w.now)
 		s.lost(h, err)
 	}
-	if b, ok := s.ownRequest(payload); ok {
-		s.ownLost(b)
+	if b, ok := s.own.branchIn(payload); ok {
+		s.own.lost(b)
 		return
 	}
 	b, method, ok := quoted(payload)

@@ -153,7 +153,7 @@ func (w *worker) large(from flow) {
 	refused := false
 	for i := range w.hops {
 		h := &w.hops[i]
-		if h.Transport != wire.UDP || w.wayOut(from, wire.TCP, h.Addr.Addr()) == nil {
+		if h.Transport != wire.UDP || w.s.local(from.across(), wire.TCP, h.Addr.Addr(), w.exit) == nil {
 			continue
 		}
 		if w.s.noTCP.has(h.Addr, w.now) {

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -163,4 +165,62 @@ func (l *local) recordFor(sips bool) string {
 		return l.secure
 	}
 	return l.record
+}
+
+// sockets are all of ours.
+type sockets struct {
+	locals []*local
+	bySide [2][wire.TLS + 1][]*local // those of a side and transport
+	names  route.Names
+}
+
+// local is the socket of a side that speaks a transport and reaches an address; of
+// several the one that is nearest to another of that side, if one is named, else the one
+// that has its family to itself. Without an address any will do.
+func (s *sockets) local(side dialogs.Side, n wire.Transport, to netip.Addr, other *local) (found *local) {
+	if all := s.bySide[side][n]; len(all) == 1 && (!to.IsValid() || all[0].speaks(to)) {
+		return all[0]
+	}
+	for _, l := range s.bySide[side][n] {
+		switch {
+		case to.IsValid() && !l.speaks(to):
+		case found == nil, l.near(other) > found.near(other):
+			found = l
+		case l.near(other) == found.near(other) && found.four && found.six:
+			found = l
+		}
+	}
+	return found
+}
+
+// unread tells whether a datagram waits in one of the sockets.
+func (s *sockets) unread() bool {
+	for _, l := range s.locals {
+		if l.packet != nil && l.packet.Waiting() {
+			return true
+		}
+	}
+	return false
+}
+
+// flowOf is the flow that a transaction remembers.
+func (s *sockets) flowOf(o transaction.Origin) flow {
+	return flow{local: s.locals[o.Local], stream: o.Stream, addr: o.Addr, at: o.At}
+}
+
+// ownBranch reads the branch of a Via value if that value is ours.
+func (s *sockets) ownBranch(value []byte) (draft.Branch, bool) {
+	via, ok := wire.ParseVia(value)
+	if !ok {
+		return draft.Branch{}, false
+	}
+	b, ok := draft.ParseBranch(via.Branch)
+	if !ok || b.Local >= len(s.locals) {
+		return draft.Branch{}, false
+	}
+	return b, s.ownVia(&via)
+}
+
+func (s *sockets) ownVia(via *wire.ViaValue) bool {
+	return s.names.Find(via.Host, int(draft.SentByPort(via))) != nil
 }

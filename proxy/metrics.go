@@ -94,7 +94,7 @@ func newMetrics(s *Server) *metrics {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
 	}, func() float64 { return float64(s.table.Len()) }))
-	reg.MustRegister(&sockets{s})
+	reg.MustRegister(&socketMetrics{s})
 	return m
 }
 
@@ -144,9 +144,9 @@ func (m *metrics) dropped(d drop, n int) { m.drops[d].Add(float64(n)) }
 
 func (m *metrics) untracked(notify bool) { m.missed[notify].Inc() }
 
-// sockets shows what the sockets of both sides hold. It asks them when it is
+// socketMetrics shows what the sockets of both sides hold. It asks them when it is
 // asked itself, so that nothing is counted on the path.
-type sockets struct{ s *Server }
+type socketMetrics struct{ s *Server }
 
 var (
 	descDrops = prometheus.NewDesc("rewatch_udp_dropped_total",
@@ -159,14 +159,14 @@ var (
 )
 
 // Describe tells what there is.
-func (c *sockets) Describe(ch chan<- *prometheus.Desc) {
+func (c *socketMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descDrops
 	ch <- descStreams
 	ch <- descBytes
 }
 
 // Collect asks the sockets.
-func (c *sockets) Collect(ch chan<- prometheus.Metric) {
+func (c *socketMetrics) Collect(ch chan<- prometheus.Metric) {
 	show := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}

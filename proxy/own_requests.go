@@ -14,30 +14,34 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// ownSent remembers by which stream a request of our own has left, so that its
-// sender can be told when that stream ends. Everything else about our own requests
-// is package uac's.
-type ownSent struct {
+// ownRequests is what the path knows of rewatch's own requests: how they are told from
+// others, and by which stream each has left, so that its sender can be told when that
+// stream ends. Everything else is package uac's.
+type ownRequests struct {
+	s        *Server
+	prefix   []byte // of their branches
+	identity []byte // the address of record in their From; nil: not known
+
 	mu       sync.Mutex
 	byStream map[uint64][][]byte
 }
 
-// maxOwnSent bounds what is remembered of one stream: the latest ones, of which
+// maxOwn bounds what is remembered of one stream: the latest ones, of which
 // alone some may still be waiting.
-const maxOwnSent = 64
+const maxOwn = 64
 
-func (o *ownSent) add(stream uint64, branch []byte) {
+func (o *ownRequests) add(stream uint64, branch []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.byStream == nil {
 		o.byStream = make(map[uint64][][]byte)
 	}
 	list := append(o.byStream[stream], branch)
-	o.byStream[stream] = list[max(0, len(list)-maxOwnSent):]
+	o.byStream[stream] = list[max(0, len(list)-maxOwn):]
 }
 
 // drop forgets one that has not left after all.
-func (o *ownSent) drop(stream uint64, branch []byte) {
+func (o *ownRequests) drop(stream uint64, branch []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	list := slices.DeleteFunc(o.byStream[stream], func(b []byte) bool { return bytes.Equal(b, branch) })
@@ -46,7 +50,7 @@ func (o *ownSent) drop(stream uint64, branch []byte) {
 	}
 }
 
-func (o *ownSent) take(stream uint64) [][]byte {
+func (o *ownRequests) take(stream uint64) [][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	list := o.byStream[stream]
@@ -54,13 +58,13 @@ func (o *ownSent) take(stream uint64) [][]byte {
 	return list
 }
 
-// ownRequest finds the branch of a request of our own in its bytes, or in as many
+// branchIn finds the branch of a request of our own in its bytes, or in as many
 // of them as came back.
-func (s *Server) ownRequest(raw []byte) ([]byte, bool) {
-	if len(s.ownPrefix) == 0 || bytes.HasPrefix(raw, []byte("SIP/")) {
+func (o *ownRequests) branchIn(raw []byte) ([]byte, bool) {
+	if len(o.prefix) == 0 || bytes.HasPrefix(raw, []byte("SIP/")) {
 		return nil, false
 	}
-	i := bytes.Index(raw, s.ownPrefix)
+	i := bytes.Index(raw, o.prefix)
 	if i < 0 {
 		return nil, false
 	}
@@ -71,10 +75,10 @@ func (s *Server) ownRequest(raw []byte) ([]byte, bool) {
 	return bytes.Clone(raw[i:end]), end < len(raw)
 }
 
-// ownLost tells that a request of our own did not arrive.
-func (s *Server) ownLost(b []byte) {
-	if s.cfg.OwnUnreachable != nil {
-		s.cfg.OwnUnreachable(b)
+// lost tells that a request of our own did not arrive.
+func (o *ownRequests) lost(b []byte) {
+	if o.s.cfg.OwnUnreachable != nil {
+		o.s.cfg.OwnUnreachable(b)
 	}
 }
 
@@ -97,7 +101,7 @@ func tokenByte(c byte) bool {
 	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// returned tells whether the request at hand is a MESSAGE of our own that the core
+// returned tells whether a request is a MESSAGE of our own that the core
 // has sent back: its filter criteria name this application server for whatever
 // goes to the user.
 //
@@ -110,33 +114,32 @@ func tokenByte(c byte) bool {
 // It is known by our Via, and where the core has replaced that, by the tag of its
 // From. Only MESSAGE is looked at: a REGISTER of our own may well lead by way of
 // the core to a server that is the registrar.
-func (w *worker) returned(from flow) bool {
-	m := &w.Msg
-	if w.s.cfg.OwnReturned == nil || from.side() != dialogs.Core || !bytes.Equal(m.Method, mMESSAGE) {
+func (o *ownRequests) returned(m *wire.Message, from flow) bool {
+	if o.s.cfg.OwnReturned == nil || from.side() != dialogs.Core || !bytes.Equal(m.Method, mMESSAGE) {
 		return false
 	}
 	v, _ := m.Value(wire.From)
-	return w.s.cfg.OwnReturned(wire.Tag(v), w.s.ownVias(m), from.addr)
+	return o.s.cfg.OwnReturned(wire.Tag(v), o.vias(m), from.addr)
 }
 
-// forIdentity tells whether the request at hand is a MESSAGE for the identity of requests
+// forIdentity tells whether a request is a MESSAGE for the identity of requests
 // of our own: what a client has to say of our MESSAGE is nothing to the server.
-func (w *worker) forIdentity(from flow) bool {
-	if len(w.s.identity) == 0 || from.side() != dialogs.Core || !bytes.Equal(w.Msg.Method, mMESSAGE) {
+func (o *ownRequests) forIdentity(m *wire.Message, from flow) bool {
+	if len(o.identity) == 0 || from.side() != dialogs.Core || !bytes.Equal(m.Method, mMESSAGE) {
 		return false
 	}
 	var scratch [aor.MaxScratch]byte
-	uri, ok := aor.Append(scratch[:0], w.Msg.URI)
-	return ok && bytes.Equal(uri, w.s.identity)
+	uri, ok := aor.Append(scratch[:0], m.URI)
+	return ok && bytes.Equal(uri, o.identity)
 }
 
-// ownVias tells whether a request of our own has become this one.
-func (s *Server) ownVias(m *wire.Message) bool {
+// vias tells whether a request of our own has become this one.
+func (o *ownRequests) vias(m *wire.Message) bool {
 	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
-		for v := m.At(i); bytes.Contains(v, s.ownPrefix); {
+		for v := m.At(i); bytes.Contains(v, o.prefix); {
 			value, next := wire.Split(v)
 			via, ok := wire.ParseVia(value)
-			if ok && bytes.HasPrefix(via.Branch, s.ownPrefix) && s.ownVia(&via) {
+			if ok && bytes.HasPrefix(via.Branch, o.prefix) && o.s.ownVia(&via) {
 				return true
 			}
 			if next < 0 {
@@ -161,51 +164,51 @@ func (s *Server) SentBy(side dialogs.Side, h resolve.Hop) (string, bool) {
 // Send writes a request of our own to a hop. Its responses come back through
 // Config.OwnResponse. raw is not kept.
 func (s *Server) Send(side dialogs.Side, h resolve.Hop, raw []byte) error {
-	return s.sendOwn(side, h, raw, false)
+	return s.own.send(side, h, raw, false)
 }
 
 // SendAlone is Send on a connection that carries nothing else: what is stuck on the one
 // that all share tells nothing of the hop.
 func (s *Server) SendAlone(side dialogs.Side, h resolve.Hop, raw []byte) error {
-	return s.sendOwn(side, h, raw, true)
+	return s.own.send(side, h, raw, true)
 }
 
-func (s *Server) sendOwn(side dialogs.Side, h resolve.Hop, raw []byte, alone bool) error {
-	l := s.local(side, h.Transport, h.Addr.Addr(), nil)
+func (o *ownRequests) send(side dialogs.Side, h resolve.Hop, raw []byte, alone bool) error {
+	l := o.s.local(side, h.Transport, h.Addr.Addr(), nil)
 	if l == nil {
 		return errNoSocket
 	}
 	if h.Transport.Reliable() {
-		return s.sendOwnOver(l, h, raw, alone)
+		return o.sendOver(l, h, raw, alone)
 	}
-	w := s.borrow()
-	defer s.giveBack(w)
-	o := w.out[l.index]
-	o.Add(raw, h.Addr)
-	s.tapDatagrams(l, o)
-	_, err := l.packet.Send(o)
+	w := o.s.borrow()
+	defer o.s.giveBack(w)
+	box := w.out[l.index]
+	box.Add(raw, h.Addr)
+	o.s.tapDatagrams(l, box)
+	_, err := l.packet.Send(box)
 	return err
 }
 
-func (s *Server) sendOwnOver(l *local, h resolve.Hop, raw []byte, alone bool) error {
-	connect := s.streams[l.side].To
+func (o *ownRequests) sendOver(l *local, h resolve.Hop, raw []byte, alone bool) error {
+	connect := o.s.streams[l.side].To
 	if alone {
-		connect = s.streams[l.side].Alone
+		connect = o.s.streams[l.side].Alone
 	}
 	for again := true; ; again = false {
 		st := connect(h.Addr, h.Transport == wire.TLS, h.ServerName)
 		if st == nil {
 			return errStreams
 		}
-		b, ok := s.ownRequest(raw)
+		b, ok := o.branchIn(raw)
 		if ok {
-			s.own.add(st.ID, b)
+			o.add(st.ID, b)
 		}
-		err := s.write(st, l, raw)
+		err := o.s.write(st, l, raw)
 		if err == nil {
 			return nil
 		}
-		s.own.drop(st.ID, b)
+		o.drop(st.ID, b)
 		if !again || !errors.Is(err, transport.ErrClosed) {
 			return err
 		}

@@ -119,11 +119,13 @@ func (w *worker) beyond(from flow, uri []byte) {
 	}
 }
 
-// namedInRequest learns the host that the request of the server at hand names: the
+// learner learns the hosts that the server names.
+type learner struct{ host []byte }
+
+// inRequest learns the host that a request of the server names: the
 // uppermost Record-Route, which is of the hop next to rewatch, else its Contact. The request
 // has not passed here before: then it would be somebody else's.
-func (w *worker) namedInRequest(from flow) {
-	m := &w.Msg
+func (l *learner) inRequest(s *Server, m *wire.Message, from flow, now time.Time) {
 	if from.side() != dialogs.Server {
 		return
 	}
@@ -133,19 +135,18 @@ func (w *worker) namedInRequest(from flow) {
 		return
 	}
 	if m.First(wire.RecordRoute) >= 0 {
-		w.name(draft.FirstValue(m, wire.RecordRoute))
+		l.name(s, draft.FirstValue(m, wire.RecordRoute), now)
 		return
 	}
-	w.name(draft.FirstValue(m, wire.Contact))
+	l.name(s, draft.FirstValue(m, wire.Contact), now)
 }
 
-// namedInResponse learns the host that a response of the server names: the Record-Route
+// inResponse learns the host that a response of the server names: the Record-Route
 // above our two, else the Contact. Those below ours a phone may have written. In the dialog
 // of a call it may have written all of them, so there the Contact alone is believed, and
 // only where our two are at the top. If there are more than two, the request has come by
 // here twice, and a phone has answered it.
-func (w *worker) namedInResponse(from flow, b draft.Branch, method []byte) {
-	m := &w.Msg
+func (l *learner) inResponse(s *Server, m *wire.Message, from flow, b draft.Branch, method []byte, now time.Time) {
 	invite := bytes.Equal(method, mINVITE)
 	if from.side() != dialogs.Server || m.Status <= 100 || m.Status >= 300 || !invite && !b.Begins() {
 		return
@@ -160,7 +161,7 @@ func (w *worker) namedInResponse(from flow, b draft.Branch, method []byte) {
 		uri, _, _ := wire.Address(v)
 		u, ok := wire.ParseURI(uri)
 		switch {
-		case ok && w.s.names.URI(&u) != nil:
+		case ok && s.names.URI(&u) != nil:
 			own++
 		case own == 0:
 			above = v
@@ -169,20 +170,20 @@ func (w *worker) namedInResponse(from flow, b draft.Branch, method []byte) {
 	switch {
 	case own > 2, invite && (own == 0 || above != nil):
 	case own > 0 && above != nil:
-		w.name(above)
+		l.name(s, above, now)
 	default:
-		w.name(draft.FirstValue(m, wire.Contact))
+		l.name(s, draft.FirstValue(m, wire.Contact), now)
 	}
 }
 
 // name notes a host that the server has named. It is nearly always the one of the message
 // before.
-func (w *worker) name(value []byte) {
+func (l *learner) name(s *Server, value []byte, now time.Time) {
 	uri, _, _ := wire.Address(value)
-	host, ok := route.AppendHost(w.host[:0], uri)
-	w.host = host
+	host, ok := route.AppendHost(l.host[:0], uri)
+	l.host = host
 	if ok && len(host) > 0 {
-		w.s.hosts.Name(host, w.now)
+		s.hosts.Name(host, now)
 	}
 }
 

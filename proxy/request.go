@@ -70,7 +70,7 @@ func (w *worker) request(from flow) {
 	}
 	if !w.again(from, t) {
 		if !spiral {
-			w.namedInRequest(from)
+			w.inRequest(w.s, &w.Msg, from, w.now)
 		}
 		w.forward(from, t)
 	}
@@ -88,10 +88,10 @@ func (w *worker) endsHere(from flow) bool {
 	}
 	switch to, _ := m.Value(wire.To); {
 	case w.OwnACK(), w.badExtension(from):
-	case w.returned(from):
+	case w.s.own.returned(m, from):
 		w.s.metrics.refused(refusedOwn)
 		w.refuse(from, 482, "Loop Detected")
-	case w.forIdentity(from):
+	case w.s.own.forIdentity(m, from):
 		w.refuse(from, 200, "OK")
 	case bytes.Equal(m.Method, mREGISTER) && len(wire.Tag(to)) > 0:
 		// There is no REGISTER in a dialog (RFC 3261 10.2), and none of third parties.

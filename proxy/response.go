@@ -26,7 +26,7 @@ func (w *worker) response(from flow) {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return
 	}
-	if w.s.cfg.OwnResponse != nil && bytes.HasPrefix(via.Branch, w.s.ownPrefix) {
+	if w.s.cfg.OwnResponse != nil && bytes.HasPrefix(via.Branch, w.s.own.prefix) {
 		if !w.s.cfg.OwnResponse(m.Raw) {
 			w.s.metrics.dropped(dropNotOurs, 1)
 		}
@@ -47,7 +47,7 @@ func (w *worker) response(from flow) {
 	if !w.settle(from, &b, method) {
 		return
 	}
-	w.namedInResponse(from, routed, method)
+	w.inResponse(w.s, m, from, routed, method, w.now)
 	w.observeResponse(from, b, method)
 	w.relay(b)
 }

@@ -24,25 +24,22 @@ import (
 
 // Server is the SIP path. It runs from Start to Shutdown.
 type Server struct {
+	sockets
+
 	cfg       Config
 	log       zerolog.Logger
 	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
-	locals    []*local
-	bySide    [2][wire.TLS + 1][]*local // the sockets of a side and transport
 	streams   [2]*transport.Streams
-	names     route.Names
 	hosts     route.Hosts // that the presence server has named
 	serverURI []byte
 	coreURIs  [][]byte
-	ownPrefix []byte
-	identity  []byte // of requests of our own, canonical
 	seed      maphash.Seed
 	table     *transaction.Table
 	health    *health.Health
 	badHops   *memo // hops that failed lately
 	noTCP     *memo // hops that refused TCP lately
 	metrics   *metrics
-	own       ownSent
+	own       ownRequests
 	workers   sync.Pool
 	parking   parking
 	paused    pause
@@ -63,7 +60,7 @@ const crowdPause = 10 * time.Second
 func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
-		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), ownPrefix: []byte(cfg.OwnBranch), seed: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), seed: maphash.MakeSeed(),
 		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, Still: cfg.DryRun.On}),
 		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
 		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
@@ -74,8 +71,9 @@ func New(cfg Config) (*Server, error) {
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
 	}
+	s.own.s, s.own.prefix = s, []byte(cfg.OwnBranch)
 	if identity, ok := aor.Append(nil, []byte(cfg.Identity)); ok {
-		s.identity = identity
+		s.own.identity = identity
 	}
 	s.metrics = newMetrics(s)
 	s.health = health.New(health.Config{Only: s.onlyServer, Ping: s.pingServer, Probe: cfg.Probe, Changed: cfg.ServerChanged})
@@ -268,22 +266,3 @@ func (s *Server) ServerUp() (up bool, detail string) { return s.health.State() }
 
 // Transactions is the number of records.
 func (s *Server) Transactions() int { return s.table.Len() }
-
-// local is the socket of a side that speaks a transport and reaches an address; of
-// several the one that is nearest to another of that side, if one is named, else the one
-// that has its family to itself. Without an address any will do.
-func (s *Server) local(side dialogs.Side, n wire.Transport, to netip.Addr, other *local) (found *local) {
-	if all := s.bySide[side][n]; len(all) == 1 && (!to.IsValid() || all[0].speaks(to)) {
-		return all[0]
-	}
-	for _, l := range s.bySide[side][n] {
-		switch {
-		case to.IsValid() && !l.speaks(to):
-		case found == nil, l.near(other) > found.near(other):
-			found = l
-		case l.near(other) == found.near(other) && found.four && found.six:
-			found = l
-		}
-	}
-	return found
-}

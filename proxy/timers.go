@@ -118,13 +118,3 @@ func (p *pause) rested(at transaction.Moment) {
 	defer p.mu.Unlock()
 	p.last = at
 }
-
-// unread tells whether a datagram waits in one of the sockets.
-func (s *Server) unread() bool {
-	for _, l := range s.locals {
-		if l.packet != nil && l.packet.Waiting() {
-			return true
-		}
-	}
-	return false
-}

@@ -17,11 +17,6 @@ func (f flow) origin() transaction.Origin {
 	}
 }
 
-// flowOf is the flow that a transaction remembers.
-func (s *Server) flowOf(o transaction.Origin) flow {
-	return flow{local: s.locals[o.Local], stream: o.Stream, addr: o.Addr, at: o.At}
-}
-
 // track begins the transaction of the request at hand, which goes to w.hops; false:
 // there is one already. ref is the subscription of a NOTIFY. held: it is a CANCEL that
 // has to wait.
@@ -161,23 +156,6 @@ func (w *worker) acknowledge(from flow, b draft.Branch, e transaction.Effect) {
 	}
 	own.Build = draft.AppendACK(own.Build[:0], &sent, &w.Msg)
 	own.sendACK(from.local, hop, own.Build)
-}
-
-// ownBranch reads the branch of a Via value if that value is ours.
-func (s *Server) ownBranch(value []byte) (draft.Branch, bool) {
-	via, ok := wire.ParseVia(value)
-	if !ok {
-		return draft.Branch{}, false
-	}
-	b, ok := draft.ParseBranch(via.Branch)
-	if !ok || b.Local >= len(s.locals) {
-		return draft.Branch{}, false
-	}
-	return b, s.ownVia(&via)
-}
-
-func (s *Server) ownVia(via *wire.ViaValue) bool {
-	return s.names.Find(via.Host, int(draft.SentByPort(via))) != nil
 }
 
 // cancelTwist sets the record of a CANCEL apart from that of its INVITE, with

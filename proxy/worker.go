@@ -24,11 +24,11 @@ type worker struct {
 	finder
 	outlet
 	observer
+	learner
 
 	// way is where the request at hand goes, exit the socket that its Route names for
 	// that, nil if none.
 	way    route.Decision
-	host   []byte // room for the host that a message of the server names
 	exit   *local
 	parked int                  // how often the request at hand has waited for DNS
 	due    []transaction.Effect // what time has brought
