@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/webconfig"
 )
 
 // Backend is what the admin server shows and changes. What it returns as any is
@@ -69,6 +70,7 @@ type Admin struct {
 	wrong    chan struct{} // the requests that pay for a wrong token
 	cost     time.Duration // what each of them pays
 	started  time.Time
+	web      *webconfig.File // nil: everybody may read
 	server   *http.Server
 	listener net.Listener
 }
@@ -94,6 +96,18 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 	return a
 }
 
+// Protect has a file say who is let in, before Serve. What it leaves open are the probes.
+func (a *Admin) Protect(file *webconfig.File) error {
+	t, err := file.TLS()
+	if err != nil {
+		return fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err)
+	}
+	file.Refused = a.wrongPassword
+	a.web, a.server.TLSConfig = file, t
+	a.server.Handler = file.Handler(a.server.Handler, func(r *http.Request) bool { return isProbe(r.URL.Path) })
+	return nil
+}
+
 // Listen takes the port, so that a port in use is known before SIP starts.
 func (a *Admin) Listen(ctx context.Context) error {
 	var lc net.ListenConfig
@@ -113,7 +127,11 @@ func (a *Admin) Close() error { return a.listener.Close() }
 
 // Serve answers until Shutdown; it returns nil then.
 func (a *Admin) Serve() error {
-	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := a.server.Serve
+	if a.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	return nil

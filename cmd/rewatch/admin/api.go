@@ -83,7 +83,11 @@ func (a *Admin) record(r *http.Request, action, user, reason, detail string) {
 	if reason == "" {
 		reason = "asked for by the API"
 	}
-	a.backend.Audit("administrator at "+peer(r), action, user, reason, detail)
+	who := "administrator"
+	if user, _, ok := r.BasicAuth(); ok && a.web != nil {
+		who += " " + user
+	}
+	a.backend.Audit(who+" at "+peer(r), action, user, reason, detail)
 }
 
 // peer is the address of whoever asks, without the port.

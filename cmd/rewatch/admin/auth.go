@@ -22,7 +22,7 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 		writeError(w, http.StatusForbidden, "the API only reads: REWATCH_ADMIN_TOKEN is not set")
 		return false
 	}
-	given, any := tokenOf(r)
+	given, any := a.tokenOf(r)
 	if any && sameSecret(given, a.token.Reveal()) {
 		return true
 	}
@@ -36,14 +36,14 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 
 // tokenOf is the token of a request; false if none is given. It has a header of its own,
 // for where Authorization is taken by a password.
-func tokenOf(r *http.Request) (string, bool) {
+func (a *Admin) tokenOf(r *http.Request) (string, bool) {
 	if own := r.Header.Values("X-Rewatch-Token"); len(own) > 0 {
 		return strings.TrimSpace(own[0]), true
 	}
 	header := r.Header.Get("Authorization")
 	scheme, given, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return "", header != ""
+		return "", header != "" && a.web == nil // else it is the password
 	}
 	return strings.TrimSpace(given), true
 }
@@ -64,7 +64,16 @@ const (
 
 // punish counts a wrong token, writes it down and lets time pass.
 func (a *Admin) punish(r *http.Request) {
-	a.guard.refused.WithLabelValues(refusedToken).Inc()
+	a.deny(r, refusedToken, "a change was asked for with a wrong token, and refused")
+}
+
+// wrongPassword does the same for a wrong password.
+func (a *Admin) wrongPassword(r *http.Request) {
+	a.deny(r, refusedPassword, "the admin port was asked with a wrong password, and refused")
+}
+
+func (a *Admin) deny(r *http.Request, what, why string) {
+	a.guard.refused.WithLabelValues(what).Inc()
 	ctx, done := context.WithTimeout(r.Context(), 10*a.cost)
 	defer done()
 	select {
@@ -73,7 +82,7 @@ func (a *Admin) punish(r *http.Request) {
 	case <-ctx.Done():
 		return
 	}
-	a.backend.Audit("unknown at "+peer(r), wasDenied, "", "a change was asked for with a wrong token, and refused", "")
+	a.backend.Audit("unknown at "+peer(r), wasDenied, "", why, "")
 	cost := time.NewTimer(a.cost)
 	defer cost.Stop()
 	select {

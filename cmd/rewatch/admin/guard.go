@@ -32,6 +32,7 @@ const (
 	refusedAnswer     = "answer"
 	refusedHost       = "host"
 	refusedToken      = "token"
+	refusedPassword   = "password"
 )
 
 // guard bounds what the admin server takes upon itself.
@@ -66,11 +67,11 @@ func newGuard(reg prometheus.Registerer) *guard {
 		busy: make(chan struct{}, maxAnswers), maxUnread: maxUnread,
 		conns: make(map[net.Conn]*guarded),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rewatch_admin_refused_total", Help: "What the admin server refused: connections and answers that were too many, hosts that are not its own, wrong tokens.",
+			Name: "rewatch_admin_refused_total", Help: "What the admin server refused: connections and answers that were too many, hosts that are not its own, wrong tokens and passwords.",
 		}, []string{"what"}),
 	}
 	reg.MustRegister(g.refused)
-	for _, what := range []string{refusedConnection, refusedAnswer, refusedHost, refusedToken} {
+	for _, what := range []string{refusedConnection, refusedAnswer, refusedHost, refusedToken, refusedPassword} {
 		g.refused.WithLabelValues(what)
 	}
 	return g

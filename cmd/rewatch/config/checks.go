@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rewatch/cmd/rewatch/webconfig"
 	"rewatch/policy"
 	"rewatch/proxy/uac"
 )
@@ -269,6 +270,11 @@ const wantAdminListen = "host:port such as :9090 or 127.0.0.1:9090, or off for n
 
 func checkAdmin(in *inspection, c *Config) {
 	const name = "REWATCH_ADMIN_LISTEN"
+	if c.Admin.Web != "" {
+		if err := webconfig.Check(c.Admin.Web); err != nil {
+			in.reject("REWATCH_ADMIN_WEB_CONFIG", "a file that exporter-toolkit would take ("+strings.ReplaceAll(Cause(err), "\n", " ")+")")
+		}
+	}
 	if !in.ok(name) || c.Admin.Listen == "off" {
 		return
 	}

@@ -142,6 +142,7 @@ type AdminConfig struct {
 	Hosts  []HostName `env:"ADMIN_HOSTS" doc:"names by which the admin port may be addressed, comma-separated, beside its addresses and localhost"`
 	Token  Secret     `env:"ADMIN_TOKEN" doc:"bearer token for changes; without one the API only reads"`
 	File   string     `env:"ADMIN_TOKEN_FILE" doc:"file to read the token from instead"`
+	Web    string     `env:"ADMIN_WEB_CONFIG" doc:"file in the format of Prometheus's exporter-toolkit: TLS, client certificates and basic authentication of the admin port; read again when it changes; '/healthz' and '/readyz' stay open"`
 }
 
 // ProcessConfig is about the process as a whole.

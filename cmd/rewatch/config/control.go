@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/webconfig"
 )
 
 // Control is what a command has to know that talks to a rewatch which runs elsewhere, and
@@ -51,4 +52,17 @@ func (c AdminConfig) Address() string {
 }
 
 // Scheme is "https" where the admin server wants that.
-func (c AdminConfig) Scheme() string { return "http" }
+func (c AdminConfig) Scheme() string {
+	if c.Web != "" && webconfig.Secure(c.Web) {
+		return "https"
+	}
+	return "http"
+}
+
+// CertificateFile names the file of the admin server's certificate; empty if there is none.
+func (c AdminConfig) CertificateFile() string {
+	if c.Web == "" {
+		return ""
+	}
+	return webconfig.CertificateFile(c.Web)
+}

@@ -24,7 +24,7 @@ func TestLoadControl(t *testing.T) {
 	if err != nil || cfg.Admin.Token.Reveal() != "s3cret" || cfg.Admin.Listen != ":9090" {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	for name, value := range map[string]string{"REWATCH_ADMIN_LISTEN": "nonsense", "REWATCH_ADMIN_TOKEN_FILE": "/does/not/exist", "REWATCH_LOG_USERS": "x"} {
+	for name, value := range map[string]string{"REWATCH_ADMIN_LISTEN": "nonsense", "REWATCH_ADMIN_TOKEN_FILE": "/does/not/exist", "REWATCH_LOG_USERS": "x", "REWATCH_ADMIN_WEB_CONFIG": "/does/not/exist"} {
 		if _, err := LoadControl(cli.Environ{name: value}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/webconfig"
 )
 
 // timeout is how long an answer may take. A wrong token costs some seconds.
@@ -55,7 +56,7 @@ func connect(o options, c cli.Call) (*controller, error) {
 		*secret.into = strings.TrimRight(string(text), "\r\n")
 	}
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
-	if err := o.trust(transport.TLSClientConfig); err != nil {
+	if err := o.trust(transport.TLSClientConfig, cfg.Admin); err != nil {
 		return nil, err
 	}
 	if ctl.base, err = ctl.find(o.address, cfg.Admin); err != nil {
@@ -70,7 +71,12 @@ func connect(o options, c cli.Call) (*controller, error) {
 }
 
 // trust reads the certificates that the flags name.
-func (o options) trust(t *tls.Config) error {
+func (o options) trust(t *tls.Config, admin config.AdminConfig) error {
+	if o.ca == "" && o.address == "" && admin.Scheme() == "https" {
+		if err := expect(t, admin.Web); err != nil {
+			return fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err)
+		}
+	}
 	if o.ca != "" {
 		text, err := os.ReadFile(o.ca)
 		if err != nil {
@@ -87,6 +93,23 @@ func (o options) trust(t *tls.Config) error {
 			return fmt.Errorf("-cert %s -key %s: %w", o.cert, o.key, err)
 		}
 		t.Certificates = []tls.Certificate{pair}
+	}
+	return nil
+}
+
+// expect takes the certificate of one's own rewatch and no other: whoever has its file
+// need not ask who has signed it, or for which name.
+func expect(t *tls.Config, file string) error {
+	own, err := webconfig.Certificate(file)
+	if err != nil {
+		return err
+	}
+	t.InsecureSkipVerify = true // #nosec G402 -- it is verified here
+	t.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, own) {
+			return errors.New("the server shows another certificate than " + file + " names")
+		}
+		return nil
 	}
 	return nil
 }

@@ -1,9 +1,12 @@
 package sidecar
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/rs/zerolog"
+
+	"rewatch/cmd/rewatch/webconfig"
 )
 
 func (b backend) Hold(reason string)        { b.p.engine.HoldByHand(reason) }
@@ -29,4 +32,16 @@ func (b backend) SetLogLevel(text string) bool {
 	}
 	zerolog.SetGlobalLevel(level)
 	return true
+}
+
+// protectAdmin has REWATCH_ADMIN_WEB_CONFIG say who is let in.
+func (p *process) protectAdmin() error {
+	if p.cfg.Admin.Web == "" {
+		return nil
+	}
+	file, err := webconfig.Open(p.cfg.Admin.Web)
+	if err != nil {
+		return fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err)
+	}
+	return p.admin.Protect(file)
 }

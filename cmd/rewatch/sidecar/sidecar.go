@@ -111,6 +111,9 @@ func (p *process) build(ctx context.Context) error {
 	if p.cfg.TLS.Cert != "" {
 		p.certificates.files = append(p.certificates.files, p.cfg.TLS.Cert)
 	}
+	if file := p.cfg.Admin.CertificateFile(); file != "" {
+		p.certificates.files = append(p.certificates.files, file)
+	}
 	reg.MustRegister(p.certificates)
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
@@ -128,6 +131,9 @@ func (p *process) build(ctx context.Context) error {
 	p.keepMemory(table, reg)
 	if p.cfg.Admin.Listen != "" {
 		p.admin = admin.New(p.cfg.Admin, backend{p}, reg, p.log)
+		if err := p.protectAdmin(); err != nil {
+			return err
+		}
 		if err := p.admin.Listen(ctx); err != nil {
 			return err
 		}
