@@ -33,6 +33,16 @@ type Monitor interface {
 	Waits() bool
 }
 
+// Registers keeps third-party REGISTERs that the server could not have, until it can.
+// Package dialogs/fallback implements it.
+type Registers interface {
+	// Keep keeps the REGISTER of a user, as it is to arrive at the server but for our Via.
+	// expires is in seconds, -1: not told. Nothing given is kept itself.
+	Keep(user, raw []byte, expires int, at time.Time)
+	// Keeps tells whether one of a user is kept, or on its way: the next has to follow it.
+	Keeps(user []byte) bool
+}
+
 // Resolver finds next hops without blocking. Package resolve implements it.
 type Resolver interface {
 	Lookup(resolve.Target) ([]resolve.Hop, bool)
@@ -95,6 +105,9 @@ type Config struct {
 	KeepHeads bool
 	Monitor   Monitor
 	Resolver  Resolver
+	// Registers, if set, has third-party REGISTERs answered 200 and kept where the server
+	// cannot be reached.
+	Registers Registers
 	// OwnBranch is the prefix of the Via branches of requests of our own, and
 	// OwnResponse takes their responses; it must not keep raw.
 	OwnBranch   string

@@ -112,7 +112,11 @@ func (s *Server) bounce(b draft.Branch, raw []byte, status int, reason string) {
 	if b.Local >= len(s.locals) || !w.Load(raw) || bytes.Equal(w.Msg.Method, mACK) {
 		return
 	}
-	answer, ok := w.Answer(netip.AddrPort{}, status, reason)
+	var extra []string
+	if status == 503 {
+		extra = w.come(flow{local: s.locals[b.Local]})
+	}
+	answer, ok := w.Answer(netip.AddrPort{}, status, reason, extra...)
 	if !ok {
 		return
 	}

@@ -33,7 +33,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 	if w.follows(from, t) {
 		return false
 	}
-	if d.Server && !bytes.Equal(w.Msg.Method, mACK) && w.s.health.Refuses(t.key, w.now) {
+	if d.Server && !bytes.Equal(w.Msg.Method, mACK) && (w.waits(from) || w.s.health.Refuses(t.key, w.now)) {
 		w.unavailable(from, "Presence Server Unavailable")
 		return false
 	}
@@ -84,8 +84,11 @@ func (w *worker) unavailable(from flow, reason string) {
 		w.s.metrics.dropped(dropUnreachable, 1)
 		return
 	}
+	if w.standIn(from) {
+		return
+	}
 	w.s.metrics.refused(refusedUnavailable)
-	w.refuse(from, 503, reason)
+	w.refuse(from, 503, reason, w.come(from)...)
 }
 
 // stuck ends a request that no next hop could be found for. A NOTIFY of the server
@@ -132,7 +135,10 @@ func (w *worker) launch(from flow, t ticket) {
 		return
 	}
 	var ref dialogs.Ref
-	if notify {
+	switch {
+	case w.registers(from):
+		stateful, ref = true, ofRegister
+	case notify:
 		var ruling dialogs.Ruling
 		ref, ruling = w.announce(from, t)
 		if denies(ruling) {

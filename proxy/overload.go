@@ -20,7 +20,7 @@ import (
 // is marked as bad or down for it and no NOTIFY has failed by it. A request of the
 // core gets 503 with Retry-After, upon which it keeps its requests to itself for a
 // while (RFC 3261 21.5.4); other 503s have none, because they are about one next
-// hop and not about rewatch. Nothing is kept of a request that is refused.
+// hop and not about rewatch, but for that of a REGISTER, which has to come again. Nothing is kept of a request that is refused.
 
 // Crowded tells whether an error is about too much at a time.
 func Crowded(err error) bool { return crowded(err) }

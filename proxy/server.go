@@ -76,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 		s.own.identity = identity
 	}
 	s.metrics = newMetrics(s)
-	s.health = health.New(health.Config{Only: s.onlyServer, Ping: s.pingServer, Probe: cfg.Probe, Changed: cfg.ServerChanged})
+	s.health = health.New(health.Config{Only: s.onlyServer, Ping: s.pingServer, Probe: cfg.Probe, Changed: cfg.ServerChanged, Gone: s.abandonRegisters})
 	s.workers.New = func() any { return s.newWorker() }
 	if err := s.open(); err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 		Kind: from.kind(w.Msg.Method), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
 	}
 	q.CSeq, _, _ = w.Msg.CSeqValue()
-	q.Whole = held || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
+	q.Whole = held || ref == ofRegister && q.Kind == transaction.Other || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
 		q.Kind == transaction.Notify && w.s.cfg.Retry && !w.s.table.Crowded()
 	text := w.Msg.Raw
 	switch {

@@ -92,10 +92,13 @@ func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
 		return
 	}
 	var extra []string
-	if e.End == transaction.Crowded {
-		extra = []string{retryAfter(&own.Draft)}
-	}
 	from := s.flowOf(e.From)
+	switch {
+	case e.End == transaction.Crowded:
+		extra = []string{retryAfter(&own.Draft)}
+	case status == 503:
+		extra = own.come(from)
+	}
 	if b, ok := own.Answer(from.addr, status, reason, extra...); ok {
 		s.table.Answered(e.Key, b)
 		own.sendBack(from, b)
@@ -123,6 +126,7 @@ func (w *worker) conclude(e transaction.Effect) {
 	case e.End == transaction.NotOver:
 	case e.From.Own:
 		w.s.delivered(finish(e, &w.Msg), w.now)
+	case e.Subject == uint64(ofRegister) && e.Kind == transaction.Other && w.s.standInAfter(e):
 	case e.Do.Has(transaction.Forget): // a call that was not answered in time may yet be
 		w.s.metrics.dropped(dropTimeout, 1)
 	case e.End == transaction.TooLong:

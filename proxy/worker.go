@@ -25,6 +25,7 @@ type worker struct {
 	outlet
 	observer
 	learner
+	parties
 
 	// way is where the request at hand goes, exit the socket that its Route names for
 	// that, nil if none.

@@ -19,6 +19,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"rewatch/policy/outage":    {"rewatch/", "github.com/", "golang.org/x/"},
 		"rewatch/policy/alarm":     {"rewatch/proxy", "rewatch/dialogs", "rewatch/cmd"},
 		"rewatch/dialogs":          {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
+		"rewatch/dialogs/fallback": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
 		"rewatch/dialogs/aor":      {"rewatch/", "github.com/"},
 		"rewatch/dialogs/count":    {"rewatch/"},
 		"rewatch/dialogs/monitor":  {"rewatch/cmd", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},

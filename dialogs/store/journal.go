@@ -28,11 +28,13 @@ const (
 	KindSignOuts
 	// KindHost is a host that the server behind this process has named.
 	KindHost
+	// KindRegister is a third-party REGISTER that waits for the server behind this process.
+	KindRegister
 )
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts, KindHost}
+	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts, KindHost, KindRegister}
 }
 
 // Shared says whether all the processes on one store know the entries of this kind
@@ -58,6 +60,8 @@ func (k Kind) String() string {
 		return "sign-outs"
 	case KindHost:
 		return "host"
+	case KindRegister:
+		return "register"
 	}
 	return "unknown"
 }

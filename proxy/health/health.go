@@ -41,6 +41,9 @@ type Config struct {
 	// Changed is told when the server goes down or comes back. It must not block. Nil:
 	// nobody is.
 	Changed func(up bool, detail string)
+	// Gone is called when the server has gone down, for what is open toward it. It must
+	// not block. Nil: nothing is to be done.
+	Gone func()
 }
 
 // Health knows whether the presence server can be reached.
@@ -136,6 +139,9 @@ func (h *Health) change(up, silent bool, detail string) {
 		h.asked.Store(0)
 		h.refused.Store(0)
 		h.tried.Store(time.Now().UnixNano())
+		if h.cfg.Gone != nil {
+			h.cfg.Gone()
+		}
 	}
 	if h.cfg.Changed != nil {
 		h.cfg.Changed(up, detail)

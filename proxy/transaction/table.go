@@ -223,6 +223,25 @@ func (t *Table) OnStream(id uint64) (keys []uint64) {
 	return keys
 }
 
+// Abandon ends the open transactions of a subject and kind, as if no hop could be reached,
+// and gives what follows.
+func (t *Table) Abandon(subject uint64, kind Kind, at Moment) (list []Effect) {
+	now := t.now(at)
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for _, r := range s.byKey {
+			if r.phase == open && r.subject == subject && r.kind == kind {
+				e := r.outlived(now, Unreachable)
+				t.settle(s, r, now, open, 0, &e)
+				list = append(list, e)
+			}
+		}
+		s.mu.Unlock()
+	}
+	return list
+}
+
 // Opened counts the open transactions that are older than a moment.
 func (t *Table) Opened(before Moment) (n int) {
 	t.each(func(r *entry) {

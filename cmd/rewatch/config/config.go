@@ -50,14 +50,15 @@ type ProxyConfig struct {
 	Advertise    HostPort   `env:"ADVERTISE" show:"POD_IP, else the listener's own address" doc:"host[:port] in Via and Record-Route on the core side; without a port each listener's own"`
 	// Advertised: Advertise was given (or the pod's address is known), so it holds
 	// for every listener of the core side.
-	Advertised      bool           `env:"-"`
-	Trusted         []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
-	Reach           []netip.Prefix `env:"REACH" show:"all but loopback, link-local and the host's own, unless the core-side listener is bound there" doc:"CIDRs that requests toward the core side may go to, beside '$REWATCH_CORE'"`
-	NotifyTimeout   time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
-	MaxTransactions int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
-	MaxConnections  int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
-	MaxPerPeer      int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
-	UDPGSO          bool           `env:"UDP_GSO" envDefault:"true" doc:"datagrams for one address that wait together pass the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot cope"`
+	Advertised       bool           `env:"-"`
+	Trusted          []netip.Prefix `env:"TRUSTED" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" doc:"CIDRs that may talk to the core side; others get 403"`
+	Reach            []netip.Prefix `env:"REACH" show:"all but loopback, link-local and the host's own, unless the core-side listener is bound there" doc:"CIDRs that requests toward the core side may go to, beside '$REWATCH_CORE'"`
+	NotifyTimeout    time.Duration  `env:"NOTIFY_TIMEOUT" envDefault:"28s" doc:"deadline of a NOTIFY, below the 32s after which a server gives up by itself (Timer F)"`
+	RegisterFallback bool           `env:"REGISTER_FALLBACK" envDefault:"false" doc:"answer third-party REGISTERs with 200 while the server is down, and send them on when it is back, the newest of each user; where they are refused, an S-CSCF may sign out its users"`
+	MaxTransactions  int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
+	MaxConnections   int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
+	MaxPerPeer       int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
+	UDPGSO           bool           `env:"UDP_GSO" envDefault:"true" doc:"datagrams for one address that wait together pass the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot cope"`
 }
 
 // TLSConfig names the files of the tls:// listeners. They are read again when

@@ -25,6 +25,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/audit"
+	"rewatch/dialogs/fallback"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/recovery/hook"
@@ -50,15 +51,18 @@ type process struct {
 	engine   *recovery.Engine
 	postman  *redelivery.Postman // nil: nothing is kept
 	client   *uac.Client
-	proxy    *proxy.Server
-	admin    *admin.Admin
-	mirror   *hep.Sender // nil without a collector
-	memory   memory
-	keeper   *store.Keeper // nil if nothing outlives the process
-	settling *time.Timer
-	watching sync.WaitGroup // for what ends with the life of run
-	draining atomic.Bool
-	dryRun   *dialogs.DryRun
+	// registers keeps third-party REGISTERs while the server is down; nil without
+	// REWATCH_REGISTER_FALLBACK.
+	registers *fallback.Queue
+	proxy     *proxy.Server
+	admin     *admin.Admin
+	mirror    *hep.Sender // nil without a collector
+	memory    memory
+	keeper    *store.Keeper // nil if nothing outlives the process
+	settling  *time.Timer
+	watching  sync.WaitGroup // for what ends with the life of run
+	draining  atomic.Bool
+	dryRun    *dialogs.DryRun
 	// forgotten counts what small tables had no room for, of all packages.
 	forgotten *prometheus.CounterVec
 	registry  *prometheus.Registry // what /metrics shows
@@ -126,6 +130,7 @@ func (p *process) build(ctx context.Context) error {
 	p.postman = p.newPostman(reg)
 	table := monitor.NewTable(p.monitorConfig(), reg)
 	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
+	p.keepRegisters(reg)
 	p.monitor = monitor.New(table, p.engine, p.log, reg)
 	p.modeMetrics(reg)
 	p.keepMemory(table, reg)
@@ -255,6 +260,9 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 	if p.mirror != nil { // an interface that holds a nil pointer is not nil
 		cfg.Tap = p.mirror
 	}
+	if p.registers != nil {
+		cfg.Registers = p.registers
+	}
 	return cfg
 }
 
@@ -291,6 +299,9 @@ func (p *process) probe(ctx context.Context) error {
 func (p *process) serverChanged(up bool, detail string) {
 	object := p.cfg.Proxy.Server.Raw
 	if up {
+		if p.registers != nil {
+			p.registers.Wake()
+		}
 		p.alarms.Clear(alarm.ServerDown, object, time.Now())
 		return
 	}
@@ -319,6 +330,9 @@ func (p *process) run(ctx context.Context) error {
 		delivering, stop := context.WithCancel(life)
 		defer stop()
 		p.watching.Go(func() { p.postman.Run(delivering) })
+	}
+	if p.registers != nil {
+		p.registers.Start(life)
 	}
 	served := make(chan error, 1)
 	if p.admin != nil {
@@ -360,6 +374,9 @@ func (p *process) stop(ctx context.Context) {
 	last, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
 	errs := errors.Join(p.engine.Shutdown(last), p.monitor.Shutdown(last))
+	if p.registers != nil {
+		errs = errors.Join(errs, p.registers.Shutdown(last))
+	}
 	p.proxy.Shutdown()
 	if p.mirror != nil {
 		errs = errors.Join(errs, p.mirror.Shutdown(last))

@@ -72,8 +72,12 @@ func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
 	}
+	sources := []store.Source{table.Source(), p.engine.Source()}
+	if p.registers != nil {
+		sources = append(sources, p.registers)
+	}
 	p.keeper = store.NewKeeper(
-		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, table.Source(), p.engine.Source())
+		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, sources...)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
 	}, func() float64 { return float64(p.pending()) }))

@@ -1,0 +1,85 @@
+package fallback
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"rewatch/dialogs/store"
+)
+
+// notes are the users of whom something is to be journalled.
+type notes struct {
+	noting bool
+	users  map[string]struct{}
+}
+
+// value is the value of a KindRegister.
+type value struct {
+	Raw    []byte    `json:"raw"`
+	At     time.Time `json:"at"`
+	Number uint64    `json:"number"`
+}
+
+// note has the REGISTER of a user journalled, or its end; the lock is held.
+func (q *Queue) note(user string) {
+	if !q.notes.noting {
+		return
+	}
+	if q.notes.users == nil {
+		q.notes.users = map[string]struct{}{}
+	}
+	q.notes.users[user] = struct{}{}
+}
+
+// Attach implements store.Source.
+func (q *Queue) Attach(*store.Keeper) { q.notes.noting = true }
+
+// Kinds implements store.Source.
+func (q *Queue) Kinds() []store.Kind { return []store.Kind{store.KindRegister} }
+
+// Restore takes up what an earlier process has kept.
+func (q *Queue) Restore(e store.Entry, now time.Time) bool {
+	var v value
+	if json.Unmarshal(e.Value, &v) != nil || e.Key == "" || len(v.Raw) == 0 || !now.Before(e.Until) {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &register{user: e.Key, raw: v.Raw, at: v.At, until: e.Until, number: v.Number}
+	if q.users[r.user] != nil || q.bytes+r.size() > q.cfg.MaxBytes {
+		return false
+	}
+	q.number = max(q.number, v.Number)
+	q.enter(r)
+	q.place(r)
+	return true
+}
+
+// Collect implements store.Source.
+func (q *Queue) Collect(room int) (batch []store.Entry, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for user := range q.notes.users {
+		if len(batch) >= room {
+			return batch, true
+		}
+		e := store.Entry{Kind: store.KindRegister, Key: user}
+		if r := q.users[user]; r != nil {
+			e = e.With(value{Raw: r.raw, At: r.at, Number: r.number}, r.until)
+		}
+		batch = append(batch, e)
+		delete(q.notes.users, user)
+	}
+	return batch, false
+}
+
+// Settle implements store.Source: nothing has to be known before.
+func (q *Queue) Settle(context.Context) {}
+
+// Unwritten implements store.Source.
+func (q *Queue) Unwritten() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.notes.users)
+}

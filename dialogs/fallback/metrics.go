@@ -1,0 +1,31 @@
+package fallback
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// result is what became of a REGISTER that was answered in the server's place; the set is
+// closed.
+type result string
+
+const (
+	kept     result = "kept"
+	replaced result = "replaced" // by a newer one of the same user
+	sent     result = "sent"     // and accepted by the server
+	refused  result = "refused"  // sent, and the server did not accept it
+	expired  result = "expired"  // the registration was over before the server was back
+	full     result = "full"     // answered and not kept: no room
+)
+
+func (q *Queue) register(reg prometheus.Registerer) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_register_fallback_total", Help: "Third-party REGISTERs that were answered while the server was down, by what became of them.",
+	}, []string{"result"})
+	q.results = map[result]prometheus.Counter{}
+	for _, r := range []result{kept, replaced, sent, refused, expired, full} {
+		q.results[r] = vec.WithLabelValues(string(r))
+	}
+	reg.MustRegister(vec, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rewatch_register_fallback_waiting", Help: "Third-party REGISTERs that wait for the server.",
+	}, func() float64 { return float64(q.Len()) }))
+}
+
+func (q *Queue) count(r result) { q.results[r].Inc() }

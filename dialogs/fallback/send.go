@@ -1,0 +1,133 @@
+package fallback
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"rewatch/dialogs"
+)
+
+// Start begins to send.
+func (q *Queue) Start(ctx context.Context) {
+	ctx, q.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(q.ended)
+		q.run(ctx)
+	}()
+}
+
+// Shutdown ends the sending. What the server has not got is still kept.
+func (q *Queue) Shutdown(ctx context.Context) error {
+	if q.cancel == nil {
+		return nil
+	}
+	q.cancel()
+	select {
+	case <-q.ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// run sends the oldest, one after the other, whenever the server is up.
+func (q *Queue) run(ctx context.Context) {
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	slots := make(chan struct{}, concurrency)
+	every := time.Duration(float64(time.Second) / q.cfg.Rate)
+	for ctx.Err() == nil {
+		r := q.next(time.Now())
+		if r == nil {
+			q.wait(ctx)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			q.done(r, dialogs.Result{Err: ctx.Err()}, time.Now())
+			return
+		case slots <- struct{}{}:
+		}
+		sending.Go(func() {
+			defer func() { <-slots }()
+			q.done(r, q.cfg.Send(ctx, r.raw), time.Now())
+		})
+		sleep(ctx, every)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// wait returns when there may be something to send.
+func (q *Queue) wait(ctx context.Context) {
+	var again <-chan time.Time
+	if q.Len() > 0 {
+		t := time.NewTimer(look)
+		defer t.Stop()
+		again = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-q.wake:
+	case <-again:
+	}
+}
+
+// next takes the oldest that still means something; nil: there is none, or it is not the
+// time. One is tried now and then although the server is down: it may be there and say so
+// to nothing but a request.
+func (q *Queue) next(now time.Time) *register {
+	up := q.cfg.Up()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !up && now.Sub(q.tried) < trial {
+		return nil
+	}
+	q.tried = now
+	for e := q.order.Front(); e != nil && !now.Before(q.resume); e = q.order.Front() {
+		r := e.Value.(*register) //nolint:forcetypeassert // nothing else is in it
+		if now.Before(r.until) {
+			q.order.Remove(e)
+			r.place = nil
+			return r
+		}
+		q.drop(r)
+		q.count(expired)
+	}
+	return nil
+}
+
+// done notes how one ended. Whatever the server says settles it, but for 503 (RFC 3261
+// 21.5.4): then, and without a word, it is sent again after a rest.
+func (q *Queue) done(r *register, res dialogs.Result, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	newest := q.users[r.user]
+	if newest != nil && newest != r {
+		q.place(newest) // which has waited for this one
+	}
+	switch {
+	case res.Status == 0, res.Status == 503:
+		q.resume = now.Add(rest)
+		if newest == r {
+			q.place(r)
+		}
+		return
+	case res.Status < 300:
+		q.count(sent)
+	default:
+		q.count(refused)
+		q.log.Warn().Str("user", r.user).Int("status", res.Status).Msg("the server refuses a REGISTER that was answered while it was down")
+	}
+	if newest == r {
+		q.drop(r)
+	}
+}
