@@ -76,44 +76,56 @@ func TestMergeCases(t *testing.T) {
 			with(func(s *State) { s.DeregisterAlarm = true }), func(s State) bool { return !s.DeregisterAlarm },
 		},
 		{
-			"who is Idle has seen the end of that episode", State{Phase: Idle, Episode: 4, Sent: 1}, State{Phase: Proving, Episode: 4, Sent: 2, Deadline: noon},
+			"who is Idle has seen the end of that episode",
+			State{Phase: Idle, Episode: 4, Sent: 1},
+			State{Phase: Proving, Episode: 4, Sent: 2, Deadline: noon},
 			func(s State) bool {
 				return s.Phase == Idle && s.Sent == 2 && s.ForgetAt.Equal(noon.Add(24*time.Hour)) && s.Deadline.Equal(s.ForgetAt)
 			},
 		},
 		{
-			"a later episode is news", State{Phase: Idle, Episode: 4}, State{Phase: Gathering, Episode: 5},
+			"a later episode is news",
+			State{Phase: Idle, Episode: 4},
+			State{Phase: Gathering, Episode: 5},
 			func(s State) bool { return s.Phase == Gathering && s.Episode == 5 },
 		},
 		{
-			"of the same episode, the later phase", State{Phase: Waiting, Episode: 4, Tries: 1}, State{Phase: Proving, Episode: 4, Tries: 1},
+			"of the same episode, the later phase",
+			State{Phase: Waiting, Episode: 4, Tries: 1},
+			State{Phase: Proving, Episode: 4, Tries: 1},
 			func(s State) bool { return s.Phase == Proving && s.ForgetAt.IsZero() },
 		},
 		{
-			"of nobody there is nothing to forget", State{Episode: 2}, State{Episode: 2},
+			"of nobody there is nothing to forget",
+			State{Episode: 2},
+			State{Episode: 2},
 			func(s State) bool { return s.Forgettable() && s.Deadline.IsZero() && s.ForgetAt.IsZero() },
 		},
 		{
-			"a count has its strikes", State{Phase: Waiting, Episode: 5, Sent: 1, Strikes: []time.Time{noon}},
+			"a count has its strikes",
+			State{Phase: Waiting, Episode: 5, Sent: 1, Strikes: []time.Time{noon}},
 			State{Phase: Waiting, Episode: 4, Sent: 2, Strikes: []time.Time{noon, noon.Add(time.Hour)}},
 			func(s State) bool { return s.Sent == 2 && len(s.Strikes) == 2 && s.Episode == 5 },
 		},
 		{
-			"what is known of devices is known", State{Devices: []Device{{ID: "B", Told: true}, {ID: "A"}}},
+			"what is known of devices is known",
+			State{Devices: []Device{{ID: "B", Told: true}, {ID: "A"}}},
 			State{Devices: []Device{{ID: "A", Heeds: true}, {ID: "B", Contact: "sip:b"}, {ID: "B"}}},
 			func(s State) bool {
 				return slices.Equal(s.Devices, []Device{{ID: "A", Heeds: true}, {ID: "B", Told: true}, {ID: "B", Contact: "sip:b"}})
 			},
 		},
 		{
-			"told was who was told in this count", State{Recounted: noon},
+			"told was who was told in this count",
+			State{Recounted: noon},
 			State{Sent: 1, Strikes: []time.Time{noon.Add(-time.Hour)}, Devices: []Device{{ID: "A", Told: true, Heeds: true}, {ID: "B", Told: true}}},
 			func(s State) bool {
 				return s.Sent == 0 && s.Strikes == nil && slices.Equal(s.Devices, []Device{{ID: "A", Heeds: true}})
 			},
 		},
 		{
-			"a strike within the skew of the clocks is of before", State{Recounted: noon},
+			"a strike within the skew of the clocks is of before",
+			State{Recounted: noon},
 			State{Sent: 2, Strikes: []time.Time{noon.Add(time.Minute - 1), noon.Add(time.Minute)}},
 			func(s State) bool { return s.Sent == 1 && s.Recounted.Equal(noon) },
 		},
@@ -126,7 +138,9 @@ func TestMergeCases(t *testing.T) {
 			func(s State) bool { return len(s.Gone) == 0 },
 		},
 		{
-			"an alarm that one knows of", State{Episode: 3, Phase: Idle, Sent: 1}, with(func(s *State) { s.Gone = []Device{{ID: "B"}} }),
+			"an alarm that one knows of",
+			State{Episode: 3, Phase: Idle, Sent: 1},
+			with(func(s *State) { s.Gone = []Device{{ID: "B"}} }),
 			func(s State) bool { return len(s.Gone) == 1 && s.AlarmAt.Equal(noon) },
 		},
 	} {

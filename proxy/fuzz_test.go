@@ -94,6 +94,7 @@ func (n *someNames) Await(t resolve.Target, _ uint64, done func([]resolve.Hop, e
 type keen struct{}
 
 func (keen) Offer(string, policy.Event)                      {}
+func (keen) Returned(string, policy.By)                      {}
 func (keen) Failed(dialogs.Failure)                          {}
 func (keen) Passed(time.Time, netip.AddrPort, outage.Passes) {}
 func (keen) Heard(time.Time, netip.AddrPort, outage.Passes)  {}

@@ -3,6 +3,8 @@ package monitor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +36,9 @@ type call struct {
 // ward is a Monitor and what it offers.
 type ward struct {
 	*Monitor
+	mu                sync.Mutex // what is offered may come from several goroutines
 	failures, offered []string
+	returned          []string
 	last              policy.Event
 }
 
@@ -47,6 +51,8 @@ func newWard() *ward {
 type wardRecorder struct{ w *ward }
 
 func (r wardRecorder) Offer(_ string, e policy.Event) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
 	r.w.offered, r.w.last = append(r.w.offered, e.Kind.String()), e
 }
 
@@ -54,14 +60,21 @@ func (r wardRecorder) Failed(f dialogs.Failure) {
 	if f.Witness {
 		return
 	}
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
 	r.w.failures, r.w.last = append(r.w.failures, f.Event.Sub.CallID), f.Event
 }
 func (wardRecorder) Passed(time.Time, netip.AddrPort, outage.Passes) {}
 func (wardRecorder) Heard(time.Time, netip.AddrPort, outage.Passes)  {}
-func (wardRecorder) Interested(string) bool                          { return true }
-func (wardRecorder) Banned(string, time.Time) bool                   { return false }
-func (wardRecorder) WhenSafe(_ string, then func())                  { then() }
-func (wardRecorder) Trace(string, dialogs.Step)                      {}
+func (r wardRecorder) Returned(agent string, by policy.By) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	r.w.returned = append(r.w.returned, agent+" by "+by.String())
+}
+func (wardRecorder) Interested(string) bool         { return true }
+func (wardRecorder) Banned(string, time.Time) bool  { return false }
+func (wardRecorder) WhenSafe(_ string, then func()) { then() }
+func (wardRecorder) Trace(string, dialogs.Step)     {}
 
 const alice = "sip:alice@ims.test"
 
@@ -390,4 +403,11 @@ func textLength(s *subscription) int {
 		n += 1 + len(s.part(i))
 	}
 	return n
+}
+
+// failed are the Call-IDs of the failures so far.
+func (w *ward) failed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.failures)
 }

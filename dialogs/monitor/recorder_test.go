@@ -70,6 +70,10 @@ func (r *recorder) Heard(_ time.Time, source netip.AddrPort, got outage.Passes) 
 	r.heard[source] += got.N
 }
 
+func (r *recorder) Returned(agent string, by policy.By) {
+	r.add("returned " + agent + " by " + by.String())
+}
+
 func (r *recorder) Interested(aor string) bool { return r.interested[aor] || r.interested["*"] }
 
 func (r *recorder) Banned(aor string, _ time.Time) bool { return r.banned[aor] }

@@ -8,6 +8,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/redelivery"
+	"rewatch/policy"
 )
 
 // Post keeps the NOTIFYs that could not be delivered while their subscription goes on,
@@ -176,8 +177,11 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 			m.note(sh, slot)
 		}
 		sh.through(o.Hop, instant(o.At), s.watcher())
-		c := *s
+		c, last := *s, e.Last
 		return func() {
+			if last {
+				m.rec.Returned(c.agent(), policy.ByRedelivery)
+			}
 			m.cfg.Post.Alive(instant(o.At), c.watcher(), c.deviceKey())
 			if m.rec.Interested(c.watcher()) && c.phase == active {
 				m.tell(&c, false, o)

@@ -142,8 +142,8 @@ func TestKept(t *testing.T) {
 				if got := w.deliveries(); got != "open" {
 					t.Fatalf("sent %q", got)
 				}
-				if len(w.failures) > 0 || w.Waits() {
-					t.Error(w.failures)
+				if len(w.failed()) > 0 || w.Waits() || !slices.Equal(w.returned, []string{" by redelivery"}) {
+					t.Errorf("failures %v, returns %q", w.failed(), w.returned)
 				}
 				if got := w.state(callA, 2, pidf, "away", 200); got != 200 || w.deliveries() != "" {
 					t.Errorf("the next NOTIFY: %d", got)
@@ -173,8 +173,8 @@ func TestKeptInOrder(t *testing.T) {
 		if got := w.deliveries(); got != "6" {
 			t.Errorf("sent %q", got)
 		}
-		if len(w.failures) > 0 {
-			t.Error(w.failures)
+		if len(w.failed()) > 0 {
+			t.Error(w.failed())
 		}
 	})
 }
@@ -186,8 +186,8 @@ func TestKeptInVain(t *testing.T) {
 		w.status = 481
 		w.state(callA, 1, pidf, "open", 408)
 		<-time.After(5 * time.Second)
-		if got := w.deliveries(); got != "open" || !slices.Equal(w.failures, []string{"a1"}) {
-			t.Fatalf("sent %q, failed %q", got, w.failures)
+		if got := w.deliveries(); got != "open" || !slices.Equal(w.failed(), []string{"a1"}) {
+			t.Fatalf("sent %q, failed %q", got, w.failed())
 		}
 		if got := w.state(callA, 2, pidf, "open", 200); got != 481 {
 			t.Errorf("the next NOTIFY gets %d", got)
@@ -198,12 +198,13 @@ func TestKeptInVain(t *testing.T) {
 		w.status = 480
 		w.state(callA, 1, pidf, "open", 480)
 		<-time.After(9 * time.Minute)
-		if len(w.failures) > 0 {
+		synctest.Wait()
+		if len(w.failed()) > 0 {
 			t.Fatal("too early")
 		}
 		<-time.After(time.Minute + 2*time.Second)
-		if w.deliveries(); !slices.Equal(w.failures, []string{"a1"}) {
-			t.Fatalf("failed %q", w.failures)
+		if w.deliveries(); !slices.Equal(w.failed(), []string{"a1"}) {
+			t.Fatalf("failed %q", w.failed())
 		}
 	})
 }
@@ -244,8 +245,8 @@ func TestKeptNoMore(t *testing.T) {
 					t.Error("it is kept")
 				}
 				<-time.After(5 * time.Minute)
-				if got := w.deliveries(); got != "" || len(w.failures) > 0 {
-					t.Errorf("sent %q, failed %q", got, w.failures)
+				if got := w.deliveries(); got != "" || len(w.failed()) > 0 {
+					t.Errorf("sent %q, failed %q", got, w.failed())
 				}
 			})
 		})
@@ -270,8 +271,8 @@ func TestKeptOfAMovedPhone(t *testing.T) {
 			t.Errorf("the old dialog gets %d", got)
 		}
 		<-time.After(15 * time.Minute)
-		if len(w.failures) > 0 || w.Waits() {
-			t.Errorf("failed %q", w.failures)
+		if len(w.failed()) > 0 || w.Waits() {
+			t.Errorf("failed %q", w.failed())
 		}
 	})
 }
@@ -283,14 +284,14 @@ func TestNoRoomToKeep(t *testing.T) {
 		for cseq := range uint32(16) {
 			w.state(callA, cseq+1, partial, "x", 480)
 		}
-		if got := w.state(callA, 17, partial, "x", 200); got != 481 || !slices.Equal(w.failures, []string{"a1"}) || w.Waits() {
-			t.Fatalf("%d, failed %q", got, w.failures)
+		if got := w.state(callA, 17, partial, "x", 200); got != 481 || !slices.Equal(w.failed(), []string{"a1"}) || w.Waits() {
+			t.Fatalf("%d, failed %q", got, w.failed())
 		}
 	})
 	redelivering(t, redelivery.Config{For: time.Minute, MaxBytes: 100}, func(w *parcelWard) {
 		w.subscribe(callA, 1, 600, 200)
-		if got := w.state(callA, 1, pidf, "open", 480); got != 481 || !slices.Equal(w.failures, []string{"a1"}) {
-			t.Fatalf("%d, failed %q", got, w.failures)
+		if got := w.state(callA, 1, pidf, "open", 480); got != 481 || !slices.Equal(w.failed(), []string{"a1"}) {
+			t.Fatalf("%d, failed %q", got, w.failed())
 		}
 	})
 }
@@ -314,8 +315,8 @@ func TestKeptAndAnsweredLate(t *testing.T) {
 			t.Error("the server has its answer", v)
 		}
 		<-time.After(10 * time.Second)
-		if got := w.deliveries(); got != "" || len(w.failures) > 0 || w.Waits() {
-			t.Errorf("sent %q, failed %q", got, w.failures)
+		if got := w.deliveries(); got != "" || len(w.failed()) > 0 || w.Waits() {
+			t.Errorf("sent %q, failed %q", got, w.failed())
 		}
 	})
 }

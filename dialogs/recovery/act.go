@@ -51,8 +51,7 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		e.alarms.Clear(a.Alarm, u.aor, ev.At)
 	case policy.Transmit: // whoever asked sends it
 	case policy.Returned:
-		e.metrics.returns[a.By].Inc()
-		e.clients.Change(a.Broken[0].Agent, func(c *Client) { c.Returns[a.By]++ })
+		e.Returned(a.Broken[0].Agent, a.By)
 		e.about(u.aor, a).Debug().Stringer("by", a.By).Msg("client is back")
 	case policy.Recovered, policy.GaveUp, policy.Abandoned:
 		e.count(u.aor, a, ev)

@@ -10,5 +10,11 @@ type Client struct {
 	Returns  [policy.ByItself + 1]uint64
 }
 
+// Returned implements Recovery.
+func (e *Engine) Returned(userAgent string, by policy.By) {
+	e.metrics.returns[by].Inc()
+	e.clients.Change(userAgent, func(c *Client) { c.Returns[by]++ })
+}
+
 // Clients tells what clients know, by the family of their software.
 func (e *Engine) Clients() map[string]Client { return e.clients.All() }

@@ -83,15 +83,18 @@ func TestRemaining(t *testing.T) {
 		},
 		{
 			"another instance behind the same address", `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`,
-			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:2>"`}, "", true,
+			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:2>"`},
+			"", true,
 		},
 		{
 			"a GRUU, and its binding", "sip:alice@ims.example;gr=urn:uuid:1",
-			[]string{`<sip:alice@192.0.2.8>`, `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`}, "sip:alice@192.0.2.9", true,
+			[]string{`<sip:alice@192.0.2.8>`, `<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>"`},
+			"sip:alice@192.0.2.9", true,
 		},
 		{
 			"a GRUU that the registrar lists", "sip:tgruu.7hs@ims.example;gr",
-			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>";temp-gruu="sip:tgruu.7hs@ims.example;gr"`}, "sip:alice@192.0.2.9", false,
+			[]string{`<sip:alice@192.0.2.9>;+sip.instance="<urn:uuid:1>";temp-gruu="sip:tgruu.7hs@ims.example;gr"`},
+			"sip:alice@192.0.2.9", false,
 		},
 		{"all", "*", []string{"<sip:alice@192.0.2.8>"}, "sip:alice@192.0.2.8", false},
 		{"all but emergency", "*", []string{"<sip:alice@192.0.2.8;sos>"}, "", true},
