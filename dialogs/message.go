@@ -53,6 +53,8 @@ type Message struct {
 	Associated [][]byte
 	UserAgent  []byte
 	Expires    int // seconds; -1: absent or unreadable
+	// Unasserted: nobody vouches for whoever is named in this SUBSCRIBE.
+	Unasserted bool
 	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.
 	Veiled bool

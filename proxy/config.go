@@ -73,6 +73,8 @@ type Config struct {
 	Core   []string
 	// Trusted are the networks whose hosts may talk to the core side.
 	Trusted []netip.Prefix
+	// Naming says what names the watcher of a SUBSCRIBE.
+	Naming Naming
 	// Reach is where requests toward the core side may go.
 	Reach route.Reach
 	// HostNamed is told of a host that the presence server has named, with the time at

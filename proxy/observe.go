@@ -16,6 +16,9 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	d := w.view(&w.Msg, from)
 	d.At, d.Source = w.now, neighbour(&w.Draft, from)
 	d.Veiled = w.Msg.Request && w.way.IdentityDiffers
+	if asksForWatching(&w.Msg, from) {
+		d.Identities, d.Unasserted = w.s.namers.of(from.addr.Addr(), d.Identities)
+	}
 	return d
 }
 
@@ -143,12 +146,18 @@ func (o *observer) readContacts(m *wire.Message, all bool) {
 
 // mark is what the Record-Route of a request says of the identity of its watcher (see
 // route.IdentityMark).
-func (o *observer) mark(m *wire.Message, from flow) string {
-	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mSUBSCRIBE) {
+func (o *observer) mark(m *wire.Message, from flow, n *namers) string {
+	if !asksForWatching(m, from) {
 		return ""
 	}
-	if uri, _ := address(m, wire.From); aor.Contradicts(o.identities(m), uri) {
+	uri, _ := address(m, wire.From)
+	if named, unasserted := n.of(from.addr.Addr(), o.identities(m)); unasserted || aor.Contradicts(named, uri) {
 		return "=" + route.IdentityMark
 	}
 	return ""
+}
+
+// asksForWatching tells whether a message is a SUBSCRIBE of the core's.
+func asksForWatching(m *wire.Message, from flow) bool {
+	return m.Request && from.side() == dialogs.Core && bytes.Equal(m.Method, mSUBSCRIBE)
 }

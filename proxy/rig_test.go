@@ -237,6 +237,8 @@ type monitor struct {
 	answered map[uint64]bool
 	waits    bool // for a sign of life
 	quiet    bool // nothing is noted, nor allocated
+	// named is who named the watcher of the last SUBSCRIBE, or that nobody does.
+	named string
 }
 
 func (m *monitor) note(format string, args ...any) {
@@ -248,6 +250,13 @@ func (m *monitor) note(format string, args ...any) {
 func (m *monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	if !m.quiet {
 		m.note("SUBSCRIBE %s", msg.CallID)
+		m.named = ""
+		for _, uri := range msg.Identities {
+			m.named += strings.TrimSuffix(strings.TrimPrefix(string(uri), "sip:"), "@ims.example")
+		}
+		if msg.Unasserted {
+			m.named = "unasserted"
+		}
 	}
 	return m.subscribe
 }

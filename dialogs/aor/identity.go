@@ -2,6 +2,17 @@ package aor
 
 import "bytes"
 
+// Readable says whether any of these URIs names a user.
+func Readable(uris [][]byte) bool {
+	var scratch [MaxScratch]byte
+	for _, uri := range uris {
+		if _, ok := Append(scratch[:0], uri); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Contradicts says whether the asserted identities of a SUBSCRIBE, all URIs, have another user than its From, a URI. A NOTIFY of its dialog then does not tell
 // by its To who watches.
 func Contradicts(asserted [][]byte, from []byte) bool {

@@ -161,3 +161,58 @@ func TestVeiledNotify(t *testing.T) {
 		t.Errorf("watchers: %+v", list)
 	}
 }
+
+// One watcher has its share, whatever it does, and another's subscription is tracked.
+func TestShareOfAWatcher(t *testing.T) {
+	const share = 10
+	reg := prometheus.NewRegistry()
+	m := New(NewTable(Config{MaxSubscriptions: 1000, MaxPerWatcher: share}, reg), newRecorder(), zerolog.Nop(), reg)
+	ask := func(user string, n int) {
+		msg := subscribeMessage(fmt.Sprint(user, n), 1, 60)
+		msg.FromURI = []byte("sip:" + user + "@ims.example")
+		m.Subscribe(msg)
+	}
+	for i := range 5 * share {
+		ask("mallory", i)
+	}
+	if n := m.records.Load(); n != share || gather(reg)["rewatch_untracked_total{quota}"] != 4*share {
+		t.Errorf("%d are kept", n)
+	}
+	ask("alice", 0)
+	if m.records.Load() != share+1 {
+		t.Error("alice is not tracked")
+	}
+	now := time.Now()
+	for range sweepParts {
+		now = now.Add(time.Hour)
+		m.sweep(now)
+	}
+	ask("mallory", 999)
+	if m.records.Load() != 1 {
+		t.Error("the share is not given back")
+	}
+}
+
+// A SUBSCRIBE that nobody vouches for is nobody's; in a dialog that is known it is that
+// dialog's.
+func TestUnasserted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := New(NewTable(Config{}, reg), newRecorder(), zerolog.Nop(), reg)
+	posing := subscribeMessage("posing", 1, 60)
+	posing.Unasserted = true
+	m.Subscribe(posing)
+	if m.records.Load() != 0 || gather(reg)["rewatch_untracked_total{unasserted}"] != 1 {
+		t.Error("it is taken for its From's")
+	}
+	m.Subscribe(subscribeMessage("own", 1, 60))
+	ref, _ := m.Notify(notifyMessage("own", 1))
+	if ref == 0 {
+		t.Fatal("it is not tracked")
+	}
+	leave := subscribeMessage("own", 2, 0)
+	leave.ToTag, leave.Unasserted = notifyMessage("own", 1).FromTag, true
+	m.Subscribe(leave)
+	if s, ok := m.load(ref); !ok || s.phase != ending {
+		t.Error("an un-SUBSCRIBE without an assertion is not taken")
+	}
+}

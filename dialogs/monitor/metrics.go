@@ -40,11 +40,13 @@ const (
 	untrackedUnconfirmed
 	untrackedVeiled
 	untrackedCall
+	untrackedUnasserted // nobody vouches for the user
+	untrackedQuota      // the watcher has its share
 	untrackedReasons
 )
 
 func (u untracked) String() string {
-	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled", "call"}[u]
+	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled", "call", "unasserted", "quota"}[u]
 }
 
 // ignored says why the outcome of a NOTIFY was no failure.

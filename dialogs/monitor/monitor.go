@@ -57,6 +57,8 @@ type Config struct {
 	// MaxSubscriptions bounds the subscriptions, and by itself the
 	// registrations; 0 is no bound.
 	MaxSubscriptions int
+	// MaxPerWatcher bounds those of one watcher; 0 is no bound.
+	MaxPerWatcher int
 	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder.
 	NotifyTimeout time.Duration
 	// DryRun changes no answer: everything is forwarded and relayed.

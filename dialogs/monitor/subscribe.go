@@ -29,6 +29,12 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 		m.metrics.dryRun.Did(count.DryExpires)
 	}
 	watcher, ok := m.watcherOf(msg)
+	if msg.Unasserted { // then it counts for its dialog, if that is known, and for nobody else
+		if watcher, ok = m.watcherIn(msg); !ok {
+			m.untracked[untrackedUnasserted].Inc()
+			return dialogs.Ruling{}
+		}
+	}
 	at := instant(msg.At)
 	if ok && msg.Expires != 0 && m.refused(watcher, at) {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
@@ -225,6 +231,11 @@ func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
 		t.untracked[untrackedFull].Inc()
 		return 0
 	}
+	if t.has(s.watcher()) >= t.cfg.MaxPerWatcher {
+		t.records.Add(-1)
+		t.untracked[untrackedQuota].Inc()
+		return 0
+	}
 	s.identity = t.identify(&s)
 	slot, why := sh.put(s)
 	if why != tracked {
@@ -385,4 +396,21 @@ func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 		return t.spelled(tel)
 	}
 	return t.spelled(msg.FromURI)
+}
+
+// watcherIn gives the watcher of the subscription that a SUBSCRIBE belongs to.
+func (t *Table) watcherIn(msg *dialogs.Message) (string, bool) {
+	id := subscribeID(msg)
+	if len(id.NotifierTag) == 0 || id.check() != tracked {
+		return "", false
+	}
+	hash := t.hashBytes(id.CallID)
+	sh := t.subShard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot := sh.find(hash, t.identity(&id))
+	if slot == 0 {
+		return "", false
+	}
+	return sh.subs.At(slot).watcher(), true
 }

@@ -62,6 +62,7 @@ type hasher struct {
 // NewTable makes an empty Table. A nil reg leaves the metrics unregistered.
 func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 	cfg.MaxSubscriptions = cmp.Or(cfg.MaxSubscriptions, math.MaxInt32)
+	cfg.MaxPerWatcher = cmp.Or(cfg.MaxPerWatcher, math.MaxInt32)
 	t := &Table{
 		hasher: hasher{maphash.MakeSeed(), maphash.MakeSeed()},
 		cfg:    cfg,

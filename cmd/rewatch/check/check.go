@@ -123,7 +123,7 @@ func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 	if cfg.UAC.MessageTemplate != "" {
 		all = append(all, finding{true, "REWATCH_MESSAGE_TEMPLATE", "parses"})
 	}
-	all = append(all, stateFinding(ctx, cfg))
+	all = append(all, identityFinding(cfg.Dialogs.IdentityFrom), stateFinding(ctx, cfg))
 	for _, sink := range cfg.Alarm.Alertmanager {
 		all = append(all, sinkHost(ctx, "REWATCH_ALARM_ALERTMANAGER", sink, names))
 	}

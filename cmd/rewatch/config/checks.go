@@ -142,6 +142,7 @@ func checkTransactions(in *inspection, c *Config) {
 	}
 	in.atLeastOne("REWATCH_MAX_TRANSACTIONS", c.Proxy.MaxTransactions)
 	in.atLeastOne("REWATCH_MAX_SUBSCRIPTIONS", c.Dialogs.MaxSubscriptions)
+	in.atLeastOne("REWATCH_MAX_PER_WATCHER", c.Dialogs.MaxPerWatcher)
 	in.atLeastOne("REWATCH_MAX_CONNECTIONS", c.Proxy.MaxConnections)
 	in.atLeastOne("REWATCH_MAX_CONNECTIONS_PER_PEER", c.Proxy.MaxPerPeer)
 }

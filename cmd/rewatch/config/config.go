@@ -82,6 +82,8 @@ type DialogsConfig struct {
 	SignalAgents     []agent.Rule   `env:"SIGNAL_AGENTS" doc:"how certain clients are told, by a pattern of their User-Agent: 'Linphone*=message, baresip*=notify'; first match, else REWATCH_SIGNAL"`
 	Recover          aor.Patterns   `env:"RECOVER" envDefault:"*" doc:"watchers that are recovered: patterns of their addresses such as 'sip:*@ims.example', comma-separated; the NOTIFYs of others pass untouched"`
 	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of them, for a careful start; by a hash of the address, so that it is always the same ones"`
+	IdentityFrom     IdentityFrom   `env:"IDENTITY_FROM" show:"'pai' once one was seen from that hop, else 'from'" doc:"what names the watcher of a SUBSCRIBE: 'pai' (P-Asserted-Identity; without one it is not recovered) or 'from', which a phone writes itself"`
+	MaxPerWatcher    int            `env:"MAX_PER_WATCHER" envDefault:"200" doc:"subscriptions of one watcher that are tracked at most"`
 	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
 	Redeliver        time.Duration  `env:"REDELIVER" envDefault:"0s" doc:"how long a NOTIFY that could not be delivered is kept and tried again before it has failed; '0s' is off"`
 	MaxRedeliver     Bytes          `env:"MAX_REDELIVER" envDefault:"64MiB" doc:"memory for them at most"`

@@ -55,6 +55,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
 	reflect.TypeFor[SNMPAuth]():       typed(parseSNMPAuth),
 	reflect.TypeFor[SNMPPriv]():       typed(parseSNMPPriv),
+	reflect.TypeFor[IdentityFrom]():   typed(oneOf(IdentityFromPAI, IdentityFromFrom)),
 	reflect.TypeFor[LogUsers]():       typed(oneOf(LogUsersClear, LogUsersPseudonym)),
 	reflect.TypeFor[LogFormat]():      typed(oneOf(LogJSON, LogConsole)),
 }

@@ -107,6 +107,16 @@ const (
 	LogConsole LogFormat = "console"
 )
 
+// IdentityFrom is what names a watcher; empty: what its neighbour asserts, as soon as that
+// has asserted anything, before that From.
+type IdentityFrom string
+
+// P-Asserted-Identity alone, and From alone.
+const (
+	IdentityFromPAI  IdentityFrom = "pai"
+	IdentityFromFrom IdentityFrom = "from"
+)
+
 // LogUsers is how users stand in logs and alarms.
 type LogUsers string
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
 	"rewatch/dialogs/store"
 	"rewatch/proxy"
@@ -66,4 +67,9 @@ func (p *process) recallHosts(ctx context.Context) error {
 		p.proxy.RestoreHost(e.Key, e.Until, now)
 	}
 	return nil
+}
+
+// namings are what names a watcher, by what the operator says.
+var namings = map[config.IdentityFrom]proxy.Naming{
+	"": proxy.NamedByHop, config.IdentityFromPAI: proxy.NamedByAssertion, config.IdentityFromFrom: proxy.NamedByFrom,
 }

@@ -226,7 +226,7 @@ func (p *process) monitorConfig() monitor.Config {
 	cfg := monitor.Config{
 		Content: wire.Content,
 		Events:  c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
-		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions,
+		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions, MaxPerWatcher: c.Dialogs.MaxPerWatcher,
 		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: p.dryRun, MaxExpires: int(c.Dialogs.MaxExpires),
 		Recover:      c.Dialogs.Recovers(),
 		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
@@ -242,6 +242,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 	cfg := proxy.Config{
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
 		Reach: reachOf(c.Reach, ls), HostNamed: p.hostNamed,
+		Naming:     namings[p.cfg.Dialogs.IdentityFrom],
 		MaxExpires: int(p.cfg.Dialogs.MaxExpires), DryRun: p.dryRun, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
 		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
 		Poller:    oneMoreProcessor(),

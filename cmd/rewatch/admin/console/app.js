@@ -87,7 +87,7 @@ function stateOf() {
 }
 
 function showConditions(summary) {
-  const waiting = (summary.conditions || []).filter((c) => !c.ok);
+  const waiting = (summary.conditions || []).filter((c) => !c.ok || c.name === "identity");
   if (summary.outage) waiting.push({ name: "The core fails for most users", detail: "nobody is counted or signed out until it works again", busy: true });
   keyed(node("conditions"), waiting, (c) => c.name, (c) =>
     el("li", c.busy ? "busy" : "", c.name, el("span", "", c.detail ? ` – ${c.detail}` : "")));

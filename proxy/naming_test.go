@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestNaming says who names the watcher of a SUBSCRIBE, by rule and by what the neighbour
+// has asserted before.
+func TestNaming(t *testing.T) {
+	const alice, nobody = "P-Asserted-Identity: <sip:alice@ims.example>", "P-Asserted-Identity: <nonsense>"
+	for _, c := range []struct {
+		name  string
+		rule  Naming
+		fore  []string // what came before, from the same neighbour
+		line  string
+		told  string // the identities that the Monitor is told of
+		marks bool   // the dialog's NOTIFYs are not to be taken for those of From
+		from  bool   // the From of somebody is believed
+	}{
+		{"from a hop that asserts nothing", NamedByHop, nil, "", "", false, true},
+		{"as ever", NamedByHop, []string{"", ""}, "", "", false, true},
+		{"the first assertion", NamedByHop, []string{""}, alice, "alice", false, false},
+		{"none after an assertion", NamedByHop, []string{alice}, "", "unasserted", true, false},
+		{"one that cannot be read", NamedByHop, []string{alice}, nobody, "unasserted", true, false},
+		{"what cannot be read is none", NamedByHop, []string{nobody}, "", "", false, true},
+		{"pai", NamedByAssertion, nil, alice, "alice", false, false},
+		{"pai, none", NamedByAssertion, nil, "", "unasserted", true, false},
+		{"from", NamedByFrom, []string{alice}, "P-Asserted-Identity: <sip:carol@ims.example>", "", false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(r *rig) {
+				ask := func(i int, line string) string {
+					r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", strings.Replace(viaCore, "core1", fmt.Sprint("core", i), 1), strings.TrimSuffix("X: y\n"+line, "\n")))
+					r.monitor.told()
+					return r.server.want("SUBSCRIBE")
+				}
+				for i, line := range c.fore {
+					ask(i, line)
+				}
+				got := ask(99, c.line)
+				if marked := strings.Contains(got, ";lr;rw=pai>"); marked != c.marks {
+					t.Errorf("marked: %t", marked)
+				}
+				if r.monitor.named != c.told {
+					t.Errorf("told of %q, want %q", r.monitor.named, c.told)
+				}
+				if r.s.FromBelieved() != c.from {
+					t.Errorf("From is believed: %t", !c.from)
+				}
+			}, func(cfg *Config) { cfg.Naming = c.rule })
+		})
+	}
+}
