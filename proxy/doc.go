@@ -5,16 +5,18 @@
 // to a worker, which scans them (package wire) and decides on the start line
 // first. A response of ours by its Via branch goes to whoever sent the request
 // (package uac, joined in cmd). Every other response loses our Via and follows
-// the one below it. A request is checked, our own Route entries are popped, the
-// next hop is chosen, and the message leaves with our Via and, where a dialog
-// begins, two Record-Route entries (RFC 5658).
+// the one below it. A request is checked, package route pops our own Route entries
+// and says where it goes, and the message leaves with our Via and, where a dialog
+// begins, two Record-Route entries (RFC 5658). What is written into it is a list of
+// edits in package draft.
 //
 // Most requests are forwarded without state: the branch is a hash of what
 // identifies the transaction (RFC 3261 16.11), so that retransmissions, CANCEL
-// and the ACK of a failure follow their request. A record is kept only where
-// something has to be remembered: for every NOTIFY of the server, which is judged
-// when it ends, and for every request that comes or leaves by a stream, where
-// retransmission or its absence is ours to mend.
+// and the ACK of a failure follow their request. A transaction is remembered only
+// where something has to be: for every NOTIFY of the server, which is judged when it
+// ends, and for every request that comes or leaves by a stream, where retransmission
+// or its absence is ours to mend. Package transaction decides what such a
+// transaction does next, and says so by a value; the worker does it.
 //
 // The package knows nothing of recovery. It tells a Monitor what passes, and
 // answers the server as the Monitor's verdict says.

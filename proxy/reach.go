@@ -120,7 +120,19 @@ func (w *worker) beyond(from flow, uri []byte) {
 }
 
 // learner learns the hosts that the server names.
-type learner struct{ host []byte }
+type learner struct {
+	host []byte
+	// last is the value that was read last, at when: nearly every message of a server has
+	// the same one.
+	last []byte
+	when time.Time
+}
+
+// relearn is how often a value is read that is the same as the one before.
+const relearn = time.Second
+
+// maxRelearn bounds a value that is remembered.
+const maxRelearn = 256
 
 // inRequest learns the host that a request of the server names: the
 // uppermost Record-Route, which is of the hop next to rewatch, else its Contact. The request
@@ -176,9 +188,14 @@ func (l *learner) inResponse(s *Server, m *wire.Message, from flow, b draft.Bran
 	}
 }
 
-// name notes a host that the server has named. It is nearly always the one of the message
-// before.
+// name notes a host that the server has named.
 func (l *learner) name(s *Server, value []byte, now time.Time) {
+	if len(value) > 0 && bytes.Equal(value, l.last) && now.Sub(l.when) < relearn {
+		return
+	}
+	if l.last = l.last[:0]; len(value) <= maxRelearn {
+		l.last, l.when = append(l.last, value...), now
+	}
 	uri, _, _ := wire.Address(value)
 	host, ok := route.AppendHost(l.host[:0], uri)
 	l.host = host
