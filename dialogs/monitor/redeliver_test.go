@@ -324,7 +324,7 @@ func TestKeptAndAnsweredLate(t *testing.T) {
 // TestKeptOverARestart: the bytes are gone, so the next process takes it for failed.
 func TestKeptOverARestart(t *testing.T) {
 	redelivering(t, redeliverConfig, func(w *parcelWard) {
-		source := w.Table.Source()
+		source := w.Source()
 		w.noting = true
 		w.subscribe(callA, 1, 600, 200)
 		other := call{phoneB, "b1", "s1", "presence", callA.resource}
@@ -334,7 +334,7 @@ func TestKeptOverARestart(t *testing.T) {
 		batch, _ := source.Collect(100)
 
 		next := newWard()
-		restored := next.Table.Source()
+		restored := next.Source()
 		for _, e := range batch {
 			if !restored.Restore(e, time.Now()) {
 				t.Fatal("not restored")

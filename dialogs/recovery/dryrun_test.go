@@ -35,8 +35,8 @@ func TestDryRunByHand(t *testing.T) {
 			r.at(time.Hour)
 			r.expect(``)
 			r.expectForgotten()
-			for rec := range r.store.All(t.Context()) {
-				t.Errorf("left in the store: %+v", rec)
+			for rec, err := range r.store.All(t.Context()) {
+				t.Errorf("left in the store: %+v, %v", rec, err)
 			}
 
 			r.offer(policy.NotifyFailed, "bob", "call-2")

@@ -86,7 +86,7 @@ func (s *sidecar) act(u *user, a policy.Action) {
 			s.signOuts.push(u)
 		}
 	case policy.Recovered, policy.GaveUp, policy.Abandoned,
-		policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm, policy.Transmit:
+		policy.StartBan, policy.EndBan, policy.RaiseAlarm, policy.ClearAlarm, policy.Transmit, policy.Returned:
 	}
 }
 

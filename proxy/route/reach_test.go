@@ -51,7 +51,10 @@ func TestAppendHost(t *testing.T) {
 		{"sip:Core.Example.", "core.example:0"},
 		{"sip:core.example:5060", "core.example:5060"},
 		{"sip:core.example;maddr=127.0.0.1", "127.0.0.1:5060"},
-		{"tel:+1", ""}, {"http://x", ""}, {"", ""}, {"sip:", ""},
+		{"tel:+1", ""},
+		{"http://x", ""},
+		{"", ""},
+		{"sip:", ""},
 	} {
 		got, ok := AppendHost(nil, []byte(c.uri))
 		if ok != (c.want != "") || ok && string(got) != c.want {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,9 +19,7 @@ func check(t *testing.T, environ cli.Environ, args ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
 	all := cli.Environ{"REWATCH_SERVER": "sip:127.0.0.1:5070;transport=udp", "REWATCH_ADVERTISE": "127.0.0.1", "REWATCH_LISTEN": "udp://127.0.0.1:5060"}
-	for name, value := range environ {
-		all[name] = value
-	}
+	maps.Copy(all, environ)
 	err := Command(t.Context(), cli.Call{Args: args, Environ: all, Stdout: &out})
 	return out.String(), err
 }

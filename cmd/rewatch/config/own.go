@@ -9,7 +9,7 @@ import (
 )
 
 func checkHook(in *inspection, c *Config) {
-	const request, body, token = "REWATCH_DEREGISTER_HOOK", "REWATCH_DEREGISTER_HOOK_BODY", "REWATCH_DEREGISTER_HOOK_TOKEN"
+	const request, body, token = "REWATCH_DEREGISTER_HOOK", "REWATCH_DEREGISTER_HOOK_BODY", "REWATCH_DEREGISTER_HOOK_TOKEN" // #nosec G101 -- names
 	if c.UAC.Hook == "" {
 		if c.UAC.HookBody != "" || c.UAC.HookToken != "" {
 			in.reject(request, "METHOD URL, because other variables of the hook are set")

@@ -154,7 +154,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-var wantBytes = errors.New("a size such as '64MiB', '512KiB' or a number of bytes")
+var errBytes = errors.New("a size such as '64MiB', '512KiB' or a number of bytes")
 
 // parseBytes reads a size with a binary unit.
 func parseBytes(s string) (Bytes, error) {
@@ -166,7 +166,7 @@ func parseBytes(s string) (Bytes, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return 0, wantBytes
+		return 0, errBytes
 	}
 	return Bytes(n << shift), nil
 }

@@ -133,8 +133,10 @@ func TestFlow(t *testing.T) {
 	core.request(t, coreSide, "SUBSCRIBE sip:bob@ims.example", "From: "+alice+";tag=a", "To: <sip:bob@ims.example>", "Call-ID: sub", "CSeq: 1 SUBSCRIBE",
 		"Event: presence", "Expires: 600", "P-Asserted-Identity: "+alice)
 	subscribe := server.await(t, "SUBSCRIBE")
-	notify := []string{"NOTIFY " + core.uri(), "From: <sip:bob@ims.example>;tag=here", "To: " + alice + ";tag=a", "Call-ID: sub", "CSeq: 1 NOTIFY",
-		"Event: presence", "Subscription-State: active;expires=600"}
+	notify := []string{
+		"NOTIFY " + core.uri(), "From: <sip:bob@ims.example>;tag=here", "To: " + alice + ";tag=a", "Call-ID: sub", "CSeq: 1 NOTIFY",
+		"Event: presence", "Subscription-State: active;expires=600",
+	}
 	for line := range strings.SplitSeq(subscribe, "\r\n") {
 		if route, ok := strings.CutPrefix(line, "Record-Route:"); ok {
 			notify = append(notify, "Route:"+route)
