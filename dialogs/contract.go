@@ -67,7 +67,7 @@ type Directory interface {
 	Termination(aor, callID, event string) (TerminateJob, bool)
 }
 
-// User is what is known of one user for the requests that concern him.
+// User is what is known of one user for the requests that concern them.
 type User struct {
 	AOR        string
 	Registered bool // a third-party REGISTER was seen and has not lapsed

@@ -57,7 +57,7 @@ const (
 )
 
 // Action is one thing to be done. A process that crashes may have done it or not;
-// what must not be done twice, a request to the user or about him, asks once more
+// what must not be done twice, a request to the user or about them, asks once more
 // when it has its Turn.
 type Action struct {
 	Kind    ActionKind

@@ -186,7 +186,7 @@ func (m *exhaustion) reinstate() {
 	m.rest()
 }
 
-// lift ends what was done to the user when he was given up.
+// lift ends what was done to the user when they were given up.
 func (m *exhaustion) lift() {
 	if !m.s.BannedUntil.IsZero() {
 		m.act(Action{Kind: EndBan})

@@ -51,7 +51,7 @@ func Merge(r Rules, a, b State) State {
 	if a.SignedOut {
 		a.DeregisterAlarm, a.DeregisterAlarmAt = false, time.Time{}
 	}
-	again := earliest(a.Deadline, b.Deadline) // the next try at signing him out
+	again := earliest(a.Deadline, b.Deadline) // the next try at signing them out
 	a.Deadline = earliest(a.BannedUntil, a.ForgetAt)
 	if !a.SignedOut && !a.Kept {
 		a.Deadline = earliest(a.Deadline, again)

@@ -11,7 +11,7 @@ import "time"
 // sending, some microseconds.
 
 // regain is how long a user has, after rewatch was away, to be heard again before
-// anything is held against him: everything that he sent meanwhile he repeats within
+// anything is held against them: everything that they sent meanwhile they repeat within
 // T2 (RFC 3261 17.1.2.2).
 const regain = 5 * time.Second
 

@@ -135,8 +135,8 @@ type State struct {
 	// while Exhausted.
 	SignedOut bool `json:"signed_out"`
 	// Kept: while Exhausted, the user was not signed out (Unsubscribe, or not
-	// ours to de-register, or he has registered since), so a NOTIFY that gets
-	// through ends it. Kept and Left: he has registered since the de-REGISTER left.
+	// ours to de-register, or they have registered since), so a NOTIFY that gets
+	// through ends it. Kept and Left: they have registered since the de-REGISTER left.
 	Kept bool `json:"kept"`
 	// DeregisterTried counts the tries at de-registering while Exhausted.
 	DeregisterTried int `json:"deregister_tried"`

@@ -265,7 +265,7 @@ func (s *subscription) id() ID {
 	return id
 }
 
-// restoreUser tells the user of a restored subscription what it knew of him.
+// restoreUser tells the user of a restored subscription what it knew of them.
 func (j *source) restoreUser(s *subscription, h hop) {
 	us := j.userShard(j.hashAOR(s.watcher()))
 	us.mu.Lock()

@@ -167,7 +167,7 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 }
 
 // SignedOut implements Directory. Who registers again at once, because the core has
-// told his phone, may be heard here before the answer to the de-REGISTER is.
+// told their phone, may be heard here before the answer to the de-REGISTER is.
 func (t *Table) SignedOut(u dialogs.User) bool {
 	return t.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.Request })
 }
@@ -206,7 +206,7 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time
 	return lapsed, !known || lapsed
 }
 
-// admit counts one more user who is registered; false: there is no room for him.
+// admit counts one more user who is registered; false: there is no room for them.
 func (t *Table) admit(aor string) bool {
 	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(aor)) {
 		t.registered.Add(-1)
@@ -219,7 +219,7 @@ func (t *Table) admit(aor string) bool {
 
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
 // registers by itself (the server is the registrar) it is a phone, which is
-// no way to him for others.
+// no way to them for others.
 func servingContact(msg *dialogs.Message) []byte {
 	contact := firstContact(msg).URI
 	if !fit(contact) || byItself(msg) {

@@ -11,7 +11,7 @@ import (
 )
 
 // userShard has the users (addresses of record) of some hashes: what each is
-// subscribed to, and by which S-CSCF he is registered. Its lock may be taken
+// subscribed to, and by which S-CSCF they are registered. Its lock may be taken
 // while that of a subShard is held, never the other way round.
 type userShard struct {
 	mu     sync.Mutex
@@ -27,13 +27,13 @@ type userShard struct {
 	notes map[string]struct{}
 }
 
-// userRecord is one user. It lives as long as he has a subscription or a
+// userRecord is one user. It lives as long as they have a subscription or a
 // registration.
 type userRecord struct {
 	aor  string
 	next uint32 // users of the same hash
 	hash uint64
-	// head and tail are the list of his subscriptions, the most recently broken
+	// head and tail are the list of their subscriptions, the most recently broken
 	// ones first.
 	head, tail    uint32
 	subscriptions int32
@@ -120,7 +120,7 @@ func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 }
 
 // spelled gives the canonical form of a URI. That of a user who is known is the one
-// that is kept of him, and costs no allocation.
+// that is kept of them, and costs no allocation.
 func (t *Table) spelled(uri []byte) (user string, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	canonical, ok := aor.Append(scratch[:0], uri)
@@ -146,13 +146,13 @@ func (t *Table) kept(canonical []byte) string {
 	return string(canonical)
 }
 
-// need gives the slot of a user who is made if he is not known.
+// need gives the slot of a user who is made if they are not known.
 func (us *userShard) need(hash uint64, aor string) uint32 {
 	if slot := us.find(hash, aor); slot != 0 {
 		return slot
 	}
 	slot := us.users.Take()
-	// aor may be a part of a longer text, which shall not live as long as he does.
+	// aor may be a part of a longer text, which shall not live as long as they do.
 	*us.users.At(slot) = userRecord{aor: strings.Clone(aor), hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
 	us.byHash.Set(slab.TagOf(hash), slot)
 	return slot
@@ -217,7 +217,7 @@ func (us *userShard) part(slot uint32) {
 	us.threads.Give(slot)
 }
 
-// unlink takes it out, and the user with his last one.
+// unlink takes it out, and the user with their last one.
 func (us *userShard) unlink(node uint32) {
 	us.setEmergency(node, false)
 	us.cut(node)

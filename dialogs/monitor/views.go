@@ -21,7 +21,7 @@ type SubscriptionView struct {
 	LastNotify time.Time `json:"last_notify,omitzero"`
 }
 
-// WatcherView is a user as the admin API shows him.
+// WatcherView is a user as the admin API shows them.
 type WatcherView struct {
 	AOR           string    `json:"aor"`
 	Registered    bool      `json:"registered"`
@@ -82,7 +82,7 @@ func (t *Table) Watchers(after string, limit int) (page []WatcherView, next stri
 	return page, next
 }
 
-// Watcher shows one user with his subscriptions.
+// Watcher shows one user with their subscriptions.
 func (t *Table) Watcher(aor string) (WatcherView, bool) {
 	u, refs, ok := t.user(aor, MaxPage)
 	if !ok {
@@ -121,7 +121,7 @@ func (t *Table) User(aor string) dialogs.User {
 	return user
 }
 
-// user copies what is known of one, with the first of his subscriptions.
+// user copies what is known of one, with the first of their subscriptions.
 func (t *Table) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, ok bool) {
 	hash := t.hashAOR(aor)
 	us := t.userShard(hash)

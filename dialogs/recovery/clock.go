@@ -118,7 +118,7 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	switch {
 	case u == nil:
 	case u.borrowed && e.alarms.storeAway.Load():
-		// Whoever acts for him does so, whether we hear of it or not.
+		// Whoever acts for them does so, whether we hear of it or not.
 		e.schedule(sh, u, now)
 	case e.park(u, now):
 	case e.unproven(u, now):

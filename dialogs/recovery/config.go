@@ -12,7 +12,7 @@ import (
 )
 
 // Config is what the operator chose for the recovery. Zero values of what
-// he cannot choose get sensible ones.
+// they cannot choose get sensible ones.
 type Config struct {
 	Rules policy.Rules
 	// Signal is how a watcher is told: by MESSAGE, by terminating NOTIFYs, or both;
@@ -33,7 +33,7 @@ type Config struct {
 	DeregisterCap int
 	// Hold says what an outage is, and how its end is found out.
 	Hold HoldConfig
-	// HoldDown is how long a user is spared who was given up again soon after he
+	// HoldDown is how long a user is spared who was given up again soon after they
 	// was signed out; it doubles each time.
 	HoldDown time.Duration
 	// MaxQueue bounds the requests of a kind that wait for their turn.

@@ -32,7 +32,7 @@ import (
 //
 // A shard is a map under a mutex rather than a goroutine with a mailbox. A mailbox
 // that is full either makes the SIP path wait or loses an event, and a lost
-// NotifyOK costs a user his registration. Decide takes microseconds and asks
+// NotifyOK costs a user their registration. Decide takes microseconds and asks
 // nobody, so the lock is held no longer than a mailbox's would be, every event is
 // taken, and a caller knows when it returns that the ban it caused is in force.
 // What does take long, the store and the network, is on the other side of the

@@ -149,7 +149,7 @@ func TestFlappingHop(t *testing.T) {
 	})
 }
 
-// Who subscribes again before his turn comes gets no MESSAGE.
+// Who subscribes again before their turn comes gets no MESSAGE.
 func TestBackByHimself(t *testing.T) {
 	inTown(t, townConfig(), 1000, 1, func(w *town) {
 		w.run(500)

@@ -202,7 +202,7 @@ func TestCoreThatStumbles(t *testing.T) {
 	})
 }
 
-// A core that was restarted knows nobody. Who has registered again gets his turn
+// A core that was restarted knows nobody. Who has registered again gets their turn
 // before those who have not.
 func TestCoreThatHasForgottenItsUsers(t *testing.T) {
 	inTown(t, townConfig(), 2000, 1, func(w *town) {
@@ -231,7 +231,7 @@ func TestCoreThatHasForgottenItsUsers(t *testing.T) {
 	})
 }
 
-// Where they take their time to register, each is told when he has.
+// Where they take their time to register, each is told when they have.
 func TestCoreWhoseUsersReturnSlowly(t *testing.T) {
 	inTown(t, townConfig(), 2000, 1, func(w *town) {
 		w.run(500)

@@ -14,7 +14,7 @@ import (
 // Some users are signed out, register again at once, and are given up again:
 // a phone that registers but cannot take a NOTIFY. Signing such a user out each
 // time helps nobody and costs the core a registration each time, so every further
-// time he is left alone for longer.
+// time they are left alone for longer.
 
 const (
 	// flapWindow is how soon after a sign-out being given up again is flapping.
@@ -31,7 +31,7 @@ const (
 type flap struct {
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"` // in a row
-	// Until is when he may be signed out who was given up since, in this episode.
+	// Until is when they may be signed out who was given up since, in this episode.
 	Until   time.Time `json:"until,omitzero"`
 	Episode uint64    `json:"episode,omitempty"`
 }
@@ -93,7 +93,7 @@ func (fs *flaps) forget(now time.Time) bool {
 	return len(fs.users) < maxFlaps
 }
 
-// heldDown is how long a user is spared because he flaps. A restart meanwhile makes it
+// heldDown is how long a user is spared because they flap. A restart meanwhile makes it
 // no longer.
 func (fs *flaps) heldDown(aor string, a policy.Action) time.Duration {
 	f, now := fs.of(aor), time.Now()

@@ -11,7 +11,7 @@ import (
 	"rewatch/policy"
 )
 
-// giveUpOn lets a registered user fail with a threshold of 1 until he is given up.
+// giveUpOn lets a registered user fail with a threshold of 1 until they are given up.
 func (r *rig) giveUpOn(aor string) {
 	r.t.Helper()
 	r.change(func() { r.users[aor] = dialogs.User{AOR: aor, Registered: true} })

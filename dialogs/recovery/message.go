@@ -185,7 +185,7 @@ func (e *Engine) terminateOne(ctx context.Context, job dialogs.TerminateJob) dia
 	return e.actor.Terminate(ctx, job)
 }
 
-// routeTo is the way to a user: by his S-CSCF, else by where his SUBSCRIBE came
+// routeTo is the way to a user: by their S-CSCF, else by where their SUBSCRIBE came
 // from, else (empty) by REWATCH_CORE.
 func routeTo(u dialogs.User) string {
 	if u.SCSCF != "" {

@@ -73,7 +73,7 @@ func TestQueuedMessageIsCalledOff(t *testing.T) {
 	})
 }
 
-// A user who signs in again while his de-REGISTER is queued is not signed out.
+// A user who signs in again while their de-REGISTER is queued is not signed out.
 func TestQueuedDeregisterIsCalledOff(t *testing.T) {
 	cfg := config()
 	cfg.Rules.Threshold, cfg.DeregisterRate = 1, 0.01
@@ -98,7 +98,7 @@ func TestQueuedDeregisterIsCalledOff(t *testing.T) {
 	})
 }
 
-// So is one who only refreshes his registration meanwhile: whether he was away in
+// So is one who only refreshes their registration meanwhile: whether they were away in
 // between nobody knows. After a restart that holds as well.
 func TestQueuedDeregisterIsCalledOffByARefresh(t *testing.T) {
 	for _, restart := range []bool{false, true} {
@@ -113,7 +113,7 @@ func TestQueuedDeregisterIsCalledOffByARefresh(t *testing.T) {
 				r.Offer("sip:first@ims.example", policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: broken("bob", "call-1")})
 				r.at(100 * time.Millisecond)
 				r.offer(policy.NotifyFailed, "bob", "call-1")
-				r.at(35 * time.Second) // one is signed out, the other waits for her turn
+				r.at(35 * time.Second) // one is signed out, the other waits for their turn
 				if restart {
 					r.stop()
 					r = newRig(t, cfg, r.store)
@@ -128,7 +128,7 @@ func TestQueuedDeregisterIsCalledOffByARefresh(t *testing.T) {
 						t.Errorf("%s", r.diary[i])
 					}
 				})
-				r.offer(policy.NotifyOK, "bob", "call-2") // she is well
+				r.offer(policy.NotifyOK, "bob", "call-2") // they are well
 				if s, _ := r.State(alice); s.Phase != policy.Idle || s.Sent != 1 || s.Alarm {
 					t.Errorf("state %+v", s)
 				}
@@ -259,7 +259,7 @@ func TestRecoveriesAreBounded(t *testing.T) {
 	})
 }
 
-// A MESSAGE that the core sends back to us says nothing about the user: he is not
+// A MESSAGE that the core sends back to us says nothing about the user: they are not
 // given up for it, however often that happens, and the pauses grow.
 func TestReturnedMessageIsNoStrike(t *testing.T) {
 	cfg := config()

@@ -77,7 +77,7 @@ func (u *engineUser) timely(now time.Time) {
 	}
 }
 
-// over says whether an exhausted user's ban has ended, or his time.
+// over says whether an exhausted user's ban has ended, or their time.
 func over(s policy.State, now time.Time) bool {
 	due := first(s.BannedUntil, s.ForgetAt)
 	return !due.IsZero() && !now.Before(due)

@@ -13,14 +13,14 @@ import (
 )
 
 // Replicas share a store. Each of them knows every user of whom there is anything
-// to know, whoever saved him: a ban is in force at all of them, and a SUBSCRIBE
+// to know, whoever saved them: a ban is in force at all of them, and a SUBSCRIBE
 // that comes to another replica than the MESSAGE went out from is known for what
-// it is. Who saved a user last acts for him; the others wait a little longer than
-// he would, and take over if he is no more.
+// it is. Who saved a user last acts for them; the others wait a little longer than
+// it would, and take over if it is no more.
 
 const (
 	// takeOver is how much later than its deadline a user's Tick is due at a
-	// replica that did not save him last.
+	// replica that did not save them last.
 	takeOver = skew + 3*time.Second
 	// skew is how far the clocks of two replicas may be apart.
 	skew = time.Minute
@@ -30,8 +30,8 @@ const (
 	// resyncPause is the pause before everybody is compared with the store again, where
 	// that did not come to its end.
 	resyncPause = 500 * time.Millisecond
-	// ownersTurn is how long whoever acts for a user has to write him again into a
-	// store that has lost him, before those do who may know less.
+	// ownersTurn is how long whoever acts for a user has to write them again into a
+	// store that has lost them, before those do who may know less.
 	ownersTurn = 5 * time.Second
 	// pingEvery is how often the store is asked whether it is there.
 	pingEvery = 2 * time.Second
@@ -153,7 +153,7 @@ func (f *follower) catchUp(ctx context.Context) {
 	}
 }
 
-// reload takes over what the store has of a user; false if he has to be looked at again.
+// reload takes over what the store has of a user; false if they have to be looked at again.
 func (f *follower) reload(ctx context.Context, aor string) bool {
 	before, busy := f.versionOf(aor)
 	if busy {
@@ -223,9 +223,9 @@ func (f *follower) resync(ctx context.Context) bool {
 	return true
 }
 
-// saveLost has a user saved whom the store did not have. Whether he was deleted or
+// saveLost has a user saved whom the store did not have. Whether they were deleted or
 // lost, the store says then. It is false for one for whom another replica acts,
-// unless his state is to be saved all the same.
+// unless their state is to be saved all the same.
 func (f *follower) saveLost(aor string, version uint64, borrowed bool) bool {
 	sh := f.e.shard(aor)
 	sh.mu.Lock()
@@ -277,7 +277,7 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 	return true
 }
 
-// late is how much later than his deadline a user's Tick is due here. The shard is
+// late is how much later than their deadline a user's Tick is due here. The shard is
 // locked.
 func (e *Engine) late(u *engineUser) time.Duration {
 	switch {

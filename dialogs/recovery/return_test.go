@@ -42,7 +42,7 @@ func (l *listener) register(callID string, expires int) {
 }
 
 // A user who signs in again at once may be heard before the answer to the
-// de-REGISTER is. He is back: his new registration stays, here and at the server, and
+// de-REGISTER is. They are back: their new registration stays, here and at the server, and
 // the next NOTIFY that gets through is the end of the matter.
 func TestBackBeforeSignedOut(t *testing.T) {
 	const answerTakes = 400 * time.Millisecond
@@ -104,7 +104,7 @@ func (l *listener) expectSteps(want ...string) {
 	}
 }
 
-// If the de-REGISTER fails he is registered all the same, and is left alone.
+// If the de-REGISTER fails they are registered all the same, and are left alone.
 func TestBackBeforeSigningOutFails(t *testing.T) {
 	cfg := config()
 	cfg.Rules.Threshold = 1

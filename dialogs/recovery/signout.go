@@ -153,7 +153,7 @@ func (e *Engine) calledOff(aor string, a policy.Action) {
 	sh.touch(u) // it may have been kept only for this
 }
 
-// mustStay says why a user is not de-registered; empty if he is. A watcher may be
+// mustStay says why a user is not de-registered; empty if they are. A watcher may be
 // a resource list server or live in a foreign domain, an emergency registration
 // is sacred, and without the store nobody knows what the other replicas know.
 func (e *Engine) mustStay(u dialogs.User) string {

@@ -44,12 +44,12 @@ type engineUser struct {
 	saving, unsaved bool
 	// unreadable: what the store has of the user is of another version of rewatch.
 	unreadable bool
-	// borrowed: another replica saved him last, and acts for him.
+	// borrowed: another replica saved them last, and acts for them.
 	borrowed bool
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
-	// While his next hop is held, parked says that a Tick is kept back, and jobs
+	// While their next hop is held, parked says that a Tick is kept back, and jobs
 	// are the requests that are.
 	parked bool
 	jobs   []keptJob
@@ -163,7 +163,7 @@ func (e *Engine) settle(aor string, ev policy.Event) {
 	sh.touch(u) // it may have been kept only for the outcome
 }
 
-// restore makes a user known as the store remembers him, and says whether he was
+// restore makes a user known as the store remembers them, and says whether they were
 // not known before: an event may have come first, whose save finds the conflict.
 func (e *Engine) restore(r store.Record) bool {
 	sh := e.shard(r.AOR)
@@ -181,7 +181,7 @@ func (e *Engine) restore(r store.Record) bool {
 }
 
 // resume has the recovery of a user go on whom an earlier process left behind, and
-// returns his state.
+// returns their state.
 func (e *Engine) resume(aor string) policy.State {
 	e.Offer(aor, policy.Event{Kind: policy.Resumed, At: time.Now()})
 	s, _ := e.look(aor)

@@ -20,7 +20,7 @@ type StateView struct {
 // each the newest first.
 func (e *Engine) Recoveries() []ladder.View { return e.ladders.Views() }
 
-// State returns the state of one user; false if nothing is known of him.
+// State returns the state of one user; false if nothing is known of them.
 func (e *Engine) State(aor string) (StateView, bool) {
 	s, ok := e.look(aor)
 	return viewOf(aor, s, e.cfg.Rules.Threshold), ok

@@ -27,7 +27,7 @@ type job struct {
 }
 
 // queue decides what is asked for next: first the names of our own and those that are
-// known, then one of each asker in turn. Whoever invents names so waits for his own
+// known, then one of each asker in turn. Whoever invents names so waits for their own
 // inventions, and keeps nobody else waiting.
 type queue struct {
 	most               int // names at a time

@@ -27,7 +27,7 @@ func (d deaf) Exchange(ctx context.Context, name string, typ dnsmessage.Type) ([
 
 // TestInventionsKeepNobodyWaiting: one asker has twenty names a second looked up that get
 // no answer. Names of our own, names that are known and those of others take no longer for
-// it, and what he is refused does him alone harm.
+// it, and what they are refused does them alone harm.
 func TestInventionsKeepNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &zone{records: map[string][]Record{}}

@@ -15,8 +15,8 @@ const (
 	maxDeniedMessage = 8 << 10
 )
 
-// deny hears the first message of a stranger, so that he is told why nobody talks
-// to him, and closes. He gets no stream, little time and little room.
+// deny hears the first message of a stranger, so that they are told why nobody talks
+// to them, and closes. They get no stream, little time and little room.
 func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
 	if t.cfg.Deny == nil || t.denied.Add(1) > maxDenied {
 		if t.cfg.Deny != nil {

@@ -44,8 +44,8 @@ func (ends) Message(*Stream, []byte)           {}
 func (ends) Unreadable(*Stream, []byte, error) {}
 func (e ends) Closed(_ *Stream, err error)     { e <- err }
 
-// TestStalledWrite: a peer who takes nothing has WriteTimeout; that he was slow once is
-// not held against him later.
+// TestStalledWrite: a peer who takes nothing has WriteTimeout; that they were slow once is
+// not held against them later.
 func TestStalledWrite(t *testing.T) {
 	const timeout = 30 * time.Second
 	synctest.Test(t, func(t *testing.T) {

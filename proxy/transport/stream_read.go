@@ -95,8 +95,8 @@ const (
 )
 
 // dribbles notes that a read has brought n bytes and no message. A sender of some
-// bytes at a time is read less and less often: what he sends meanwhile is read
-// together, and thousands of his kind do not crowd out those who send messages,
+// bytes at a time is read less and less often: what they send meanwhile is read
+// together, and thousands of their kind do not crowd out those who send messages,
 // be it that all of them move at the same moment.
 func (in *inlet) dribbles(n int, message bool) {
 	switch {

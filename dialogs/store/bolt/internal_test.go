@@ -182,7 +182,7 @@ func TestCutOffDuringCommit(t *testing.T) {
 	}
 }
 
-// Before a request leaves for a user only his own change has to be committed, and not
+// Before a request leaves for a user only their own change has to be committed, and not
 // once more.
 func TestSyncOfOne(t *testing.T) {
 	s, err := Open(filepath.Join(t.TempDir(), "state.db"), Options{Sync: time.Hour})

@@ -182,7 +182,7 @@ func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...
 	return s.await(ctx, b)
 }
 
-// change lets do change the record of a user, if that may be now, and puts him and the
+// change lets do change the record of a user, if that may be now, and puts them and the
 // entries into the next batch.
 func (s *Store) change(aor string, version uint64, with []store.Entry, do func() uint64) (*batch, uint64, error) {
 	s.mu.Lock()

@@ -39,7 +39,7 @@ func checksum(key, value []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 }
 
-// A user is his version, eight bytes, and his state.
+// A value is the version of a user, eight bytes, and the state.
 func encodeRecord(r store.Record) ([]byte, error) {
 	state, err := store.EncodeState(r.State)
 	if err != nil {

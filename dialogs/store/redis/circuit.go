@@ -86,7 +86,7 @@ func (c *circuit) note(err error) {
 }
 
 // ask probes now, whatever is known. An answer closes the circuit, so whoever has it
-// can do what he asked for.
+// can do what they asked for.
 func (c *circuit) ask(ctx context.Context) error {
 	err := c.probe(ctx)
 	if err != nil {
