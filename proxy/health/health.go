@@ -27,6 +27,9 @@ const (
 	trialPause = 10 * time.Second
 	// healthTick is how often all this is looked at.
 	healthTick = time.Second
+	// grace is for how long a server that has not come up yet is not told of as down: it
+	// may be started after us, as in a pod whose sidecars come first.
+	grace = 90 * time.Second
 )
 
 // Config is what a Health needs.
@@ -66,10 +69,12 @@ type Health struct {
 	silent     bool // down for its silence, not for a refusal
 	unanswered int  // OPTIONS without an answer in a row
 	pinged     time.Time
+	born       time.Time
+	untold     bool // down, and nobody was told
 }
 
 // New makes a Health of a server that was not reached yet.
-func New(cfg Config) *Health { return &Health{cfg: cfg, detail: "not reached yet"} }
+func New(cfg Config) *Health { return &Health{cfg: cfg, detail: "not reached yet", born: time.Now()} }
 
 // Down tells whether the server is known to be down.
 func (h *Health) Down() bool { return h.isDown.Load() }
@@ -95,11 +100,14 @@ func (h *Health) Refuses(key uint64, now time.Time) bool {
 func (h *Health) State() (bool, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.Down() && (h.reachable || h.lastSeen.Load() != 0) {
+	if !h.Down() && h.met() {
 		return true, ""
 	}
 	return false, h.detail
 }
+
+// met tells whether the server has been there since we began; the lock is held.
+func (h *Health) met() bool { return h.reachable || h.lastSeen.Load() != 0 }
 
 // Expects notes that a request has left for the server.
 func (h *Health) Expects(now time.Time) {
@@ -131,6 +139,11 @@ func (h *Health) change(up, silent bool, detail string) {
 	if up {
 		h.unanswered = 0
 	}
+	tell := !h.untold
+	if changed {
+		h.untold = !up && h.cfg.Probe != nil && !h.met() && time.Since(h.born) < grace
+		tell = tell && !h.untold
+	}
 	h.mu.Unlock()
 	if !changed {
 		return
@@ -143,8 +156,19 @@ func (h *Health) change(up, silent bool, detail string) {
 			h.cfg.Gone()
 		}
 	}
-	if h.cfg.Changed != nil {
+	if tell && h.cfg.Changed != nil {
 		h.cfg.Changed(up, detail)
+	}
+}
+
+// overdue tells of a server that has still not come up.
+func (h *Health) overdue(now time.Time) {
+	h.mu.Lock()
+	late, detail := h.untold && now.Sub(h.born) >= grace, h.detail
+	h.untold = h.untold && !late
+	h.mu.Unlock()
+	if late && h.cfg.Changed != nil {
+		h.cfg.Changed(false, detail)
 	}
 }
 
@@ -178,6 +202,7 @@ func (h *Health) Run(ctx context.Context) {
 // look does what is due: ask a server that is suspect or silent, ping one that
 // refused, or that has been quiet for a while.
 func (h *Health) look(ctx context.Context, now time.Time) {
+	h.overdue(now)
 	h.mu.Lock()
 	silent, pinged := h.silent, h.pinged
 	h.mu.Unlock()

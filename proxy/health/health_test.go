@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,4 +68,57 @@ func TestHealth(t *testing.T) {
 			t.Error(told)
 		}
 	})
+}
+
+// A server that has not come up yet within a start is not told of before it is overdue, and
+// one that comes up meanwhile is not told of at all. Requests to it are refused all the same.
+// Once it was there, its fall is told at once.
+func TestStart(t *testing.T) {
+	hop := resolve.Hop{Addr: netip.MustParseAddrPort("10.1.0.2:5070"), Transport: wire.UDP}
+	for _, comes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var told []bool
+			gone, up := 0, false
+			var h *Health
+			h = New(Config{
+				Only: func() (resolve.Hop, bool) { return hop, true },
+				Ping: func() error {
+					if !up {
+						h.Lost(hop, errors.New("refused"))
+						return errors.New("refused")
+					}
+					return nil
+				},
+				Probe:   func(context.Context) error { return errors.New("no answer") },
+				Changed: func(up bool, _ string) { told = append(told, up) },
+				Gone:    func() { gone++ },
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			go h.Run(ctx)
+			defer cancel()
+			wait := func(d time.Duration, want ...bool) {
+				t.Helper()
+				time.Sleep(d)
+				synctest.Wait()
+				if !slices.Equal(told, want) {
+					t.Fatalf("told %t, want %t", told, want)
+				}
+			}
+			wait(grace - 2*time.Second)
+			if !h.Down() || gone != 1 {
+				t.Fatalf("down %t, gone %d", h.Down(), gone)
+			}
+			if comes {
+				up = true
+				wait(time.Hour)
+				up = false
+				h.Lost(hop, errors.New("refused"))
+				wait(0, false)
+				return
+			}
+			wait(4*time.Second, false)
+			up = true
+			wait(10*time.Second, false, true)
+		})
+	}
 }
