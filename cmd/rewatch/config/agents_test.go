@@ -35,3 +35,11 @@ func TestNotifies(t *testing.T) {
 		t.Error("baresip is told by NOTIFY")
 	}
 }
+
+func TestSharedState(t *testing.T) {
+	for text, want := range map[string]bool{StateMemory: false, "file:/var/lib/rewatch/state.db": false, "redis://host": true} {
+		if got := (StateConfig{Store: text}).Shared(); got != want {
+			t.Errorf("%s is shared: %t", text, got)
+		}
+	}
+}

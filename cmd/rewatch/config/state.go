@@ -15,6 +15,11 @@ const (
 	wantState = "memory:, file:PATH, or one of " + redis.Forms
 )
 
+// Shared says whether other replicas keep their state in the same place.
+func (c StateConfig) Shared() bool {
+	return c.Store != StateMemory && !strings.HasPrefix(c.Store, StateFile)
+}
+
 func checkState(in *inspection, c *Config) {
 	const name = "REWATCH_STATE"
 	path, isFile := strings.CutPrefix(c.State.Store, StateFile)

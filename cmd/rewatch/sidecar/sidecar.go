@@ -208,10 +208,18 @@ func (p *process) actor() (dialogs.Actor, error) {
 	return a, nil
 }
 
+// apart is how long replicas that could not hear of each other remember that a user has
+// registered anew.
+const apart = time.Hour
+
 func (p *process) engineConfig() recovery.Config {
 	c := p.cfg
+	rules := c.Policy.Rules()
+	if c.State.Shared() {
+		rules.Apart = apart
+	}
 	return recovery.Config{
-		Rules:  c.Policy.Rules(),
+		Rules:  rules,
 		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
