@@ -29,19 +29,19 @@ func (e *Engine) act(sh *engineShard, u *engineUser, a policy.Action, ev policy.
 		sh.mu.Lock()
 		u.messaging = true
 		sh.mu.Unlock()
-		e.pushMessage(sh, u, a, ev)
+		e.messenger.push(sh, u, a, ev)
 	case policy.DoDeregister:
 		sh.mu.Lock()
 		already := u.signingOut
 		u.signingOut = true
 		sh.mu.Unlock()
 		if !already { // else the outcome of that one serves
-			e.pushSignOut(sh, u, a)
+			e.deregistrar.push(sh, u, a)
 		}
 	case policy.StartBan:
 		e.dryly(count.DryBan)
 		e.about(u.aor, a).Info().Time("until", a.Until).Msg("user banned")
-		e.recordBan(u.aor, a)
+		e.reports.recordBan(u.aor, a)
 	case policy.EndBan:
 		e.about(u.aor, a).Info().Msg("ban ended")
 	case policy.RaiseAlarm:

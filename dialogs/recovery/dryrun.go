@@ -55,7 +55,7 @@ func (h *hold) raiseAgain() {
 		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
 	}
 	if h.hand.on() {
-		h.e.raiseByHand(h.hand)
+		h.raiseByHand(h.hand)
 	}
 }
 

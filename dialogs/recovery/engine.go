@@ -65,6 +65,11 @@ type Engine struct {
 	flaps                     flaps
 
 	messages, signOuts *queue.Queue
+	messenger          messenger
+	deregistrar        deregistrar
+	worklist           worklist
+	turns              turns
+	reports            reports
 	// clocking, queueing and writing are the goroutines, in the order in which
 	// they end.
 	clocking, queueing, writing sync.WaitGroup
@@ -100,6 +105,8 @@ func New(
 		stopQueues: func() {}, hangUp: func() {},
 	}
 	e.alarms.Alarms, e.alarms.e, e.others.e, e.clock.e = alarms, e, e, e
+	e.messenger, e.deregistrar = messenger{e}, deregistrar{e}
+	e.worklist, e.turns, e.reports = worklist{e}, turns{e}, reports{e}
 	e.flaps = flaps{e: e, users: make(map[string]flap), notes: make(map[string]struct{})}
 	e.hold = newHold(e, cfg.Hold)
 	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.alarms.capBites)
@@ -182,7 +189,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.seen(sh, aor, ev)
+	e.hold.seen(sh, aor, ev)
 	u := sh.users[aor]
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {

@@ -49,11 +49,11 @@ func (e *Engine) HoldByHand(reason string) {
 	h.open.Store(true)
 	h.mu.Unlock()
 	e.log.Warn().Str("reason", reason).Msg("recovery is held by hand")
-	e.raiseByHand(hand)
+	e.hold.raiseByHand(hand)
 }
 
-func (e *Engine) raiseByHand(hand byHand) {
-	e.alarms.Raise(alarm.Alarm{
+func (h *hold) raiseByHand(hand byHand) {
+	h.e.alarms.Raise(alarm.Alarm{
 		Name: alarm.HeldByHand, Object: handObject, RaisedAt: hand.At,
 		Text: "An operator has stopped all recovery: " + hand.Reason,
 	})
@@ -76,7 +76,7 @@ func (e *Engine) EndHold() bool {
 	}
 	e.log.Warn().Msg("recovery is held by hand no more")
 	e.alarms.Clear(alarm.HeldByHand, handObject, time.Now())
-	e.startWaitsAnew(func(hop string) bool { return !h.held(hop) })
+	e.worklist.startWaitsAnew(func(hop string) bool { return !h.held(hop) })
 	queue.Signal(h.released)
 	return true
 }
@@ -103,7 +103,7 @@ func (e *Engine) Holds() []Held {
 	if !h.any() {
 		return nil
 	}
-	waiting, all := e.waitingByHop(), []Held{}
+	waiting, all := e.worklist.waitingByHop(), []Held{}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.hand.on() {
@@ -130,7 +130,7 @@ func (h *hold) raiseRestored() {
 	}
 	h.restored = nil
 	if h.hand.on() {
-		h.e.raiseByHand(h.hand)
+		h.raiseByHand(h.hand)
 	}
 }
 

@@ -38,10 +38,10 @@ func (e *Engine) Failed(f dialogs.Failure) {
 	e.clients.Change(f.Event.Sub.Agent, func(c *Client) { c.Failures++ })
 	switch verdict {
 	case outage.Outage:
-		e.lose(&f, hop, false)
+		e.hold.lose(&f, hop, false)
 		return
 	case outage.Ask, outage.Wait:
-		e.lose(&f, hop, true)
+		e.hold.lose(&f, hop, true)
 		return
 	case outage.Proven, outage.Unproven:
 	}
@@ -64,49 +64,49 @@ func (e *Engine) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 
 // lose remembers what was lost. It is nothing where subscribing again is pointless, and
 // where the watcher has done so already.
-func (e *Engine) lose(f *dialogs.Failure, hop string, doubt bool) {
+func (h *hold) lose(f *dialogs.Failure, hop string, doubt bool) {
 	if f.Event.Pointless || f.Superseded {
 		return
 	}
-	sh := e.shard(f.AOR)
+	sh := h.e.shard(f.AOR)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	l := sh.lost[f.AOR]
 	switch {
-	case l == nil && e.lost.Load() >= int64(e.cfg.MaxUsers),
+	case l == nil && h.e.lost.Load() >= int64(h.e.cfg.MaxUsers),
 		l != nil && len(l.subs) >= policy.MaxBroken:
-		e.metrics.dropped.Inc()
+		h.e.metrics.dropped.Inc()
 		return
 	case l == nil:
 		l = &lostWatcher{doubt: true}
 		sh.lost[f.AOR] = l
-		e.lost.Add(1)
+		h.e.lost.Add(1)
 	}
 	l.hop, l.doubt = hop, l.doubt && doubt
 	l.subs = append(l.subs, f.Event.Sub)
-	e.noteLost(sh, f.AOR)
-	if !doubt && !e.hold.held(hop) {
-		queue.Signal(e.hold.released) // it came late
+	h.noteLost(sh, f.AOR)
+	if !doubt && !h.held(hop) {
+		queue.Signal(h.released) // it came late
 	}
 }
 
 // heldToo says that what a user lost is the outage's.
-func (e *Engine) heldToo(aor string) {
-	sh := e.shard(aor)
+func (h *hold) heldToo(aor string) {
+	sh := h.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if l := sh.lost[aor]; l != nil {
 		l.doubt = false
-		queue.Signal(e.hold.released)
+		queue.Signal(h.released)
 	}
 }
 
 // seen takes note of what is heard of a user who lost something: what has come back is
 // struck off, and a user who is reached by another hop does not wait for its old one. The
 // shard is locked.
-func (e *Engine) seen(sh *engineShard, aor string, ev policy.Event) {
+func (h *hold) seen(sh *engineShard, aor string, ev policy.Event) {
 	if u := sh.users[aor]; u != nil && ev.Hop != "" && (ev.Kind == policy.NotifyOK || ev.Kind == policy.Subscribed) {
-		e.reachedBy(u, ev.Hop)
+		h.reachedBy(u, ev.Hop)
 	}
 	l := sh.lost[aor]
 	if l == nil {
@@ -134,27 +134,27 @@ func (e *Engine) seen(sh *engineShard, aor string, ev policy.Event) {
 	default:
 		return
 	}
-	if ev.Hop != "" && ev.Hop != l.hop && !e.hold.held(ev.Hop) {
+	if ev.Hop != "" && ev.Hop != l.hop && !h.held(ev.Hop) {
 		l.hop = ev.Hop
-		queue.Signal(e.hold.released)
+		queue.Signal(h.released)
 	}
-	e.noteLost(sh, aor)
+	h.noteLost(sh, aor)
 	if len(l.subs) == 0 {
-		e.found(sh, aor)
+		h.found(sh, aor)
 	}
 }
 
 // reachedBy notes that a user is reached by a hop which is not the one that failed. The
 // shard is locked.
-func (e *Engine) reachedBy(u *engineUser, hop string) {
-	if hop != e.hopOf(u) && e.hold.held(e.hopOf(u)) && !e.hold.held(hop) {
+func (h *hold) reachedBy(u *engineUser, hop string) {
+	if hop != h.hopOf(u) && h.held(h.hopOf(u)) && !h.held(hop) {
 		u.hop = hop
-		queue.Signal(e.hold.released)
+		queue.Signal(h.released)
 	}
 }
 
 // hopOf is the hop that a user is reached by.
-func (e *Engine) hopOf(u *engineUser) string {
+func (h *hold) hopOf(u *engineUser) string {
 	if u.hop != "" {
 		return u.hop
 	}
@@ -162,23 +162,23 @@ func (e *Engine) hopOf(u *engineUser) string {
 }
 
 // heldUp says whether a user waits for the end of a hold. The shard is locked.
-func (e *Engine) heldUp(u *engineUser) bool { return !u.ahead && e.hold.held(e.hopOf(u)) }
+func (h *hold) heldUp(u *engineUser) bool { return !u.ahead && h.held(h.hopOf(u)) }
 
 // found forgets what a user lost. The shard is locked.
-func (e *Engine) found(sh *engineShard, aor string) {
+func (h *hold) found(sh *engineShard, aor string) {
 	delete(sh.lost, aor)
-	e.lost.Add(-1)
+	h.e.lost.Add(-1)
 }
 
 // excuse tells the policy of an outage, for each user of the shard whom it may
 // have struck.
-func (e *Engine) excuse(sh *engineShard, r outage.Record) {
+func (h *hold) excuse(sh *engineShard, r outage.Record) {
 	ev := policy.Event{Kind: policy.Excuse, At: r.At, Since: r.Since}
-	for _, aor := range sh.behind(e, r.Hop) {
+	for _, aor := range sh.behind(h.e, r.Hop) {
 		sh.mu.Lock()
 		if u := sh.users[aor]; u != nil {
 			u.ahead = false
-			e.decide(sh, u, ev)
+			h.e.decide(sh, u, ev)
 		}
 		sh.mu.Unlock()
 	}
@@ -190,7 +190,7 @@ func (sh *engineShard) behind(e *Engine, hop string) []string {
 	defer sh.mu.Unlock()
 	var aors []string
 	for aor, u := range sh.users {
-		if e.hold.judgedBy(e.hopOf(u)) == hop {
+		if e.hold.judgedBy(e.hold.hopOf(u)) == hop {
 			aors = append(aors, aor)
 		}
 	}
@@ -199,7 +199,7 @@ func (sh *engineShard) behind(e *Engine, hop string) []string {
 
 // park keeps the Tick of a recovery back while its hop is held, and says whether
 // it did. The shard is locked.
-func (e *Engine) park(u *engineUser, now time.Time) bool {
+func (h *hold) park(u *engineUser, now time.Time) bool {
 	switch u.state.Phase {
 	case policy.Gathering, policy.Waiting, policy.Proving:
 	case policy.Exhausted:
@@ -209,7 +209,7 @@ func (e *Engine) park(u *engineUser, now time.Time) bool {
 	case policy.Idle, policy.Notifying:
 		return false
 	}
-	if !e.heldUp(u) {
+	if !h.heldUp(u) {
 		return false
 	}
 	u.parked = true
@@ -222,23 +222,23 @@ const tryAgain = 250 * time.Millisecond
 // unproven says whether the Tick of a user would hold against it what may be the fault of
 // the path: it would get a further MESSAGE that counts, or be given up. The shard is
 // locked.
-func (e *Engine) unproven(u *engineUser, now time.Time) bool {
+func (h *hold) unproven(u *engineUser, now time.Time) bool {
 	if u.state.Excused || u.state.Phase != policy.Gathering && u.state.Phase != policy.Waiting {
 		return false
 	}
-	next, _ := policy.Decide(e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
+	next, _ := policy.Decide(h.e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
 	blames := next.Phase == policy.Exhausted || next.Phase == policy.Notifying && u.state.Phase == policy.Waiting
-	return blames && !e.hold.mayBlame(now, e.hopOf(u), u.aor, u.state.Messaged)
+	return blames && !h.mayBlame(now, h.hopOf(u), u.aor, u.state.Messaged)
 }
 
 // keepBack keeps a request back while the user's hop is held, and says whether it
 // did.
-func (e *Engine) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
-	sh := e.shard(aor)
+func (h *hold) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
+	sh := h.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
-	if u == nil || !e.heldUp(u) {
+	if u == nil || !h.heldUp(u) {
 		return false
 	}
 	u.jobs = append(u.jobs, keptJob{q, j})
@@ -247,22 +247,22 @@ func (e *Engine) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
 
 // outcome tells the hold what became of a request to a user, and says whether the path is
 // proven where it failed.
-func (e *Engine) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
-	sh := e.shard(aor)
+func (h *hold) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
+	sh := h.e.shard(aor)
 	sh.mu.Lock()
 	hop := ""
 	if u := sh.users[aor]; u != nil {
-		hop = e.hopOf(u)
+		hop = h.hopOf(u)
 	}
 	sh.mu.Unlock()
 	switch {
 	case short(res) || ctx.Err() != nil:
 		return false // it tells of rewatch
 	case res.OK() || messageResult(res) == resultUnsupported:
-		e.hold.through(hop, aor)
+		h.through(hop, aor)
 		return true
 	default:
-		return e.hold.prove(ctx, outage.Try{
+		return h.prove(ctx, outage.Try{
 			Hop: hop, User: dialogs.UserID(aor), Sent: sent, At: time.Now(), Refused: !stumbled(res), Final: true,
 		})
 	}

@@ -43,7 +43,7 @@ func (h *hold) tick(ctx context.Context) time.Time {
 	h.mu.Unlock()
 	var waiting map[string]int
 	if deserted { // else nobody is asked for
-		waiting = h.e.waitingByHop()
+		waiting = h.e.worklist.waitingByHop()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,10 +121,10 @@ func (h *hold) holdBegan(r outage.Record) {
 	delete(h.doubts, r.Hop)
 	h.mu.Unlock()
 	for _, d := range doubts {
-		e.heldToo(d.aor)
+		e.hold.heldToo(d.aor)
 	}
 	for i := range e.shards {
-		e.excuse(&e.shards[i], r)
+		e.hold.excuse(&e.shards[i], r)
 	}
 }
 
@@ -136,7 +136,7 @@ func (h *hold) holdEnded(ctx context.Context, n outage.Notice) {
 	h.e.log.Info().Str("hop", objectOf(n.Hop)).Str("reason", string(n.Why)).
 		Int64("watchers", h.e.lost.Load()).Msg("outage is over: recovery goes on")
 	h.e.alarms.Clear(alarm.CoreOutage, objectOf(n.Hop), n.At)
-	h.e.startWaitsAnew(func(hop string) bool { return h.judgedBy(hop) == n.Hop })
+	h.e.worklist.startWaitsAnew(func(hop string) bool { return h.judgedBy(hop) == n.Hop })
 	h.running.Go(func() {
 		if queue.SleepUntil(ctx, time.Now().Add(settling)) {
 			queue.Signal(h.released)
@@ -164,10 +164,10 @@ func (h *hold) settled(hop string) {
 	}
 	h.mu.Unlock()
 	for _, aor := range held {
-		h.e.heldToo(aor)
+		h.heldToo(aor)
 	}
 	for _, aor := range proven {
-		h.e.blame(aor)
+		h.e.worklist.blame(aor)
 	}
 }
 

@@ -43,8 +43,8 @@ func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
 }
 
 // noteLost has it journalled what an outage broke of a user. The shard is locked.
-func (e *Engine) noteLost(sh *engineShard, aor string) {
-	if e.noting {
+func (h *hold) noteLost(sh *engineShard, aor string) {
+	if h.e.noting {
 		sh.lostNotes[aor] = struct{}{}
 	}
 }

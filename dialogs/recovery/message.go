@@ -24,36 +24,39 @@ const (
 	atServer  = "server"
 )
 
+// messenger sends the MESSAGEs and terminating NOTIFYs of an Engine.
+type messenger struct{ e *Engine }
+
 // tell carries out one SendMessage and feeds back that it is done.
-func (e *Engine) tell(ctx context.Context, aor string, a policy.Action) {
-	broken := e.stillBroken(aor, a)
+func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
+	broken := m.stillBroken(aor, a)
 	switch {
 	case len(broken) == 0:
-		e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
-	case e.cfg.DryRun.On():
-		e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
-		e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
-		e.metrics.messages.WithLabelValues(resultDryRun).Inc()
-		message, notify := e.signals(broken)
+		m.e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
+	case m.e.cfg.DryRun.On():
+		m.e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
+		m.e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
+		m.e.metrics.messages.WithLabelValues(resultDryRun).Inc()
+		message, notify := m.e.signals(broken)
 		if message {
-			e.dryly(count.DryMessage)
+			m.e.dryly(count.DryMessage)
 		}
 		if len(notify) > 0 {
-			e.dryly(count.DryNotify)
+			m.e.dryly(count.DryNotify)
 		}
-	case e.leaves(ctx, aor, a):
-		e.signal(ctx, aor, a, broken)
+	case m.e.turns.leaves(ctx, aor, a):
+		m.signal(ctx, aor, a, broken)
 		return
-	case e.elsewhere(aor, a):
+	case m.elsewhere(aor, a):
 		return
 	}
-	e.told(aor, a, policy.ByUnknown, settled, true)
+	m.told(aor, a, policy.ByUnknown, settled, true)
 }
 
 // elsewhere says whether the MESSAGE has left another process, which awaits its
 // outcome. Here nobody does any more.
-func (e *Engine) elsewhere(aor string, a policy.Action) bool {
-	sh := e.shard(aor)
+func (m *messenger) elsewhere(aor string, a policy.Action) bool {
+	sh := m.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -64,7 +67,7 @@ func (e *Engine) elsewhere(aor string, a policy.Action) bool {
 	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Left
 	if left {
 		u.messaging = false
-		e.schedule(sh, u, s.Deadline)
+		m.e.schedule(sh, u, s.Deadline)
 	}
 	return left
 }
@@ -79,9 +82,9 @@ var settled = dialogs.Result{Status: 200}
 
 // told feeds back that a watcher has been told. One that the client cannot take has
 // arrived all the same.
-func (e *Engine) told(aor string, a policy.Action, by policy.By, res dialogs.Result, proven bool) {
+func (m *messenger) told(aor string, a policy.Action, by policy.By, res dialogs.Result, proven bool) {
 	result := messageResult(res)
-	e.settle(aor, policy.Event{
+	m.e.settle(aor, policy.Event{
 		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, By: by, Excused: short(res),
 		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
 		Deaf:     unsupported(res.Status),
@@ -111,24 +114,24 @@ func (e *Engine) signals(broken []policy.Broken) (message bool, notify []policy.
 // signal tells the watcher in the ways that the operator chose. RFC 3428 forbids
 // a second MESSAGE beside the first; the NOTIFYs are in dialogs of their own, so
 // they go beside it, and the recovery waits for them only if there is no MESSAGE.
-func (e *Engine) signal(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
-	message, notify := e.signals(broken)
+func (m *messenger) signal(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+	message, notify := m.e.signals(broken)
 	var ending sync.WaitGroup
-	ending.Go(func() { e.terminate(ctx, aor, a, notify) })
+	ending.Go(func() { m.terminate(ctx, aor, a, notify) })
 	if message {
-		res, proven := e.message(ctx, aor, a, broken)
-		e.told(aor, a, policy.ByMessage, res, proven)
+		res, proven := m.message(ctx, aor, a, broken)
+		m.told(aor, a, policy.ByMessage, res, proven)
 		ending.Wait()
 		return
 	}
 	ending.Wait()
-	e.told(aor, a, policy.ByNotify, settled, true)
+	m.told(aor, a, policy.ByNotify, settled, true)
 }
 
 // stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
 // if the recovery was called off or the watcher came back while it was queued.
-func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
-	s, _ := e.look(aor)
+func (m *messenger) stillBroken(aor string, a policy.Action) []policy.Broken {
+	s, _ := m.e.look(aor)
 	if s.Phase != policy.Notifying || s.Episode != a.Episode || s.Tries != a.Try {
 		return nil
 	}
@@ -142,36 +145,36 @@ func (e *Engine) stillBroken(aor string, a policy.Action) []policy.Broken {
 }
 
 // message sends a MESSAGE. Where it failed it says whether the path is proven.
-func (e *Engine) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) (dialogs.Result, bool) {
-	limited, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+func (m *messenger) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) (dialogs.Result, bool) {
+	limited, cancel := context.WithTimeout(ctx, m.e.cfg.Rules.MessageTimeout)
 	defer cancel()
-	e.note(aor, atRewatch, atCore, messageStep(a))
+	m.e.note(aor, atRewatch, atCore, messageStep(a))
 	sent := time.Now()
-	res := e.actor.Message(limited, dialogs.MessageJob{
-		AOR: aor, Route: routeTo(e.dir.User(aor)),
+	res := m.e.actor.Message(limited, dialogs.MessageJob{
+		AOR: aor, Route: routeTo(m.e.dir.User(aor)),
 		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
 	})
-	e.noteResult(aor, atCore, res)
+	m.e.noteResult(aor, atCore, res)
 	result := messageResult(res)
-	e.metrics.messages.WithLabelValues(result).Inc()
-	e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
+	m.e.metrics.messages.WithLabelValues(result).Inc()
+	m.e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
-	return res, e.outcome(ctx, aor, sent, res)
+	return res, m.e.hold.outcome(ctx, aor, sent, res)
 }
 
 // terminate ends the broken subscriptions with NOTIFYs, one after the other. A
 // watcher who does not answer one will not answer the next either: a dead phone
 // with a hundred subscriptions must not cost a hundred times Timer F.
-func (e *Engine) terminate(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
+func (m *messenger) terminate(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) {
 	for _, b := range broken {
-		job, ok := e.dir.Termination(aor, b.CallID, b.Event)
+		job, ok := m.e.dir.Termination(aor, b.CallID, b.Event)
 		if !ok {
 			continue
 		}
-		e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
-		res := e.terminateOne(ctx, job)
-		e.noteResult(aor, atCore, res)
-		e.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
+		m.e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
+		res := m.terminateOne(ctx, job)
+		m.e.noteResult(aor, atCore, res)
+		m.e.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
 			AnErr("error", res.Err).Msg("terminating NOTIFY")
 		if res.Status == 0 {
 			return
@@ -179,10 +182,10 @@ func (e *Engine) terminate(ctx context.Context, aor string, a policy.Action, bro
 	}
 }
 
-func (e *Engine) terminateOne(ctx context.Context, job dialogs.TerminateJob) dialogs.Result {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+func (m *messenger) terminateOne(ctx context.Context, job dialogs.TerminateJob) dialogs.Result {
+	ctx, cancel := context.WithTimeout(ctx, m.e.cfg.Rules.MessageTimeout)
 	defer cancel()
-	return e.actor.Terminate(ctx, job)
+	return m.e.actor.Terminate(ctx, job)
 }
 
 // routeTo is the way to a user: by their S-CSCF, else by where their SUBSCRIBE came

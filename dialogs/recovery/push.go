@@ -14,22 +14,22 @@ const (
 	queueDeregister = "deregister"
 )
 
-// pushMessage queues a MESSAGE. If there is no room it was not sent, which is no
+// push queues a MESSAGE. If there is no room it was not sent, which is no
 // fault of the user's: the strike is given back, and the next Tick tries again.
-func (e *Engine) pushMessage(sh *engineShard, u *engineUser, a policy.Action, ev policy.Event) {
+func (m *messenger) push(sh *engineShard, u *engineUser, a policy.Action, ev policy.Event) {
 	aor := u.aor
-	if e.messages.Push(queue.Job{
-		Ready: func(j queue.Job) bool { return !e.keepBack(aor, e.messages, j) },
-		Run:   func(ctx context.Context) { e.tell(ctx, aor, a) },
+	if m.e.messages.Push(queue.Job{
+		Ready: func(j queue.Job) bool { return !m.e.hold.keepBack(aor, m.e.messages, j) },
+		Run:   func(ctx context.Context) { m.tell(ctx, aor, a) },
 	}) {
 		return
 	}
-	e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
-	e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
-	e.told(aor, a, policy.ByUnknown, settled, true)
+	m.e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
+	m.e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
+	m.told(aor, a, policy.ByUnknown, settled, true)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})
+	m.e.decide(sh, u, policy.Event{Kind: policy.Excuse, At: time.Now(), Since: charged(u.state, ev)})
 }
 
 // charged is when the MESSAGE that an event led to was counted: one that a restart
@@ -41,22 +41,22 @@ func charged(s policy.State, ev policy.Event) time.Time {
 	return ev.At
 }
 
-// pushSignOut queues a de-REGISTER, at once or after the hold-down. If there is no
+// push queues a de-REGISTER, at once or after the hold-down. If there is no
 // room that is a try that failed: the policy tries again later.
-func (e *Engine) pushSignOut(sh *engineShard, u *engineUser, a policy.Action) {
+func (r *deregistrar) push(sh *engineShard, u *engineUser, a policy.Action) {
 	aor := u.aor
 	push := func() {
-		if e.signOuts.Push(queue.Job{
-			Ready: func(j queue.Job) bool { return e.mayGo(aor, a, j) },
-			Run:   func(ctx context.Context) { e.signOut(ctx, aor, a) },
+		if r.e.signOuts.Push(queue.Job{
+			Ready: func(j queue.Job) bool { return r.mayGo(aor, a, j) },
+			Run:   func(ctx context.Context) { r.signOut(ctx, aor, a) },
 		}) {
 			return
 		}
-		e.metrics.queueFull.WithLabelValues(queueDeregister).Inc()
-		e.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
-		e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
+		r.e.metrics.queueFull.WithLabelValues(queueDeregister).Inc()
+		r.e.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
+		r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
 	}
-	wait := e.flaps.heldDown(aor, a)
+	wait := r.e.flaps.heldDown(aor, a)
 	if wait <= 0 {
 		push()
 		return
@@ -64,8 +64,8 @@ func (e *Engine) pushSignOut(sh *engineShard, u *engineUser, a policy.Action) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// Not under the lock of the shard: a full queue is told to the policy.
-	u.signOut, u.signOutAt = func() { e.clocking.Go(push) }, time.Now().Add(wait)
-	e.schedule(sh, u, u.state.Deadline)
+	u.signOut, u.signOutAt = func() { r.e.clocking.Go(push) }, time.Now().Add(wait)
+	r.e.schedule(sh, u, u.state.Deadline)
 }
 
 // timely does what was put off, if its time has come. The shard is locked.

@@ -84,7 +84,7 @@ func (w *writer) flush(ctx context.Context) {
 		}
 		w.sh.finished()
 		if d.alarming() { // an alarm that nobody remembers would never be cleared
-			w.e.makeSafe(ctx, u.aor)
+			w.e.turns.makeSafe(ctx, u.aor)
 		}
 		for _, c := range d.changes {
 			w.e.perform(w.sh, u, c)

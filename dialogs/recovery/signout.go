@@ -17,65 +17,68 @@ import (
 // not told is a matter of the server's, not of the user's.
 const serverTries = 3
 
+// deregistrar signs users out for an Engine.
+type deregistrar struct{ e *Engine }
+
 // signOut carries out one DoDeregister and feeds back its outcome.
-func (e *Engine) signOut(ctx context.Context, aor string, a policy.Action) {
-	if !e.leaves(ctx, aor, a) {
-		e.calledOff(aor, a)
+func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) {
+	if !r.e.turns.leaves(ctx, aor, a) {
+		r.calledOff(aor, a)
 		return
 	}
-	if e.cfg.DryRun.On() {
-		e.dryly(count.DryDeregister)
-		e.leaveIn(aor, a, resultDryRun, "dry run")
+	if r.e.cfg.DryRun.On() {
+		r.e.dryly(count.DryDeregister)
+		r.leaveIn(aor, a, resultDryRun, "dry run")
 		return
 	}
-	u := e.dir.User(aor)
-	if why := e.mustStay(u); why != "" { // it takes a while until it is safe that it leaves
-		e.leaveIn(aor, a, resultSkipped, why)
+	u := r.e.dir.User(aor)
+	if why := r.mustStay(u); why != "" { // it takes a while until it is safe that it leaves
+		r.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
-	jobs := e.bindings(a, u)
+	jobs := r.bindings(a, u)
 	if len(jobs) == 0 {
-		e.leaveIn(aor, a, resultSkipped, "the Contact is not known")
+		r.leaveIn(aor, a, resultSkipped, "the Contact is not known")
 		return
 	}
 	var res dialogs.Result
 	for _, job := range jobs {
 		sent := time.Now()
-		if res = e.deregister(ctx, a, job); !res.OK() {
-			e.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
-			if ctx.Err() == nil {          // else it was not refused: rewatch stops, and takes it up again
-				e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
+		if res = r.deregister(ctx, a, job); !res.OK() {
+			r.e.hold.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
+			if ctx.Err() == nil {                 // else it was not refused: rewatch stops, and takes it up again
+				r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 			}
 			return
 		}
-		e.recordSignOut(aor, a, job, res)
+		r.e.reports.recordSignOut(aor, a, job, res)
 	}
-	e.flaps.signedOut(aor, time.Now())
-	e.signedOut(ctx, a, u, jobs, res.Others)
+	r.e.flaps.signedOut(aor, time.Now())
+	r.signedOut(ctx, a, u, jobs, res.Others)
 }
 
 // signedOut goes on when the core has signed out what was to go. Where other devices of
 // the user stay, its registration goes on, and the server is not told of any end.
-func (e *Engine) signedOut(ctx context.Context, a policy.Action, u dialogs.User, jobs []dialogs.DeregisterJob, others bool) {
+func (r *deregistrar) signedOut(ctx context.Context, a policy.Action, u dialogs.User, jobs []dialogs.DeregisterJob, others bool) {
 	ours := u.AtServer && u.SCSCF == "" // the server is the registrar: it has the bindings themselves
-	gone := !others && e.dir.SignedOut(u)
-	e.settle(u.AOR, policy.Event{Kind: policy.DeregisterDone, Others: others})
+	gone := !others && r.e.dir.SignedOut(u)
+	r.e.settle(u.AOR, policy.Event{Kind: policy.DeregisterDone, Others: others})
 	switch {
 	case ours:
 		for _, job := range jobs {
 			job.Target = dialogs.AtServer
-			e.tellServer(ctx, a, job)
+			r.tellServer(ctx, a, job)
 		}
 	case gone && u.AtServer:
-		e.tellServer(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF})
+		r.tellServer(ctx, a, dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtServer, Contact: u.SCSCF})
 	}
 }
 
 // bindings are the de-REGISTERs of an action: one for each device, or one for all. A
 // device whose Contact is not known is left alone, unless the user has but one.
-func (e *Engine) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.DeregisterJob) {
+func (r *deregistrar) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.DeregisterJob) {
 	job := dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtCore, Route: routeTo(u)}
-	if e.cfg.DeregisterAll {
+	if r.e.cfg.DeregisterAll {
 		return []dialogs.DeregisterJob{job}
 	}
 	for _, d := range a.Devices {
@@ -91,57 +94,57 @@ func (e *Engine) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.Dereg
 
 // mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
 // or there is no need or right to send it any more.
-func (e *Engine) mayGo(aor string, a policy.Action, j queue.Job) bool {
-	if !e.stillGivenUp(aor) {
-		e.calledOff(aor, a)
+func (r *deregistrar) mayGo(aor string, a policy.Action, j queue.Job) bool {
+	if !r.stillGivenUp(aor) {
+		r.calledOff(aor, a)
 		return false
 	}
-	if e.keepBack(aor, e.signOuts, j) || e.putOff(aor, j) {
+	if r.e.hold.keepBack(aor, r.e.signOuts, j) || r.putOff(aor, j) {
 		return false
 	}
-	if why := e.mustStay(e.dir.User(aor)); why != "" {
-		e.leaveIn(aor, a, resultSkipped, why)
+	if why := r.mustStay(r.e.dir.User(aor)); why != "" {
+		r.leaveIn(aor, a, resultSkipped, why)
 		return false
 	}
 	return true
 }
 
 // putOff puts a de-REGISTER off while the path is not proven, and says whether it did.
-func (e *Engine) putOff(aor string, j queue.Job) bool {
-	sh := e.shard(aor)
+func (r *deregistrar) putOff(aor string, j queue.Job) bool {
+	sh := r.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now, u := time.Now(), sh.users[aor]
-	if u == nil || e.hold.mayBlame(now, e.hopOf(u), aor, u.state.Messaged) {
+	if u == nil || r.e.hold.mayBlame(now, r.e.hold.hopOf(u), aor, u.state.Messaged) {
 		return false
 	}
-	u.signOut, u.signOutAt = func() { e.clocking.Go(func() { e.signOuts.Again(j) }) }, now.Add(tryAgain)
-	e.schedule(sh, u, u.state.Deadline)
+	u.signOut, u.signOutAt = func() { r.e.clocking.Go(func() { r.e.signOuts.Again(j) }) }, now.Add(tryAgain)
+	r.e.schedule(sh, u, u.state.Deadline)
 	return true
 }
 
 // leaveIn feeds back that a user is not de-registered.
-func (e *Engine) leaveIn(aor string, a policy.Action, result, why string) {
-	e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
-	e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
-	e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
-	e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
+func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
+	r.e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
+	r.e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
+	r.e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
+	r.e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 
 // stillGivenUp says whether a de-REGISTER that has its turn is wanted still: whoever
 // has signed in again while it was queued must not be signed out.
-func (e *Engine) stillGivenUp(aor string) bool {
-	s, known := e.look(aor)
+func (r *deregistrar) stillGivenUp(aor string) bool {
+	s, known := r.e.look(aor)
 	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept
 }
 
 // calledOff drops a de-REGISTER that is not wanted any more, or that another
 // process has sent.
-func (e *Engine) calledOff(aor string, a policy.Action) {
-	e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
-	e.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
-	e.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
-	sh := e.shard(aor)
+func (r *deregistrar) calledOff(aor string, a policy.Action) {
+	r.e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
+	r.e.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
+	r.e.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
+	sh := r.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -149,26 +152,26 @@ func (e *Engine) calledOff(aor string, a policy.Action) {
 		return
 	}
 	u.signingOut = false
-	e.schedule(sh, u, u.state.Deadline)
+	r.e.schedule(sh, u, u.state.Deadline)
 	sh.touch(u) // it may have been kept only for this
 }
 
 // mustStay says why a user is not de-registered; empty if they are. A watcher may be
 // a resource list server or live in a foreign domain, an emergency registration
 // is sacred, and without the store nobody knows what the other replicas know.
-func (e *Engine) mustStay(u dialogs.User) string {
+func (r *deregistrar) mustStay(u dialogs.User) string {
 	switch {
 	case u.Emergency:
 		return "emergency registration"
-	case e.cfg.sacred(u.AOR):
+	case r.e.cfg.sacred(u.AOR):
 		return "REWATCH_NEVER_SIGN_OUT"
-	case !u.Registered && !slices.ContainsFunc(e.cfg.Domains, func(d string) bool {
+	case !u.Registered && !slices.ContainsFunc(r.e.cfg.Domains, func(d string) bool {
 		return strings.EqualFold(d, domainOf(u.AOR))
 	}):
 		return "not registered here"
-	case e.alarms.storeAway.Load():
+	case r.e.alarms.storeAway.Load():
 		return "the state store is away"
-	case e.unreadable(u.AOR):
+	case r.unreadable(u.AOR):
 		return "its state is that of another version of rewatch"
 	default:
 		return ""
@@ -176,8 +179,8 @@ func (e *Engine) mustStay(u dialogs.User) string {
 }
 
 // unreadable says whether the state of a user that the store has cannot be read here.
-func (e *Engine) unreadable(aor string) bool {
-	sh := e.shard(aor)
+func (r *deregistrar) unreadable(aor string) bool {
+	sh := r.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -187,13 +190,13 @@ func (e *Engine) unreadable(aor string) bool {
 // tellServer ends a registration at the server. The binding of a third-party REGISTER is
 // the S-CSCF's contact, not the user's. A user who has registered again while it is being
 // tried is left alone: by now it would end the new registration.
-func (e *Engine) tellServer(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) {
-	pause := e.cfg.Rules.DeregisterRetry
+func (r *deregistrar) tellServer(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) {
+	pause := r.e.cfg.Rules.DeregisterRetry
 	for try := 1; ; try++ {
-		if e.deregister(ctx, a, job).OK() {
+		if r.deregister(ctx, a, job).OK() {
 			return
 		}
-		if try == serverTries || !queue.Sleep(ctx, pause) || e.returned(job.AOR) {
+		if try == serverTries || !queue.Sleep(ctx, pause) || r.returned(job.AOR) {
 			return
 		}
 		pause *= 2
@@ -201,28 +204,28 @@ func (e *Engine) tellServer(ctx context.Context, a policy.Action, job dialogs.De
 }
 
 // returned says whether a user is given up no more.
-func (e *Engine) returned(aor string) bool {
-	s, ok := e.look(aor)
+func (r *deregistrar) returned(aor string) bool {
+	s, ok := r.e.look(aor)
 	return !ok || s.Phase != policy.Exhausted
 }
 
 // deregister sends one de-REGISTER.
-func (e *Engine) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) dialogs.Result {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Rules.MessageTimeout)
+func (r *deregistrar) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) dialogs.Result {
+	ctx, cancel := context.WithTimeout(ctx, r.e.cfg.Rules.MessageTimeout)
 	defer cancel()
 	target := atCore
 	if job.Target == dialogs.AtServer {
 		target = atServer
 	}
-	e.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
-	res := e.actor.Deregister(ctx, job)
-	e.noteResult(job.AOR, target, res)
+	r.e.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
+	res := r.e.actor.Deregister(ctx, job)
+	r.e.noteResult(job.AOR, target, res)
 	result := resultOK
 	if !res.OK() {
 		result = resultFailed
 	}
-	e.metrics.deregistrations.WithLabelValues(target, result).Inc()
-	e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
+	r.e.metrics.deregistrations.WithLabelValues(target, result).Inc()
+	r.e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
 	return res
 }

@@ -7,21 +7,24 @@ import (
 	"rewatch/policy"
 )
 
+// turns says which request of an Engine may be sent.
+type turns struct{ e *Engine }
+
 // leaves says whether a request that has its turn may be sent. It asks the policy,
 // which lets each leave once, and returns when the answer is safe from a crash: a
 // process that is killed from then on is taken to have sent it.
 //
 // Should the store fail, it may be sent all the same; a de-REGISTER then finds that
 // the store is away.
-func (e *Engine) leaves(ctx context.Context, aor string, a policy.Action) bool {
-	answer := e.takesItsTurn(aor, a)
+func (q *turns) leaves(ctx context.Context, aor string, a policy.Action) bool {
+	answer := q.takesItsTurn(aor, a)
 	if answer == nil {
 		return false
 	}
 	select {
 	case may := <-answer:
 		if may {
-			e.makeSafe(ctx, aor)
+			q.makeSafe(ctx, aor)
 		}
 		return may
 	case <-ctx.Done():
@@ -31,8 +34,8 @@ func (e *Engine) leaves(ctx context.Context, aor string, a policy.Action) bool {
 
 // takesItsTurn decides on the turn of a request. The answer comes when that is
 // saved; nil is no.
-func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
-	sh := e.shard(aor)
+func (q *turns) takesItsTurn(aor string, a policy.Action) <-chan bool {
+	sh := q.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
@@ -40,7 +43,7 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 		return nil
 	}
 	before := len(u.changes)
-	e.decide(sh, u, policy.Event{Kind: policy.Turn, At: time.Now(), Episode: a.Episode, Try: a.Try})
+	q.e.decide(sh, u, policy.Event{Kind: policy.Turn, At: time.Now(), Episode: a.Episode, Try: a.Try})
 	if len(u.changes) == before {
 		return nil
 	}
@@ -50,11 +53,11 @@ func (e *Engine) takesItsTurn(aor string, a policy.Action) <-chan bool {
 }
 
 // makeSafe waits until what was saved is safe.
-func (e *Engine) makeSafe(ctx context.Context, aor string) {
+func (q *turns) makeSafe(ctx context.Context, aor string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := e.store.Sync(ctx, aor); err != nil && e.alarms.storeFailed(err) {
-		e.alarms.nothingWaits.Store(true)
+	if err := q.e.store.Sync(ctx, aor); err != nil && q.e.alarms.storeFailed(err) {
+		q.e.alarms.nothingWaits.Store(true)
 	}
 }
 

@@ -22,7 +22,7 @@ func (h *hold) workOff(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !h.e.workOff(ctx) {
+		if !h.e.worklist.workOffAll(ctx) {
 			return
 		}
 	}
@@ -41,26 +41,29 @@ type turn struct {
 	ahead bool
 }
 
-// workOff gives everybody their turn whose hop is not held. A core that has just
+// worklist has those whom an outage broke, who take their turns when it is over.
+type worklist struct{ e *Engine }
+
+// workOffAll gives everybody their turn whose hop is not held. A core that has just
 // come back must not be overrun, so the turns are spread evenly, with some jitter
 // so that replicas do not beat in time. Who has registered last comes first, being
 // the most likely to be there: where the core has forgotten its users, they
 // get their turn when they have registered again. It returns false when ctx ends.
-func (e *Engine) workOff(ctx context.Context) bool {
+func (w *worklist) workOffAll(ctx context.Context) bool {
 	start, turns := time.Now(), 0
 	for {
 		began := time.Now()
-		plan := e.plan()
+		plan := w.plan()
 		if len(plan) == 0 {
 			break
 		}
 		until := time.Now().Add(max(planEvery, planShare*time.Since(began)))
 		for _, t := range plan {
 			at := float64(turns) + rand.Float64() //nolint:gosec // jitter
-			if e.cfg.MessageRate > 0 && !queue.SleepUntil(ctx, start.Add(time.Duration(at/e.cfg.MessageRate*float64(time.Second)))) {
+			if w.e.cfg.MessageRate > 0 && !queue.SleepUntil(ctx, start.Add(time.Duration(at/w.e.cfg.MessageRate*float64(time.Second)))) {
 				return false
 			}
-			e.takeTurn(t, true)
+			w.takeTurn(t, true)
 			turns++
 			if !time.Now().Before(until) {
 				break
@@ -68,21 +71,21 @@ func (e *Engine) workOff(ctx context.Context) bool {
 		}
 	}
 	if turns > 0 {
-		e.log.Info().Int("watchers", turns).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
+		w.e.log.Info().Int("watchers", turns).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
 	}
 	return true
 }
 
 // plan lists the users to be worked off, in order. Those who only wait for the
 // rest of their time go on at once.
-func (e *Engine) plan() []turn {
+func (w *worklist) plan() []turn {
 	var all []turn
-	for i := range e.shards {
-		all = e.shards[i].waiting(e, all)
+	for i := range w.e.shards {
+		all = w.e.shards[i].waiting(w.e, all)
 	}
 	until := make(map[string]time.Time, len(all))
 	for _, t := range all {
-		until[t.aor] = e.dir.User(t.aor).Until
+		until[t.aor] = w.e.dir.User(t.aor).Until
 	}
 	slices.SortFunc(all, func(a, b turn) int {
 		return cmp.Or(until[b.aor].Compare(until[a.aor]), cmp.Compare(a.aor, b.aor))
@@ -107,10 +110,10 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 		if !u.parked && len(u.jobs) == 0 || sh.lost[aor] != nil {
 			continue
 		}
-		switch held := e.heldUp(u); {
-		case held && (u.state.Phase == policy.Exhausted || !e.hold.goAhead(e.hopOf(u))):
+		switch held := e.hold.heldUp(u); {
+		case held && (u.state.Phase == policy.Exhausted || !e.hold.goAhead(e.hold.hopOf(u))):
 		case !held && len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
-			e.goOn(sh, u)
+			e.worklist.goOn(sh, u)
 		default:
 			all = append(all, turn{aor, held})
 		}
@@ -119,17 +122,17 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 }
 
 // waitingByHop counts who waits for the end of a hold, by the hop that is held.
-func (e *Engine) waitingByHop() map[string]int {
+func (w *worklist) waitingByHop() map[string]int {
 	n := make(map[string]int)
-	for i := range e.shards {
-		sh := &e.shards[i]
+	for i := range w.e.shards {
+		sh := &w.e.shards[i]
 		sh.mu.Lock()
 		for _, l := range sh.lost {
-			n[e.hold.judgedBy(l.hop)]++
+			n[w.e.hold.judgedBy(l.hop)]++
 		}
 		for _, u := range sh.users {
 			if u.parked || len(u.jobs) > 0 {
-				n[e.hold.judgedBy(e.hopOf(u))]++
+				n[w.e.hold.judgedBy(w.e.hold.hopOf(u))]++
 			}
 		}
 		sh.mu.Unlock()
@@ -139,40 +142,40 @@ func (e *Engine) waitingByHop() map[string]int {
 
 // takeTurn lets the recovery of one user go on, and tells the policy what was lost.
 // It may have come back while it waited for its turn, or the outage may have.
-func (e *Engine) takeTurn(t turn, excused bool) {
+func (w *worklist) takeTurn(t turn, excused bool) {
 	var subs []policy.Broken
 	hop := ""
-	sh := e.shard(t.aor)
+	sh := w.e.shard(t.aor)
 	sh.mu.Lock()
 	if u := sh.users[t.aor]; u != nil {
-		if u.ahead = u.ahead || t.ahead; !e.heldUp(u) {
-			e.goOn(sh, u)
+		if u.ahead = u.ahead || t.ahead; !w.e.hold.heldUp(u) {
+			w.goOn(sh, u)
 		}
 	}
-	if l := sh.lost[t.aor]; l != nil && (t.ahead || !e.hold.held(l.hop)) && excused != l.doubt {
+	if l := sh.lost[t.aor]; l != nil && (t.ahead || !w.e.hold.held(l.hop)) && excused != l.doubt {
 		subs, hop = l.subs, l.hop
-		e.found(sh, t.aor)
+		w.e.hold.found(sh, t.aor)
 	}
 	sh.mu.Unlock()
 	if len(subs) == 0 {
 		return
 	}
 	for _, b := range subs {
-		e.offer(t.aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: excused}, hop)
+		w.e.offer(t.aor, policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: b, Excused: excused}, hop)
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if u := sh.users[t.aor]; u != nil {
 		u.ahead = u.ahead || t.ahead
 	}
-	e.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
+	w.e.hold.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
 }
 
 // blame tells the policy what was lost of a user whom it speaks against.
-func (e *Engine) blame(aor string) { e.takeTurn(turn{aor: aor}, false) }
+func (w *worklist) blame(aor string) { w.takeTurn(turn{aor: aor}, false) }
 
 // goOn lets a recovery that was kept back go on. The shard is locked.
-func (e *Engine) goOn(sh *engineShard, u *engineUser) {
+func (w *worklist) goOn(sh *engineShard, u *engineUser) {
 	jobs := u.jobs
 	u.jobs = nil
 	for _, k := range jobs {
@@ -180,29 +183,29 @@ func (e *Engine) goOn(sh *engineShard, u *engineUser) {
 	}
 	if u.parked {
 		u.parked = false
-		e.waitAnew(sh, u)
+		w.waitAnew(sh, u)
 	}
 }
 
 // waitAnew begins a wait that was interrupted once more, the whole of it, because nobody
 // knows how much of it the watcher could have used. The shard is locked.
-func (e *Engine) waitAnew(sh *engineShard, u *engineUser) {
-	u.notBefore = time.Now().Add(e.rest(u))
-	e.schedule(sh, u, u.state.Deadline)
+func (w *worklist) waitAnew(sh *engineShard, u *engineUser) {
+	u.notBefore = time.Now().Add(w.rest(u))
+	w.e.schedule(sh, u, u.state.Deadline)
 }
 
 // startWaitsAnew does so for those whose wait a hold has interrupted, though it was over
 // before their time was.
-func (e *Engine) startWaitsAnew(behind func(hop string) bool) {
-	for i := range e.shards {
-		sh := &e.shards[i]
+func (w *worklist) startWaitsAnew(behind func(hop string) bool) {
+	for i := range w.e.shards {
+		sh := &w.e.shards[i]
 		sh.mu.Lock()
 		for _, u := range sh.users {
-			if !behind(e.hopOf(u)) {
+			if !behind(w.e.hold.hopOf(u)) {
 				continue
 			}
-			if u.ahead = false; !u.parked && e.rest(u) > 0 {
-				e.waitAnew(sh, u)
+			if u.ahead = false; !u.parked && w.rest(u) > 0 {
+				w.waitAnew(sh, u)
 			}
 		}
 		sh.mu.Unlock()
@@ -210,12 +213,12 @@ func (e *Engine) startWaitsAnew(behind func(hop string) bool) {
 }
 
 // rest is how long a wait that an outage interrupted goes on.
-func (e *Engine) rest(u *engineUser) time.Duration {
+func (w *worklist) rest(u *engineUser) time.Duration {
 	switch u.state.Phase {
 	case policy.Waiting:
-		return e.cfg.Rules.ResubscribeTimeout
+		return w.e.cfg.Rules.ResubscribeTimeout
 	case policy.Proving:
-		return e.cfg.Rules.ProofTimeout
+		return w.e.cfg.Rules.ProofTimeout
 	default:
 		return 0
 	}
