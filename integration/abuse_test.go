@@ -154,16 +154,21 @@ func TestMessageComesBack(t *testing.T) {
 		t.Run(manner, func(t *testing.T) {
 			t.Parallel()
 			_, n, c, r := scripted(t, env{"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s"})
-			_, d := established(c, n, "alice", "bob")
-			c.script("MESSAGE", "alice", func(m *message) {
-				go func() { c.reply(m, c.sendBack(m, manner != "as a proxy").status, "From The Application Server") }()
-			})
-			c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
-			if resp := n.notify(d, patience); resp == nil || resp.status != 481 {
-				t.Fatalf("the server got %v, want 481", resp)
+			for _, user := range []string{"alice", "carol"} {
+				_, d := established(c, n, user, "bob")
+				c.script("MESSAGE", user, func(m *message) {
+					go func() { c.reply(m, c.sendBack(m, manner != "as a proxy").status, "From The Application Server") }()
+				})
+				c.answer("NOTIFY", user, 480, "Temporarily Unavailable")
+				if resp := n.notify(d, patience); resp == nil || resp.status != 481 {
+					t.Fatalf("the server got %v, want 481", resp)
+				}
+				if user == "alice" && r.metric("rewatch_alarms_active", `name="routing-fault"`) != 0 {
+					t.Error("an alarm by the word of one user")
+				}
 			}
-			eventually(t, patience, "three MESSAGEs have come back", func() bool {
-				return r.metric("rewatch_refused_total", `reason="own"`) >= 3
+			eventually(t, patience, "MESSAGEs have come back", func() bool {
+				return r.metric("rewatch_refused_total", `reason="own"`) >= 4
 			})
 			for _, m := range c.all(func(m *message) bool { return m.status != 0 && m.cseqMethod() == "MESSAGE" }) {
 				if m.status != 482 {

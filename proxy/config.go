@@ -115,9 +115,9 @@ type Config struct {
 	OwnBranch   string
 	OwnResponse func(raw []byte) bool
 	// OwnReturned is asked about a MESSAGE that came from a neighbour in the core: is
-	// it one of our own, by the tag of its From? via: by its Via it is. It must
-	// neither block nor keep the tag. Nil: none is.
-	OwnReturned func(tag []byte, via bool, neighbour netip.AddrPort) bool
+	// it one of our own, by the tag of its From, or by the branch of a Via that looks like
+	// ours (nil: there is none)? It must neither block nor keep them. Nil: none is.
+	OwnReturned func(tag, branch []byte, neighbour netip.AddrPort) bool
 	// Identity is the URI in the From of requests of our own. A MESSAGE from the core
 	// that is for it, such as a disposition notification (RFC 5438), is answered here.
 	Identity string

@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestManyOwnRoutes has a phone name rewatch over and over. Fields that follow each other
@@ -51,5 +52,46 @@ func TestManyOwnRoutesOfTheServer(t *testing.T) {
 		if s := r.monitor.told(); s != "" {
 			t.Error(s)
 		}
+	})
+}
+
+// TestManyVias refuses a message with more Vias than hops can have made, and nothing else.
+func TestManyVias(t *testing.T) {
+	play(t, func(r *rig) {
+		many := func(n int, sep string) string {
+			return request("MESSAGE", "sip:bob@ims.example", viaCore+strings.Repeat(sep+"SIP/2.0/UDP x;branch=z9hG4bKr", n))
+		}
+		r.core.send(coreSide, many(1500, ","))
+		r.core.want("SIP/2.0 400 Bad Request (too many Via)")
+		r.core.send(coreSide, many(200, "\nVia: "))
+		r.core.want("SIP/2.0 400 Bad Request (too many Via)")
+		r.server.nothing()
+		r.core.send(coreSide, many(100, ","))
+		r.server.want("MESSAGE")
+	})
+}
+
+// TestStrangersAreNoMirror answers a few datagrams of strangers in a second, each to where
+// it came from.
+func TestStrangersAreNoMirror(t *testing.T) {
+	play(t, func(r *rig) {
+		stranger, target := r.peer("192.0.2.1:40000"), r.peer("192.0.2.1:53")
+		flood := func() (answers int) {
+			for range 10 * strangersPerSecond {
+				stranger.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", "SIP/2.0/UDP 192.0.2.1:53;branch=z9hG4bKx"))
+			}
+			for stranger.poll() != "" {
+				answers++
+			}
+			return answers
+		}
+		for range 3 {
+			if n := flood(); n != strangersPerSecond {
+				t.Errorf("%d answers", n)
+			}
+			r.pass(time.Second)
+		}
+		target.nothing()
+		r.server.nothing()
 	})
 }

@@ -119,7 +119,7 @@ func (o *ownRequests) returned(m *wire.Message, from flow) bool {
 		return false
 	}
 	v, _ := m.Value(wire.From)
-	return o.s.cfg.OwnReturned(wire.Tag(v), o.vias(m), from.addr)
+	return o.s.cfg.OwnReturned(wire.Tag(v), o.ownVia(m), from.addr)
 }
 
 // forIdentity tells whether a request is a MESSAGE for the identity of requests
@@ -133,22 +133,16 @@ func (o *ownRequests) forIdentity(m *wire.Message, from flow) bool {
 	return ok && bytes.Equal(uri, o.identity)
 }
 
-// vias tells whether a request of our own has become this one.
-func (o *ownRequests) vias(m *wire.Message) bool {
-	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
-		for v := m.At(i); bytes.Contains(v, o.prefix); {
-			value, next := wire.Split(v)
-			via, ok := wire.ParseVia(value)
-			if ok && bytes.HasPrefix(via.Branch, o.prefix) && o.s.ownVia(&via) {
-				return true
-			}
-			if next < 0 {
-				break
-			}
-			v = v[next:]
+// ownVia gives the branch of the first Via that looks like one of a request of our own.
+// Every byte is looked at once.
+func (o *ownRequests) ownVia(m *wire.Message) (branch []byte) {
+	m.ValuesWith(wire.Via, o.prefix, func(value []byte) bool {
+		if via, ok := wire.ParseVia(value); ok && bytes.HasPrefix(via.Branch, o.prefix) && o.s.ownVia(&via) {
+			branch = via.Branch
 		}
-	}
-	return false
+		return branch == nil
+	})
+	return branch
 }
 
 // SentBy is the sent-by that a request of ours has in its Via when it leaves by a

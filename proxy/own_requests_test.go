@@ -70,7 +70,8 @@ func TestOwnMessageReturns(t *testing.T) {
 		}
 	}, func(c *Config) {
 		c.Reg, c.OwnBranch = reg, "z9hG4bK-own-"
-		c.OwnReturned = func(tag []byte, via bool, neighbour netip.AddrPort) bool {
+		c.OwnReturned = func(tag, branch []byte, neighbour netip.AddrPort) bool {
+			via := len(branch) > 0
 			asked += string(tag) + map[bool]string{true: " true ", false: " false "}[via] + neighbour.String() + "; "
 			return via || string(tag) == "mine"
 		}

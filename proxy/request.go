@@ -55,7 +55,10 @@ func (w *worker) request(from flow) {
 	}
 	if !w.s.trusted(from) {
 		w.s.metrics.refused(refusedUntrusted)
-		w.refuse(from, 403, "Forbidden")
+		if w.s.strangers.take(w.now) {
+			w.Via.HasRPort = true // back to where it came from, and to no port of its choice
+			w.refuse(from, 403, "Forbidden")
+		}
 		return
 	}
 	if w.endsHere(from) {
@@ -152,27 +155,14 @@ func (s *Server) admits(ip netip.Addr) bool {
 }
 
 // passed tells whether a request has passed here before: looped without a change to what
-// decides its route (RFC 3261 16.3 step 4, RFC 5393), as a spiral with one. Most Vias are
-// somebody else's, and a search costs less than to read one; it goes on where the last one
-// ended, so every byte is looked at once.
+// decides its route (RFC 3261 16.3 step 4, RFC 5393), as a spiral with one.
 func (s *Server) passed(m *wire.Message, loop uint32) (looped, spiral bool) {
-	for i := m.First(wire.Via); i >= 0; i = m.Next(i) {
-		v := m.At(i)
-		for found := bytes.Index(v, draft.BranchStart); found >= 0; {
-			value, next := wire.Split(v)
-			if next < 0 || next > found {
-				if b, ok := s.ownBranch(value); ok {
-					spiral, looped = true, looped || b.Loop == loop
-				}
-			}
-			if next < 0 {
-				break
-			}
-			if v, found = v[next:], found-next; found < 0 {
-				found = bytes.Index(v, draft.BranchStart)
-			}
+	m.ValuesWith(wire.Via, draft.BranchStart, func(value []byte) bool {
+		if b, ok := s.ownBranch(value); ok {
+			spiral, looped = true, looped || b.Loop == loop
 		}
-	}
+		return !looped
+	})
 	return looped, spiral
 }
 

@@ -31,6 +31,7 @@ type Server struct {
 	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
 	streams   [2]*transport.Streams
 	namers    namers
+	strangers allowance   // of answers to them
 	hosts     route.Hosts // that the presence server has named
 	serverURI []byte
 	coreURIs  [][]byte

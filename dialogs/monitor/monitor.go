@@ -74,7 +74,7 @@ type Config struct {
 	Content func(raw []byte) (kind, encoding string, body []byte)
 	// RoutingFault, if not nil, is told that a response says that the path is
 	// broken (482, 483, 502). It must not block.
-	RoutingFault func(hop netip.AddrPort, status int)
+	RoutingFault func(hop netip.AddrPort, watcher string, status int)
 }
 
 // Monitor knows who is subscribed to what and who is registered by which

@@ -187,7 +187,7 @@ func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 	if ref == 0 {
 		return m.rules.asItCame(&o) // counted when it passed
 	}
-	m.routing(&o)
+	m.routing(ref, &o)
 	sh := &m.subs[shardOf(ref)]
 	var j judgement
 	sh.mu.Lock()
@@ -296,9 +296,12 @@ func (m *Monitor) observe(s *subscription, o *dialogs.Outcome) {
 }
 
 // routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
-func (m *Monitor) routing(o *dialogs.Outcome) {
-	if m.cfg.RoutingFault != nil && rowOf(o).routing {
-		m.cfg.RoutingFault(o.Hop, o.Status)
+func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
+	if m.cfg.RoutingFault == nil || !rowOf(o).routing {
+		return
+	}
+	if s, ok := m.load(ref); ok {
+		m.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
 	}
 }
 

@@ -108,7 +108,7 @@ func configure(t *testing.T, cfg *Config, rec *recorder, words []string) {
 		case "ladder":
 			rec.ladder = true
 		case "routing":
-			cfg.RoutingFault = func(hop netip.AddrPort, status int) {
+			cfg.RoutingFault = func(hop netip.AddrPort, _ string, status int) {
 				rec.add(fmt.Sprintf("routing fault %v %d", hop, status))
 			}
 		default:

@@ -73,7 +73,7 @@ type Client struct {
 	mu   sync.Mutex
 	open map[string]*transaction // by branch
 	// messages are those under way by their From tag, and whether one has come back.
-	messages map[string]bool
+	messages map[string]*underWay
 }
 
 var _ dialogs.Actor = (*Client)(nil)
@@ -83,14 +83,16 @@ func New(cfg Config) *Client {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // which never fails
 	cfg.Identity = bareURI(cfg.Identity)
 	if cfg.MessageType == "" {
 		cfg.MessageType = DefaultMessageType
 	}
 	return &Client{
 		cfg:  cfg,
-		ids:  &idSource{r: cfg.Rand},
+		ids:  &idSource{r: cfg.Rand, key: key},
 		slog: slog.New(zerolog.NewSlogHandler(cfg.Log)),
-		open: make(map[string]*transaction), messages: make(map[string]bool),
+		open: make(map[string]*transaction), messages: make(map[string]*underWay),
 	}
 }

@@ -40,9 +40,9 @@ func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Resu
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	c.leaves(d.tag)
+	c.leaves(d.tag, m.AOR)
 	res := result(c.exchange(ctx, d, targets))
-	if c.ends(d.tag) {
+	if c.ends(d.tag) && res.Status/100 != 2 { // with a 2xx a client has it, whoever sent it back
 		res.Err = dialogs.ErrReturned
 	}
 	return res

@@ -4,29 +4,38 @@ package uac
 // the one behind us. The tag of its From tells it, whatever the core has done to
 // the rest of it.
 
-// Returned takes the From tag of a MESSAGE that came from the core, and says
-// whether it is one of ours that is under way. It does not block.
-func (c *Client) Returned(tag []byte) bool {
+// Returned takes the From tag of a MESSAGE that came from the core, and the branch of the
+// first of its Vias that looks like ours, and says whether it is one of ours, and whose if
+// it is under way. It does not block. A phone that got a MESSAGE can send it back itself:
+// that is the word of one user.
+func (c *Client) Returned(tag, branch []byte) (user string, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, ours := c.messages[string(tag)]
-	if ours {
-		c.messages[string(tag)] = true
+	m := c.messages[string(tag)]
+	if m != nil {
+		m.returned = true
+		return m.user, true
 	}
-	return ours
+	return "", c.ids.mine(string(branch))
 }
 
-func (c *Client) leaves(tag string) {
+// underWay is a MESSAGE that has no response yet.
+type underWay struct {
+	user     string
+	returned bool
+}
+
+func (c *Client) leaves(tag, user string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.messages[tag] = false
+	c.messages[tag] = &underWay{user: user}
 }
 
 // ends says whether a MESSAGE that is over had come back.
 func (c *Client) ends(tag string) (returned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	returned = c.messages[tag]
+	m := c.messages[tag]
 	delete(c.messages, tag)
-	return returned
+	return m != nil && m.returned
 }

@@ -10,7 +10,8 @@ import (
 	"rewatch/dialogs"
 )
 
-// A MESSAGE that was seen to come back says so, whatever the core makes of our 482.
+// A MESSAGE that was seen to come back says so, whatever the core makes of our 482; unless a
+// client has it after all, which may be who has sent it back.
 func TestMessageReturns(t *testing.T) {
 	for _, answer := range []string{"482 Loop Detected", "200 OK", ""} {
 		for _, returns := range []bool{true, false} {
@@ -19,11 +20,13 @@ func TestMessageReturns(t *testing.T) {
 					var p *peer
 					p = newPeer(t, func(_ int, s sent) []string {
 						const tag = "000102030405"
-						if p.client.Returned([]byte("another")) {
+						if _, ours := p.client.Returned([]byte("another"), nil); ours {
 							t.Error("the tag of another is taken for ours")
 						}
-						if returns && !p.client.Returned([]byte(tag)) {
-							t.Error("our own is not known")
+						if returns {
+							if user, ours := p.client.Returned([]byte(tag), nil); !ours || user != alice.AOR {
+								t.Errorf("our own is not known: %q", user)
+							}
 						}
 						if answer == "" {
 							return nil
@@ -31,15 +34,30 @@ func TestMessageReturns(t *testing.T) {
 						return []string{respond(s, answer)}
 					})
 					r := p.client.Message(context.Background(), alice)
-					if errors.Is(r.Err, dialogs.ErrReturned) != returns || r.OK() != (!returns && answer == "200 OK") {
+					told := answer == "200 OK"
+					if errors.Is(r.Err, dialogs.ErrReturned) != (returns && !told) || r.OK() != told {
 						t.Errorf("result %+v", r)
 					}
 					p.done()
-					if len(p.client.messages) != 0 || p.client.Returned([]byte("000102030405")) {
+					if _, ours := p.client.Returned([]byte("000102030405"), nil); ours || len(p.client.messages) != 0 {
 						t.Error("it is remembered when it is over")
 					}
 				})
 			})
+		}
+	}
+}
+
+// A branch that somebody has invented is none of ours, however much it looks like one.
+func TestInventedBranch(t *testing.T) {
+	a, b := New(Config{}), New(Config{})
+	own := a.ids.branch()
+	if _, ours := a.Returned(nil, []byte(own)); !ours {
+		t.Errorf("%s is not known", own)
+	}
+	for _, branch := range []string{"", BranchPrefix, BranchPrefix + "000102030405060708090a0b", own + "0", own[:len(own)-1], own[:len(own)-1] + "g", b.ids.branch()} {
+		if _, ours := a.Returned(nil, []byte(branch)); ours {
+			t.Errorf("%s is taken for ours", branch)
 		}
 	}
 }

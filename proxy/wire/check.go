@@ -24,12 +24,19 @@ const (
 	malformed   = "malformed"
 	doubled     = "more than one"
 	unsupported = "unsupported"
+	tooMany     = "too many"
 )
+
+// MaxVias is how many Via values a message may have: Max-Forwards allows for 70 hops (RFC
+// 3261 8.1.1.6), and each of the values costs whoever is on the way.
+const MaxVias = 128
 
 func isHeaderError(err error) bool {
 	var h *HeaderError
 	return errors.As(err, &h)
 }
+
+var comma = []byte(",")
 
 // mandatory are the fields that every message has exactly once.
 var mandatory = [...]Name{CallID, CSeq, From, To}
@@ -41,6 +48,13 @@ var mandatory = [...]Name{CallID, CSeq, From, To}
 func (m *Message) Check() error {
 	if m.Count(Via) == 0 {
 		return &HeaderError{"missing", Via.String()}
+	}
+	vias := 0
+	for i := m.First(Via); i >= 0; i = m.Next(i) {
+		vias += 1 + bytes.Count(m.At(i), comma)
+	}
+	if vias > MaxVias {
+		return &HeaderError{tooMany, Via.String()}
 	}
 	for _, n := range mandatory {
 		if m.Count(n) == 1 {

@@ -166,3 +166,24 @@ func Tag(v []byte) []byte {
 	tag, _ := Param(params, "tag")
 	return tag
 }
+
+// ValuesWith calls f for the values of all fields of a name that have a mark in them, until
+// it returns false. A search costs less than to read a value; it goes on where the last one
+// ended, so every byte is looked at once, and the work grows as the message does.
+func (m *Message) ValuesWith(n Name, mark []byte, f func(value []byte) bool) {
+	for i := m.First(n); i >= 0; i = m.Next(i) {
+		v := m.At(i)
+		for found := bytes.Index(v, mark); found >= 0; {
+			value, next := Split(v)
+			if (next < 0 || next > found) && !f(value) {
+				return
+			}
+			if next < 0 {
+				break
+			}
+			if v, found = v[next:], found-next; found < 0 {
+				found = bytes.Index(v, mark)
+			}
+		}
+	}
+}

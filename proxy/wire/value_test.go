@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -170,6 +171,43 @@ func TestTag(t *testing.T) {
 	} {
 		if got := string(Tag([]byte(in))); got != want {
 			t.Errorf("%s: got %q", in, got)
+		}
+	}
+}
+
+// TestValuesWith gives the values with a mark in them, as a walk over all of them does.
+func TestValuesWith(t *testing.T) {
+	parts := []string{"a", "xMARKy", "MARK", "\"q,MARK\"", "<MARK,b>", "", "MAR", "K"}
+	for i := range 2000 {
+		text := "OPTIONS sip:x SIP/2.0\r\n"
+		for n := i; n > 0; n /= 16 {
+			text += map[bool]string{true: ",", false: "\r\nVia: "}[n%16 >= 8 && n != i] + parts[n%8]
+			if n == i {
+				text = strings.Replace(text, "SIP/2.0\r\n\r\n", "SIP/2.0\r\n", 1)
+			}
+		}
+		var m Message
+		if Scan([]byte(text+"\r\n\r\n"), &m) != nil {
+			continue
+		}
+		var want, got []string
+		for values := m.Values(Via); ; {
+			v, _, ok := values.Next()
+			if !ok {
+				break
+			}
+			if strings.Contains(string(v), "MARK") {
+				want = append(want, string(v))
+			}
+		}
+		m.ValuesWith(Via, []byte("MARK"), func(v []byte) bool {
+			if strings.Contains(string(v), "MARK") {
+				got = append(got, string(v))
+			}
+			return true
+		})
+		if strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Fatalf("%q: %q, want %q", text, got, want)
 		}
 	}
 }

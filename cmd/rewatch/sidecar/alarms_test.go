@@ -34,20 +34,28 @@ func TestRoutingFaults(t *testing.T) {
 		full := prometheus.NewCounter(prometheus.CounterOpts{Name: "full"})
 		f := newRoutingFaults(m, full)
 		one, two := netip.MustParseAddrPort("10.0.0.1:5060"), netip.MustParseAddrPort("10.0.0.2:5060")
-		f.saw(one, 482)
-		f.saw(one, 483)
-		f.cameBack(two)
+		for range 10 {
+			f.saw(one, "alice", 482)
+			f.cameBack(two, "alice")
+		}
+		if n := active(m, alarm.RoutingFault); n != 0 {
+			t.Errorf("%d alarms by the word of one user", n)
+		}
+		f.saw(one, "bob", 483)
+		f.cameBack(two, "bob")
 		if n := active(m, alarm.RoutingFault); n != 2 {
 			t.Errorf("%d alarms", n)
 		}
 		time.Sleep(faultQuiet / 2)
-		f.saw(one, 482)
+		f.saw(one, "alice", 482)
 		time.Sleep(faultQuiet/2 + time.Second)
 		if n := active(m, alarm.RoutingFault); n != 1 {
 			t.Errorf("%d alarms when one is over", n)
 		}
 		for i := range maxFaults + 5 {
-			f.saw(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 5060), 482)
+			for _, user := range []string{"alice", "bob"} {
+				f.saw(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 5060), user, 482)
+			}
 		}
 		if n := active(m, alarm.RoutingFault); n != maxFaults {
 			t.Errorf("%d alarms, want %d at most", n, maxFaults)

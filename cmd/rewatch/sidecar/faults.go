@@ -12,13 +12,21 @@ import (
 )
 
 // routingFaults turns what says that the path is broken into one alarm per next
-// hop, which clears when there was nothing for a while: responses to NOTIFYs (482,
+// hop, when more than one user meets it, which clears when there was nothing for a while: responses to NOTIFYs (482,
 // 483, 502), and MESSAGEs of our own that come back.
 type routingFaults struct {
 	alarms *alarm.Manager
 	full   prometheus.Counter
 	mu     sync.Mutex
-	timers map[netip.AddrPort]*time.Timer
+	hops   map[netip.AddrPort]*faultyHop
+}
+
+// faultyHop is a hop with a fault. The word of one user is not enough for an alarm: its
+// phone may have said it.
+type faultyHop struct {
+	timer  *time.Timer
+	user   string // the first that the fault was seen with
+	raised bool
 }
 
 const (
@@ -30,45 +38,52 @@ const (
 )
 
 func newRoutingFaults(m *alarm.Manager, full prometheus.Counter) *routingFaults {
-	return &routingFaults{alarms: m, full: full, timers: map[netip.AddrPort]*time.Timer{}}
+	return &routingFaults{alarms: m, full: full, hops: map[netip.AddrPort]*faultyHop{}}
 }
 
-// saw takes a response to a NOTIFY.
-func (f *routingFaults) saw(hop netip.AddrPort, status int) {
-	f.fault(hop, fmt.Sprintf("A NOTIFY was answered with %d: the path is broken, not the user.", status))
+// saw takes a response to a NOTIFY to a user.
+func (f *routingFaults) saw(hop netip.AddrPort, user string, status int) {
+	f.fault(hop, user, fmt.Sprintf("NOTIFYs to several users were answered with %d and its like: the path is broken, not the users.", status))
 }
 
-// cameBack takes a MESSAGE of our own that a neighbour has sent to us.
-func (f *routingFaults) cameBack(neighbour netip.AddrPort) {
-	f.fault(neighbour, "A MESSAGE of rewatch's own came back from the core: filter criteria have to leave out what is from REWATCH_IDENTITY.")
+// cameBack takes a MESSAGE of our own to a user that a neighbour has sent to us.
+func (f *routingFaults) cameBack(neighbour netip.AddrPort, user string) {
+	f.fault(neighbour, user, "MESSAGEs of rewatch's own came back from the core: filter criteria have to leave out what is from REWATCH_IDENTITY.")
 }
 
-func (f *routingFaults) fault(hop netip.AddrPort, text string) {
+func (f *routingFaults) fault(hop netip.AddrPort, user, text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.timers[hop]; t != nil {
-		t.Reset(faultQuiet)
-		return
-	}
-	if len(f.timers) >= maxFaults {
+	h := f.hops[hop]
+	switch {
+	case h != nil:
+		h.timer.Reset(faultQuiet)
+	case len(f.hops) >= maxFaults:
 		f.full.Inc()
 		return
+	default:
+		h = &faultyHop{timer: time.AfterFunc(faultQuiet, func() { f.over(hop) }), user: user}
+		f.hops[hop] = h
 	}
-	f.timers[hop] = time.AfterFunc(faultQuiet, func() { f.over(hop) })
-	f.alarms.Raise(alarm.Alarm{Name: alarm.RoutingFault, Object: hop.String(), Text: text})
+	if !h.raised && h.user != user {
+		h.raised = true
+		f.alarms.Raise(alarm.Alarm{Name: alarm.RoutingFault, Object: hop.String(), Text: text})
+	}
 }
 
 func (f *routingFaults) over(hop netip.AddrPort) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.timers, hop)
-	f.alarms.Clear(alarm.RoutingFault, hop.String(), time.Now())
+	if h := f.hops[hop]; h != nil && h.raised {
+		f.alarms.Clear(alarm.RoutingFault, hop.String(), time.Now())
+	}
+	delete(f.hops, hop)
 }
 
 func (f *routingFaults) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range f.timers {
-		t.Stop()
+	for _, h := range f.hops {
+		h.timer.Stop()
 	}
 }

@@ -277,10 +277,10 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 
 // returned says whether a MESSAGE from the core is one of our own, and raises the
 // alarm if it is.
-func (p *process) returned(tag []byte, via bool, neighbour netip.AddrPort) bool {
-	ours := p.client.Returned(tag) || via
-	if ours {
-		p.faults.cameBack(neighbour)
+func (p *process) returned(tag, branch []byte, neighbour netip.AddrPort) bool {
+	user, ours := p.client.Returned(tag, branch)
+	if ours && user != "" {
+		p.faults.cameBack(neighbour, user)
 	}
 	return ours
 }
