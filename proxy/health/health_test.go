@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,27 +15,46 @@ import (
 	"rewatch/proxy/wire"
 )
 
+// told writes down whether the server is said to be up.
+type told struct {
+	mu   sync.Mutex
+	list []bool
+}
+
+func (t *told) add(up bool, _ string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, up)
+}
+
+func (t *told) all() []bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.list)
+}
+
 // TestHealth takes a server through its states: refused, heard of, silent, asked, back.
 func TestHealth(t *testing.T) {
 	hop := resolve.Hop{Addr: netip.MustParseAddrPort("10.1.0.2:5070"), Transport: wire.UDP}
 	synctest.Test(t, func(t *testing.T) {
-		refused, answers := true, false
-		var told []bool
+		var refused, answers atomic.Bool
+		refused.Store(true)
+		var told told
 		h := New(Config{
 			Only: func() (resolve.Hop, bool) { return hop, true },
 			Ping: func() error {
-				if refused {
+				if refused.Load() {
 					return errors.New("refused")
 				}
 				return nil
 			},
 			Probe: func(context.Context) error {
-				if answers {
+				if answers.Load() {
 					return nil
 				}
 				return errors.New("no answer")
 			},
-			Changed: func(up bool, _ string) { told = append(told, up) },
+			Changed: told.add,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go h.Run(ctx)
@@ -47,7 +68,7 @@ func TestHealth(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		is(false, false) // a start that was not reached is no outage
-		refused = false
+		refused.Store(false)
 		time.Sleep(2 * pingEvery)
 		is(true, false)
 		other := hop
@@ -61,11 +82,11 @@ func TestHealth(t *testing.T) {
 		h.Expects(time.Now())
 		time.Sleep(suspicion + probeLimit*healthTick + time.Second)
 		is(false, true)
-		answers = true
+		answers.Store(true)
 		time.Sleep(2 * healthTick)
 		is(true, false)
-		if len(told) != 4 || told[0] || !told[1] || told[2] || !told[3] {
-			t.Error(told)
+		if got := told.all(); !slices.Equal(got, []bool{false, true, false, true}) {
+			t.Error(got)
 		}
 	})
 }
@@ -77,21 +98,22 @@ func TestStart(t *testing.T) {
 	hop := resolve.Hop{Addr: netip.MustParseAddrPort("10.1.0.2:5070"), Transport: wire.UDP}
 	for _, comes := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			var told []bool
-			gone, up := 0, false
+			var told told
+			var gone atomic.Int32
+			var up atomic.Bool
 			var h *Health
 			h = New(Config{
 				Only: func() (resolve.Hop, bool) { return hop, true },
 				Ping: func() error {
-					if !up {
+					if !up.Load() {
 						h.Lost(hop, errors.New("refused"))
 						return errors.New("refused")
 					}
 					return nil
 				},
 				Probe:   func(context.Context) error { return errors.New("no answer") },
-				Changed: func(up bool, _ string) { told = append(told, up) },
-				Gone:    func() { gone++ },
+				Changed: told.add,
+				Gone:    func() { gone.Add(1) },
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			go h.Run(ctx)
@@ -100,24 +122,24 @@ func TestStart(t *testing.T) {
 				t.Helper()
 				time.Sleep(d)
 				synctest.Wait()
-				if !slices.Equal(told, want) {
-					t.Fatalf("told %t, want %t", told, want)
+				if got := told.all(); !slices.Equal(got, want) {
+					t.Fatalf("told %t, want %t", got, want)
 				}
 			}
 			wait(grace - 2*time.Second)
-			if !h.Down() || gone != 1 {
-				t.Fatalf("down %t, gone %d", h.Down(), gone)
+			if !h.Down() || gone.Load() != 1 {
+				t.Fatalf("down %t, gone %d", h.Down(), gone.Load())
 			}
 			if comes {
-				up = true
+				up.Store(true)
 				wait(time.Hour)
-				up = false
+				up.Store(false)
 				h.Lost(hop, errors.New("refused"))
 				wait(0, false)
 				return
 			}
 			wait(4*time.Second, false)
-			up = true
+			up.Store(true)
 			wait(10*time.Second, false, true)
 		})
 	}
