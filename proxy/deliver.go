@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"math/rand/v2"
+	"hash/maphash"
 	"time"
 
 	"rewatch/dialogs"
@@ -47,7 +47,7 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 		return
 	}
 	w.large(from)
-	t := ticket{key: rand.Uint64() | 1, loop: w.LoopHash(byte(from.side()))} //nolint:gosec // no secret
+	t := ticket{key: w.s.deliveryKey(id), loop: w.LoopHash(byte(from.side()))}
 	t.record = t.key
 	q := transaction.Request{
 		Kind: transaction.Notify, Subject: id, Loop: t.loop, Hops: w.hops, Whole: true,
@@ -60,6 +60,17 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 	}
 	w.emitRecorded(from, t, w.hops[0])
 }
+
+// Hurry sends again at once what was sent by Deliver with that id, and is open still:
+// its device is alive.
+func (s *Server) Hurry(id uint64) { s.table.Hurry(s.deliveryKey(id), s.moment(time.Now())) }
+
+// Recall ends what was sent by Deliver with that id: it is not sent again, and Delivered
+// is not told how it ends.
+func (s *Server) Recall(id uint64) { s.table.Close(s.deliveryKey(id), s.moment(time.Now())) }
+
+// deliveryKey is what such a transaction is known by.
+func (s *Server) deliveryKey(id uint64) uint64 { return maphash.Comparable(s.delivers, id) | 1 }
 
 // delivered tells how such a NOTIFY ended.
 func (s *Server) delivered(f finished, now time.Time) {

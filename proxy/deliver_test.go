@@ -104,6 +104,47 @@ func TestDeliverInVain(t *testing.T) {
 	})
 }
 
+// TestRecall: what is recalled is not sent again, and nobody hears how it ends.
+func TestRecall(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, _ string) {
+		r.s.Deliver(7, p.parcel)
+		again := r.core.want("NOTIFY")
+		r.s.Recall(7)
+		r.pass(30 * time.Second)
+		r.core.nothing()
+		r.core.send(coreSide, reply(again, "200 OK"))
+		r.server.nothing()
+		r.s.Recall(9) // which there is not
+		p.want(t, "7 responded 200 late=true")
+	})
+}
+
+// TestHurry sends again at once, and from then on as at the beginning.
+func TestHurry(t *testing.T) {
+	deliverPlay(t, func(r *rig, p *postman, _ string) {
+		r.s.Deliver(7, p.parcel)
+		again := r.core.want("NOTIFY")
+		r.pass(8 * time.Second)
+		for range 4 {
+			r.core.want("NOTIFY")
+		}
+		r.core.nothing()
+		r.s.Hurry(7)
+		r.pass(2 * transaction.Tick)
+		if r.core.want("NOTIFY") != again {
+			t.Error("it is another one")
+		}
+		r.core.nothing()
+		r.pass(transaction.Tick + 500*time.Millisecond)
+		r.core.want("NOTIFY")
+		r.core.send(coreSide, reply(again, "200 OK"))
+		r.s.Hurry(7)
+		r.pass(time.Second)
+		r.core.nothing()
+		p.want(t, "7 responded 200 late=false")
+	})
+}
+
 // TestDeliverRefused takes a refused datagram for the end of the attempt.
 func TestDeliverRefused(t *testing.T) {
 	deliverPlay(t, func(r *rig, p *postman, _ string) {

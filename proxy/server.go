@@ -36,6 +36,7 @@ type Server struct {
 	serverURI []byte
 	coreURIs  [][]byte
 	seed      maphash.Seed
+	delivers  maphash.Seed // for the transactions of Deliver
 	table     *transaction.Table
 	health    *health.Health
 	badHops   *memo // hops that failed lately
@@ -62,7 +63,7 @@ const crowdPause = 10 * time.Second
 func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
-		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), seed: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), seed: maphash.MakeSeed(), delivers: maphash.MakeSeed(),
 		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, Still: cfg.DryRun.On}),
 		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
 		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),

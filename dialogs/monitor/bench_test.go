@@ -8,26 +8,60 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/redelivery"
 )
 
 // BenchmarkNotify is the Monitor's share of a forwarded NOTIFY and its 200.
 func BenchmarkNotify(b *testing.B) {
+	b.Run("redelivery", func(b *testing.B) {
+		benchmarkNotify(b, 20_000, Config{Post: redelivery.NewPostman(redelivery.Options{Config: redeliverConfig})})
+	})
 	for _, many := range []int{1, 20_000, 200_000} {
-		b.Run(fmt.Sprint(many), func(b *testing.B) {
-			m, _ := newTestMonitor(Config{})
-			calls := make([][]byte, many)
-			msg := notifyMessage("", 1)
-			for i := range calls {
-				calls[i] = fmt.Appendf(nil, "3848276298220188511-%d@10.0.0.1", i)
-				msg.CallID = calls[i]
-				m.Notify(msg)
-			}
+		b.Run(fmt.Sprint(many), func(b *testing.B) { benchmarkNotify(b, many, Config{}) })
+	}
+}
+
+func benchmarkNotify(b *testing.B, many int, cfg Config) {
+	m, _ := newTestMonitor(cfg)
+	calls := make([][]byte, many)
+	msg := notifyMessage("", 1)
+	for i := range calls {
+		calls[i] = fmt.Appendf(nil, "3848276298220188511-%d@10.0.0.1", i)
+		msg.CallID = calls[i]
+		m.Notify(msg)
+	}
+	o := dialogs.Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1, Hop: testHop(1)}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		msg.CallID = calls[(i*7919)%many]
+		ref, _ := m.Notify(msg)
+		m.NotifyDone(ref, o)
+	}
+}
+
+// TestNotifyAllocatesNothing: a NOTIFY and its 200 cost no memory, where none is kept and
+// where they may be.
+func TestNotifyAllocatesNothing(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"off": {}, "on": {Post: redelivery.NewPostman(redelivery.Options{Config: redeliverConfig}), NotifyTimeout: 28 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := newTestMonitor(cfg)
+			msg := notifyMessage("c1", 1)
+			msg.Parcel.Raw = []byte("NOTIFY")
+			m.Notify(msg)
 			o := dialogs.Outcome{At: msg.At, Status: 200, Reason: []byte("OK"), RetryAfter: -1, CSeq: 1, Hop: testHop(1)}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				msg.CallID = calls[(i*7919)%many]
-				ref, _ := m.Notify(msg)
+			m.NotifyDone(0, o)
+			if n := testing.AllocsPerRun(1000, func() {
+				ref, r := m.Notify(msg)
+				if r.Status != 0 || ref == 0 {
+					t.Fatal("it does not pass", r)
+				}
 				m.NotifyDone(ref, o)
+				msg.CSeq++
+				o.CSeq++
+			}); n != 0 {
+				t.Errorf("%.0f allocations", n)
 			}
 		})
 	}

@@ -131,6 +131,7 @@ func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s := sh.subs.At(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
+	m.undeliver(sh, slot)
 	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
 		m.leaves(s)
 		s.phase = dead

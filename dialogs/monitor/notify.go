@@ -62,9 +62,8 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID
 	}
 	if s.undelivered && now.Terminated {
 		m.undeliver(sh, slot)
-	} else if s.undelivered && s.phase == active {
-		m.notified(s, msg, now, at)
-		return m.queue(sh, slot, msg, at)
+	} else if m.inLine(s, msg, at) {
+		return m.queue(sh, slot, msg, now, at)
 	}
 	changes := s.phase == requested || now.Terminated
 	if s.phase == requested {
@@ -96,6 +95,9 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.S
 	s.sent = at.UnixNano()
 	s.notifyCSeq = msg.CSeq
 	s.transaction, s.answered = transactionOf(msg), false
+	if m.rules.redelivers() {
+		s.openCSeq = msg.CSeq
+	}
 	switch {
 	case now.Terminated:
 		// It ends when this transaction does (RFC 6665 4.4.1).
@@ -230,6 +232,10 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		return
 	}
 	m.observe(s, o)
+	wasOpen := s.openCSeq == o.CSeq && !o.Late
+	if wasOpen {
+		s.openCSeq = 0
+	}
 	switch {
 	case o.Late:
 		m.late(sh, slot, o, j)
@@ -243,6 +249,9 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		m.passed(sh, slot, o, j)
 	default:
 		m.unsuccessful(sh, slot, o, j)
+		if wasOpen && j.finding == isIgnored && j.why != ignoredKept {
+			m.closed(sh, slot, instant(o.At))
+		}
 	}
 }
 
@@ -370,6 +379,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 	case m.replaced(s, o):
 		// The client has started anew, or has moved. The server is told, nobody else.
 		j.why = ignoredSuperseded
+		m.undeliver(sh, slot)
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
 		j.verdict, _ = m.rules.answer(o)

@@ -18,7 +18,10 @@ type Post interface {
 	Keep(now time.Time, n redelivery.Notify) (bool, []redelivery.End)
 	Had(now time.Time, dialog uint64, cseq uint32) []redelivery.End
 	Drop(dialog uint64, r redelivery.Result) []redelivery.End
+	Free(now time.Time, dialog uint64)
 	Alive(now time.Time, user, device string)
+	Reached(now time.Time, dialog uint64)
+	Holds(dialog uint64) bool
 	Some() bool
 }
 
@@ -33,8 +36,28 @@ func (r *rules) redelivers() bool {
 	return r.cfg.Post != nil && r.cfg.Answer != AnswerPassthrough
 }
 
+// openFor bounds how long a NOTIFY that was forwarded is taken for open, beyond its
+// deadline.
+const openFor = 4 * time.Second
+
+// opened is when the NOTIFY that is open has ended at the latest; zero: none is open.
+func (m *Monitor) opened(s *subscription, at time.Time) time.Time {
+	end := time.Unix(0, s.sent).Add(m.cfg.NotifyTimeout + openFor)
+	if s.openCSeq == 0 || !at.Before(end) {
+		return time.Time{}
+	}
+	return end
+}
+
+// inLine says whether a NOTIFY has to wait its turn: one of its dialog is kept, or is
+// under way, and the phone must see them in their order.
+func (m *Monitor) inLine(s *subscription, msg *dialogs.Message, at time.Time) bool {
+	return s.phase == active && m.rules.redelivers() &&
+		(s.undelivered || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !m.opened(s, at).IsZero())
+}
+
 // keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
-// because it must not overtake what is kept already. The shard is locked.
+// because it must not overtake those before it. The shard is locked.
 func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
 	s := sh.subs.At(slot)
 	if o != nil && m.cfg.DryRun.On() { // what is kept already goes on; nothing new is
@@ -52,6 +75,8 @@ func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel,
 			return false
 		}
 		n.Hop, n.Unanswered, n.Refused = o.Hop, class == redelivery.Silence, class == redelivery.Failed500
+	} else {
+		n.After = m.opened(s, at)
 	}
 	if m.cfg.Content != nil {
 		n.Full = redelivery.Full(m.cfg.Content(p.Raw))
@@ -65,10 +90,14 @@ func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel,
 	return ok
 }
 
-// queue is a NOTIFY of a dialog for which something is kept: it waits behind that. The
-// shard is locked.
-func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) notification {
+// queue is a NOTIFY that is inLine. The shard is locked.
+func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) notification {
 	s := sh.subs.At(slot)
+	open, sent := s.openCSeq, s.sent
+	m.notified(s, msg, now, at)
+	if s.openCSeq = open; open != 0 {
+		s.sent = sent
+	}
 	n := notification{ignored: true, label: s.label, why: ignoredKept}
 	if _, proven := m.superseded(s); proven {
 		m.undeliver(sh, slot)
@@ -96,6 +125,14 @@ func (t *Table) undeliver(sh *subShard, slot uint32) {
 		t.redelivered.count(time.Time{}, ends...)
 	}
 	s.undelivered = false
+}
+
+// closed notes that the NOTIFY which was open has ended, otherwise than by a 2xx or by
+// being kept: what waits behind it may go. The shard is locked.
+func (m *Monitor) closed(sh *subShard, slot uint32, at time.Time) {
+	if s := sh.subs.At(slot); s.undelivered && s.phase == active {
+		m.cfg.Post.Free(at, uint64(makeRef(sh.number, slot, s.generation)))
+	}
 }
 
 // giveUp declares a NOTIFY failed whose server has had its answer. What it gives is called
@@ -166,12 +203,13 @@ func (m *Monitor) Redelivered(e redelivery.End, o *dialogs.Outcome) {
 // called without the lock.
 func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End, o *dialogs.Outcome) func() {
 	s := sh.subs.At(slot)
-	if e.Last {
+	if e.Last && !m.cfg.Post.Holds(e.Dialog) { // another may have come in the meantime
 		s.undelivered = false
 		m.note(sh, slot)
 	}
 	switch {
 	case e.Result == redelivery.Delivered:
+		s.answered = s.answered || s.notifyCSeq == e.CSeq
 		if s.phase == active && !s.proven {
 			m.prove(s)
 			m.note(sh, slot)
@@ -191,6 +229,7 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 		return nil
 	case m.replaced(s, o):
 		e.Result = redelivery.Dropped
+		m.undeliver(sh, slot)
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
 		return nil

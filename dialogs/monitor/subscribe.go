@@ -140,6 +140,8 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 	if s.asked == 0 {
 		m.undeliver(sh, slot)
 		m.end(s, at)
+	} else if s.undelivered && m.rules.redelivers() { // whatever its Contact is now
+		m.cfg.Post.Reached(at, uint64(makeRef(sh.number, slot, s.generation)))
 	}
 	m.note(sh, slot)
 	return true

@@ -97,6 +97,9 @@ type subscription struct {
 	subscribeCSeq uint32 // of the last SUBSCRIBE
 	acceptedCSeq  uint32 // of the last one that got a 2xx, at accepted
 	asked         int32  // Expires of that SUBSCRIBE; -1: absent
+	// openCSeq is that of the NOTIFY that was forwarded at sent and has not ended; 0: all
+	// have. It is known where NOTIFYs are kept.
+	openCSeq uint32
 	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
 	birth uint64
 

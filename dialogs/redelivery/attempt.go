@@ -3,6 +3,7 @@ package redelivery
 import (
 	"container/heap"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -44,12 +45,13 @@ func (k *Keeper) alive(now time.Time, v *device) {
 	v.tries = 0
 	switch {
 	case v.inFlight == nil:
+		turn, _ := v.turn(now)
+		v.heard = turn == nil
 	case now.Sub(v.sent) < stale:
 		v.heard = true
 		return
 	default:
-		v.inFlight.queue[0].Unanswered = true
-		v.inFlight = nil
+		k.abandon(now, v)
 	}
 	if now.Before(v.next) || v.place < 0 {
 		v.next = now
@@ -60,19 +62,36 @@ func (k *Keeper) alive(now time.Time, v *device) {
 // Next gives an attempt that is due, or when one will be; the zero time: nothing waits.
 // The device is not due again before Done.
 func (k *Keeper) Next(now time.Time) (Attempt, time.Time, bool) {
-	if len(k.due.heap) == 0 {
-		return Attempt{}, time.Time{}, false
+	for len(k.due.heap) > 0 {
+		v := k.due.heap[0]
+		if v.next.After(now) {
+			return Attempt{}, v.next, false
+		}
+		d, at := v.turn(now)
+		if d == nil {
+			v.next = at
+			k.due.put(v)
+			continue
+		}
+		return k.begin(now, d), now, true
 	}
-	v := k.due.heap[0]
-	if v.next.After(now) {
-		return Attempt{}, v.next, false
+	return Attempt{}, time.Time{}, false
+}
+
+// begin is the next attempt of a dialog.
+func (k *Keeper) begin(now time.Time, d *dialog) Attempt {
+	v, i := d.device, d.queue[0]
+	if i.CSeq > d.order.looseCSeq {
+		k.forget(d)
 	}
-	d := v.dialogs[0]
-	v.inFlight, v.sent = d, now
+	k.last++
+	v.inFlight, v.id, v.sent = d, k.last, now
 	k.due.take(v)
-	i := d.queue[0]
 	i.tries++
-	return Attempt{User: i.User, Device: i.Device, Dialog: d.key, CSeq: i.CSeq, Try: i.tries, Parcel: i.Parcel, Hop: i.Hop}, now, true
+	return Attempt{
+		ID: v.id, User: i.User, Device: i.Device, Dialog: d.key, CSeq: i.CSeq, Try: i.tries, Parcel: i.Parcel, Hop: i.Hop,
+		Prompt: !d.order.broken,
+	}
 }
 
 // Postpone puts back an attempt that was not sent, because its hop is held: it is due
@@ -91,7 +110,7 @@ func (k *Keeper) Postpone(a *Attempt, until time.Time) {
 // under finds the dialog of an attempt whose outcome is still awaited.
 func (k *Keeper) under(a *Attempt) *dialog {
 	d := k.dialogs[a.Dialog]
-	if d == nil || d.device.inFlight != d || d.queue[0].CSeq != a.CSeq || d.queue[0].tries != a.Try {
+	if d == nil || d.device.inFlight != d || d.device.id != a.ID {
 		return nil
 	}
 	return d
@@ -101,23 +120,22 @@ func (k *Keeper) under(a *Attempt) *dialog {
 // nothing, but for a 2xx: the phone has it.
 func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 	d := k.under(a)
-	if late := k.dialogs[a.Dialog]; d == nil && o == Accepted && late != nil && late.queue[0].CSeq == a.CSeq {
-		d = late
-	}
 	if d == nil {
-		return nil
+		return k.loosened(now, a, o)
 	}
 	v, i := d.device, d.queue[0]
 	switch o {
 	case Accepted:
 		return k.delivered(now, d)
 	case Final:
+		v.inFlight = nil
 		return k.close(d, GivenBack, nil)
 	case Failed500:
 		if i.Unanswered {
 			return k.delivered(now, d)
 		}
 		if i.Refused {
+			v.inFlight = nil
 			return k.close(d, GivenBack, nil)
 		}
 		i.Refused, i.heard = true, true
@@ -126,28 +144,34 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 	case Temporary:
 		i.heard = true
 	}
-	v.inFlight = nil
+	v.inFlight, d.order.broken = nil, true
 	ends := k.replace(d)
-	v.dialogs = append(v.dialogs[1:], d) // another dialog has its turn
+	v.dialogs = append(slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d }), d) // another has its turn
+	if !v.heard {
+		v.tries++
+	}
+	k.again(now, v)
+	return ends
+}
+
+// again sets the time of the next attempt after a failure.
+func (k *Keeper) again(now time.Time, v *device) {
+	v.next = now.Add(pause(v))
 	if v.heard {
 		v.heard = false
 		v.next = now.Add(time.Second) // the sign of life came during the attempt
-	} else {
-		v.tries++
-		v.next = now.Add(pause(v))
 	}
 	k.settle(v)
-	return ends
 }
 
 // delivered is a NOTIFY that the phone has. That is a sign of life: what else waits for
 // the device is due.
 func (k *Keeper) delivered(now time.Time, d *dialog) []End {
 	v := d.device
-	ends := []End{k.end(d, 0, Delivered)}
 	if v.inFlight == d {
 		v.inFlight = nil
 	}
+	ends := []End{k.end(d, 0, Delivered)}
 	v.tries, v.heard, v.next = 0, false, now
 	if len(d.queue) == 0 {
 		return k.close(d, Delivered, ends)

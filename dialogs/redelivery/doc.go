@@ -8,6 +8,12 @@
 // state queue behind each other (RFC 5263, RFC 4235: a gap in the versions would make the
 // phone subscribe anew).
 //
+// The phone must never meet with an older NOTIFY after a newer one: some clients take the
+// older state for the newer. So a NOTIFY that comes while the server's earlier one is
+// under way is kept as well and waits for its end (Notify.After), and one that follows an
+// attempt which another has taken the place of waits until that can reach the phone no
+// more (see order).
+//
 // A Keeper is a value for one owner: it has no lock, no clock and no socket. The owner
 // sends what Next gives and tells the outcome with Done. Every NOTIFY that was kept ends
 // exactly once: it was delivered, replaced by newer state, given back to the recovery, or

@@ -37,6 +37,9 @@ type Notify struct {
 	Unanswered bool
 	// Refused is set where it has met with a 500 already.
 	Refused bool
+	// After is when it may be sent at the earliest, because the server's own sending of
+	// an earlier NOTIFY of the dialog is not over; Free and Had tell that it is.
+	After time.Time
 	// Parcel is the message as it came from the server. The Keeper keeps it.
 	Parcel dialogs.Parcel
 	// Hop is where it was sent last.
@@ -45,6 +48,8 @@ type Notify struct {
 
 // Attempt is a NOTIFY to send now, once more with its own CSeq.
 type Attempt struct {
+	// ID tells the attempts apart; it is not 0.
+	ID           uint64
 	User, Device string
 	Dialog       uint64
 	CSeq         uint32
@@ -52,6 +57,8 @@ type Attempt struct {
 	Try    int
 	Parcel dialogs.Parcel
 	Hop    netip.AddrPort
+	// Prompt: it has only waited for its turn, in a dialog where nothing failed.
+	Prompt bool
 }
 
 // Result is how a NOTIFY that was kept has ended.
@@ -116,6 +123,9 @@ type Keeper struct {
 	due     agenda
 	bytes   int
 	kept    int
+	last    uint64 // ID of an attempt
+	// hurried and recalled are attempts, see Calls.
+	hurried, recalled []uint64
 }
 
 // New makes an empty Keeper.
@@ -138,6 +148,7 @@ type device struct {
 	next     time.Time
 	tries    int
 	inFlight *dialog
+	id       uint64 // of that attempt, begun at sent
 	sent     time.Time
 	// heard: it showed a sign of life while an attempt was under way.
 	heard bool
@@ -151,6 +162,7 @@ type dialog struct {
 	// since is when the device began to miss something.
 	since time.Time
 	queue []*item
+	order order
 }
 
 type item struct {
@@ -183,6 +195,7 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 		return true, nil // a retransmission
 	}
 	d.queue = slices.Insert(d.queue, at, i)
+	k.behind(now, d, n.After)
 	k.kept++
 	k.bytes += i.size()
 	return true, k.replace(d)
@@ -270,9 +283,11 @@ func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
 	delete(k.dialogs, d.key)
 	v := d.device
 	v.dialogs = slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d })
-	if v.inFlight == d {
-		v.inFlight = nil // its outcome is not awaited any more
+	if v.inFlight == d { // its outcome is not awaited any more
+		v.inFlight = nil
+		k.recalled = append(k.recalled, v.id)
 	}
+	k.forget(d)
 	k.settle(v)
 	return ends
 }
@@ -319,30 +334,6 @@ func (k *Keeper) Waiting(name string) (n int, since time.Time) {
 		}
 	}
 	return n, since
-}
-
-// Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
-// not come after it.
-func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
-	d := k.dialogs[dialog]
-	for d != nil && d.queue[0].CSeq <= cseq {
-		r := Replaced
-		if d.queue[0].CSeq == cseq {
-			r = Delivered
-		}
-		if d.device.inFlight == d {
-			d.device.inFlight = nil
-		}
-		ends = append(ends, k.end(d, 0, r))
-		if len(d.queue) == 0 {
-			return k.close(d, r, ends)
-		}
-	}
-	if len(ends) > 0 {
-		d.since = d.queue[0].since
-		k.alive(now, d.device)
-	}
-	return ends
 }
 
 // Drop ends what is kept for a dialog.

@@ -23,6 +23,8 @@ type Options struct {
 	// Send sends an attempt; how it ends is told by Outcome with the same id. It is
 	// false where there is no room for it now.
 	Send func(id uint64, p dialogs.Parcel) bool
+	// Hurry has an attempt sent again now, Recall has it not sent again; nil: neither.
+	Hurry, Recall func(id uint64)
 	// Open tells whether a hop may be tried now; during an outage it may not.
 	Open func(hop netip.AddrPort) bool
 	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
@@ -43,7 +45,7 @@ type Postman struct {
 	mu     sync.Mutex
 	keeper *Keeper
 	flying map[uint64]Attempt
-	last   uint64
+	looked time.Time // for what is over
 }
 
 const (
@@ -131,6 +133,7 @@ func (p *Postman) Drop(dialog uint64, r Result) []End {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.count()
+	defer p.signal()
 	return p.keeper.Drop(dialog, r)
 }
 
@@ -144,6 +147,32 @@ func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) []End {
 	defer p.count()
 	defer p.signal()
 	return p.keeper.Had(now, dialog, cseq)
+}
+
+// Free is Keeper.Free.
+func (p *Postman) Free(now time.Time, dialog uint64) { p.tellKeeper(dialog, now, (*Keeper).Free) }
+
+// Reached is Keeper.Reached.
+func (p *Postman) Reached(now time.Time, dialog uint64) { p.tellKeeper(dialog, now, (*Keeper).Reached) }
+
+func (p *Postman) tellKeeper(dialog uint64, now time.Time, what func(*Keeper, time.Time, uint64)) {
+	if !p.Some() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	what(p.keeper, now, dialog)
+	p.signal()
+}
+
+// Holds is Keeper.Holds.
+func (p *Postman) Holds(dialog uint64) bool {
+	if !p.Some() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keeper.Holds(dialog)
 }
 
 // Waiting is Keeper.Waiting.
@@ -192,23 +221,41 @@ func (p *Postman) tell(ends []End, o *dialogs.Outcome) {
 // Run sends what is due until ctx is done.
 func (p *Postman) Run(ctx context.Context) {
 	for ctx.Err() == nil {
+		p.calls()
 		if !p.Some() {
 			p.rest(ctx, 0)
 			continue
 		}
 		now := time.Now()
 		p.expire(now)
-		id, a, next := p.next(now)
+		a, next := p.next(now)
 		switch {
-		case id == 0:
+		case a.ID == 0:
 			p.rest(ctx, min(look, max(time.Millisecond, next.Sub(now))))
-		case !p.opt.Open(a.Hop):
-			p.postpone(id, now)
-		case p.limit.Wait(ctx) != nil:
-			p.postpone(id, now)
+		case !p.opt.Open(a.Hop), !a.Prompt && p.limit.Wait(ctx) != nil:
+			p.postpone(a.ID, now)
 		default:
-			p.send(id, &a)
+			p.send(&a)
 		}
+	}
+}
+
+// calls has attempts sent again, and others not.
+func (p *Postman) calls() {
+	p.mu.Lock()
+	hurried, recalled := p.keeper.Calls()
+	for _, id := range recalled {
+		delete(p.flying, id) // how it ends is not told
+	}
+	p.mu.Unlock()
+	if p.opt.Hurry == nil {
+		return
+	}
+	for _, id := range hurried {
+		p.opt.Hurry(id)
+	}
+	for _, id := range recalled {
+		p.opt.Recall(id)
 	}
 }
 
@@ -229,6 +276,10 @@ func (p *Postman) rest(ctx context.Context, d time.Duration) {
 
 // expire ends what has been kept for too long.
 func (p *Postman) expire(now time.Time) {
+	if now.Sub(p.looked) < look {
+		return
+	}
+	p.looked = now
 	p.mu.Lock()
 	ends := p.keeper.Expire(now)
 	p.count()
@@ -236,8 +287,8 @@ func (p *Postman) expire(now time.Time) {
 	p.tell(ends, &dialogs.Outcome{Kind: dialogs.TimedOut, At: now, RetryAfter: -1})
 }
 
-// next takes the attempt that is due; id is 0 where none is before next.
-func (p *Postman) next(now time.Time) (id uint64, a Attempt, next time.Time) {
+// next takes the attempt that is due; its ID is 0 where none is before next.
+func (p *Postman) next(now time.Time) (a Attempt, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a, next, ok := p.keeper.Next(now)
@@ -245,11 +296,10 @@ func (p *Postman) next(now time.Time) (id uint64, a Attempt, next time.Time) {
 		if next.IsZero() {
 			next = now.Add(look) // all are under way
 		}
-		return 0, a, next
+		return Attempt{}, next
 	}
-	p.last++
-	p.flying[p.last] = a
-	return p.last, a, next
+	p.flying[a.ID] = a
+	return a, next
 }
 
 func (p *Postman) postpone(id uint64, now time.Time) {
@@ -261,10 +311,10 @@ func (p *Postman) postpone(id uint64, now time.Time) {
 	}
 }
 
-func (p *Postman) send(id uint64, a *Attempt) {
+func (p *Postman) send(a *Attempt) {
 	now := time.Now()
-	if !p.opt.Send(id, a.Parcel) {
-		p.postpone(id, now)
+	if !p.opt.Send(a.ID, a.Parcel) {
+		p.postpone(a.ID, now)
 		return
 	}
 	if p.opt.Tried != nil {

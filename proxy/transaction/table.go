@@ -157,6 +157,18 @@ func (t *Table) Close(key uint64, at Moment) {
 	}
 }
 
+// Hurry has an open transaction that retransmits its request do so at once.
+func (t *Table) Hurry(key uint64, at Moment) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.byKey[key]; r != nil && r.phase == open && r.resend && r.more.resendAt != 0 {
+		own := r.own()
+		own.interval, own.resendAt = t.rules.T1/2, at
+		s.wheel.set(r, r.due(&t.rules))
+	}
+}
+
 // Expire lets the time pass for one shard, and appends what follows to list.
 func (t *Table) Expire(i int, at Moment, list []Effect) []Effect {
 	s := &t.shards[i]

@@ -30,6 +30,8 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 		Config: redelivery.Config{For: d.Redeliver, MaxBytes: int(d.MaxRedeliver)},
 		Rate:   p.cfg.UAC.MessageRate,
 		Send:   func(id uint64, parcel dialogs.Parcel) bool { return p.proxy.Deliver(id, parcel) },
+		Hurry:  func(id uint64) { p.proxy.Hurry(id) },
+		Recall: func(id uint64) { p.proxy.Recall(id) },
 		Open:   func(hop netip.AddrPort) bool { return p.engine.MayTry(hop) },
 		Ended:  func(e redelivery.End, o *dialogs.Outcome) { p.monitor.Redelivered(e, o) },
 	})
