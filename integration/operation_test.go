@@ -171,3 +171,20 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("after garbage: %v", resp)
 	}
 }
+
+// TestHangup: SIGHUP ends nothing, and the next MESSAGE is made by the template as it is
+// now. A template that is wrong changes nothing.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	text := s.write("message.tmpl", "first {{.AOR}}")
+	r := s.launchRewatch(env{"REWATCH_MESSAGE_TEMPLATE": "@" + text})
+	for _, step := range []struct{ text, says string }{
+		{"second {{.AOR}}", `"template_changed":true`}, {"third {{.NoSuch}}", "nothing is reloaded"},
+	} {
+		eventually(t, patience, "the admin server is there", func() bool { status, _ := r.get("/healthz"); return status == http.StatusOK })
+		s.write("message.tmpl", step.text)
+		r.signal(syscall.SIGHUP)
+		eventually(t, patience, step.says, func() bool { r.running(); return strings.Contains(r.output(), step.says) })
+	}
+}

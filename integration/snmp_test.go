@@ -66,7 +66,9 @@ func TestSNMP(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			d := s.startTrapd()
-			s.launchRewatch(with(c.extra, "REWATCH_ALARM_SNMP", d.addr))
+			server := s.startNotifier()
+			s.startRewatch(with(c.extra, "REWATCH_ALARM_SNMP", d.addr))
+			server.close()
 			eventually(t, 3*patience, "the raise", func() bool { return len(s.traps("1", "server-down")) == 1 })
 			s.startNotifier()
 			eventually(t, 3*patience, "the clear", func() bool { return len(s.traps("2", "server-down")) == 1 })
@@ -97,7 +99,9 @@ func TestSNMPAfterRestart(t *testing.T) {
 		"REWATCH_ALARM_SNMP_AUTH_KEY": "authentic key", "REWATCH_ALARM_SNMP_PRIV_KEY": "private key",
 	}
 	for n := 1; n <= 2; n++ {
-		r := s.launchRewatch(extra)
+		server := s.startNotifier()
+		r := s.startRewatch(extra)
+		server.close()
 		eventually(t, 3*patience, "the raise", func() bool { return len(s.traps("1", "server-down")) == n })
 		r.stop()
 	}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"rewatch/cmd/rewatch/check"
 	"rewatch/cmd/rewatch/cli"
@@ -63,6 +66,9 @@ func runCommand(ctx context.Context, c cli.Call) error {
 	if err := c.NoArguments("run"); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1) // from here on SIGHUP ends nothing
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	cfg, err := config.Load(c.Environ)
 	if err != nil {
 		return err
@@ -70,7 +76,8 @@ func runCommand(ctx context.Context, c cli.Call) error {
 	if err := check.FindServer(ctx, cfg, net.DefaultResolver); err != nil {
 		return err
 	}
-	return sidecar.Run(ctx, cfg, c.Stdout)
+	again := sidecar.Reload{Asked: hangups, Load: func() (config.Config, error) { return config.Load(c.Environ) }}
+	return sidecar.Run(ctx, cfg, again, c.Stdout)
 }
 
 func versionCommand(_ context.Context, c cli.Call) error {

@@ -68,7 +68,7 @@ func (c *Client) body(m dialogs.MessageJob, room int) ([]byte, error) {
 		case len(text) <= room:
 			return text, nil
 		case len(data.Broken) > 0:
-		case c.cfg.MessageTemplate != nil:
+		case c.template.Load() != nil:
 			return nil, fmt.Errorf("message template gives %d bytes, room is for %d", len(text), room)
 		case len(opening) <= room:
 			return []byte(opening), nil
@@ -81,11 +81,12 @@ func (c *Client) body(m dialogs.MessageJob, room int) ([]byte, error) {
 }
 
 func (c *Client) write(data Data) ([]byte, error) {
-	if c.cfg.MessageTemplate == nil {
+	t := c.template.Load()
+	if t == nil {
 		return plain(data), nil
 	}
 	var out bytes.Buffer
-	if err := c.cfg.MessageTemplate.Execute(&out, data); err != nil {
+	if err := t.Execute(&out, data); err != nil {
 		return nil, fmt.Errorf("message template: %w", err)
 	}
 	return out.Bytes(), nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"github.com/rs/zerolog"
@@ -69,6 +70,8 @@ type Client struct {
 	cfg  Config
 	ids  *idSource
 	slog *slog.Logger
+	// template replaces the default body of the MESSAGE, if there is one.
+	template atomic.Pointer[template.Template]
 
 	mu   sync.Mutex
 	open map[string]*transaction // by branch
@@ -89,10 +92,15 @@ func New(cfg Config) *Client {
 	if cfg.MessageType == "" {
 		cfg.MessageType = DefaultMessageType
 	}
-	return &Client{
+	c := &Client{
 		cfg:  cfg,
 		ids:  &idSource{r: cfg.Rand, key: key},
 		slog: slog.New(zerolog.NewSlogHandler(cfg.Log)),
 		open: make(map[string]*transaction), messages: make(map[string]*underWay),
 	}
+	c.template.Store(cfg.MessageTemplate)
+	return c
 }
+
+// SetTemplate has the next MESSAGE made by another template; nil is the default body.
+func (c *Client) SetTemplate(t *template.Template) { c.template.Store(t) }

@@ -62,7 +62,7 @@ func startSidecar(ctx context.Context, core netip.AddrPort, server, webhook stri
 	s.cancel = cancel
 	go func() {
 		defer close(s.ended)
-		s.err = sidecar.Run(run, cfg, s.log)
+		s.err = sidecar.Run(run, cfg, sidecar.Reload{}, s.log)
 	}()
 	return s, nil
 }

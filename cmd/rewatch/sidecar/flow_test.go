@@ -124,7 +124,7 @@ func TestFlow(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, cfg, out) }()
+	go func() { ended <- Run(ctx, cfg, Reload{}, out) }()
 	out.await(t, "rewatch runs")
 
 	const alice = "<sip:alice@ims.example>"

@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, cfg, out) }()
+	go func() { ended <- Run(ctx, cfg, Reload{}, out) }()
 	out.await(t, "rewatch runs")
 	out.await(t, `"alarm":"state-lost"`)
 	for _, path := range []string{"/metrics", "/healthz", "/api/v1/alarms", "/api/v1/watchers", "/api/v1/subscriptions", "/api/v1/recoveries", "/api/v1/summary"} {
@@ -139,7 +139,7 @@ func TestStartFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Run(t.Context(), cfg, &lines{more: make(chan struct{}, 1)}); err == nil || !strings.Contains(err.Error(), variable+": ") {
+		if err := Run(t.Context(), cfg, Reload{}, &lines{more: make(chan struct{}, 1)}); err == nil || !strings.Contains(err.Error(), variable+": ") {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}

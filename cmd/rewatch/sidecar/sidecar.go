@@ -51,6 +51,7 @@ type process struct {
 	engine   *recovery.Engine
 	postman  *redelivery.Postman // nil: nothing is kept
 	client   *uac.Client
+	template string // the source of its template
 	// registers keeps third-party REGISTERs while the server is down; nil without
 	// REWATCH_REGISTER_FALLBACK.
 	registers *fallback.Queue
@@ -70,16 +71,17 @@ type process struct {
 	certificates certificates
 }
 
-// Run builds everything, runs it until ctx ends, and stops it in order.
+// Run builds everything, runs it until ctx ends, and stops it in order. Meanwhile it reads
+// its files again as often as it is asked to.
 // Whatever can fail, ports above all, fails before the first message is taken.
-func Run(ctx context.Context, cfg config.Config, out io.Writer) error {
-	p := &process{cfg: cfg, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
+func Run(ctx context.Context, cfg config.Config, again Reload, out io.Writer) error {
+	p := &process{cfg: cfg, template: cfg.UAC.MessageTemplate, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
 	var err error
 	if p.memory, err = openMemory(cfg); err != nil {
 		return err
 	}
 	if err = p.build(ctx); err == nil {
-		err = p.run(ctx)
+		err = p.run(ctx, again)
 	}
 	return errors.Join(err, p.memory.close())
 }
@@ -320,7 +322,7 @@ func (p *process) serverChanged(up bool, detail string) {
 // run starts the parts, waits for the end, and stops them in the reverse order:
 // readiness falls, neighbours notice, open NOTIFYs end, our own requests end, and
 // only then do the sockets close.
-func (p *process) run(ctx context.Context) error {
+func (p *process) run(ctx context.Context, again Reload) error {
 	slog.SetDefault(slog.New(zerolog.NewSlogHandler(p.log.With().Str("from", "sipgo").Logger())))
 	life := context.WithoutCancel(ctx)
 	p.alarms.Start(life)
@@ -329,7 +331,10 @@ func (p *process) run(ctx context.Context) error {
 	}
 	p.tellLostState(ctx)
 	defer p.watching.Wait()
-	p.watching.Go(func() { p.certificates.watch(ctx) })
+	watch, end := context.WithCancel(ctx)
+	defer end()
+	p.watching.Go(func() { p.certificates.watch(watch) })
+	p.watching.Go(func() { p.reloads(watch, again) })
 	p.monitor.Start(life)
 	if p.mirror != nil {
 		p.mirror.Start(life)
