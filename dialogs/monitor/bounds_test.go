@@ -157,7 +157,7 @@ func TestVeiledNotify(t *testing.T) {
 	if ref, _ := m.Notify(veiled("seen")); ref == 0 {
 		t.Error("one whose SUBSCRIBE was seen is not tracked")
 	}
-	if list, _ := m.Watchers("", 0); len(list) != 1 || list[0].AOR != "sip:mallory@ims.example" {
+	if list, _ := m.Watchers("", 0, ""); len(list) != 1 || list[0].AOR != "sip:mallory@ims.example" {
 		t.Errorf("watchers: %+v", list)
 	}
 }

@@ -54,7 +54,7 @@ func FuzzMonitor(f *testing.F) {
 			case 'U':
 				m.User("sip:a@h")
 				m.Subscriptions(string(line[1:]), len(line)%4)
-				m.Watchers(string(line[1:]), len(line)%4)
+				m.Watchers(string(line[1:]), len(line)%4, "")
 			case 'W':
 				now = now.Add(40 * time.Second)
 				m.sweep(now)

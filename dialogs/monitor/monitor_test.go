@@ -295,7 +295,7 @@ func TestPages(t *testing.T) {
 	}
 	for next := ""; ; {
 		var page []WatcherView
-		page, next = m.Watchers(next, 7)
+		page, next = m.Watchers(next, 7, "")
 		for _, v := range page {
 			users[v.AOR] = true
 		}

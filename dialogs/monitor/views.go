@@ -3,6 +3,7 @@ package monitor
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"rewatch/dialogs"
@@ -41,6 +42,9 @@ const (
 	DefaultPage = 100
 )
 
+// maxScan is how many users are looked at before others get the lock of a shard.
+const maxScan = 2048
+
 // Subscriptions lists subscriptions. after is empty or what the page before gave
 // as next; next is empty at the end. The order is none that means anything, and
 // one that comes or goes meanwhile may be missed.
@@ -62,8 +66,9 @@ func (t *Table) Subscriptions(after string, limit int) (page []SubscriptionView,
 	return page, next
 }
 
-// Watchers lists users, as Subscriptions does.
-func (t *Table) Watchers(after string, limit int) (page []WatcherView, next string) {
+// Watchers lists users, as Subscriptions does: those whose address of record has a text in
+// it, in lower case; empty: all.
+func (t *Table) Watchers(after string, limit int, find string) (page []WatcherView, next string) {
 	page = []WatcherView{}
 	now := time.Now().UnixNano()
 	next = pageOf(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
@@ -71,8 +76,8 @@ func (t *Table) Watchers(after string, limit int) (page []WatcherView, next stri
 		us.mu.Lock()
 		defer us.mu.Unlock()
 		taken := 0
-		for ; slot <= us.users.Slots() && taken < room; slot++ {
-			if u := us.users.At(slot); u.aor != "" {
+		for n := 0; slot <= us.users.Slots() && taken < room && n < maxScan; slot, n = slot+1, n+1 {
+			if u := us.users.At(slot); u.aor != "" && (find == "" || strings.Contains(strings.ToLower(u.aor), find)) {
 				page = append(page, u.view(now))
 				taken++
 			}

@@ -3,6 +3,7 @@ package recovery
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/policy"
@@ -18,7 +19,51 @@ type StateView struct {
 
 // Recoveries returns the recoveries that are running and then those that ended,
 // each the newest first.
-func (e *Engine) Recoveries() []ladder.View { return e.ladders.Views() }
+func (e *Engine) Recoveries() []ladder.View {
+	views := e.ladders.Views()
+	seen := make(map[string]bool, len(views))
+	for i := range views {
+		if v := &views[i]; !seen[v.AOR] { // of a user's recoveries the first is the latest
+			seen[v.AOR] = true
+			v.Standing, v.Hop = e.standing(v.AOR)
+		}
+	}
+	return views
+}
+
+// The standings of a user: what was done to it, or what it waits for.
+const (
+	StandingHeld       = "held"        // its recovery goes on when a hold ends
+	StandingBanned     = "banned"      // given up, and refused
+	StandingSignedOut  = "signed-out"  // given up, and its devices signed out
+	StandingSigningOut = "signing-out" // given up; the de-REGISTER is outstanding
+	StandingRegistered = "registered"  // given up, and left registered
+)
+
+func (e *Engine) standing(aor string) (standing, hop string) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[aor]
+	if u == nil {
+		return "", ""
+	}
+	s, hop := u.state, e.hold.hopOf(u)
+	switch {
+	case s.Phase != policy.Idle && !(s.Phase == policy.Exhausted && (s.SignedOut || s.Kept)) && e.hold.heldUp(u):
+		return StandingHeld, hop
+	case time.Now().Before(s.BannedUntil) && !e.cfg.sacred(aor):
+		return StandingBanned, hop
+	case s.Phase != policy.Exhausted:
+		return "", hop
+	case s.SignedOut:
+		return StandingSignedOut, hop
+	case s.Kept:
+		return StandingRegistered, hop
+	default:
+		return StandingSigningOut, hop
+	}
+}
 
 // State returns the state of one user; false if nothing is known of them.
 func (e *Engine) State(aor string) (StateView, bool) {

@@ -26,13 +26,15 @@ type Backend interface {
 	// Ready lists what readiness waits for; all have to be OK.
 	Ready() []Condition
 	// Watchers and Subscriptions return at most limit entries after the one that
-	// a former Page called Next.
-	Watchers(limit int, after string) Page
+	// a former Page called Next; Watchers those whose address has find in it.
+	Watchers(limit int, after, find string) Page
 	Subscriptions(limit int, after string) Page
 	// Watcher tells everything about one user; false if nothing is known.
 	Watcher(aor string) (any, bool)
 	// Recoveries returns the running ones and then the ended ones, newest first.
 	Recoveries(limit int) any
+	// Clients tells what each family of clients knows.
+	Clients() any
 	// Alarms returns the active ones, the latest if there are more than limit.
 	Alarms(limit int) any
 	// Reset forgives a user everything, Unban ends the ban only; false if

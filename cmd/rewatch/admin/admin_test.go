@@ -56,6 +56,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/subscriptions?limit=x", 400, "limit is"},
 		{"PUT", "/api/v1/subscriptions", 405, `"error"`},
 		{"GET", "/api/v1/recoveries?limit=1", 200, `"phase": "waiting"`},
+		{"GET", "/api/v1/clients", 200, `"family": "Linphone"`},
 		{"GET", "/api/v1/alarms", 200, `"name": "routing-fault"`},
 		{"GET", "/api/v1/watchers/sip:alice@ims.example", 200, `"sent": 1`},
 		{"GET", "/api/v1/watchers/sip%3Aalice%40ims.example", 200, `"sent": 1`},

@@ -20,16 +20,19 @@ const (
 func (a *Admin) routeAPI(mux *http.ServeMux) {
 	read := func(path string, answer http.HandlerFunc) { mux.HandleFunc(path, readOnly(a.guard.bounded(answer))) }
 	read("/api/v1/summary", a.summary)
-	read("/api/v1/watchers", paged(a.backend.Watchers))
+	read("/api/v1/watchers", a.watchers)
 	read("/api/v1/subscriptions", paged(a.backend.Subscriptions))
 	read("/api/v1/recoveries", a.recoveries)
 	read("/api/v1/alarms", a.alarms)
+	read("/api/v1/clients", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, Page{Items: a.backend.Clients()})
+	})
 	read("/api/v1/watchers/{aor}", a.watcher)
 	mux.HandleFunc("/api/v1/watchers/{aor}/reset", a.change("reset", a.backend.Reset))
 	mux.HandleFunc("/api/v1/watchers/{aor}/unban", a.change("unban", a.backend.Unban))
 	a.routeControls(mux)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, "there is no "+r.URL.Path+"; the API is at /api/v1/: summary, watchers, subscriptions, recoveries, alarms, hold, dry-run, log-level")
+		writeError(w, http.StatusNotFound, "there is no "+r.URL.Path+"; the API is at /api/v1/: summary, watchers, subscriptions, recoveries, alarms, clients, hold, dry-run, log-level")
 	})
 }
 
@@ -39,6 +42,12 @@ func paged(list func(limit int, after string) Page) http.HandlerFunc {
 			writeJSON(w, http.StatusOK, list(limit, r.URL.Query().Get("after")))
 		}
 	}
+}
+
+func (a *Admin) watchers(w http.ResponseWriter, r *http.Request) {
+	paged(func(limit int, after string) Page {
+		return a.backend.Watchers(limit, after, r.URL.Query().Get("find"))
+	})(w, r)
 }
 
 func (a *Admin) recoveries(w http.ResponseWriter, r *http.Request) {

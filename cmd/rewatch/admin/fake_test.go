@@ -24,6 +24,7 @@ type fakeBackend struct {
 	held       string // by hand, and why
 	holds      []fakeHold
 	dry        bool
+	found      map[string][]map[string]any
 	level      string
 	after      string
 }
@@ -40,6 +41,8 @@ type fakeRecovery struct {
 	Until   time.Time       `json:"deadline,omitzero"`
 	Broken  []policy.Broken `json:"broken"`
 	Steps   []fakeStep      `json:"steps"`
+	Stands  string          `json:"standing,omitempty"`
+	Hop     string          `json:"hop,omitempty"`
 }
 
 // fakeHold has the form of recovery.Held.
@@ -108,12 +111,21 @@ type fakeStep struct {
 
 func (f *fakeBackend) Ready() []Condition { return f.ready }
 
-func (f *fakeBackend) Watchers(limit int, after string) Page {
+func (f *fakeBackend) Clients() any {
+	return []map[string]any{{"family": "Linphone", "failures": 7, "returns": map[string]int{"message": 5, "refresh": 1}}}
+}
+
+func (f *fakeBackend) Watchers(limit int, after, find string) Page {
 	f.limit, f.after = limit, after
+	if find != "" {
+		return Page{Items: f.found[find]}
+	}
 	return Page{Items: []string{"sip:a@ims.example"}, Next: "sip:a@ims.example"}
 }
 
-func (f *fakeBackend) Subscriptions(limit int, after string) Page { return f.Watchers(limit, after) }
+func (f *fakeBackend) Subscriptions(limit int, after string) Page {
+	return f.Watchers(limit, after, "")
+}
 
 func (f *fakeBackend) Watcher(aor string) (any, bool) {
 	w, ok := f.watchers[aor]

@@ -70,7 +70,7 @@ func open(t *testing.T, address, text string) {
 // wordyBackend has long lists.
 type wordyBackend struct{ *fakeBackend }
 
-func (wordyBackend) Watchers(int, string) Page {
+func (wordyBackend) Watchers(int, string, string) Page {
 	return Page{Items: []string{strings.Repeat("x", 128<<10)}}
 }
 
@@ -172,7 +172,7 @@ type slowBackend struct {
 	ready chan struct{}
 }
 
-func (b slowBackend) Watchers(int, string) Page {
+func (b slowBackend) Watchers(int, string, string) Page {
 	<-b.ready
 	return Page{Items: []string{}}
 }

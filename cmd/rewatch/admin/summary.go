@@ -30,6 +30,7 @@ type Summary struct {
 	Recovered     float64     `json:"recovered"`
 	Exhausted     float64     `json:"exhausted"`
 	Deregistered  float64     `json:"deregistered"`
+	Kept          float64     `json:"kept"` // NOTIFYs, for redelivery
 }
 
 func (a *Admin) summary(w http.ResponseWriter, _ *http.Request) {
@@ -59,6 +60,7 @@ func (a *Admin) summary(w http.ResponseWriter, _ *http.Request) {
 		Recovered:     m.sum("rewatch_recoveries_total", "result", "recovered"),
 		Exhausted:     m.sum("rewatch_recoveries_total", "result", "exhausted"),
 		Deregistered:  m.sum("rewatch_deregistrations_total", "result", "ok"),
+		Kept:          m.sum("rewatch_redeliver_kept", "", ""),
 	})
 }
 

@@ -1,11 +1,15 @@
 package sidecar
 
 import (
+	"strings"
+
 	"rewatch/cmd/rewatch/admin"
+	"rewatch/dialogs/agent"
 	"rewatch/dialogs/aor"
 	"rewatch/dialogs/audit"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
+	"rewatch/policy"
 )
 
 // backend is what the admin server shows of the running process.
@@ -30,8 +34,8 @@ func (b backend) Ready() []admin.Condition {
 	return ready
 }
 
-func (b backend) Watchers(limit int, after string) admin.Page {
-	items, next := b.p.monitor.Watchers(after, limit)
+func (b backend) Watchers(limit int, after, find string) admin.Page {
+	items, next := b.p.monitor.Watchers(after, limit, strings.ToLower(find))
 	return admin.Page{Items: items, Next: next}
 }
 
@@ -61,6 +65,26 @@ func (b backend) Recoveries(limit int) any {
 	all := b.p.engine.Recoveries()
 	if limit > 0 && len(all) > limit {
 		all = all[:limit]
+	}
+	return all
+}
+
+// client is what one family of clients knows.
+type client struct {
+	Family   string            `json:"family"` // as its User-Agent begins; empty: not told
+	Failures uint64            `json:"failures"`
+	Returns  map[string]uint64 `json:"returns"` // by what brought them back
+}
+
+func (b backend) Clients() any {
+	known := b.p.engine.Clients()
+	all := make([]client, 0, len(known))
+	for _, family := range agent.Families(known) {
+		c := client{Family: family, Failures: known[family].Failures, Returns: map[string]uint64{}}
+		for by := policy.ByMessage; by <= policy.ByItself; by++ {
+			c.Returns[by.String()] = known[family].Returns[by]
+		}
+		all = append(all, c)
 	}
 	return all
 }

@@ -37,7 +37,11 @@ type View struct {
 	Broken   []policy.Broken `json:"broken"`
 	More     int             `json:"more,omitempty"`
 	Deadline *time.Time      `json:"deadline,omitempty"`
-	Steps    []dialogs.Step  `json:"steps"`
+	// Standing is what holds for the user now and the phase does not say; Hop the next
+	// hop that it is reached by.
+	Standing string         `json:"standing,omitempty"`
+	Hop      string         `json:"hop,omitempty"`
+	Steps    []dialogs.Step `json:"steps"`
 }
 
 // Ladders remembers the last recoveries and what passed on the wire in them.

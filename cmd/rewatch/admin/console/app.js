@@ -2,14 +2,16 @@
 // page only what has changed.
 
 import { el, figure, keyed, now, setClock, setText, span, when } from "./dom.js";
-import { alarm, recovery, user } from "./cards.js";
-import { ask, setUp } from "./change.js";
+import { alarm, client, person, recovery, user } from "./cards.js";
+import { ask, control, setUp } from "./change.js";
+import { chips, notices } from "./state.js";
 
 const every = 2000;
 const node = (id) => document.getElementById(id);
 const userAlarms = ["watcher-exhausted", "watcher-banned"];
 
 let data = null;
+let people = [];
 let failures = 0;
 let timer;
 
@@ -22,8 +24,9 @@ async function get(path) {
 async function refresh() {
   clearTimeout(timer);
   try {
-    const [summary, recoveries, alarms] = await Promise.all([get("summary"), get("recoveries?limit=200"), get("alarms")]);
-    data = { summary, recoveries: recoveries.items || [], alarms: alarms.items || [] };
+    const [summary, recoveries, alarms, clients] = await Promise.all(
+      [get("summary"), get("recoveries?limit=200"), get("alarms"), get("clients")]);
+    data = { summary, recoveries: recoveries.items || [], alarms: alarms.items || [], clients: clients.items || [] };
     setClock(summary.now);
     failures = 0;
   } catch {
@@ -44,14 +47,40 @@ function show() {
   showConditions(data.summary);
   const running = found.filter((r) => !when(r.ended) && r.phase !== "exhausted");
   list("broken", running, (r) => r.id ?? r.aor, recovery,
-    wanted ? "No broken subscription matches." : "Nothing is broken. Every NOTIFY gets through.");
+    wanted ? "No recovery that matches runs." : calm());
   list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, recovery,
     wanted ? "No earlier recovery matches." : "No recovery yet. Each one will be here with its messages.");
-  list("users", users(data.alarms).filter((u) => match(u.aor)), (u) => u.aor, (u) => user(u, ask),
-    wanted ? "No such user." : "Nobody at the moment.");
-  list("alarms", data.alarms.filter((a) => !userAlarms.includes(a.name) && match(a.object + a.name)), (a) => a.id || a.name + a.object, alarm,
+  list("users", users(data.alarms).filter((u) => match(u.aor)), (u) => u.aor, (u) => user(u, data.summary.can_change ? ask : null),
+    wanted ? "No user that matches is given up." : "Nobody at the moment.");
+  list("alarms", data.alarms.filter((a) => match(a.object + a.name)), (a) => a.id || a.name + a.object, alarm,
     wanted ? "No alarm matches." : "No alarm.");
+  list("clients", wanted ? [] : data.clients, (c) => c.family, client, "No client has failed yet.");
+  node("s-clients").hidden = Boolean(wanted);
+  list("people", people, (p) => p.aor, (p, old) => person(p, old, get), "No user that is known has this in its address.");
+  node("s-people").hidden = !wanted;
   tick();
+}
+
+// calm is what no running recovery means.
+function calm() {
+  const s = data.summary;
+  if (s.modes.some((m) => m !== "normal")) return "No recovery runs.";
+  if (users(data.alarms).length) return "No recovery runs. Users are given up on; they are listed beside.";
+  if (s.kept > 0) return "No recovery runs. NOTIFYs wait for their clients.";
+  if (s.subscriptions === 0) return "No subscription is known yet, so there is nothing that could break.";
+  if (data.alarms.length) return "No recovery runs. Alarms are raised.";
+  return "Nothing is broken. Every NOTIFY gets through.";
+}
+
+// search asks for users of whom nothing may be broken.
+async function search() {
+  const wanted = node("find").value.trim();
+  try {
+    people = wanted ? (await get(`watchers?limit=20&find=${encodeURIComponent(wanted)}`)).items || [] : [];
+  } catch {
+    people = [];
+  }
+  if (wanted === node("find").value.trim()) show();
 }
 
 // users gathers the alarms about users by user.
@@ -60,7 +89,9 @@ function users(alarms) {
   for (const a of alarms.filter((x) => userAlarms.includes(x.name))) {
     byUser.set(a.object, [...(byUser.get(a.object) || []), a]);
   }
-  return [...byUser].map(([aor, list]) => ({ aor, alarms: list }));
+  return [...byUser].map(([aor, list]) => ({
+    aor, alarms: list, standing: data.recoveries.find((r) => r.aor === aor)?.standing,
+  }));
 }
 
 function list(id, items, key, build, emptyText) {
@@ -82,15 +113,24 @@ function stateOf() {
   if (failures) return ["No answer, trying again", "bad"];
   if (!data) return ["Connecting", ""];
   if (!data.summary.ready) return ["Not ready", "bad"];
-  if (data.summary.outage) return ["Holding", "busy"];
-  return ["Ready", "good"];
+  return chips(data.summary);
 }
 
 function showConditions(summary) {
-  const waiting = (summary.conditions || []).filter((c) => !c.ok || c.name === "identity");
-  if (summary.outage) waiting.push({ name: "The core fails for most users", detail: "nobody is counted or signed out until it works again", busy: true });
+  const waiting = notices(summary);
+  control(summary);
   keyed(node("conditions"), waiting, (c) => c.name, (c) =>
-    el("li", c.busy ? "busy" : "", c.name, el("span", "", c.detail ? ` – ${c.detail}` : "")));
+    el("li", c.busy ? "busy" : "", c.name, el("span", "", c.detail ? ` – ${c.detail} ` : ""), c.hop ? release(c.hop) : null));
+}
+
+// release is the button that ends the hold of one next hop.
+function release(hop) {
+  const b = el("button", "small", "Let go");
+  b.type = "button";
+  b.hidden = !data.summary.can_change;
+  b.setAttribute("aria-label", `Let go ${hop}`);
+  b.addEventListener("click", () => ask(hop, "release"));
+  return b;
 }
 
 function showTotals(summary) {
@@ -111,6 +151,11 @@ function tick() {
 
 setUp(refresh);
 setInterval(tick, 1000);
-node("find").addEventListener("input", show);
+let typing;
+node("find").addEventListener("input", () => {
+  show();
+  clearTimeout(typing);
+  typing = setTimeout(search, 250);
+});
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 refresh();

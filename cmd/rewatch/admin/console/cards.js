@@ -12,6 +12,14 @@ const phases = {
   exhausted: ["Given up", "bad"],
 };
 const phaseNames = ["idle", "gathering", "notifying", "waiting", "proving", "exhausted"];
+// standings say more than a phase or a result does.
+const standings = {
+  held: ["Held", "busy"],
+  banned: ["Banned", "bad"],
+  "signed-out": ["Signed out", "bad"],
+  "signing-out": ["Is being signed out", "busy"],
+  registered: ["Given up, still registered", "bad"],
+};
 const results = {
   recovered: ["Recovered", "good"],
   exhausted: ["Given up", "bad"],
@@ -56,11 +64,11 @@ export function recovery(r, old) {
 }
 
 function headOf(r, running) {
-  const state = running
+  const state = (running || r.result === "exhausted") && standings[r.standing] || (running
     ? phases[named(r.phase, phaseNames)] || [String(r.phase), "busy"]
-    : results[r.result] || [String(r.result || "Ended"), ""];
+    : results[r.result] || [String(r.result || "Ended"), ""]);
   const age = running
-    ? ticking(() => `for ${span(now() - when(r.started))}`)
+    ? ticking(() => `for ${span(now() - brokeAt(r))}`)
     : ticking(() => `${span(now() - when(r.ended))} ago`);
   age.className = "end";
   return row(el("span", "chevron"), r.aor, chip(state), age);
@@ -82,14 +90,23 @@ function factsOf(r, running) {
   if (r.of > 0 && r.attempt > 0) facts.append(tries(r), `MESSAGE ${r.attempt} of ${r.of}`, " · ");
   facts.append(brokenText(r.broken || [], r.more || 0));
   const deadline = when(r.deadline);
-  if (running && deadline) {
+  if (running && r.standing === "held") {
+    facts.append(" · ", `waits for the end of the hold${r.hop ? ` of ${r.hop}` : ""}`);
+  } else if (running && deadline) {
     facts.append(" · ", ticking(() => {
       const left = deadline - now();
-      return left > 0 ? `next step in ${span(left)}` : "next step now";
+      return left > 0 ? `next step in ${span(left)}` : "next step is due";
     }));
   }
-  if (!running) facts.append(` · took ${span(when(r.ended) - when(r.started))}`);
+  if (!running) facts.append(` · took ${span(when(r.ended) - brokeAt(r))}`);
   return facts;
+}
+
+// brokeAt is when the first subscription broke, which is before rewatch knew of it: with
+// the NOTIFY that got no answer.
+function brokeAt(r) {
+  const known = (r.broken || []).map((b) => when(b.since)).concat((r.steps || []).map((s) => when(s.at)), when(r.started));
+  return Math.min(...known.filter((t) => t));
 }
 
 function tries(r) {
@@ -167,10 +184,11 @@ export function user(u, ask) {
     b.addEventListener("click", () => ask(u.aor, what));
     buttons.append(b);
   };
-  if (banned) button("Lift the ban", "unban");
-  button("Forgive", "reset");
+  if (ask && banned) button("Lift the ban", "unban");
+  if (ask) button("Forgive", "reset");
+  const state = standings[u.standing === "held" ? "" : u.standing] || (banned ? ["Banned", "bad"] : ["Given up", "bad"]);
   card.append(el("div", "plain",
-    row(null, u.aor, chip(banned ? ["Banned", "bad"] : ["Given up", "bad"]), since),
+    row(null, u.aor, chip(state), since),
     el("div", "facts", (banned || first).text), buttons));
   return card;
 }
@@ -185,4 +203,54 @@ export function alarm(a) {
     el("div", "facts", el("b", "", a.object), a.text && a.text !== a.object ? ` · ${a.text}` : "")));
   card.title = `${a.event_type || ""} / ${a.probable_cause || ""} · ${a.id}`;
   return card;
+}
+
+// client is what one family of clients knows.
+export function client(c) {
+  const back = Object.entries(c.returns).filter(([, n]) => n > 0).map(([by, n]) => `${n} by ${by}`);
+  return el("article", "card", el("div", "plain",
+    row(null, c.family || "Clients that do not say what they are", chip([`${c.failures} failed`, ""]), null),
+    el("div", "facts", back.length ? `Came back: ${back.join(", ")}` : "None has come back yet.")));
+}
+
+// person is a user who is known, whatever its state. What is known of it is asked for when
+// its card is opened.
+export function person(p, old, get) {
+  const card = el("details", "card");
+  const state = p.registered ? ["Registered", "good"] : ["Not registered", ""];
+  card.append(el("summary", "", row(el("span", "chevron"), p.aor, chip(state), null),
+    el("div", "facts", `${p.subscriptions} subscription${p.subscriptions === 1 ? "" : "s"}${p.last_hop ? ` · by ${p.last_hop}` : ""}`)));
+  const fill = async () => {
+    if (!card.open || card.querySelector(".inside")) return;
+    const box = el("div", "inside");
+    card.append(box);
+    try {
+      box.append(...known(await get(`watchers/${encodeURIComponent(p.aor)}`)));
+    } catch {
+      box.append(el("p", "facts", "Nothing more is known of this user now."));
+    }
+  };
+  card.addEventListener("toggle", fill);
+  if (old && old.open) {
+    card.open = true;
+    fill();
+  }
+  return card;
+}
+
+function known(p) {
+  const time = (t) => (when(t) ? new Date(when(t)).toLocaleString() : "–");
+  const head = el("tr", "", ...["Event", "Resource", "Device", "State", "Last NOTIFY", "Until"].map((t) => el("th", "", t)));
+  const lines = (p.list || []).map((s) => {
+    const tr = el("tr", "", ...[s.event, s.resource, s.device || s.contact || "–", s.state, time(s.last_notify), time(s.expires)].map((t) => el("td", "", t)));
+    tr.title = `Call-ID ${s.call_id}`;
+    return tr;
+  });
+  const facts = [`Registered until ${time(p.registered_until)}`];
+  if (p.scscf) facts.push(`by ${p.scscf}`);
+  if (p.emergency) facts.push("emergency registration");
+  const r = p.recovery;
+  if (r) facts.push(`${r.sent} of ${r.of} MESSAGEs counted`, `phase ${r.phase}`, r.signed_out ? "signed out" : "");
+  return [el("p", "facts", facts.filter(Boolean).join(" · ")),
+    el("div", "scroll", el("table", "subs", el("thead", "", head), el("tbody", "", ...lines)))];
 }

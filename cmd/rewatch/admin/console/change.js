@@ -16,6 +16,36 @@ const questions = {
     yes: "Lift the ban",
     done: (aor) => `${aor} is not banned any more.`,
   },
+  hold: {
+    title: "Hold everything?",
+    text: () => "No MESSAGE is sent, nobody is counted and nobody is signed out until recovery is let go on. A restart does not end it where a state is kept.",
+    yes: "Hold", reason: true, request: (_, reason) => ["PUT", "hold", { reason }],
+    done: () => "Recovery is held.",
+  },
+  resume: {
+    title: "Let recovery go on?",
+    text: () => "It goes on where it was, without a second MESSAGE.",
+    yes: "Go on", request: () => ["DELETE", "hold"],
+    done: () => "Recovery goes on.",
+  },
+  release: {
+    title: "Let this hop go?",
+    text: (hop) => `Recovery goes on for the users behind ${hop}. It is held again if nothing gets through.`,
+    yes: "Let go", request: (hop) => ["DELETE", `hold?hop=${encodeURIComponent(hop)}`],
+    done: (hop) => `${hop} is not held any more.`,
+  },
+  dry: {
+    title: "Begin a dry run?",
+    text: () => "rewatch only observes from now on. A restart goes back to REWATCH_DRY_RUN.",
+    yes: "Begin", request: () => ["PUT", "dry-run", { on: true }],
+    done: () => "It is a dry run.",
+  },
+  wet: {
+    title: "End the dry run?",
+    text: () => "rewatch acts from now on. Whoever failed in the dry run is forgiven.",
+    yes: "End it", request: () => ["PUT", "dry-run", { on: false }],
+    done: () => "The dry run is over.",
+  },
 };
 
 let pending = null;
@@ -26,13 +56,26 @@ export function ask(aor, what) {
   node("ask-title").textContent = q.title;
   node("ask-text").textContent = q.text(aor);
   node("ask-yes").textContent = q.yes;
+  node("ask-reason").hidden = !q.reason;
+  node("reason").value = "";
   node("ask-token").hidden = Boolean(sessionStorage.getItem(storageKey));
   node("token").value = "";
   problem("");
   node("ask").showModal();
 }
 
+// control shows the buttons that fit what rewatch does.
+export function control(summary) {
+  node("controls").hidden = !summary.can_change;
+  const on = (mode) => (summary.modes || []).includes(mode);
+  node("c-hold").hidden = on("held-by-hand");
+  node("c-resume").hidden = !on("held-by-hand");
+  node("c-dry").hidden = on("dry-run");
+  node("c-wet").hidden = !on("dry-run");
+}
+
 export function setUp(refresh) {
+  for (const what of ["hold", "resume", "dry", "wet"]) node(`c-${what}`).addEventListener("click", () => ask("", what));
   node("ask-no").addEventListener("click", () => node("ask").close());
   node("ask").querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -49,11 +92,18 @@ async function submit(refresh) {
     node("token").focus();
     return;
   }
+  const reason = node("reason").value.trim();
+  if (questions[what].reason && !reason) {
+    problem("Please give a reason.");
+    node("reason").focus();
+    return;
+  }
+  const [method, path, body] = questions[what].request?.(aor, reason) ?? ["POST", `watchers/${encodeURIComponent(aor)}/${what}`];
   let response;
   try {
-    response = await fetch(`/api/v1/watchers/${encodeURIComponent(aor)}/${what}`, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${token}` },
+    // In a header of its own: Authorization may be taken by a password.
+    response = await fetch(`/api/v1/${path}`, {
+      method, headers: { "X-Rewatch-Token": token }, body: body && JSON.stringify(body),
     });
   } catch {
     problem("rewatch cannot be reached. Please try again.");

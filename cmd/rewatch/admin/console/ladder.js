@@ -120,13 +120,15 @@ function widthOf(text) {
 }
 
 const isAnswer = (step) => /^[1-6]\d\d\b/.test(step.what);
-const failed = (step) => /^[3-6]\d\d\b|no response|timeout|timed out|unreachable|refused|gave up|giving up|failed|not de-registered/i.test(step.what);
+// The 481 to the server is what rewatch means to say: it ends the subscription there.
+const deliberate = (step) => step.from === "rewatch" && step.to === "server" && /^481\b/.test(step.what);
+const failed = (step) => !deliberate(step) && /^[3-6]\d\d\b|no response|timeout|timed out|unreachable|refused|gave up|giving up|failed|not de-registered/i.test(step.what);
 
 // kind is the colour: what went wrong, what rewatch said itself, what went well.
 function kind(step) {
   if (failed(step)) return "fail";
   if (/^(2\d\d|recovered|proven)\b/i.test(step.what)) return "fine";
-  return step.from === "rewatch" && /^(MESSAGE|REGISTER)\b|terminated;/.test(step.what) ? "own" : "";
+  return deliberate(step) || step.from === "rewatch" && /^(MESSAGE|REGISTER)\b|terminated;/.test(step.what) ? "own" : "";
 }
 
 // asText is the diagram for the clipboard and for screen readers.
