@@ -30,6 +30,7 @@ func (w *world) subscribe(s *sidecar, u *user) {
 		w.clock.put(now+again, event{who: u.id, kind: subscribe})
 		return
 	}
+	s.heard(u)
 	for sub := range uint8(most) {
 		if u.lost&(1<<sub) == 0 {
 			continue
@@ -53,6 +54,7 @@ func (w *world) register(s *sidecar, u *user) {
 		return
 	}
 	u.gone = false
+	s.heard(u)
 	s.offer(u, policy.Event{Kind: policy.Registered})
 	w.subscribe(s, u)
 }

@@ -24,7 +24,7 @@ type Config struct {
 	Trouble Trouble
 
 	Rules         policy.Rules
-	Outage        outage.Rules
+	Outage        outage.Limits
 	NotifyTimeout time.Duration
 	// MessageRate and DeregisterRate are the most per second of one replica, 0 is
 	// no limit; DeregisterCap is the most per hour, 0 is none.

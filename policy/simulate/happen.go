@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/policy"
+	"rewatch/policy/outage"
 )
 
 // happen carries out one event.
@@ -27,10 +28,7 @@ func (w *world) happen(e event) {
 	case subscribe:
 		w.subscribe(s, u)
 	case told, untold:
-		u.messaging = false
-		s.offer(u, policy.Event{
-			Kind: policy.MessageDone, Episode: u.state.Episode, Try: u.state.Tries, Undelivered: e.kind == untold,
-		})
+		w.answered(s, u, e)
 	case heard:
 		if !u.ignores {
 			w.clock.put(now+w.dice.within(w.cfg.Clients.Resubscribe), event{who: u.id, kind: subscribe})
@@ -38,6 +36,7 @@ func (w *world) happen(e event) {
 	case signedOut:
 		w.signedOut(s, u)
 	case unanswered:
+		s.prove(u, e.sent, true)
 		u.signing = false
 		s.offer(u, policy.Event{Kind: policy.DeregisterFailed})
 	case dies:
@@ -47,6 +46,21 @@ func (w *world) happen(e event) {
 	case registers:
 		w.register(s, u)
 	}
+}
+
+// answered: a MESSAGE has its final response, or has none.
+func (w *world) answered(s *sidecar, u *user, e event) {
+	proven := true
+	if e.kind == told {
+		s.heard(u)
+	} else {
+		proven = s.prove(u, e.sent, true) == outage.Proven
+	}
+	u.messaging, u.ahead = false, false
+	s.offer(u, policy.Event{
+		Kind: policy.MessageDone, Episode: u.state.Episode, Try: u.state.Tries,
+		Undelivered: e.kind == untold, Stumbled: e.kind == untold, Unproven: !proven,
+	})
 }
 
 func (w *world) route(u *user) route {
@@ -71,7 +85,7 @@ func (w *world) notify(u *user, sub, gen uint8) {
 
 // proven: a NOTIFY of one subscription got through.
 func (w *world) proven(s *sidecar, u *user, e event) {
-	s.gotThrough(w.crowd.hop(u.id), 1)
+	s.heard(u)
 	if u.gen[e.sub] != e.gen {
 		return
 	}
@@ -89,7 +103,7 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 // the subscription; the client, who knows nothing, will refresh it some time.
 func (w *world) failed(s *sidecar, u *user, e event) {
 	w.res.Failed++
-	excused := s.observe(u, e.sent)
+	verdict := s.prove(u, e.sent, false)
 	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone {
 		return
 	}
@@ -103,7 +117,7 @@ func (w *world) failed(s *sidecar, u *user, e event) {
 	u.unproven &^= 1 << e.sub
 	e.kind = refresh
 	w.clock.put(w.clock.now+w.dice.within(w.cfg.Clients.Refresh), e)
-	if excused {
+	if verdict == outage.Outage || verdict == outage.Wait {
 		s.note(u)
 		return
 	}

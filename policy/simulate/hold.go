@@ -8,87 +8,153 @@ import (
 	"rewatch/policy/outage"
 )
 
+// The hold of the product, and what its engine does around it.
+
 // holding says whether anything is held.
-func (s *sidecar) holding() bool { return s.detector.Any() }
+func (s *sidecar) holding() bool { return s.paths.Any() }
 
-// gotThrough tells of NOTIFYs that passed.
+// held says whether a watcher waits for the end of a hold.
+func (s *sidecar) waits(u *user) bool { return !u.ahead && s.paths.Held(s.hop(u)) }
+
+// gotThrough tells of NOTIFYs that passed, to watchers who are well.
 func (s *sidecar) gotThrough(hop, n int) {
-	s.apply(s.detector.Passed(s.w.clock.now.time(), s.hops[hop], n))
-}
-
-// observe tells of one that failed, and returns whether an outage is to blame.
-func (s *sidecar) observe(u *user, sent moment) bool {
-	s.apply(s.detector.Observe(outage.Outcome{
-		At: s.w.clock.now.time(), Sent: sent.time(), Hop: s.hop(u), Watcher: uint64(u.id),
-	}))
-	return s.detector.Excused(s.hop(u), sent.time())
-}
-
-// judge lets the detector have its time, and sends the probes that are due.
-func (s *sidecar) judge() {
+	var got outage.Passes
 	now := s.w.clock.now
-	s.probes = slices.DeleteFunc(s.probes, func(p probe) bool {
-		if p.at > now {
-			return false
+	for range min(n, witnesses) {
+		if who, ok := s.w.healthy(hop, s.number); ok {
+			got.Add(now.time(), uint64(who))
 		}
-		s.apply(s.detector.Probed(now.time(), p.scope, true))
-		return true
-	})
-	next := s.detector.Next()
-	if next.IsZero() || now.time().Before(next) {
-		return
 	}
-	probes, changes := s.detector.Tick(now.time())
-	s.apply(changes)
-	for _, p := range probes {
-		hop := slices.Index(s.hops, p.Hop)
-		if at, ok := s.w.net.delivery(s.w.dice, route{hop: hop}, now, probeTimeout); ok {
-			s.probes = append(s.probes, probe{p.Scope, at + 1})
-		}
+	if got.N > 0 {
+		got.N = n
+		s.apply(s.paths.Passed(now.time(), s.hops[hop], got))
 	}
 }
 
-// probeTimeout is how long a probe may take.
+// witnesses is how many of those who got through in a step are told by name.
+const witnesses = 8
+
+// heard tells of a request that came from a watcher, or got through to it.
+func (s *sidecar) heard(u *user) {
+	var got outage.Passes
+	got.Add(s.w.clock.now.time(), uint64(u.id))
+	s.apply(s.paths.Passed(s.w.clock.now.time(), s.hop(u), got))
+}
+
+// prove judges a request that failed. OPTIONS are answered within a step, or not at all.
+func (s *sidecar) prove(u *user, sent moment, final bool) outage.Verdict {
+	now := s.w.clock.now
+	try := outage.Try{
+		Hop: s.hop(u), User: uint64(u.id), Sent: sent.time(), At: now.time(), Core: true, Final: final,
+	}
+	v, notices := s.paths.Failed(try)
+	s.apply(notices)
+	if v == outage.Ask {
+		s.ask(s.w.crowd.hop(u.id))
+		v, notices = s.paths.Judge(now.time(), try)
+		s.apply(notices)
+	}
+	return v
+}
+
+// mayBlame says whether a watcher may be told once more, or given up.
+func (s *sidecar) mayBlame(u *user) bool {
+	now := s.w.clock.now.time()
+	v, notices := s.paths.MayBlame(now, s.hop(u), uint64(u.id), u.state.Messaged, true)
+	s.apply(notices)
+	if v == outage.Ask {
+		s.ask(s.w.crowd.hop(u.id))
+		v, notices = s.paths.MayBlame(now, s.hop(u), uint64(u.id), u.state.Messaged, true)
+		s.apply(notices)
+	}
+	return v == outage.Proven
+}
+
+// ask asks a hop by OPTIONS.
+func (s *sidecar) ask(hop int) {
+	now := s.w.clock.now
+	_, ok := s.w.net.delivery(s.w.dice, route{hop: hop}, now, probeTimeout)
+	s.apply(s.paths.Answered(now.time(), s.hops[hop], now.time(), ok))
+	if ok {
+		s.letSomeGo(hop)
+	}
+}
+
+// probeTimeout is how long OPTIONS may take.
 const probeTimeout = 4 * time.Second
 
-func (s *sidecar) apply(changes []outage.Change) {
-	for _, c := range changes {
-		switch {
-		case c.From == outage.Closed:
+// judge lets the hold have its time, and asks the hops that are to be asked.
+func (s *sidecar) judge() {
+	now := s.w.clock.now.time()
+	next := s.paths.Next()
+	if next.IsZero() || now.Before(next) {
+		return
+	}
+	ask, notices := s.paths.Tick(now, func(name string) bool {
+		hop := slices.Index(s.hops, name)
+		return hop >= 0 && len(s.noted[hop])+len(s.frozen[hop]) > 0
+	})
+	s.apply(notices)
+	for _, name := range ask {
+		s.ask(slices.Index(s.hops, name))
+	}
+}
+
+func (s *sidecar) apply(notices []outage.Notice) {
+	for _, n := range notices {
+		switch n.Kind {
+		case outage.Began:
 			s.w.res.Holds++
-			s.excuse(c)
-		case c.To == outage.Closed:
+			s.excuse(n.Record)
+		case outage.Ended:
 			s.changed = true
+		case outage.Settled: // nobody waits for a verdict here
 		}
 	}
 }
 
-// excuse tells the policy of all whom the outage hit before it was noticed.
-func (s *sidecar) excuse(c outage.Change) {
+// excuse tells the policy of all whom the outage hit before it was noticed, and of those
+// whose sign-out is pending.
+func (s *sidecar) excuse(r outage.Record) {
 	recent := s.recent
 	s.recent = nil
 	for _, b := range recent {
-		if b.at.time().Before(c.Since) || c.Scope != outage.Overall && c.Scope != s.hop(b.u) {
+		if b.at.time().Before(r.Since) || r.Hop != s.hop(b.u) {
 			s.recent = append(s.recent, b)
 			continue
 		}
-		s.offer(b.u, policy.Event{Kind: policy.Excuse, Since: c.Since})
+		s.offer(b.u, policy.Event{Kind: policy.Excuse, Since: r.Since})
+	}
+	for _, u := range s.leaving {
+		if u.signing && r.Hop == s.hop(u) {
+			s.offer(u, policy.Event{Kind: policy.Excuse, Since: r.Since})
+		}
 	}
 }
 
-// note remembers a watcher whom the outage broke. If it is over already, he is
+// note remembers a watcher whom the outage broke. If it is over already, it is
 // worked off like the others.
 func (s *sidecar) note(u *user) {
 	if u.noted {
 		return
 	}
 	u.noted = true
-	if !s.detector.Held(s.hop(u)) {
+	if !s.paths.Held(s.hop(u)) {
 		s.returning.push(u)
 		return
 	}
 	hop := s.w.crowd.hop(u.id)
 	s.noted[hop] = append(s.noted[hop], u)
+}
+
+// letSomeGo lets a few go ahead over a hop that is held and has answered.
+func (s *sidecar) letSomeGo(hop int) {
+	for len(s.noted[hop]) > 0 && s.paths.Held(s.hops[hop]) && s.paths.GoAhead(s.hops[hop]) {
+		u := s.noted[hop][0]
+		s.noted[hop] = s.noted[hop][1:]
+		u.ahead = true
+		s.returning.push(u)
+	}
 }
 
 // freeze keeps what is to be done for a watcher back until the hold ends.
@@ -120,7 +186,7 @@ func (s *sidecar) thaw(u *user) {
 func (s *sidecar) release() {
 	s.changed = false
 	for hop, name := range s.hops {
-		if s.detector.Held(name) {
+		if s.paths.Held(name) {
 			continue
 		}
 		noted := s.noted[hop]

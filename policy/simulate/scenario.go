@@ -45,13 +45,10 @@ func Scenarios() []Scenario {
 		}},
 		{"nohold", "the blackout without the outage hold, for comparison; not part of all", func(c *Config) {
 			c.Trouble.Outage = 10 * time.Minute
-			c.Outage.Ratio = never
+			c.Outage.Off = true
 		}},
 	}
 }
-
-// never is a share of failures that is not reached.
-const never = 2
 
 // World is the network without trouble, the defaults of the flags.
 func World() Config {

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"strconv"
 
 	"rewatch/policy"
@@ -9,10 +10,10 @@ import (
 
 // sidecar is one rewatch process: what its engine does around policy.Decide.
 type sidecar struct {
-	w        *world
-	number   int
-	detector *outage.Detector
-	hops     []string
+	w      *world
+	number int
+	paths  *outage.Paths
+	hops   []string
 
 	messages, signOuts *pace
 	// returning are the watchers that an outage broke and that are worked off now;
@@ -22,8 +23,9 @@ type sidecar struct {
 	// frozen, for each hop, are the deadlines and requests kept back by a hold.
 	frozen [][]*user
 	// recent are the failures and the strikes that a hold may still reach back to.
-	recent  []blame
-	probes  []probe
+	recent []blame
+	// leaving are those whose de-REGISTER was queued; some have left.
+	leaving []*user
 	held    moment
 	changed bool // a hold ended since the last step
 }
@@ -35,15 +37,9 @@ type blame struct {
 	at moment
 }
 
-// probe is an OPTIONS that will have its answer at a time.
-type probe struct {
-	scope string
-	at    moment
-}
-
 func newSidecar(w *world, number int) *sidecar {
 	s := &sidecar{
-		w: w, number: number, detector: outage.New(w.cfg.Outage),
+		w: w, number: number, paths: outage.NewPaths(w.cfg.Outage),
 		messages:  newPace(w.cfg.MessageRate, 0),
 		signOuts:  newPace(w.cfg.DeregisterRate, w.cfg.DeregisterCap),
 		returning: newPace(w.cfg.MessageRate, 0),
@@ -83,6 +79,7 @@ func (s *sidecar) act(u *user, a policy.Action) {
 	case policy.DoDeregister:
 		if !u.signing {
 			u.signing = true
+			s.leaving = append(slices.DeleteFunc(s.leaving, func(o *user) bool { return !o.signing }), u)
 			s.signOuts.push(u)
 		}
 	case policy.Recovered, policy.GaveUp, policy.Abandoned,
@@ -117,9 +114,27 @@ func (s *sidecar) tick(u *user) {
 		s.arm(u)
 	case u.messaging && u.state.Phase == policy.Notifying, u.signing:
 		// Its outcome is awaited, however long it is queued.
-	case s.detector.Held(s.hop(u)) && u.state.Phase != policy.Idle:
+	case s.waits(u) && u.state.Phase != policy.Idle:
 		s.freeze(u)
+	case s.unproven(u):
+		u.ticks = now + tryAgain
+		s.w.clock.put(u.ticks, event{who: u.id, kind: tick})
 	default:
 		s.offer(u, policy.Event{Kind: policy.Tick})
 	}
+}
+
+// tryAgain is how soon a watcher is looked at again whom nothing proves guilty yet.
+const tryAgain = 3
+
+// unproven says whether the Tick of a watcher would hold against it what may be the fault
+// of the path: it would get a further MESSAGE that counts, or be given up.
+func (s *sidecar) unproven(u *user) bool {
+	st := u.state
+	if st.Excused || st.Phase != policy.Gathering && st.Phase != policy.Waiting {
+		return false
+	}
+	next, _ := policy.Decide(s.w.cfg.Rules, *st, policy.Event{Kind: policy.Tick, At: s.w.clock.now.time()})
+	blames := next.Phase == policy.Exhausted || next.Phase == policy.Notifying && st.Phase == policy.Waiting
+	return blames && !s.mayBlame(u)
 }

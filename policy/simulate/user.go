@@ -29,6 +29,7 @@ type user struct {
 
 	noted     bool // waits to be worked off
 	frozen    bool // a hold keeps back what is to be done
+	ahead     bool // goes on though its hop is held
 	messaging bool // a MESSAGE is queued or in flight
 	signing   bool // a de-REGISTER is queued or in flight
 	gone      bool // signed out

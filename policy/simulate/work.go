@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math/bits"
+	"time"
 
 	"rewatch/policy"
 )
@@ -27,10 +28,12 @@ func (s *sidecar) work() {
 	}
 }
 
+// reach is how far a hold reaches back.
+const reach = 6 * time.Minute
+
 // trim forgets what no hold reaches back to.
 func (s *sidecar) trim() {
-	rules := s.detector.Rules()
-	old := s.w.clock.now - steps(rules.Window+rules.Relapse)
+	old := s.w.clock.now - steps(reach)
 	n := 0
 	for n < len(s.recent) && s.recent[n].at < old {
 		n++
@@ -46,7 +49,7 @@ func (s *sidecar) workOff(u *user) {
 	switch {
 	case u.lost == 0 || u.gone:
 		return
-	case s.detector.Held(s.hop(u)):
+	case s.waits(u):
 		s.note(u)
 		return
 	}
@@ -64,7 +67,7 @@ func (s *sidecar) tell(u *user) {
 	case u.state.Phase != policy.Notifying || u.lost == 0:
 		s.w.clock.put(now+1, event{who: u.id, kind: told})
 		return
-	case s.detector.Held(s.hop(u)):
+	case s.waits(u):
 		u.messaging = false
 		s.freeze(u)
 		return
@@ -74,7 +77,7 @@ func (s *sidecar) tell(u *user) {
 	s.w.res.second(now).Messages++
 	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, policy.TimerF)
 	if !ok {
-		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: untold})
+		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: untold, sent: now})
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: told})
@@ -89,7 +92,7 @@ func (s *sidecar) signOut(u *user) {
 		s.arm(u)
 		return
 	}
-	if s.detector.Held(s.hop(u)) {
+	if s.paths.Held(s.hop(u)) {
 		u.signing = false
 		s.freeze(u)
 		return
@@ -100,7 +103,7 @@ func (s *sidecar) signOut(u *user) {
 	// The binding is the core's, whether the phone is alive or not.
 	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.crowd.hop(u.id)}, now, policy.TimerF)
 	if !ok {
-		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: unanswered})
+		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: unanswered, sent: now})
 		return
 	}
 	s.w.clock.put(when+1, event{who: u.id, kind: signedOut})

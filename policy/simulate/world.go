@@ -134,6 +134,23 @@ func (w *world) lose(s *sidecar, hop int) {
 	})
 }
 
+// healthy draws a watcher behind a hop and a replica who gets its NOTIFYs.
+func (w *world) healthy(hop, replica int) (uint32, bool) {
+	for range 20 {
+		who, sub, ok := w.crowd.pick(w.dice, hop, replica)
+		if !ok {
+			return 0, false
+		}
+		if w.crowd.index[who] == 0 {
+			return who, true
+		}
+		if u := w.crowd.record(who); u.lost&(1<<sub) == 0 && !u.gone && !u.dead(w.clock.now) {
+			return who, true
+		}
+	}
+	return 0, false
+}
+
 // sentence decides which phones are switched off, and when.
 func (w *world) sentence() {
 	t := w.cfg.Trouble
