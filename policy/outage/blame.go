@@ -3,14 +3,14 @@ package outage
 import "time"
 
 // proofAge is how old a proof of the path may be when a user is to be blamed for what it
-// has not done: the 32 s that each request of a phone is repeated for (RFC 3261 17.1.2.2,
-// Timer F).
-const proofAge = 32 * time.Second
+// has not done. It is short: a NOTIFY that was sent just before an outage began fails half a
+// minute later, and then somebody may have got through since it was sent, though nobody
+// does any more.
+const proofAge = 5 * time.Second
 
 // MayBlame says whether a user whose time is over may be sent a further MESSAGE that
-// counts, or be given up. The path has to be proven for the time in which the user could
-// have done what it was asked to do: anybody got through, the user too, or the hop answers
-// OPTIONS where nobody else was tried. For a hop that has never answered OPTIONS it will
+// counts, or be given up. The path has to work now: anybody has just got through, the user
+// too, or the hop answers OPTIONS where nobody else was tried. For a hop that has never answered OPTIONS it will
 // do if anybody got through since the user was told. core is as in [Try]. Where the
 // verdict is Wait or Ask the user is looked at again in a moment.
 func (p *Paths) MayBlame(at time.Time, hop string, user uint64, told time.Time, core bool) (Verdict, []Notice) {

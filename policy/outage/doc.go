@@ -1,61 +1,53 @@
-// Package outage tells the failure of many from the failure of one.
+// Package outage says whether a failure speaks against its user or against the path.
 //
-// A NOTIFY that fails says that something is wrong between the server and one
-// phone. When most NOTIFYs over a next hop fail, of many watchers and at the same
-// time, the phones are innocent: the hop, or what lies behind it, is down. Then
-// nobody may be blamed and nobody should be told, because no MESSAGE would arrive
-// either. The [Detector] says when that begins and when it is over:
+// A request to a user that fails says that something is wrong between the server and one
+// phone, or with what is between. Nobody may be blamed for the latter: no strike, no
+// sign-out, no ban. So a failure speaks against a user only if the path is proven ([Paths]):
 //
-//	closed --> held --> probing --> closed (released)
-//	             ^         |
-//	             +---------+
+//	since the request was sent that failed, behind the same hop     verdict
+//	------------------------------------------------------------    --------
+//	somebody else got through (a 2xx, a request of its own)         Proven
+//	others were tried, none got through since                       Outage: the hop is held
+//	nobody else was tried, the hop answers OPTIONS                  Proven
+//	nobody else was tried, the hop does not answer                  Outage: the hop is held
 //
-//	closed   failures are judged; each is the watcher's own
-//	held     an outage: no strike, no MESSAGE, no de-REGISTER; the hop is probed
-//	probing  something got through; held still, for a short trial
-//
-// Each next hop is judged by itself, and all of them together (the scope
-// [Overall]), for an outage that shows as a few failures on each of many hops.
-// What passes over a hop that is held by itself counts no more in Overall, so
-// that one dead hop does not hold the watchers of the others.
+// It is the same rule for three users in an office and for ten million. Where most but not
+// all fail of a crowd a share shows it early (votes.go): each user has one vote.
 //
 // # How to drive it
 //
-// Nothing here reads a clock, sleeps or locks: time is passed in, deadlines are
-// data, and whoever shares a Detector guards it with a mutex. It goes this way:
+// Nothing here reads a clock, sleeps or locks: time is passed in, deadlines are data, and
+// whoever shares a Paths guards it with a mutex. It goes this way:
 //
-//  1. Every outcome of a NOTIFY goes to [Detector.Observe], failed or not, before
-//     the failure is offered to package policy. Successes may be told in bulk
-//     with [Detector.Passed].
-//  2. A failure for which [Detector.Excused] is true is the outage's: it is no
-//     event for the policy, but the watcher is noted as broken, to be worked off
-//     later. Excused stays true after the release for NOTIFYs that were sent
-//     before it, because their deadline passes up to 32 seconds late.
-//  3. While [Detector.Held] is true of a watcher's hop, his Ticks wait, and so do
-//     MESSAGEs and de-REGISTERs that are queued.
-//  4. At [Detector.Next], [Detector.Tick] returns the probes to be sent: OPTIONS
-//     to Probe.Hop, with a deadline of a few seconds. Any response but 408 and
-//     5xx is an answer. [Detector.Probed] takes the outcome. So is any request
-//     that comes from the hop, such as a refresh; without that, a hop that never
-//     answers OPTIONS and to which no NOTIFY is sent any more would stay held.
-//  5. Every method that can change a state returns the changes. On Held: raise
-//     the alarm, give back the strikes of all failures and MESSAGEs since
-//     Change.Since. On Closed: clear the alarm, work off the broken watchers.
+//  1. What gets through goes to [Paths.Passed], added up in [Passes]; what fails to
+//     [Paths.Failed], which gives its verdict.
+//  2. If that is Ask, the hop is sent OPTIONS, whose outcome goes to [Paths.Answered]. Any
+//     response but 408 and 5xx is an answer. If it is Ask or Wait the failure is kept, and
+//     judged again ([Paths.Judge]) when a [Notice] says that the hop has settled.
+//  3. Before a user is told once more, given up or signed out, [Paths.MayBlame] is asked.
+//  4. While [Paths.Held] is true of a hop everything waits that concerns users behind it,
+//     but for the few whom [Paths.GoAhead] lets go.
+//  5. At [Paths.Next], [Paths.Tick] gives the hops to be asked.
+//  6. Every method that can change something returns the Notices.
+//
+// # Memory
+//
+// A hop takes less than 3 KB, whatever is behind it: the last two users who got through and
+// the last two who failed (that is all the rule needs), a window of ten tenths with a bitmap
+// of 1,024 bits each for the share, and three bitmaps more. [Limits.MaxHops] bounds the hops.
 //
 // # Why
 //
-// An outage is noticed 28 seconds late, because that is how long a NOTIFY is
-// given, and its last failures come 28 seconds after its end. Hence Since, which
-// reaches back, and Excused, which reaches ahead.
+// An outage is noticed 28 seconds late, because that is how long a NOTIFY is given, and its
+// last failures come 28 seconds after its end. Hence Record.Since, which reaches back, and
+// the rule that what was sent before a hold ended is the outage's.
 //
-// Where a NOTIFY is given less time than the window is long, the window holds much
-// that passed before, when the first of them fail. So the share of failures is not
-// all: if many fail in a row and nothing at all has got through since they were
-// sent, that is an outage as well.
+// A phone that refuses everything, or ten of them, may want to have everybody held. What
+// fails at once is therefore no silence: it has to go on for as long as silence takes to
+// show, and ends with the first who gets through. A user has one vote, for a phone can write
+// as many Contacts as it likes.
 //
-// One success does not prove a hop sound: half of it may be back, or OPTIONS may
-// pass where NOTIFYs do not. The trial is short at first, so that an ordinary
-// outage ends within seconds. If the failures return soon after a release, the
-// release was wrong: Since is that of the first hold, and the next trial is twice
-// as long. So a flapping hop is held nearly all the time, and blames nobody.
+// That others got through since a NOTIFY was sent does not say that they do now: it may have
+// been sent a moment before the outage began. So nobody is given up unless the path works in
+// that moment.
 package outage

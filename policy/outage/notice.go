@@ -2,13 +2,18 @@ package outage
 
 import "time"
 
-// The reasons why a path is held, and why a hold ends, as they appear in the log and the
-// alarm.
+// Reason says why a path is held, and why a hold ends.
+type Reason string
+
+// The reasons, as they appear in the log and the alarm.
 const (
-	ReasonNoAnswer Reason = "no-answer" // nobody else was tried, and OPTIONS is not answered
-	ReasonPassed   Reason = "passed"    // ended: the hop carries traffic
-	ReasonOperator Reason = "operator"  // ended by hand
-	ReasonGone     Reason = "gone"      // ended: nothing goes there any more
+	ReasonSilence     Reason = "silence"     // others were tried as well, and nobody gets through
+	ReasonRatio       Reason = "ratio"       // too few get through
+	ReasonUnreachable Reason = "unreachable" // the hop takes nothing
+	ReasonNoAnswer    Reason = "no-answer"   // nobody else was tried, and OPTIONS is not answered
+	ReasonPassed      Reason = "passed"      // ended: the hop carries traffic
+	ReasonOperator    Reason = "operator"    // ended by hand
+	ReasonGone        Reason = "gone"        // ended: nothing goes there any more
 )
 
 // Record is a hold, as it is shown and kept.

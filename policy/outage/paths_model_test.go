@@ -189,7 +189,7 @@ func (m *model) end(path string, now time.Time) {
 
 func (m *model) blame(now time.Time, hop string, user uint64, told time.Time) Verdict {
 	path := judged(hop)
-	from := later(now.Add(-32*time.Second), m.ended[path])
+	from := later(now.Add(-5*time.Second), m.ended[path])
 	others := func(u uint64) bool { return u != user }
 	fail := last(m.fails[path], others)
 	switch {

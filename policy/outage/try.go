@@ -44,6 +44,11 @@ type Try struct {
 	Final bool
 }
 
+// telling is how long a request has to have been under way for its failure to tell of
+// silence. What fails at once says little of the others: many phones are sent
+// something in the same moment.
+const telling = time.Second
+
 // silent says whether the request met with silence.
 func (t *Try) silent() bool { return !t.Refused && t.At.Sub(t.Sent) >= telling }
 

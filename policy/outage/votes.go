@@ -16,9 +16,10 @@ type votes struct {
 
 func (v *votes) pass(epoch int64, n int) { v.window.pass(epoch, n) }
 
-func (v *votes) fail(epoch int64, t *Try) {
-	v.window.fail(epoch, Outcome{Sent: t.Sent, Watcher: t.User})
-}
+func (v *votes) fail(epoch int64, t *Try) { v.window.fail(epoch, t) }
+
+// uneasyShare is the part of Limits.Ratio above which more fail than on other days.
+const uneasyShare = 0.2
 
 // worry takes note of how many fail. An outage may begin slowly; those who failed
 // before it was one are innocent as well.

@@ -81,41 +81,24 @@ func (w *window) pass(epoch int64, n int) {
 	}
 }
 
-func (w *window) fail(epoch int64, o Outcome) {
+func (w *window) fail(epoch int64, t *Try) {
 	if b := w.at(epoch); b != nil {
 		b.failed++
-		b.sentBy(o.Sent.UnixNano())
-		b.watchers.add(o.Watcher)
+		b.sentBy(t.Sent.UnixNano())
+		b.watchers.add(t.User)
 	}
 }
 
 // sum adds up what the window covers at an epoch.
-func (w *window) sum(epoch int64) bucket { return w.latest(epoch, buckets) }
-
-// latest adds up the last n tenths.
-func (w *window) latest(epoch, n int64) bucket {
+func (w *window) sum(epoch int64) bucket {
 	var all bucket
 	for i := range w.ring {
-		if b := &w.ring[i]; b.epoch > epoch-n && b.epoch <= epoch {
+		if b := &w.ring[i]; b.epoch > epoch-buckets && b.epoch <= epoch {
 			all.add(b)
 		}
 	}
 	return all
 }
-
-// merge adds another window to this one.
-func (w *window) merge(o *window) {
-	for i := range o.ring {
-		if b := &o.ring[i]; b.epoch > 0 && b.passed+b.failed > 0 {
-			if own := w.at(b.epoch); own != nil {
-				own.add(b)
-			}
-		}
-	}
-}
-
-// empty says whether nothing is left in the window at an epoch.
-func (w *window) empty(epoch int64) bool { return w.last <= epoch-buckets }
 
 // mix spreads a number over 64 bits (the finalizer of splitmix64), so that hashes
 // of any quality, and jitter, can be taken from it.

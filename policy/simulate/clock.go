@@ -39,6 +39,9 @@ const (
 	revives                // and on again
 	registers              // the phone registers anew
 	unfrozen               // a deadline that was kept back by a hold
+	renew                  // the client subscribes anew after its own refresh was refused
+	moves                  // the phone loses its network
+	moved                  // and subscribes anew in another one
 )
 
 // event is something that will happen to one watcher, or to one subscription.

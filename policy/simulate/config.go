@@ -23,7 +23,9 @@ type Config struct {
 	Clients Clients
 	Trouble Trouble
 
-	Rules         policy.Rules
+	Rules policy.Rules
+	// SignalNotify tells the watchers by a terminating NOTIFY as well.
+	SignalNotify  bool
 	Outage        outage.Limits
 	NotifyTimeout time.Duration
 	// MessageRate and DeregisterRate are the most per second of one replica, 0 is
@@ -40,8 +42,14 @@ type Clients struct {
 	Refresh       time.Duration // of a subscription
 	Registration  time.Duration // after which a signed-out phone notices
 	Resubscribe   time.Duration // longest pause between MESSAGE and SUBSCRIBE
-	// Ignore is the share of clients that take no notice of the MESSAGE.
-	Ignore float64
+	// Ignore is the share of clients that take no notice of the MESSAGE, and come back
+	// with their own refresh (or upon a terminating NOTIFY, where it is sent). Lost is the
+	// share of those that do not come back upon a terminating NOTIFY either, but lose
+	// the subscription for good.
+	Ignore, Lost float64
+	// Twins is the share of users with two devices, each with a part of the
+	// subscriptions.
+	Twins float64
 }
 
 // Trouble says what goes wrong. All of it begins at Start.
@@ -49,6 +57,10 @@ type Trouble struct {
 	Start time.Duration
 	// Loss is the share of messages that are lost on their way, all the time.
 	Loss float64
+	// Moves is the share of phones that lose their network for MoveFor, each at a time
+	// of its own within an hour, and register and subscribe anew behind another hop.
+	Moves   float64
+	MoveFor time.Duration
 	// Dead is the share of phones that are switched off for DeadFor, each at a
 	// time of its own within an hour.
 	Dead    float64
@@ -99,7 +111,10 @@ func (c Config) Validate() error {
 	positive("flap-down and flap-up", c.Trouble.FlapFor == 0 || c.Trouble.FlapDown > 0 && c.Trouble.FlapUp > 0)
 	share("loss", c.Trouble.Loss)
 	share("dead", c.Trouble.Dead)
-	share("ignore", c.Clients.Ignore)
+	share("ignore and lost", c.Clients.Ignore)
+	share("ignore and lost", c.Clients.Ignore+c.Clients.Lost)
+	share("twins", c.Clients.Twins)
+	share("moves", c.Trouble.Moves)
 	share("reregister-loss", c.Trouble.ReregisterLoss)
 	if c.Watchers > mostWatchers {
 		wrong = append(wrong, fmt.Errorf("watchers are at most %d", mostWatchers))

@@ -25,14 +25,12 @@ func (w *world) happen(e event) {
 		w.failed(s, u, e)
 	case refresh:
 		w.refresh(u, e)
-	case subscribe:
-		w.subscribe(s, u)
+	case subscribe, renew:
+		w.subscribe(s, u, e)
 	case told, untold:
 		w.answered(s, u, e)
 	case heard:
-		if !u.ignores {
-			w.clock.put(now+w.dice.within(w.cfg.Clients.Resubscribe), event{who: u.id, kind: subscribe})
-		}
+		w.told(u)
 	case signedOut:
 		w.signedOut(s, u)
 	case unanswered:
@@ -41,6 +39,13 @@ func (w *world) happen(e event) {
 		s.offer(u, policy.Event{Kind: policy.DeregisterFailed})
 	case dies:
 		w.die(u)
+	case moves:
+		if u.away(now) == 0 {
+			u.moving = true
+			w.die(u)
+		}
+	case moved:
+		w.moved(s, u)
 	case revives:
 		w.revive(u)
 	case registers:
@@ -63,8 +68,16 @@ func (w *world) answered(s *sidecar, u *user, e event) {
 	})
 }
 
-func (w *world) route(u *user) route {
-	return route{hop: w.crowd.hop(u.id), off: u.off, onset: u.onset}
+// hop is the hop that a user is behind now.
+func (w *world) hop(u *user) int { return (w.crowd.hop(u.id) + int(u.moves)) % w.cfg.Hops }
+
+// route is the way to one of a user's devices, or to any of them (0).
+func (w *world) route(u *user, device uint8) route {
+	r := route{hop: w.hop(u)}
+	if device == 0 && u.down == u.devices() || u.down&device != 0 {
+		r.off, r.onset = u.off, u.onset
+	}
+	return r
 }
 
 // notify sends the first NOTIFY of a new subscription, or one to a dead phone.
@@ -75,7 +88,7 @@ func (w *world) notify(u *user, sub, gen uint8) {
 	w.res.Notifies++
 	now := w.clock.now
 	e := event{who: u.id, kind: passed, sub: sub, gen: gen, sent: now}
-	at, ok := w.net.delivery(w.dice, w.route(u), now, w.cfg.NotifyTimeout)
+	at, ok := w.net.delivery(w.dice, w.route(u, u.device(sub)), now, w.cfg.NotifyTimeout)
 	if !ok {
 		e.kind = expired
 		at = now + steps(w.cfg.NotifyTimeout)
@@ -96,7 +109,7 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 		w.res.took = append(w.res.took, w.clock.now-u.since)
 		u.since = 0
 	}
-	s.offer(u, policy.Event{Kind: policy.NotifyOK, Sub: broken(e.sub, e.gen)})
+	s.offer(u, policy.Event{Kind: policy.NotifyOK, Sub: u.lostOne(e.sub, e.gen)})
 }
 
 // failed: the deadline of a NOTIFY has passed. The server gets 481 and deletes
@@ -104,7 +117,7 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 func (w *world) failed(s *sidecar, u *user, e event) {
 	w.res.Failed++
 	verdict := s.prove(u, e.sent, false)
-	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone {
+	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone&u.device(e.sub) != 0 {
 		return
 	}
 	if !u.broken() {
@@ -116,27 +129,46 @@ func (w *world) failed(s *sidecar, u *user, e event) {
 	u.lost |= 1 << e.sub
 	u.unproven &^= 1 << e.sub
 	e.kind = refresh
-	w.clock.put(w.clock.now+w.dice.within(w.cfg.Clients.Refresh), e)
+	next := w.clock.now + w.dice.within(w.cfg.Clients.Refresh)
+	w.clock.put(next, e)
+	u.due = max(u.due, next+steps(w.cfg.Clients.Refresh/9+policy.TimerF)) // it refreshes at 90 %
 	if verdict == outage.Outage || verdict == outage.Wait {
 		s.note(u)
 		return
 	}
 	s.recent = append(s.recent, blame{u, w.clock.now})
-	s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(e.sub, e.gen)})
+	s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: u.lostOne(e.sub, e.gen)})
 }
 
-// signedOut: the core has taken the registration away. A phone that is alive
-// notices when it would have registered again.
+// told: a client has heard that it is to subscribe anew, by MESSAGE or by NOTIFY.
+func (w *world) told(u *user) {
+	after := w.dice.within(w.cfg.Clients.Resubscribe)
+	switch {
+	case u.kind == Obeys:
+	case u.kind == Deaf && w.cfg.SignalNotify:
+		after = steps(5 * time.Second)
+	default:
+		u.quit = u.quit || u.kind == Lost && w.cfg.SignalNotify
+		return
+	}
+	w.clock.put(w.clock.now+after, event{who: u.id, kind: subscribe})
+}
+
+// signedOut: the core has taken the registration of some devices away. A phone that is
+// alive notices when it would have registered again.
 func (w *world) signedOut(s *sidecar, u *user) {
 	u.signing = false
-	s.offer(u, policy.Event{Kind: policy.DeregisterDone})
-	u.gone = true
-	if now := w.clock.now; !u.dead(now) {
-		if u.off == 0 || now >= u.onset+steps(warmUp) {
-			w.res.Wrong++
-		}
-		w.clock.put(now+w.dice.within(w.cfg.Clients.Registration), event{who: u.id, kind: registers})
+	u.gone |= u.parting
+	s.offer(u, policy.Event{Kind: policy.DeregisterDone, Others: u.gone != u.devices()})
+	now := w.clock.now
+	if u.parting&^u.away(now) == 0 {
+		return
 	}
+	if u.parting&u.down == 0 || now >= u.onset+steps(warmUp) {
+		w.res.Wrong++
+		w.res.WrongBy[u.kind]++
+	}
+	w.clock.put(now+w.dice.within(w.cfg.Clients.Registration), event{who: u.id, kind: registers})
 }
 
 // warmUp is how long a phone takes until it has subscribed after it was switched
@@ -146,10 +178,18 @@ const warmUp = 10 * time.Second
 // die switches a phone off. From then on each of its subscriptions meets silence
 // at its next NOTIFY.
 func (w *world) die(u *user) {
-	u.off = w.clock.now
+	u.off, u.down = w.clock.now, u.devices()
 	u.onset = u.off + steps(w.cfg.Trouble.DeadFor)
+	if u.moving {
+		u.onset = u.off + steps(w.cfg.Trouble.MoveFor)
+	} else if u.twin {
+		u.down = 2
+	}
 	w.clock.put(u.onset, event{who: u.id, kind: revives})
 	for sub := range uint8(w.crowd.subscriptions(u.id)) { //nolint:gosec // most
+		if u.down&u.device(sub) == 0 {
+			continue
+		}
 		at := u.off + w.dice.exp(w.cfg.Clients.NotifyEvery)
 		if at < u.onset {
 			w.clock.put(at, event{who: u.id, kind: notify, sub: sub, gen: u.gen[sub]})
@@ -163,8 +203,13 @@ func (w *world) revive(u *user) {
 		u.since = w.clock.now
 	}
 	kind := subscribe
-	if u.gone {
+	if u.gone != 0 {
 		kind = registers
+	}
+	if u.moving {
+		u.moving = false
+		u.moves++
+		kind = moved
 	}
 	w.clock.put(w.clock.now+w.dice.within(warmUp), event{who: u.id, kind: kind})
 }

@@ -50,7 +50,7 @@ func (s *sidecar) prove(u *user, sent moment, final bool) outage.Verdict {
 	v, notices := s.paths.Failed(try)
 	s.apply(notices)
 	if v == outage.Ask {
-		s.ask(s.w.crowd.hop(u.id))
+		s.ask(s.w.hop(u))
 		v, notices = s.paths.Judge(now.time(), try)
 		s.apply(notices)
 	}
@@ -63,7 +63,7 @@ func (s *sidecar) mayBlame(u *user) bool {
 	v, notices := s.paths.MayBlame(now, s.hop(u), uint64(u.id), u.state.Messaged, true)
 	s.apply(notices)
 	if v == outage.Ask {
-		s.ask(s.w.crowd.hop(u.id))
+		s.ask(s.w.hop(u))
 		v, notices = s.paths.MayBlame(now, s.hop(u), uint64(u.id), u.state.Messaged, true)
 		s.apply(notices)
 	}
@@ -143,7 +143,7 @@ func (s *sidecar) note(u *user) {
 		s.returning.push(u)
 		return
 	}
-	hop := s.w.crowd.hop(u.id)
+	hop := s.w.hop(u)
 	s.noted[hop] = append(s.noted[hop], u)
 }
 
@@ -163,7 +163,7 @@ func (s *sidecar) freeze(u *user) {
 		return
 	}
 	u.frozen = true
-	hop := s.w.crowd.hop(u.id)
+	hop := s.w.hop(u)
 	s.frozen[hop] = append(s.frozen[hop], u)
 }
 

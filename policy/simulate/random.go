@@ -54,4 +54,7 @@ const (
 	saltDead
 	saltDeath
 	saltRegistered
+	saltTwin
+	saltMove
+	saltMoved
 )

@@ -16,6 +16,8 @@ type Result struct {
 	// Messages and Deregisters were sent. Wrong are the users who were signed out
 	// though their phone was alive, and not just being switched on.
 	Messages, Deregisters, Wrong int
+	// WrongBy are these, by what their clients do.
+	WrongBy [kinds]int
 	// Strikes counts the watchers who have MESSAGEs on their count at the end.
 	Strikes int
 	// Holds counts the times that a hold began, Held is the longest time that any

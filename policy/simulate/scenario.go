@@ -39,9 +39,12 @@ func Scenarios() []Scenario {
 		{"reregister", "all phones register and subscribe anew within 5 min; 30 % of the messages is lost", func(c *Config) {
 			c.Trouble.Reregister, c.Trouble.ReregisterLoss = 5*time.Minute, 0.3
 		}},
-		{"standard", "the 60 s outage, and every second client takes no notice of the MESSAGE", func(c *Config) {
+		{"moving", "a tenth of the phones loses its network for a minute and comes back behind another hop", func(c *Config) {
+			c.Trouble.Moves, c.Trouble.MoveFor = 0.1, time.Minute
+		}},
+		{"standard", "the 60 s outage, and no client knows the MESSAGE", func(c *Config) {
 			c.Trouble.Outage = time.Minute
-			c.Clients.Ignore = 0.5
+			c.Clients.Ignore = 1 - c.Clients.Lost
 		}},
 		{"nohold", "the blackout without the outage hold, for comparison; not part of all", func(c *Config) {
 			c.Trouble.Outage = 10 * time.Minute
@@ -60,6 +63,9 @@ func World() Config {
 			Refresh:       time.Hour,
 			Registration:  time.Hour,
 			Resubscribe:   2 * time.Second,
+			Ignore:        0.5,
+			Lost:          0.2,
+			Twins:         0.3,
 		},
 		Trouble: Trouble{Start: 2 * time.Minute},
 	}

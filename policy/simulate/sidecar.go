@@ -52,7 +52,7 @@ func newSidecar(w *world, number int) *sidecar {
 	return s
 }
 
-func (s *sidecar) hop(u *user) string { return s.hops[s.w.crowd.hop(u.id)] }
+func (s *sidecar) hop(u *user) string { return s.hops[s.w.hop(u)] }
 
 // offer lets the policy decide, and does what it says.
 func (s *sidecar) offer(u *user, e policy.Event) {
@@ -78,7 +78,7 @@ func (s *sidecar) act(u *user, a policy.Action) {
 		}
 	case policy.DoDeregister:
 		if !u.signing {
-			u.signing = true
+			u.signing, u.parting = true, partOf(a.Devices)
 			s.leaving = append(slices.DeleteFunc(s.leaving, func(o *user) bool { return !o.signing }), u)
 			s.signOuts.push(u)
 		}
@@ -137,4 +137,12 @@ func (s *sidecar) unproven(u *user) bool {
 	next, _ := policy.Decide(s.w.cfg.Rules, *st, policy.Event{Kind: policy.Tick, At: s.w.clock.now.time()})
 	blames := next.Phase == policy.Exhausted || next.Phase == policy.Notifying && st.Phase == policy.Waiting
 	return blames && !s.mayBlame(u)
+}
+
+// partOf are the devices of an action.
+func partOf(devices []policy.Device) (all uint8) {
+	for _, d := range devices {
+		all |= uint8(slices.Index(deviceNames[:], d.ID)) //nolint:gosec // a few
+	}
+	return all
 }

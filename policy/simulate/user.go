@@ -22,8 +22,10 @@ type user struct {
 	gen [most]uint8
 	// since is when the first NOTIFY was lost; 0 is never.
 	since moment
-	// off and onset say when the phone is switched off.
+	// off and onset say when devices are switched off, down which (see device).
 	off, onset moment
+	// due is when the client has refreshed everything that is lost.
+	due moment
 	// ticks is when his Tick is scheduled.
 	ticks moment
 
@@ -32,8 +34,56 @@ type user struct {
 	ahead     bool // goes on though its hop is held
 	messaging bool // a MESSAGE is queued or in flight
 	signing   bool // a de-REGISTER is queued or in flight
-	gone      bool // signed out
-	ignores   bool // takes no notice of the MESSAGE
+	kind      Kind // what its client does upon a MESSAGE
+	twin      bool // has two devices
+	// down, gone and parting are the devices that are switched off from off to onset,
+	// that are signed out, and whose sign-out is queued or under way: a bit for each.
+	down, gone, parting uint8
+	moves               uint8 // how often it has moved to another hop
+	moving              bool  // it moves when it is switched on
+	quit                bool  // its client has lost the subscriptions for good
+}
+
+// Kind is what a client does when it is told.
+type Kind uint8
+
+const (
+	// Obeys: it subscribes anew upon the MESSAGE.
+	Obeys Kind = iota
+	// Deaf: it takes no notice of the MESSAGE.
+	Deaf
+	// Lost: nor does it, and a terminating NOTIFY ends its subscription for good.
+	Lost
+	kinds
+)
+
+func (k Kind) String() string { return [...]string{"obeys", "deaf", "lost"}[k] }
+
+// device is the bit of the device that has a subscription.
+func (u *user) device(sub uint8) uint8 {
+	if u.twin {
+		return 1 << (sub & 1)
+	}
+	return 1
+}
+
+// devices are the bits of all.
+func (u *user) devices() uint8 {
+	if u.twin {
+		return 3
+	}
+	return 1
+}
+
+// deviceNames are the names of the devices, by bit.
+var deviceNames = [...]string{1: "urn:uuid:first", 2: "urn:uuid:second"}
+
+// away are the devices that are switched off now.
+func (u *user) away(now moment) uint8 {
+	if now >= u.off && now < u.onset {
+		return u.down
+	}
+	return 0
 }
 
 // quiet is the state of all of whom nothing is known; it is never written to.
@@ -51,8 +101,8 @@ func (u *user) remember(s policy.State) {
 	}
 }
 
-// dead says whether the phone is switched off.
-func (u *user) dead(now moment) bool { return now >= u.off && now < u.onset }
+// dead says whether all of the user's devices are switched off.
+func (u *user) dead(now moment) bool { return u.away(now) == u.devices() }
 
 // broken says whether any of his subscriptions is not what it should be.
 func (u *user) broken() bool { return u.lost|u.unproven != 0 }
@@ -83,7 +133,13 @@ func (c *crowd) record(who uint32) *user {
 	c.index[who] = c.size
 	u := &c.records[i/slab][i%slab]
 	u.id, u.state = who, &quiet
-	u.ignores = trait(c.cfg.Seed, who, saltIgnore) < c.cfg.Clients.Ignore
+	switch x := trait(c.cfg.Seed, who, saltIgnore); {
+	case x < c.cfg.Clients.Lost:
+		u.kind = Lost
+	case x < c.cfg.Clients.Lost+c.cfg.Clients.Ignore:
+		u.kind = Deaf
+	}
+	u.twin = c.subscriptions(who) > 1 && trait(c.cfg.Seed, who, saltTwin) < c.cfg.Clients.Twins
 	return u
 }
 
@@ -155,9 +211,10 @@ func init() {
 	}
 }
 
-// broken is one subscription in an event of the policy.
-func broken(sub, gen uint8) policy.Broken {
+// lostOne is one subscription in an event of the policy.
+func (u *user) lostOne(sub, gen uint8) policy.Broken {
 	return policy.Broken{
 		Event: "presence", Resource: resources[sub], CallID: callIDs[gen], Cause: "408 Request Timeout",
+		Device: deviceNames[u.device(sub)], Due: u.due.time(),
 	}
 }

@@ -47,7 +47,7 @@ func (s *sidecar) workOff(u *user) {
 	u.noted = false
 	now := s.w.clock.now
 	switch {
-	case u.lost == 0 || u.gone:
+	case u.lost == 0 || u.gone == u.devices():
 		return
 	case s.waits(u):
 		s.note(u)
@@ -56,7 +56,7 @@ func (s *sidecar) workOff(u *user) {
 	s.returning.spend(now)
 	for lost := u.lost; lost != 0; lost &= lost - 1 {
 		sub := uint8(bits.TrailingZeros16(lost)) //nolint:gosec // at most 15
-		s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: broken(sub, u.gen[sub]), Excused: true})
+		s.offer(u, policy.Event{Kind: policy.NotifyFailed, Sub: u.lostOne(sub, u.gen[sub]), Excused: true})
 	}
 }
 
@@ -75,7 +75,7 @@ func (s *sidecar) tell(u *user) {
 	s.messages.spend(now)
 	s.w.res.Messages++
 	s.w.res.second(now).Messages++
-	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u), now, policy.TimerF)
+	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u, 0), now, policy.TimerF)
 	if !ok {
 		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: untold, sent: now})
 		return
@@ -101,7 +101,7 @@ func (s *sidecar) signOut(u *user) {
 	s.w.res.Deregisters++
 	s.w.res.second(now).Deregisters++
 	// The binding is the core's, whether the phone is alive or not.
-	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.crowd.hop(u.id)}, now, policy.TimerF)
+	when, ok := s.w.net.delivery(s.w.dice, route{hop: s.w.hop(u)}, now, policy.TimerF)
 	if !ok {
 		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: unanswered, sent: now})
 		return

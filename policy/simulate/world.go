@@ -125,7 +125,7 @@ func (w *world) lose(s *sidecar, hop int) {
 		return
 	}
 	u := w.crowd.record(who)
-	if u.lost&(1<<sub) != 0 || u.gone {
+	if u.lost&(1<<sub) != 0 || u.gone&u.device(sub) != 0 {
 		w.res.Notifies--
 		return
 	}
@@ -144,7 +144,7 @@ func (w *world) healthy(hop, replica int) (uint32, bool) {
 		if w.crowd.index[who] == 0 {
 			return who, true
 		}
-		if u := w.crowd.record(who); u.lost&(1<<sub) == 0 && !u.gone && !u.dead(w.clock.now) {
+		if u := w.crowd.record(who); u.lost&(1<<sub) == 0 && (u.gone|u.away(w.clock.now))&u.device(sub) == 0 {
 			return who, true
 		}
 	}
@@ -154,13 +154,17 @@ func (w *world) healthy(hop, replica int) (uint32, bool) {
 // sentence decides which phones are switched off, and when.
 func (w *world) sentence() {
 	t := w.cfg.Trouble
-	if t.Dead == 0 {
+	if t.Dead == 0 && t.Moves == 0 {
 		return
 	}
 	for who := range uint32(w.cfg.Watchers) { //nolint:gosec // mostWatchers
 		if trait(w.cfg.Seed, who, saltDead) < t.Dead {
 			at := steps(t.Start) + moment(trait(w.cfg.Seed, who, saltDeath)*float64(steps(time.Hour)))
 			w.clock.put(at, event{who: who, kind: dies})
+		}
+		if trait(w.cfg.Seed, who, saltMove) < t.Moves {
+			at := steps(t.Start) + moment(trait(w.cfg.Seed, who, saltMoved)*float64(steps(time.Hour)))
+			w.clock.put(at, event{who: who, kind: moves})
 		}
 	}
 }

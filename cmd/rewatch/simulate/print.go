@@ -25,7 +25,9 @@ var columns = []struct {
 	{"peak/s", func(s scene) string { return thousands(s.PeakMessages) }},
 	{"de-REGISTERs", func(s scene) string { return thousands(s.Deregisters) }},
 	{"peak/s", func(s scene) string { return thousands(s.PeakDeregisters) }},
-	{"wrongly signed out", func(s scene) string { return thousands(s.Wrong) }},
+	{"wrongly signed out: obeys", func(s scene) string { return thousands(s.WrongBy[simulate.Obeys]) }},
+	{"deaf", func(s scene) string { return thousands(s.WrongBy[simulate.Deaf]) }},
+	{"lost", func(s scene) string { return thousands(s.WrongBy[simulate.Lost]) }},
 	{"strikes left", func(s scene) string { return thousands(s.Strikes) }},
 	{"held", func(s scene) string { return readableTime(s.Held) }},
 }
@@ -61,7 +63,9 @@ func legend(scenes []scene) string {
 	var b strings.Builder
 	b.WriteString("p50 and p99: from the lost NOTIFY, or the return of a dead phone, until all of a user's\n" +
 		"subscriptions are back. Wrongly signed out: de-registered though the phone was alive\n" +
-		"(and not switched on less than 10 s ago).\n" +
+		"(and not switched on less than 10 s ago), by what its client does upon a MESSAGE:\n" +
+		"obeys; deaf, it has its own refresh only; lost, nor a subscription after a terminating\n" +
+		"NOTIFY.\n" +
 		"Strikes left: users with MESSAGEs on their count at the end. Held: the longest of any\n" +
 		"replica. Peaks: all replicas together.\n\n")
 	for _, s := range scenes {

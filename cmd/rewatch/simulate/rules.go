@@ -18,7 +18,7 @@ import (
 // so that what is simulated is what is delivered.
 var simulatedRules = []string{
 	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
-	"MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
+	"PATIENCE", "STRIKE_TTL", "SIGNAL", "MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
 }
 
 // ruleTexts are their values as they were given.
@@ -43,11 +43,6 @@ func ruleVariables() []config.Variable {
 	return chosen
 }
 
-func (r ruleTexts) given(name string) bool {
-	_, ok := r[name]
-	return ok
-}
-
 // apply has the values checked as those of the variables are, and takes them over.
 func (r ruleTexts) apply(c *simulate.Config) error {
 	environ := cli.Environ{"REWATCH_SERVER": "sip:192.0.2.1;transport=udp"}
@@ -61,6 +56,7 @@ func (r ruleTexts) apply(c *simulate.Config) error {
 		return err
 	}
 	c.Rules = cfg.Policy.Rules()
+	c.SignalNotify = cfg.Dialogs.Signal.Notify
 	c.NotifyTimeout = cfg.Proxy.NotifyTimeout
 	c.MessageRate, c.DeregisterRate = cfg.UAC.MessageRate, cfg.UAC.DeregisterRate
 	return r.applyHold(c)
@@ -79,6 +75,7 @@ func (r ruleTexts) applyHold(c *simulate.Config) error {
 			c.DeregisterCap, err = strconv.Atoi(text)
 		case "REWATCH_OUTAGE_RATIO":
 			c.Outage.Ratio, err = strconv.ParseFloat(text, 64)
+			c.Outage.Off = c.Outage.Ratio >= 1
 		case "REWATCH_OUTAGE_WINDOW":
 			c.Outage.Window, err = time.ParseDuration(text)
 		}

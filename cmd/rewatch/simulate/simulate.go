@@ -26,6 +26,9 @@ func Command(ctx context.Context, c cli.Call) error {
 	if err != nil {
 		return err
 	}
+	if opts.sizes {
+		return opts.printSizes(ctx, c.Stdout)
+	}
 	var results []scene
 	for _, s := range opts.scenarios {
 		cfg, err := opts.configFor(s)
@@ -57,6 +60,7 @@ type scene struct {
 type options struct {
 	scenario, svg string
 	markdown      bool
+	sizes         bool
 	scenarios     []simulate.Scenario
 	rules         ruleTexts
 	args          []string
@@ -113,11 +117,7 @@ func (o *options) configFor(s simulate.Scenario) (simulate.Config, error) {
 	if err := o.rules.apply(&cfg); err != nil {
 		return cfg, err
 	}
-	ratio := cfg.Outage.Ratio
 	s.Apply(&cfg)
-	if o.rules.given("OUTAGE_RATIO") {
-		cfg.Outage.Ratio = ratio
-	}
 	var again options
 	if err := worldFlags(&again, &cfg).Parse(o.args); err != nil {
 		return cfg, err
@@ -132,6 +132,7 @@ func worldFlags(o *options, c *simulate.Config) *flag.FlagSet {
 	fs.StringVar(&o.scenario, "scenario", "outage", "what goes wrong: one of the scenarios, 'all', or 'custom' for what the flags say")
 	fs.StringVar(&o.svg, "svg", "", "write a plot over time to this `file`")
 	fs.BoolVar(&o.markdown, "markdown", false, "print the table as Markdown")
+	fs.BoolVar(&o.sizes, "sizes", false, "print who is signed out wrongly, of 10 to 10,000,000 watchers")
 	fs.Uint64Var(&c.Seed, "seed", c.Seed, "the same seed gives the same run")
 	fs.IntVar(&c.Watchers, "watchers", c.Watchers, "users who watch")
 	fs.IntVar(&c.Replicas, "replicas", c.Replicas, "rewatch processes that share them; 0 is one for each million")
@@ -150,6 +151,8 @@ func clientFlags(fs *flag.FlagSet, c *simulate.Clients) {
 	fs.DurationVar(&c.Registration, "registration", c.Registration, "refresh interval of a registration")
 	fs.DurationVar(&c.Resubscribe, "resubscribe", c.Resubscribe, "a client subscribes anew within this time after a MESSAGE")
 	fs.Float64Var(&c.Ignore, "ignore", c.Ignore, "share of clients that take no notice of the MESSAGE")
+	fs.Float64Var(&c.Lost, "lost", c.Lost, "share of those that lose a subscription for good by a terminating NOTIFY")
+	fs.Float64Var(&c.Twins, "twins", c.Twins, "share of users with two devices")
 }
 
 func troubleFlags(fs *flag.FlagSet, t *simulate.Trouble) {
@@ -161,6 +164,8 @@ func troubleFlags(fs *flag.FlagSet, t *simulate.Trouble) {
 	fs.DurationVar(&t.FlapUp, "flap-up", t.FlapUp, "how long it is well in between")
 	fs.Float64Var(&t.Dead, "dead", t.Dead, "share of phones that are switched off once")
 	fs.DurationVar(&t.DeadFor, "dead-for", t.DeadFor, "how long each is off")
+	fs.Float64Var(&t.Moves, "moves", t.Moves, "share of phones that come back behind another hop once")
+	fs.DurationVar(&t.MoveFor, "move-for", t.MoveFor, "how long each has no network meanwhile")
 	fs.Float64Var(&t.Loss, "loss", t.Loss, "share of messages that are lost, one way")
 	fs.DurationVar(&t.Reregister, "reregister", t.Reregister, "all phones register and subscribe anew within this time")
 	fs.Float64Var(&t.ReregisterLoss, "reregister-loss", t.ReregisterLoss, "share of messages that are lost meanwhile")
