@@ -137,9 +137,11 @@ env: build ## write the table of variables into cmd/rewatch/config
 	$(BIN) env -markdown > bin/env.md
 	$(call into-readme,env,cmd/rewatch/config)
 
-simulate-table: build ## simulate the defaults, ten million watchers, and write the table into policy/simulate
-	$(BIN) simulate -scenario all -seed 1 -markdown > bin/simulate.md
+simulate-table: build ## simulate the defaults and write the tables into policy/simulate
+	$(BIN) simulate -scenario all -watchers 100000 -seed 1 -markdown > bin/simulate.md
 	$(call into-readme,simulate,policy/simulate)
+	$(BIN) simulate -scenario all -sizes -seed 1 -markdown > bin/sizes.md
+	$(call into-readme,sizes,policy/simulate)
 
 # What is in bin/NAME.md comes between the markers NAME:start and NAME:end of FOLDER/README.md.
 define into-readme

@@ -1,12 +1,13 @@
 // Package simulate shows what the rules do to millions of watchers: hours of a
 // network in seconds, the same for the same seed.
 //
-// The decisions are the product's own, policy.Decide and outage.Detector. What the
+// The decisions are the product's own, policy.Decide and outage.Paths. What the
 // engine in package dialogs does around them is modelled: the queues with their
-// rates, the cap on de-REGISTERs, the hold of an outage and the working off
+// rates, the cap on de-REGISTERs, what a hold keeps back and the working off
 // after it. So is the world: hops that are silent for a time, messages that are
 // lost and sent again by the timers of RFC 3261, phones that are switched off,
-// clients that take no notice of the MESSAGE and come back when they refresh.
+// clients that take no notice of the MESSAGE and come back when they refresh, users
+// with two devices, phones that come back behind another hop.
 //
 // Time is cut into steps of a tenth of a second. In each, the NOTIFYs of the
 // healthy are drawn as one number for each hop, for nothing follows from a
@@ -16,7 +17,8 @@
 //
 // # What is left out
 //
-// Bytes, load and queueing in the network, the store, restarts. A phone has one
-// contact. The NOTIFYs that a dead phone would have got are drawn for it alone,
-// so it counts twice in the total, once as healthy; it is one of thousands.
+// Bytes, load and queueing in the network, the store, restarts, and what the Monitor knows
+// of dialogs: a NOTIFY in one that the phone has left is ignored. The NOTIFYs that a dead
+// phone would have got are drawn for it alone, so it counts twice in the total, once as
+// healthy; it is one of thousands.
 package simulate

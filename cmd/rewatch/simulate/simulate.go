@@ -61,6 +61,7 @@ type options struct {
 	scenario, svg string
 	markdown      bool
 	sizes         bool
+	watchers      int
 	scenarios     []simulate.Scenario
 	rules         ruleTexts
 	args          []string
@@ -85,6 +86,7 @@ func parseOptions(args []string) (*options, error) {
 	case fs.NArg() > 0:
 		return nil, cli.UsageError(fmt.Sprintf("simulate takes no arguments, but got %q", fs.Arg(0)))
 	}
+	opts.watchers = world.Watchers
 	opts.scenarios = selectScenarios(opts.scenario)
 	if opts.scenarios == nil {
 		return nil, cli.UsageError(fmt.Sprintf("simulate: there is no scenario %q; \"rewatch simulate -h\" lists them", opts.scenario))
@@ -132,7 +134,7 @@ func worldFlags(o *options, c *simulate.Config) *flag.FlagSet {
 	fs.StringVar(&o.scenario, "scenario", "outage", "what goes wrong: one of the scenarios, 'all', or 'custom' for what the flags say")
 	fs.StringVar(&o.svg, "svg", "", "write a plot over time to this `file`")
 	fs.BoolVar(&o.markdown, "markdown", false, "print the table as Markdown")
-	fs.BoolVar(&o.sizes, "sizes", false, "print who is signed out wrongly, of 10 to 10,000,000 watchers")
+	fs.BoolVar(&o.sizes, "sizes", false, "print who is signed out wrongly, of 10 watchers, 100 and so on up to -watchers")
 	fs.Uint64Var(&c.Seed, "seed", c.Seed, "the same seed gives the same run")
 	fs.IntVar(&c.Watchers, "watchers", c.Watchers, "users who watch")
 	fs.IntVar(&c.Replicas, "replicas", c.Replicas, "rewatch processes that share them; 0 is one for each million")

@@ -99,6 +99,36 @@ func TestREADMEDefaults(t *testing.T) {
 	}
 }
 
+// TestSizes: the larger of them are in the table of the README, with nobody signed out
+// wrongly.
+func TestSizes(t *testing.T) {
+	var out strings.Builder
+	call := cli.Call{Args: []string{"-scenario", "blackout", "-sizes", "-watchers", "100", "-markdown"}, Stdout: &out}
+	if err := Command(t.Context(), call); err != nil {
+		t.Fatal(err)
+	}
+	if want := "| scenario | 10 | 100 |\n|---|---:|---:|\n| blackout | 0 / 0 / 0 | 0 / 0 / 0 |\n"; out.String() != want {
+		t.Errorf("%s", out.String())
+	}
+	text, err := os.ReadFile("../../../policy/simulate/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- sizes:start -->\n")
+	table, _, ok := strings.Cut(rest, "<!-- sizes:end -->")
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	if scenarios := selectScenarios(allScenarios); !ok || len(rows) != len(scenarios)+2 {
+		t.Fatalf("%d rows for %d scenarios", len(rows), len(scenarios))
+	}
+	for _, row := range rows[2:] {
+		for _, cell := range strings.Split(strings.Trim(row, "| "), " | ")[1:] {
+			if cell != "0 / 0 / 0" {
+				t.Errorf("row %s", row)
+			}
+		}
+	}
+}
+
 func TestSimulateFlagsHaveTheLastWord(t *testing.T) {
 	opts, err := parseOptions([]string{
 		"-scenario", "deadphones", "-dead-for", "5m", "-threshold", "7", "-outage-ratio", "0.8", "-deregister-cap=0",

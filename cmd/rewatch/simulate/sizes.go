@@ -19,12 +19,12 @@ const oneHop = 10_000
 // of those who obey the MESSAGE, the deaf, and the lost.
 func (o *options) printSizes(ctx context.Context, w io.Writer) error {
 	rows := [][]string{{"scenario"}}
-	for _, n := range sizes {
+	for _, n := range o.compared() {
 		rows[0] = append(rows[0], thousands(n))
 	}
 	for _, s := range o.scenarios {
 		row := []string{s.Name}
-		for _, n := range sizes {
+		for _, n := range o.compared() {
 			cfg, err := o.configFor(s)
 			if err != nil {
 				return err
@@ -46,6 +46,17 @@ func (o *options) printSizes(ctx context.Context, w io.Writer) error {
 	}
 	_, err := io.WriteString(w, "Wrongly signed out: clients that obey the MESSAGE / deaf ones / lost ones.\n\n"+textTable(rows))
 	return err
+}
+
+// compared are the sizes up to the one that was asked for.
+func (o *options) compared() []int {
+	most := 0
+	for i, n := range sizes {
+		if n <= o.watchers {
+			most = i + 1
+		}
+	}
+	return sizes[:most]
 }
 
 func byKind(r *simulate.Result) string {
