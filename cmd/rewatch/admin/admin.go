@@ -154,6 +154,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("/readyz", readOnly(a.readyz))
 	mux.HandleFunc("/metrics", readOnly(a.guard.bounded(a.metrics().ServeHTTP)))
 	a.routeAPI(mux)
+	a.routePprof(mux)
 	mux.HandleFunc("/", readOnly(a.console()))
 	const bodyLimit = 4 << 10 // no request of ours has a body to speak of
 	return secured(a.hosted(http.MaxBytesHandler(mux, bodyLimit)))
