@@ -76,6 +76,9 @@ type process struct {
 // Whatever can fail, ports above all, fails before the first message is taken.
 func Run(ctx context.Context, cfg config.Config, again Reload, out io.Writer) error {
 	p := &process{cfg: cfg, template: cfg.UAC.MessageTemplate, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
+	if most := limitMemory(); most > 0 {
+		p.log.Info().Int64("bytes", most).Msg("memory limit, from the cgroup")
+	}
 	var err error
 	if p.memory, err = openMemory(cfg); err != nil {
 		return err
