@@ -44,7 +44,11 @@ func (t *Transaction) fail(now Now, f *Failure) Effect {
 	case t.phase != open || !f.of(t) || t.more.resumeAt != 0:
 		return e
 	case f.Cause == Interrupted:
-		t.later(now, 0) // on another connection, until its own deadline
+		if t.kind == Invite && t.proceeding {
+			t.stream = 0 // the peer has it, and answers by another connection
+		} else {
+			t.later(now, 0) // on another connection, until its own deadline
+		}
 		return e
 	case f.Cause == Overloaded && t.kind == Notify:
 		return t.postponed(now)
