@@ -36,6 +36,8 @@ type Monitor interface {
 // Registers keeps third-party REGISTERs that the server could not have, until it can.
 // Package dialogs/fallback implements it.
 type Registers interface {
+	// On tells whether REGISTERs are answered now; who only observes answers none.
+	On() bool
 	// Keep keeps the REGISTER of a user, as it is to arrive at the server but for our Via.
 	// expires is in seconds, -1: not told. Nothing given is kept itself.
 	Keep(user, raw []byte, expires int, at time.Time)

@@ -40,7 +40,7 @@ func (w *worker) thirdParty(from flow) (user []byte, ok bool) {
 // registers tells whether the request at hand is one that is answered here if the server
 // cannot be reached.
 func (w *worker) registers(from flow) bool {
-	if w.s.cfg.Registers == nil || !w.way.Server {
+	if w.s.cfg.Registers == nil || !w.way.Server || !w.s.cfg.Registers.On() {
 		return false
 	}
 	_, ok := w.thirdParty(from)
@@ -80,7 +80,7 @@ func (w *worker) standIn(from flow) bool {
 
 // standInAfter is standIn when a transaction has got no response; false as there.
 func (s *Server) standInAfter(e transaction.Effect) bool {
-	if s.cfg.Registers == nil || !e.Whole || e.End == transaction.Responded || e.End == transaction.TooLong {
+	if s.cfg.Registers == nil || !s.cfg.Registers.On() || !e.Whole || e.End == transaction.Responded || e.End == transaction.TooLong {
 		return false
 	}
 	from := s.flowOf(e.From)
@@ -145,7 +145,7 @@ func longest(m *dialogs.Message) int {
 
 // abandonRegisters answers those that are open when the server has gone.
 func (s *Server) abandonRegisters() {
-	if s.cfg.Registers == nil {
+	if s.cfg.Registers == nil || !s.cfg.Registers.On() {
 		return
 	}
 	w := s.borrow()

@@ -17,6 +17,7 @@ type shelf struct {
 	mu    sync.Mutex
 	kept  map[string]string
 	given []string
+	off   bool
 }
 
 func (s *shelf) Keep(user, raw []byte, expires int, _ time.Time) {
@@ -28,6 +29,8 @@ func (s *shelf) Keep(user, raw []byte, expires int, _ time.Time) {
 	s.kept[string(user)] = string(raw)
 	s.given = append(s.given, fmt.Sprint(string(user), " ", expires))
 }
+
+func (s *shelf) On() bool { return !s.off }
 
 func (s *shelf) Keeps(user []byte) bool {
 	s.mu.Lock()
@@ -161,6 +164,22 @@ func TestRegisterIsRefusedForAWhile(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}, care(&asked, &answers))
+}
+
+// Who only observes answers for nobody.
+func TestObserverAnswersNoRegister(t *testing.T) {
+	kept := &shelf{off: true, kept: map[string]string{"sip:Bob@ims.example": "x"}}
+	play(t, func(r *rig) {
+		r.core.send(coreSide, thirdParty("1"))
+		r.server.want("REGISTER")
+		_ = r.server.conn.Close()
+		x := r.dial("10.0.0.2", coreSide)
+		x.send(thirdParty("2", "%T", "TCP"))
+		x.want("SIP/2.0 503")
+		if got := kept.took(); got != "" {
+			t.Errorf("kept %q", got)
+		}
+	}, keepOn(kept))
 }
 
 // A server that is up has every REGISTER itself, and its answer is the answer; but of a

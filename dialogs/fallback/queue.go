@@ -19,6 +19,9 @@ type Config struct {
 	Send func(ctx context.Context, raw []byte) dialogs.Result
 	// Up tells whether the server can be reached.
 	Up func() bool
+	// Observing tells whether nothing is to be sent or answered now (REWATCH_DRY_RUN); nil:
+	// never.
+	Observing func() bool
 	// Rate is how many are sent in a second; MaxBytes is what all of them may have.
 	// 0 is 100, and 64 MiB.
 	Rate     float64
@@ -137,6 +140,9 @@ func (q *Queue) Keeps(user []byte) bool {
 	defer q.mu.Unlock()
 	return q.users[string(user)] != nil
 }
+
+// On tells whether REGISTERs are answered and sent now.
+func (q *Queue) On() bool { return q.cfg.Observing == nil || !q.cfg.Observing() }
 
 // Len is how many are kept.
 func (q *Queue) Len() int {

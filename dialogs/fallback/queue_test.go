@@ -180,6 +180,22 @@ func TestTrials(t *testing.T) {
 	})
 }
 
+// Who only observes sends nothing, and goes on where it was afterwards.
+func TestObserving(t *testing.T) {
+	play(t, func(r *rig) {
+		synctest.Wait()
+		observing := true
+		r.cfg.Observing = func() bool { return observing }
+		r.keep("alice", "1", 600)
+		r.set(true, 200)
+		r.pass(time.Minute)
+		r.want("")
+		observing = false
+		r.pass(look + time.Second)
+		r.want("alice 1")
+	})
+}
+
 // A word that the server is back is enough, and the rate is kept.
 func TestRate(t *testing.T) {
 	play(t, func(r *rig) {

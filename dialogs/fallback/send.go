@@ -85,6 +85,9 @@ func (q *Queue) wait(ctx context.Context) {
 // time. One is tried now and then although the server is down: it may be there and say so
 // to nothing but a request.
 func (q *Queue) next(now time.Time) *register {
+	if !q.On() {
+		return nil
+	}
 	up := q.cfg.Up()
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,12 +10,13 @@ import (
 )
 
 // keepRegisters has third-party REGISTERs kept while the server is down, if the operator
-// wants that. Who only observes answers for nobody.
+// wants that.
 func (p *process) keepRegisters(reg prometheus.Registerer) {
-	if !p.cfg.Proxy.RegisterFallback || p.cfg.Policy.DryRun {
+	if !p.cfg.Proxy.RegisterFallback {
 		return
 	}
 	p.registers = fallback.New(fallback.Config{
+		Observing: p.dryRun.On,
 		Send: func(ctx context.Context, raw []byte) dialogs.Result {
 			return p.client.Forward(ctx, dialogs.Server, p.cfg.Proxy.Server.Raw, raw)
 		},
