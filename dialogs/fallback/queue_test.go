@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,9 @@ type rig struct {
 	takes  time.Duration
 	got    []string
 	trials int // that a server got which is down
-	flying map[string]bool
+
+	observing atomic.Bool
+	flying    map[string]bool
 }
 
 func play(t *testing.T, f func(*rig)) {
@@ -47,7 +50,7 @@ func play(t *testing.T, f func(*rig)) {
 func newRig(t *testing.T, maxBytes int) *rig {
 	t.Helper()
 	r := &rig{T: t, reg: prometheus.NewRegistry(), answer: dialogs.Result{Status: 200}, flying: map[string]bool{}}
-	r.Queue = New(Config{Send: r.send, Up: r.isUp, MaxBytes: maxBytes}, zerolog.Nop(), r.reg)
+	r.Queue = New(Config{Send: r.send, Up: r.isUp, Observing: r.observing.Load, MaxBytes: maxBytes}, zerolog.Nop(), r.reg)
 	return r
 }
 
@@ -183,14 +186,12 @@ func TestTrials(t *testing.T) {
 // Who only observes sends nothing, and goes on where it was afterwards.
 func TestObserving(t *testing.T) {
 	play(t, func(r *rig) {
-		synctest.Wait()
-		observing := true
-		r.cfg.Observing = func() bool { return observing }
+		r.observing.Store(true)
 		r.keep("alice", "1", 600)
 		r.set(true, 200)
 		r.pass(time.Minute)
 		r.want("")
-		observing = false
+		r.observing.Store(false)
 		r.pass(look + time.Second)
 		r.want("alice 1")
 	})
