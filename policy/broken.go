@@ -78,8 +78,13 @@ func (m *decision) add(b Broken) {
 		}
 		m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
 	}
+	m.s.Broken = append(m.s.Broken, b.anew())
+}
+
+// anew is a subscription that breaks: it is lost, and nobody was told of it.
+func (b Broken) anew() Broken {
 	b.Progress, b.Renewed, b.By, b.Told = Lost, "", ByUnknown, false
-	m.s.Broken = append(m.s.Broken, b)
+	return b
 }
 
 // join takes a failure into the running episode. One of the watcher's own ends the
@@ -111,7 +116,7 @@ func (m *decision) enlist() joined {
 		m.add(m.e.Sub)
 		return failedFirst
 	}
-	b, sub := &m.s.Broken[i], m.e.Sub
+	b, sub := &m.s.Broken[i], m.e.Sub.anew()
 	switch {
 	case b.SameDialog(sub) && !b.renewedBy(sub):
 		return nothingNew // the dialog that is known to be broken
@@ -122,7 +127,6 @@ func (m *decision) enlist() joined {
 		*b = sub
 		return failedFirst
 	default:
-		sub.Progress, sub.Renewed, sub.By, sub.Told = Lost, "", ByUnknown, false
 		*b = sub
 		return failedAgain
 	}
