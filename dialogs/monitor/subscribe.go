@@ -7,7 +7,6 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/dialogs/count"
-	"rewatch/dialogs/monitor/slab"
 	"rewatch/policy"
 )
 
@@ -186,184 +185,6 @@ type client struct{ contact, device, agent []byte }
 // maxAgent bounds what is kept of a User-Agent.
 const maxAgent = 48
 
-// describe puts a new subscription together. It counts what cannot be kept.
-func (t *Table) describe(id *ID, hash uint64, watcher string, resource []byte, from client) (s subscription, ok bool) {
-	var scratch [aor.MaxScratch]byte
-	uri, ok := appendResource(scratch[:0], resource)
-	if !ok {
-		t.untracked[untrackedMalformed].Inc()
-		return s, false
-	}
-	if !fit(from.contact) {
-		from.contact = nil
-	}
-	agent := printable(from.agent, maxAgent)
-	var b textBuilder
-	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(from.contact) + len(from.device) + len(agent)
-	if len(id.Param) > 0 {
-		length += len(idParam) + len(id.Param)
-	}
-	b.Grow(length)
-	b.add(id.CallID)
-	b.add(id.WatcherTag)
-	b.add(id.NotifierTag)
-	_, _ = b.Write(id.Package)
-	if len(id.Param) > 0 {
-		_, _ = b.WriteString(idParam)
-		_, _ = b.Write(id.Param)
-	}
-	b.end()
-	b.addString(watcher)
-	b.add(uri)
-	b.add(from.contact)
-	b.add(from.device)
-	b.addString(agent)
-	s.text, s.ends = b.String(), b.ends
-	s.label = labelOf(id.Package)
-	s.tag = slab.TagOf(hash)
-	s.asked = -1
-	return s, true
-}
-
-// add gives a subscription its place in the shard, whose lock is held, and in
-// the list of its user. It is 0 if there is no room.
-func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
-	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(s.text)) {
-		t.records.Add(-1)
-		t.untracked[untrackedFull].Inc()
-		return 0
-	}
-	if t.has(s.watcher()) >= t.cfg.MaxPerWatcher {
-		t.records.Add(-1)
-		t.untracked[untrackedQuota].Inc()
-		return 0
-	}
-	s.identity = t.identify(&s)
-	slot, why := sh.put(s)
-	if why != tracked {
-		t.records.Add(-1)
-		t.untracked[why].Inc()
-		return 0
-	}
-	place := sh.subs.At(slot)
-	ref := makeRef(sh.number, slot, place.generation)
-	thread := t.hashThread(&s)
-	aor := t.hashAOR(s.watcher())
-	us := t.userShard(aor)
-	us.mu.Lock()
-	place.node = us.link(aor, s.watcher(), ref, thread, s.emergency)
-	if msg.Side == dialogs.Core {
-		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)
-	}
-	us.mu.Unlock()
-	t.texts.Add(int64(len(s.text)))
-	t.begins(&s)
-	return slot
-}
-
-// remove takes a subscription out everywhere; the lock of its shard is held.
-func (t *Table) remove(sh *subShard, slot uint32) {
-	s := sh.subs.At(slot)
-	t.leaves(s)
-	t.undeliver(sh, slot)
-	t.texts.Add(-int64(len(s.text)))
-	if s.waiting {
-		delete(sh.waiting, slot)
-	}
-	if s.headKept {
-		t.dropHead(sh, slot, s)
-	}
-	t.noteGone(sh, s)
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	us.unlink(s.node)
-	us.mu.Unlock()
-	sh.drop(slot)
-	t.records.Add(-1)
-}
-
-// confirm makes a subscription active: its 2xx or its first NOTIFY has come.
-func (t *Table) confirm(s *subscription) {
-	if s.phase == active {
-		return
-	}
-	t.leaves(s)
-	s.phase = active
-	t.begins(s)
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	us.confirm(s.node, s.birth)
-	us.mu.Unlock()
-}
-
-// end marks a subscription of which nothing is expected any more but what is
-// under way.
-func (t *Table) end(s *subscription, at time.Time) {
-	t.leaves(s)
-	s.phase = ending
-	s.until = at.Add(t.linger).UnixNano()
-}
-
-// superseded says whether a newer subscription of the same device has taken the place
-// of s, which may be a copy of one that is gone: one that was accepted, and one that a
-// NOTIFY of has got through.
-func (t *Table) superseded(s *subscription) (accepted, proven bool) {
-	thread := t.hashThread(s)
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	return us.superseded(thread, s.birth)
-}
-
-// replaced says whether an outcome says nothing of the watcher, because a newer
-// subscription has taken the place of s. One that is proven takes it whatever the
-// outcome; of one that is accepted only the client can say so, by 481: it has forgotten
-// the old one.
-func (t *Table) replaced(s *subscription, o *dialogs.Outcome) bool {
-	accepted, proven := t.superseded(s)
-	return proven || accepted && o.Kind == dialogs.Responded && o.Status == goneStatus
-}
-
-// prove notes that a NOTIFY of s has got through.
-func (t *Table) prove(s *subscription) {
-	s.proven = true
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	us.prove(s.node, s.birth)
-	us.mu.Unlock()
-}
-
-// moved notes the Contact and the hop of a refresh: the client may have moved.
-func (t *Table) moved(s *subscription, msg *dialogs.Message) {
-	from := firstContact(msg)
-	uri, device := from.URI, deviceOf(&from)
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
-	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
-		if !t.wordy(len(uri) - len(s.contact())) {
-			t.rewrite(s, textContact, uri)
-		}
-		s.emergency = from.Emergency
-		us.setEmergency(s.node, s.emergency)
-	}
-	if len(device) > 0 && s.device() != string(device) && !t.wordy(len(device)-len(s.device())) {
-		t.rewrite(s, textDevice, device)
-	}
-	if us.rejoin(s.node, t.hashThread(s)) && s.phase == active {
-		us.confirm(s.node, s.birth)
-		if s.proven {
-			us.prove(s.node, s.birth)
-		}
-	}
-}
-
-// sharesDialog says whether o is another usage of the same dialog.
-func (s *subscription) sharesDialog(o *subscription) bool {
-	return s.callID() == o.callID() && s.watcherTag() == o.watcherTag() && s.notifierTag() == o.notifierTag()
-}
-
 // firstContact is where the client of a message is, if that is said.
 func firstContact(msg *dialogs.Message) dialogs.Contact {
 	if len(msg.Contacts) == 0 {
@@ -371,9 +192,6 @@ func firstContact(msg *dialogs.Message) dialogs.Contact {
 	}
 	return msg.Contacts[0]
 }
-
-// fit says whether a URI can be kept.
-func fit(uri []byte) bool { return len(uri) <= aor.MaxURI && isPlain(uri) }
 
 // asked is the Expires of a SUBSCRIBE; -1: the package's default.
 func asked(msg *dialogs.Message) int32 {

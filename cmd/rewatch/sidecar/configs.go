@@ -1,0 +1,167 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/cmd/rewatch/cli"
+	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs"
+	"rewatch/dialogs/agent"
+	"rewatch/dialogs/monitor"
+	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/hook"
+	"rewatch/policy/alarm"
+	"rewatch/proxy"
+	"rewatch/proxy/uac"
+	"rewatch/proxy/wire"
+)
+
+func (p *process) sinks() []alarm.Sink {
+	cfg := p.cfg
+	return slices.Concat(
+		alarm.NewWebhooks(cfg.Alarm.Webhook, nil),
+		alarm.NewAlertmanagers(cfg.Alarm.Alertmanager, nil),
+		cfg.SNMP.Sinks(time.Now()),
+	)
+}
+
+func (p *process) uacConfig(s uac.Sender) uac.Config {
+	c := p.cfg.UAC
+	cfg := uac.Config{
+		Sender: s, Identity: c.Identity.Raw, Core: raws(p.cfg.Proxy.Core), Server: p.cfg.Proxy.Server.Raw,
+		User: c.AuthUser, Password: c.AuthPassword.Reveal(), MessageType: c.MessageType,
+		Version: cli.ShortVersion(), Log: p.log,
+	}
+	cfg.MessageTemplate = c.Template()
+	cfg.Headers = c.OwnHeaders()
+	return cfg
+}
+
+// shownAlarm is an alarm as it leaves rewatch.
+func (p *process) shownAlarm(a alarm.Alarm) alarm.Alarm {
+	names := p.cfg.Process.Pseudonyms()
+	a.Object, a.Text = names.In(a.Object), names.In(a.Text)
+	return a
+}
+
+// actor carries out what was decided: by SIP, and sign-outs by the operator's hook where
+// there is one.
+func (p *process) actor() (dialogs.Actor, error) {
+	c := p.cfg.UAC
+	if c.Hook == "" {
+		return p.client, nil
+	}
+	a, err := hook.New(hook.Config{Request: c.Hook, Body: c.HookBody, Token: c.HookToken.Reveal()}, p.client)
+	if err != nil {
+		return nil, fmt.Errorf("REWATCH_DEREGISTER_HOOK: %w", err)
+	}
+	return a, nil
+}
+
+func (p *process) engineConfig() recovery.Config {
+	c := p.cfg
+	rules := c.Policy.Rules()
+	if c.State.Shared() {
+		rules.Apart = apart
+	}
+	return recovery.Config{
+		Rules:  rules,
+		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
+		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
+		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
+		DryRun: p.dryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
+		Audit: p.audit, NeverSignOut: c.Policy.NeverSignOut.Match,
+	}
+}
+
+func (p *process) monitorConfig() monitor.Config {
+	c := p.cfg
+	cfg := monitor.Config{
+		Content: wire.Content,
+		Events:  c.Dialogs.Events, FailureRFC: c.Dialogs.Failure == config.FailureRFC, Answer: c.Dialogs.Answer,
+		SignalNotify: c.Dialogs.Notifies(), MaxSubscriptions: c.Dialogs.MaxSubscriptions, MaxPerWatcher: c.Dialogs.MaxPerWatcher,
+		NotifyTimeout: c.Proxy.NotifyTimeout, DryRun: p.dryRun, MaxExpires: int(c.Dialogs.MaxExpires),
+		Recover:      c.Dialogs.Recovers(),
+		RoutingFault: p.faults.saw, Forgotten: p.forgotten,
+	}
+	if p.postman != nil { // an interface that holds a nil pointer is not nil
+		cfg.Post = p.postman
+	}
+	return cfg
+}
+
+func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
+	c := p.cfg.Proxy
+	cfg := proxy.Config{
+		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
+		Reach: reachOf(c.Reach, ls), HostNamed: p.hostNamed,
+		Naming:     namings[p.cfg.Dialogs.IdentityFrom],
+		MaxExpires: int(p.cfg.Dialogs.MaxExpires), DryRun: p.dryRun, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
+		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
+		Poller:    oneMoreProcessor(),
+		Retry:     p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
+		KeepHeads: p.cfg.Dialogs.Notifies(), Monitor: p.monitor, Resolver: p.resolver,
+		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
+		OwnInterrupted: p.client.Interrupted,
+		OwnReturned:    p.returned,
+		Identity:       p.cfg.UAC.Identity.Raw,
+		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
+	}
+	if p.postman != nil {
+		cfg.Delivered = p.postman.Outcome
+	}
+	if p.mirror != nil { // an interface that holds a nil pointer is not nil
+		cfg.Tap = p.mirror
+	}
+	if p.registers != nil {
+		cfg.Registers = p.registers
+	}
+	return cfg
+}
+
+// returned says whether a MESSAGE from the core is one of our own, and raises the
+// alarm if it is.
+func (p *process) returned(tag, branch []byte, neighbour netip.AddrPort) bool {
+	user, ours := p.client.Returned(tag, branch)
+	if ours && user != "" {
+		p.faults.cameBack(neighbour, user)
+	}
+	return ours
+}
+
+// probe asks the presence server whether it is there.
+func (p *process) probe(ctx context.Context) error {
+	uri := p.cfg.Proxy.Server.Raw
+	hops, err := (&sender{side: p}).Resolve(ctx, dialogs.Server, uri)
+	if err != nil {
+		return err
+	}
+	for _, h := range hops {
+		res := p.client.Probe(ctx, h, uri)
+		if res.Status != 0 {
+			return nil
+		}
+		err = res.Err
+	}
+	if err == nil {
+		err = errors.New("no answer")
+	}
+	return err
+}
+
+func raws(uris []config.URI) []string {
+	list := make([]string, 0, len(uris))
+	for _, u := range uris {
+		list = append(list, u.Raw)
+	}
+	return list
+}

@@ -1,0 +1,226 @@
+package monitor
+
+import (
+	"bytes"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/policy"
+)
+
+// NotifyDone is told how the transaction of a NOTIFY ended, and says what the
+// server is to be answered. A 2xx takes one lock and allocates nothing.
+func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
+	if ref == 0 {
+		return m.rules.asItCame(&o) // counted when it passed
+	}
+	m.routing(ref, &o)
+	sh := &m.subs[shardOf(ref)]
+	var j judgement
+	sh.mu.Lock()
+	m.judge(sh, ref, &o, &j)
+	sh.mu.Unlock()
+	m.follow(&j, &o)
+	return j.verdict
+}
+
+// finding says what follows from the end of a NOTIFY.
+type finding uint8
+
+// judgement is what the end of a NOTIFY means, found under the lock of its shard.
+type judgement struct {
+	finding finding
+	verdict dialogs.Verdict
+	sub     subscription // as it is now
+	why     ignored      // of isIgnored
+	alive   bool         // the subscription that had failed goes on
+	witness bool         // of isIgnored: it tells of the path all the same
+}
+
+// judge weighs the end of a NOTIFY with its subscription. The shard is locked.
+func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *judgement) {
+	j.verdict = m.rules.asItCame(o)
+	s, slot := sh.lookup(ref)
+	if s == nil {
+		if !o.Late {
+			j.finding, j.why = isIgnored, ignoredStale
+		}
+		return
+	}
+	m.observe(s, o)
+	wasOpen := s.openCSeq == o.CSeq && !o.Late
+	if wasOpen {
+		s.openCSeq = 0
+	}
+	switch {
+	case o.Late:
+		m.late(sh, slot, o, j)
+	case s.terminated && s.terminatedCSeq == o.CSeq:
+		j.finding, j.sub = hasEnded, *s
+		m.remove(sh, slot)
+		if isOK(o) {
+			sh.through(o.Hop, instant(o.At), j.sub.watcher())
+		}
+	case isOK(o):
+		m.passed(sh, slot, o, j)
+	default:
+		m.unsuccessful(sh, slot, o, j)
+		if wasOpen && j.finding == isIgnored && j.why != ignoredKept {
+			m.closed(sh, slot, instant(o.At))
+		}
+	}
+}
+
+// follow does what follows from a judgement, without a lock.
+func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
+	s, at := &j.sub, instant(o.At)
+	switch j.finding {
+	case nothingFollows:
+	case gotThrough:
+		m.metrics.ok[s.label].Inc()
+		// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+		if s.phase == active && s.signedOut == 0 && m.rec.Interested(s.watcher()) {
+			m.tell(s, j.alive, o)
+		}
+	case hasEnded:
+		if isOK(o) {
+			m.metrics.ok[s.label].Inc()
+		} else {
+			m.metrics.ignore(s.label, ignoredEnded)
+		}
+		if !s.fetch && !s.left && m.rec.Interested(s.watcher()) {
+			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
+		}
+	case cameLate:
+		m.metrics.late.Inc()
+		m.rec.Offer(s.watcher(), policy.Event{Kind: policy.LateOK, At: at, Sub: s.broken(), Alive: j.alive})
+		m.ladder.step(s.watcher(), at, "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+	case isIgnored:
+		m.metrics.ignore(s.label, j.why)
+		if j.witness {
+			m.throughput.collectFor(at)
+			m.rec.Failed(m.failureOf(s, o))
+		}
+	case hasFailed:
+		m.metrics.failed[s.label].Inc()
+		m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
+	}
+}
+
+// asItCame relays a response, and leaves a server that got none to its timer: a
+// proxy never answers 408 (RFC 4320 4.2).
+func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
+	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || r.cfg.DryRun.On()}
+}
+
+// observe measures the NOTIFY, if it is the subscription's last one.
+func (m *Monitor) observe(s *subscription, o *dialogs.Outcome) {
+	if !o.Late && s.sent != 0 && s.notifyCSeq == o.CSeq {
+		m.metrics.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
+	}
+}
+
+// routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
+func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
+	if m.cfg.RoutingFault == nil || !rowOf(o).routing {
+		return
+	}
+	if s, ok := m.load(ref); ok {
+		m.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
+	}
+}
+
+// passed is a 2xx.
+func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
+	s := sh.subs.At(slot)
+	s.answered = s.answered || s.notifyCSeq == o.CSeq && s.transaction != 0
+	if s.phase == active && !s.proven {
+		m.prove(s)
+		m.note(sh, slot)
+	}
+	if s.signedOut != 0 && s.notifyCSeq == o.CSeq && s.sent > s.signedOut {
+		s.signedOut = 0
+		m.note(sh, slot)
+	}
+	m.had(sh, slot, o.CSeq, instant(o.At))
+	if s.waiting {
+		s.waiting = false
+		delete(sh.waiting, slot)
+	}
+	if s.phase == active && s.failed {
+		// The server has kept a subscription that had failed, and it goes on:
+		// what was broken is whole again, without a new SUBSCRIBE.
+		j.alive, s.failed = true, false
+		m.note(sh, slot)
+		if s.headKept {
+			m.dropHead(sh, slot, s)
+		}
+	}
+	sh.through(o.Hop, instant(o.At), s.watcher())
+	j.finding, j.sub = gotThrough, *s
+}
+
+// tell offers that a NOTIFY got through, and adds it to the ladder. alive: its
+// subscription had failed.
+func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
+	kind := policy.NotifyOK
+	if alive {
+		kind = policy.LateOK
+	}
+	ev := policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: alive}
+	if o.Hop.IsValid() {
+		ev.Hop = o.Hop.String()
+	}
+	m.rec.Offer(s.watcher(), ev)
+	m.ladder.notify(s, o)
+	m.ladder.response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
+}
+
+// unsuccessful weighs what is not a 2xx with the state of the subscription.
+func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
+	s := sh.subs.At(slot)
+	w := worthOf(o, m.cfg.FailureRFC)
+	j.finding, j.sub = isIgnored, *s
+	switch {
+	case s.over(instant(o.At).UnixNano()):
+		j.why = ignoredEnded
+	case s.phase == dead:
+		// It was open when another one failed. The server hears the same again.
+		j.why = ignoredDead
+		j.verdict, _ = m.rules.answer(o)
+	case w == worthChallenge:
+		j.why = ignoredChallenge
+	case m.rules.spares(s.watcher()):
+		j.why, j.witness = ignoredScope, w == worthFailure
+	case m.replaced(s, o):
+		// The client has started anew, or has moved. The server is told, nobody else.
+		j.why = ignoredSuperseded
+		m.undeliver(sh, slot)
+		m.end(s, instant(o.At))
+		m.note(sh, slot)
+		j.verdict, _ = m.rules.answer(o)
+	case m.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
+		j.why, j.verdict, j.witness = ignoredKept, dialogs.Verdict{Status: 200, Reason: "OK"}, true
+	case w == worthWaiting:
+		j.why = ignoredTemporary
+		m.wait(sh, slot, o)
+	case w == worthLittle:
+		j.why = ignoredTransaction
+	default:
+		m.fail(sh, slot, *o, j)
+	}
+}
+
+// printable bounds text of a peer for a MESSAGE, a log or a ladder.
+func printable(b []byte, limit int) string {
+	out := make([]byte, 0, min(len(b), limit))
+	for _, c := range bytes.TrimSpace(b) {
+		if len(out) == limit {
+			break
+		}
+		if c >= ' ' && c < 0x7f {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
