@@ -86,7 +86,10 @@ func rich() []situation {
 				b.By = ByRefresh
 			}
 		}
-		s.Hop, s.More, s.Messaged, s.Signal = "hop-1", 2, now.Add(-50*time.Second), ByNotify
+		s.Hop = "hop-1"
+		if s.Phase != Idle {
+			s.More, s.Messaged, s.Signal = 2, now.Add(-50*time.Second), ByNotify
+		}
 		s.Recounted = now.Add(-10 * time.Minute)
 		s.Devices = append(slices.Clone(s.Devices), Device{ID: "A", Told: true}, Device{ID: "C", Heeds: true, Told: true})
 		if s.Alarm {
@@ -102,7 +105,7 @@ func rich() []situation {
 	}
 	var all []situation
 	for _, in := range situations() {
-		if len(in.state.Broken) > 0 {
+		if !in.state.Equal(State{}) {
 			all = append(all, situation{in.name, full(in.state)})
 		}
 		change := func(name string, change func(*State)) {
@@ -111,6 +114,11 @@ func rich() []situation {
 			all = append(all, situation{in.name + ", " + name, s})
 		}
 		switch in.name {
+		case "idle, a strike has had its time":
+			change("so have all", func(s *State) { s.Strikes = []time.Time{now.Add(-25 * time.Hour), now.Add(-24 * time.Hour)} })
+			change("the older ones are not known", func(s *State) { s.Sent, s.Strikes = 3, []time.Time{now} })
+			change("there is none", func(s *State) { s.Sent, s.Strikes = 0, nil })
+			change("nothing else is known", func(s *State) { s.Strikes, s.Sent, s.Devices, s.Recounted = []time.Time{now}, 1, nil, time.Time{} })
 		case "notifying":
 			change("the count has begun anew", func(s *State) { s.Sent, s.Strikes = 0, nil })
 			change("excused, charged", func(s *State) { s.Excused, s.Free, s.Sent, s.Strikes = true, 1, 0, nil })
