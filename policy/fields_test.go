@@ -119,6 +119,8 @@ func rich() []situation {
 			change("the older ones are not known", func(s *State) { s.Sent, s.Strikes = 3, []time.Time{now} })
 			change("there is none", func(s *State) { s.Sent, s.Strikes = 0, nil })
 			change("nothing else is known", func(s *State) { s.Strikes, s.Sent, s.Devices, s.Recounted = []time.Time{now}, 1, nil, time.Time{} })
+		case "exhausted, kept":
+			change("more strikes than an outage can give back", func(s *State) { s.Sent = 2 * standard().Threshold })
 		case "notifying":
 			change("the count has begun anew", func(s *State) { s.Sent, s.Strikes = 0, nil })
 			change("excused, charged", func(s *State) { s.Excused, s.Free, s.Sent, s.Strikes = true, 1, 0, nil })
@@ -203,6 +205,22 @@ func became(s State, e Event) string {
 		words = append(words, strings.TrimSpace(a.Kind.String()+" "+changed(usual, a)))
 	}
 	return strings.Join(words, " -> ")
+}
+
+// Waits that double stop at the first that is a day or more.
+func TestDouble(t *testing.T) {
+	for _, c := range []struct {
+		from time.Duration
+		n    int
+		want time.Duration
+	}{
+		{time.Second, -1, time.Second}, {time.Second, 0, time.Second}, {time.Second, 3, 8 * time.Second},
+		{longest / 4, 1, longest / 2}, {longest / 4, 2, longest}, {longest / 4, 9, longest}, {longest - 1, 9, 2*longest - 2}, {longest + 1, 9, longest + 1},
+	} {
+		if got := double(c.from, c.n); got != c.want {
+			t.Errorf("%s doubled %d times is %s, want %s", c.from, c.n, got, c.want)
+		}
+	}
 }
 
 // TestMergeFields merges every two situations that two replicas may have of a user. The
