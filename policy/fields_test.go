@@ -207,6 +207,25 @@ func became(s State, e Event) string {
 	return strings.Join(words, " -> ")
 }
 
+// A tag tells dialogs apart where both have one.
+func TestSameDialog(t *testing.T) {
+	for _, c := range []struct {
+		a, b Broken
+		want bool
+	}{
+		{Broken{CallID: "1", Tag: "x"}, Broken{CallID: "1", Tag: "x"}, true},
+		{Broken{CallID: "1", Tag: "x"}, Broken{CallID: "1", Tag: "y"}, false},
+		{Broken{CallID: "1", Tag: "x"}, Broken{CallID: "1"}, true},
+		{Broken{CallID: "1"}, Broken{CallID: "1"}, true},
+		{Broken{CallID: "1", Tag: "x"}, Broken{CallID: "2", Tag: "x"}, false},
+		{Broken{CallID: "1"}, Broken{CallID: "2"}, false},
+	} {
+		if c.a.SameDialog(c.b) != c.want || c.b.SameDialog(c.a) != c.want {
+			t.Errorf("%+v and %+v: %t expected", c.a, c.b, c.want)
+		}
+	}
+}
+
 // Waits that double stop at the first that is a day or more.
 func TestDouble(t *testing.T) {
 	for _, c := range []struct {
@@ -214,8 +233,13 @@ func TestDouble(t *testing.T) {
 		n    int
 		want time.Duration
 	}{
-		{time.Second, -1, time.Second}, {time.Second, 0, time.Second}, {time.Second, 3, 8 * time.Second},
-		{longest / 4, 1, longest / 2}, {longest / 4, 2, longest}, {longest / 4, 9, longest}, {longest - 1, 9, 2*longest - 2}, {longest + 1, 9, longest + 1},
+		{time.Second, -1, time.Second},
+		{time.Second, 0, time.Second},
+		{time.Second, 3, 8 * time.Second},
+		{longest / 4, 1, longest / 2},
+		{longest / 4, 9, longest},
+		{longest - 1, 9, 2*longest - 2},
+		{longest + 1, 9, longest + 1},
 	} {
 		if got := double(c.from, c.n); got != c.want {
 			t.Errorf("%s doubled %d times is %s, want %s", c.from, c.n, got, c.want)

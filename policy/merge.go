@@ -36,7 +36,7 @@ func Merge(r Rules, a, b State) State {
 	if a.Phase == Idle && !a.Forgettable() {
 		a.forgetLike(r, b)
 	}
-	if a.Phase != Exhausted || b.Phase != Exhausted {
+	if b.Phase != Exhausted { // who gave up has got further, so it is a
 		return a
 	}
 	// Both gave up on the user, who is signed out if either has done it, unless the

@@ -113,11 +113,11 @@ var walkHops = []string{"a", "b", "c", "d"}
 func TestPathsWalk(t *testing.T) {
 	w := &walk{t: t}
 	limits := Limits{
-		MinWatchers: 3, Quiet: 4 * time.Second, AskTimeout: 2 * time.Second, Gone: 20 * time.Second,
+		Quiet: 4 * time.Second, AskTimeout: 2 * time.Second, Gone: 20 * time.Second,
 		ProbeMax: 4 * time.Second, MaxHops: 3,
 	}
 	for i, ratio := range []float64{0.5, 0.2, 1} {
-		limits.Ratio = ratio
+		limits.Ratio, limits.MinWatchers = ratio, 3-i%2
 		w.begin(fmt.Sprintf("ratio %g", ratio), uint64(i)) //nolint:gosec // not negative
 		p := NewPaths(limits)
 		last := Try{Sent: dawn, At: dawn}
@@ -156,7 +156,7 @@ func (w *walk) happen(p *Paths, last *Try, weather int) {
 		hop = last.Hop
 		verdict("judge", v, all)
 	case n < 8:
-		told := pick(w, time.Time{}, w.ago(), w.ago())
+		told := pick(w, time.Time{}, w.ago(), w.now.Add(-time.Minute), w.now.Add(-recent))
 		v, all := p.MayBlame(w.now, hop, w.user(), told, w.dice.IntN(3) == 0)
 		verdict("blame", v, all)
 	case n == 8:
@@ -164,7 +164,7 @@ func (w *walk) happen(p *Paths, last *Try, weather int) {
 	case n == 9 && w.dice.IntN(3) == 0:
 		notices = p.End(w.now, hop)
 	case n == 10 && w.dice.IntN(5) == 0:
-		w.say("restore %s: %t", hop, p.Restore(Record{Hop: hop, Reason: ReasonSilence, At: w.now, Since: w.ago(), Watchers: 3}, w.now))
+		w.say("restore %s: %t, ahead %t", hop, p.Restore(Record{Hop: hop, Reason: ReasonSilence, At: w.now, Since: w.ago(), Watchers: 3}, w.now), p.GoAhead(hop))
 	case weather < 2 && n < 14-2*weather:
 		var got Passes
 		for range w.dice.IntN(4) {
@@ -198,5 +198,16 @@ func (w *walk) askPaths(p *Paths) {
 	w.answer("any, deserted", fmt.Sprint(p.Any(), p.Deserted(w.now)))
 	for _, hop := range slices.Concat(walkHops, []string{""}) {
 		w.answer(fmt.Sprintf("%q", hop), fmt.Sprintf("held %t by %q known %t ended %s", p.Held(hop), p.JudgedBy(hop), p.Knows(hop), offset(p.Ended(hop))))
+	}
+}
+
+// Where the bits run out, every failure has a vote.
+func TestVotersBeyondTheBitmap(t *testing.T) {
+	var w window
+	for user := range uint64(5 * watcherBits) {
+		w.fail(1, &Try{Sent: dawn, User: user})
+	}
+	if b := w.sum(1); b.voters() != 5*watcherBits {
+		t.Errorf("%d voters of %d", b.voters(), 5*watcherBits)
 	}
 }
