@@ -116,11 +116,16 @@ func (c *city) contact(p *citizen) string {
 	return "sip:" + p.user + "@" + c.at(p).addr + c.param()
 }
 
+// instance tells that it is the same phone wherever it has moved (RFC 5626 4.1).
+func (p *citizen) instance() string {
+	return fmt.Sprintf(`;+sip.instance="<urn:uuid:%s>"`, p.user)
+}
+
 func (c *city) register(p *citizen, done func(ok bool)) {
 	x, aor := c.at(p), "<sip:"+p.user+"@ims.example>"
 	x.ask(c.transport, p.core, x.request(c.transport, "REGISTER", "sip:ims.example", "",
 		"From: "+aor+";tag="+token("r"), "To: "+aor, "Call-ID: "+token("reg"), "CSeq: 1 REGISTER",
-		"Contact: <"+c.contact(p)+">", "Expires: 3600"), func(m *message) { done(m != nil && m.status == 200) })
+		"Contact: <"+c.contact(p)+">"+p.instance(), "Expires: 3600"), func(m *message) { done(m != nil && m.status == 200) })
 }
 
 // subscribe opens a new dialog of a phone.
@@ -136,7 +141,7 @@ func (c *city) subscribeTo(p *citizen, buddy, callID string, done func(ok bool))
 	x := c.at(p)
 	x.ask(c.transport, p.core, x.request(c.transport, "SUBSCRIBE", "sip:"+buddy+"@ims.example", "",
 		"From: <sip:"+p.user+"@ims.example>;tag="+token("f"), "To: <sip:"+buddy+"@ims.example>", "Call-ID: "+callID,
-		"CSeq: 1 SUBSCRIBE", "Contact: <"+c.contact(p)+">", "Event: presence", "Expires: 3600"),
+		"CSeq: 1 SUBSCRIBE", "Contact: <"+c.contact(p)+">"+p.instance(), "Event: presence", "Expires: 3600"),
 		func(m *message) { done(m != nil && m.status == 200) })
 }
 
