@@ -105,7 +105,7 @@ func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 		return s.e.flaps.restore(entry, now)
 	case store.KindSignOuts:
 		return s.e.signOuts.Hourly.Restore(entry, now)
-	case store.KindSubscription, store.KindRegistration, store.KindAlarm, store.KindHost:
+	case store.KindSubscription, store.KindRegistration, store.KindAlarm, store.KindHost, store.KindRegister:
 	}
 	return false
 }

@@ -49,8 +49,9 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 		return "", ""
 	}
 	s, hop := u.state, e.hold.hopOf(u)
+	over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.Kept)
 	switch {
-	case s.Phase != policy.Idle && !(s.Phase == policy.Exhausted && (s.SignedOut || s.Kept)) && e.hold.heldUp(u):
+	case !over && e.hold.heldUp(u):
 		return StandingHeld, hop
 	case time.Now().Before(s.BannedUntil) && !e.cfg.sacred(aor):
 		return StandingBanned, hop

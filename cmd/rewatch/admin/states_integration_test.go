@@ -63,33 +63,68 @@ func consoleStates(now time.Time) []state {
 	return []state{
 		{"calm", served, &fakeBackend{}, "", []string{calm, "Ready", "No alarm."}, nil},
 		{"no subscription", map[string]float64{}, &fakeBackend{}, "", []string{"No subscription is known yet"}, []string{calm}},
-		{"running", served, &fakeBackend{recoveries: []fakeRecovery{broken("", "waiting")}}, "",
-			[]string{"Waiting for SUBSCRIBE", "next step is due", "for 5 min"}, []string{calm, "Held"}},
-		{"held by hand", served, &fakeBackend{held: "a change of the core", recoveries: []fakeRecovery{broken("held", "gathering")}}, "",
+		{
+			"running", served, &fakeBackend{recoveries: []fakeRecovery{broken("", "waiting")}}, "",
+			[]string{"Waiting for SUBSCRIBE", "next step is due", "for 5 min"},
+			[]string{calm, "Held"},
+		},
+		{
+			"held by hand", served, &fakeBackend{held: "a change of the core", recoveries: []fakeRecovery{broken("held", "gathering")}}, "",
 			[]string{"Held by hand", "a change of the core. Nobody is told, counted or signed out", "waits for the end of the hold"},
-			[]string{calm, "next step", "Just broke", "\nReady\n"}},
-		{"outage", served, &fakeBackend{holds: []fakeHold{{Hop: "10.0.0.7:5060", Reason: "unreachable", Waiting: 7}}, recoveries: []fakeRecovery{broken("held", "waiting")}}, "",
+			[]string{calm, "next step", "Just broke", "\nReady\n"},
+		},
+		{
+			"outage", served, &fakeBackend{holds: []fakeHold{{Hop: "10.0.0.7:5060", Reason: "unreachable", Waiting: 7}}, recoveries: []fakeRecovery{broken("held", "waiting")}}, "",
 			[]string{"Holding", "10.0.0.7:5060 is held", "it cannot be reached", "It is asked by OPTIONS", "7 users wait", "waits for the end of the hold of 10.0.0.7:5060"},
-			[]string{calm, "next step"}},
+			[]string{calm, "next step"},
+		},
 		{"dry run", served, &fakeBackend{dry: true}, "", []string{"Dry run", "rewatch only observes", "No recovery runs."}, []string{calm}},
-		{"kept", map[string]float64{"rewatch_subscriptions": 3, "rewatch_redeliver_kept": 2}, &fakeBackend{}, "",
-			[]string{"2 NOTIFYs kept for redelivery", "NOTIFYs wait for their clients"}, []string{calm}},
-		{"signed out", map[string]float64{}, &fakeBackend{recoveries: given("signed-out"), alarms: exhausted}, "",
-			[]string{"Signed out", "watcher-exhausted", "No recovery runs. Users are given up on"}, []string{calm, "No alarm.", "Given up, still"}},
-		{"still registered", served, &fakeBackend{recoveries: given("registered"), alarms: exhausted}, "",
-			[]string{"Given up, still registered"}, []string{calm, "Signed out"}},
-		{"banned", served, &fakeBackend{recoveries: given("banned"), alarms: []alarm.Alarm{{ID: "b", Name: "watcher-banned", Object: "sip:alice@ims.example", Severity: alarm.Warning, Text: "user refused for 1h", RaisedAt: now}}}, "",
-			[]string{"Banned", "watcher-banned"}, []string{calm, "No alarm."}},
-		{"alarm", served, &fakeBackend{alarms: []alarm.Alarm{{ID: "c", Name: "state-lost", Object: "state.db", Severity: alarm.Major, Text: "moved aside", RaisedAt: now}}}, "",
-			[]string{"state-lost", "moved aside", "Alarms are raised"}, []string{calm, "No alarm."}},
-		{"took", served, &fakeBackend{recoveries: []fakeRecovery{{ID: "2", AOR: "sip:carol@ims.example", Started: ago(20 * time.Second), Ended: ago(19 * time.Second), Result: "recovered", Broken: []policy.Broken{lost}, Steps: steps}}}, "",
-			[]string{"took 5 min"}, []string{"took 1"}},
-		{"found", served, &fakeBackend{found: map[string][]map[string]any{"dora": {{"aor": "sip:dora@ims.example", "registered": true, "subscriptions": 1}}},
-			watchers: map[string]any{"sip:dora@ims.example": map[string]any{"aor": "sip:dora@ims.example", "registered": true, "list": []map[string]any{
-				{"call_id": "d1", "event": "presence", "resource": "sip:erik@ims.example", "device": "urn:uuid:1", "state": "active", "last_notify": now}}}}},
+		{
+			"kept",
+			map[string]float64{"rewatch_subscriptions": 3, "rewatch_redeliver_kept": 2},
+			&fakeBackend{}, "",
+			[]string{"2 NOTIFYs kept for redelivery", "NOTIFYs wait for their clients"},
+			[]string{calm},
+		},
+		{
+			"signed out",
+			map[string]float64{},
+			&fakeBackend{recoveries: given("signed-out"), alarms: exhausted}, "",
+			[]string{"Signed out", "watcher-exhausted", "No recovery runs. Users are given up on"},
+			[]string{calm, "No alarm.", "Given up, still"},
+		},
+		{
+			"still registered", served, &fakeBackend{recoveries: given("registered"), alarms: exhausted}, "",
+			[]string{"Given up, still registered"},
+			[]string{calm, "Signed out"},
+		},
+		{
+			"banned", served, &fakeBackend{recoveries: given("banned"), alarms: []alarm.Alarm{{ID: "b", Name: "watcher-banned", Object: "sip:alice@ims.example", Severity: alarm.Warning, Text: "user refused for 1h", RaisedAt: now}}}, "",
+			[]string{"Banned", "watcher-banned"},
+			[]string{calm, "No alarm."},
+		},
+		{
+			"alarm", served, &fakeBackend{alarms: []alarm.Alarm{{ID: "c", Name: "state-lost", Object: "state.db", Severity: alarm.Major, Text: "moved aside", RaisedAt: now}}}, "",
+			[]string{"state-lost", "moved aside", "Alarms are raised"},
+			[]string{calm, "No alarm."},
+		},
+		{
+			"took", served, &fakeBackend{recoveries: []fakeRecovery{{ID: "2", AOR: "sip:carol@ims.example", Started: ago(20 * time.Second), Ended: ago(19 * time.Second), Result: "recovered", Broken: []policy.Broken{lost}, Steps: steps}}}, "",
+			[]string{"took 5 min"},
+			[]string{"took 1"},
+		},
+		{
+			"found", served, &fakeBackend{
+				found: map[string][]map[string]any{"dora": {{"aor": "sip:dora@ims.example", "registered": true, "subscriptions": 1}}},
+				watchers: map[string]any{"sip:dora@ims.example": map[string]any{"aor": "sip:dora@ims.example", "registered": true, "list": []map[string]any{
+					{"call_id": "d1", "event": "presence", "resource": "sip:erik@ims.example", "device": "urn:uuid:1", "state": "active", "last_notify": now},
+				}}},
+			},
 			`{const f = document.getElementById("find"); f.value = "dora"; f.dispatchEvent(new Event("input"));
 			  setTimeout(() => { const d = document.querySelector("#people details"); if (d) d.open = true }, 1200)}`,
-			[]string{"Users found", "sip:dora@ims.example", "Registered", "1 subscription", "sip:erik@ims.example", "urn:uuid:1", "active"}, nil},
+			[]string{"Users found", "sip:dora@ims.example", "Registered", "1 subscription", "sip:erik@ims.example", "urn:uuid:1", "active"},
+			nil,
+		},
 		{"clients", served, &fakeBackend{}, "", []string{"Linphone", "7 failed", "5 by message, 1 by refresh"}, nil},
 	}
 }

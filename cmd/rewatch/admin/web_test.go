@@ -94,8 +94,13 @@ func serve(t *testing.T, b Backend, file string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- a.Serve() }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := a.Serve(); err != nil {
+			t.Error(err)
+		}
+	}()
 	t.Cleanup(func() {
 		if err := a.Shutdown(t.Context()); err != nil {
 			_ = a.server.Close()

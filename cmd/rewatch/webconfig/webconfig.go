@@ -6,7 +6,6 @@ package webconfig
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -166,11 +165,16 @@ func (f *File) handshake() (*tls.Config, error) {
 	default:
 	}
 	if verify := t.VerifyPeerCertificate; verify != nil {
-		t.VerifyPeerCertificate = func(certs [][]byte, chains [][]*x509.Certificate) error {
-			if len(certs) == 0 {
+		// Of a session that is resumed as well.
+		t.VerifyPeerCertificate, t.VerifyConnection = nil, func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 {
 				return nil
 			}
-			return verify(certs, chains)
+			certs := make([][]byte, 0, len(s.PeerCertificates))
+			for _, c := range s.PeerCertificates {
+				certs = append(certs, c.Raw)
+			}
+			return verify(certs, s.VerifiedChains)
 		}
 	}
 	if t.NextProtos = []string{"http/1.1"}; c.HTTPConfig.HTTP2 {
