@@ -138,7 +138,7 @@ env: build ## write the table of variables into cmd/rewatch/config
 	$(call into-readme,env,cmd/rewatch/config)
 
 simulate-table: build ## simulate the defaults and write the tables into policy/simulate
-	$(BIN) simulate -scenario all -watchers 100000 -seed 1 -markdown > bin/simulate.md
+	$(BIN) simulate -scenario all -seed 1 -markdown > bin/simulate.md
 	$(call into-readme,simulate,policy/simulate)
 	$(BIN) simulate -scenario all -sizes -seed 1 -markdown > bin/sizes.md
 	$(call into-readme,sizes,policy/simulate)

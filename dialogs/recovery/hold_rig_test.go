@@ -266,7 +266,10 @@ func (w *town) workOffQueue() {
 
 func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {
 	o.At = time.Now()
-	v := w.monitor.NotifyDone(ref, o)
+	w.mu.Lock()
+	monitor := w.monitor
+	w.mu.Unlock()
+	v := monitor.NotifyDone(ref, o)
 	w.mu.Lock()
 	if dialog == p.dialog {
 		p.works = o.Kind == dialogs.Responded && o.Status == 200
@@ -275,7 +278,7 @@ func (w *town) done(p *phone, dialog int, ref dialogs.Ref, o dialogs.Outcome) {
 		}
 	}
 	w.mu.Unlock()
-	w.monitor.Announce(ref, o.CSeq)
+	monitor.Announce(ref, o.CSeq)
 }
 
 // run sends NOTIFYs to everybody in turn until the test ends.
