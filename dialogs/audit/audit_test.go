@@ -22,7 +22,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	l, err := Open(path, zerolog.New(&out))
+	l, err := Open(path, zerolog.New(zerolog.SyncWriter(&out)))
 	if err != nil {
 		t.Fatal(err)
 	}
