@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,7 @@ func TestInventionsKeepNobodyWaiting(t *testing.T) {
 			z.records[fmt.Sprint("AAAA good", i)] = []Record{addr("2001:db8::1", time.Second)}
 		}
 		r := New(Config{Exchange: deaf{z}, MaxFills: 16})
-		refused := 0
+		var refused atomic.Int32
 		stop := make(chan struct{})
 		go func() {
 			for i := 0; ; i++ {
@@ -46,7 +47,7 @@ func TestInventionsKeepNobodyWaiting(t *testing.T) {
 				case <-time.After(50 * time.Millisecond):
 					r.Await(Target{Host: fmt.Sprint("invented", i), Port: 1}, 666, func(_ []Hop, err error) {
 						if errors.Is(err, ErrBusy) {
-							refused++
+							refused.Add(1)
 						}
 					})
 				}
@@ -64,7 +65,7 @@ func TestInventionsKeepNobodyWaiting(t *testing.T) {
 		}
 		close(stop)
 		synctest.Wait()
-		if refused == 0 {
+		if refused.Load() == 0 {
 			t.Error("what is too much is not refused")
 		}
 		if err := r.Shutdown(context.Background()); err != nil {

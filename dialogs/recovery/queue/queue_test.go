@@ -114,10 +114,12 @@ func TestCap(t *testing.T) {
 			b.Push(b.job(nil))
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := b.times(); len(got) != 2 || len(told) != 1 || !told[0] {
 			t.Fatalf("%d began, told %v", len(got), told)
 		}
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		if got := b.times(); len(got) != 3 || got[2] != time.Hour || len(told) != 2 || told[1] {
 			t.Errorf("began at %v, told %v", got, told)
 		}
