@@ -106,22 +106,20 @@ func TestNotReady(t *testing.T) {
 // something up, and when it ceases to.
 func TestCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []bool
+		told := make(chan bool, 10)
 		q := New(0, 4, 10)
-		q.Hourly = NewCap(2, func(bites bool) { told = append(told, bites) })
+		q.Hourly = NewCap(2, func(bites bool) { told <- bites })
 		b := run(t, q, 0)
 		for range 3 {
 			b.Push(b.job(nil))
 		}
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := b.times(); len(got) != 2 || len(told) != 1 || !told[0] {
-			t.Fatalf("%d began, told %v", len(got), told)
+		if got := b.times(); len(got) != 2 || len(told) != 1 || !<-told {
+			t.Fatalf("%d began", len(got))
 		}
 		time.Sleep(3 * time.Hour)
-		synctest.Wait()
-		if got := b.times(); len(got) != 3 || got[2] != time.Hour || len(told) != 2 || told[1] {
-			t.Errorf("began at %v, told %v", got, told)
+		if got := b.times(); len(got) != 3 || got[2] != time.Hour || len(told) != 1 || <-told {
+			t.Errorf("began at %v", got)
 		}
 		b.end()
 		if NewCap(0, nil) != nil {
