@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/monitor/slab"
 	"rewatch/policy"
 )
@@ -203,9 +204,9 @@ func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answ
 		return answer{}
 	}
 	c := *s
-	if s.phase == requested || endsRefresh(msg.Status) && s.phase != dead {
+	if s.phase == requested || outcome.EndsRefresh(msg.Status) && s.phase != dead {
 		m.remove(sh, slot)
 	}
-	ended := c.phase == ending && !c.fetch && !c.left && endsRefresh(msg.Status)
+	ended := c.phase == ending && !c.fetch && !c.left && outcome.EndsRefresh(msg.Status)
 	return answer{interested: m.rec.Interested(c.watcher()), ended: ended, sub: c}
 }

@@ -2,11 +2,11 @@ package monitor
 
 import (
 	"bytes"
-	"strconv"
 	"time"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/policy"
 )
 
@@ -36,11 +36,11 @@ func (m *Monitor) wait(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	}
 	s.waiting = true
 	w := waiting{
-		deadline: instant(o.At).Add(retryAfter(o) + m.linger).UnixNano(),
+		deadline: instant(o.At).Add(outcome.RetryAfter(o) + m.linger).UnixNano(),
 		outcome:  *o,
 	}
 	w.outcome.Head = nil
-	w.outcome.Reason = []byte(printable(o.Reason, maxCause))
+	w.outcome.Reason = []byte(outcome.Printable(o.Reason, outcome.MaxCause))
 	switch {
 	case !m.cfg.SignalNotify || len(o.Head) == 0:
 	case len(o.Head) <= maxHead && len(sh.waiting) < maxHeads/shards:
@@ -68,7 +68,7 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	s.unheard++
 	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	m.metrics.failed[c.label].Inc()
-	m.metrics.failures.WithLabelValues(causeLabel(&o)).Inc()
+	m.metrics.failures.WithLabelValues(outcome.Label(&o)).Inc()
 	return func() {
 		m.announceFailure(c, o, "")
 		m.heard(ref)
@@ -132,11 +132,11 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s := sh.subs.At(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
 	m.undeliver(sh, slot)
-	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || killsDialog(o)) {
+	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || outcome.KillsDialog(o)) {
 		m.leaves(s)
 		s.phase = dead
 	}
-	if m.cfg.SignalNotify && !killsDialog(o) {
+	if m.cfg.SignalNotify && !outcome.KillsDialog(o) {
 		m.keepHead(sh, slot, o.Head)
 	}
 	us := m.userShard(m.hashAOR(s.watcher()))
@@ -168,14 +168,14 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
-	sub.Cause, sub.Since = causeOf(&o), at
+	sub.Cause, sub.Since = outcome.Cause(&o), at
 	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
 		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
 	m.throughput.collectFor(at)
 	superseded, _ := m.superseded(&s)
 	f := m.failureOf(&s, &o)
 	f.Superseded, f.Witness = superseded, false
-	f.Event.Sub, f.Event.Pointless = sub, rowOf(&o).pointless && o.Kind == dialogs.Responded
+	f.Event.Sub, f.Event.Pointless = sub, outcome.Pointless(&o)
 	m.rec.Failed(f)
 	m.ladder.notify(&s, &o)
 	switch o.Kind {
@@ -227,12 +227,12 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	j.verdict = dialogs.Verdict{Relay: !told}
 	if s.undelivered {
 		j.verdict = dialogs.Verdict{} // the server has its 200
-		if isOK(o) {
+		if outcome.IsOK(o) {
 			m.had(sh, slot, o.CSeq, instant(o.At))
 			return
 		}
 	}
-	if !isOK(o) || !s.failed {
+	if !outcome.IsOK(o) || !s.failed {
 		return
 	}
 	s.failed = false
@@ -295,27 +295,4 @@ func (t *Table) dropHead(sh *subShard, slot uint32, s *subscription) {
 	s.headKept = false
 	delete(sh.heads, slot)
 	t.heads.Add(-1)
-}
-
-// maxCause bounds the reason phrase that is shown to people.
-const maxCause = 64
-
-// causeOf is how the failure is told to people.
-func causeOf(o *dialogs.Outcome) string {
-	switch o.Kind {
-	case dialogs.TimedOut:
-		return "408 Request Timeout"
-	case dialogs.Unreachable:
-		return "503 Service Unavailable"
-	case dialogs.Responded:
-	}
-	return statusText(o.Status, o.Reason)
-}
-
-func statusText(status int, reason []byte) string {
-	text := strconv.Itoa(status)
-	if r := printable(reason, maxCause); r != "" {
-		text += " " + r
-	}
-	return text
 }

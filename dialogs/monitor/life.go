@@ -5,6 +5,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/monitor/slab"
 )
 
@@ -19,7 +20,7 @@ func (t *Table) describe(id *ID, hash uint64, watcher string, resource []byte, f
 	if !fit(from.contact) {
 		from.contact = nil
 	}
-	agent := printable(from.agent, maxAgent)
+	agent := outcome.Printable(from.agent, maxAgent)
 	var b textBuilder
 	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(from.contact) + len(from.device) + len(agent)
 	if len(id.Param) > 0 {

@@ -1,13 +1,10 @@
 package monitor
 
 import (
-	"slices"
-	"strconv"
-
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/outcome"
 )
 
 // eventLabel is the metric label of an event package: a closed set, so that a
@@ -111,7 +108,7 @@ func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 		mm.failed[i] = notifies.WithLabelValues(event, "failed")
 		mm.ignored[i] = notifies.WithLabelValues(event, "ignored")
 	}
-	for _, cause := range failureCauses() {
+	for _, cause := range outcome.Labels() {
 		mm.failures.WithLabelValues(cause)
 	}
 	causes := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -130,38 +127,4 @@ func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 func (mm *monitorMetrics) ignore(event eventLabel, why ignored) {
 	mm.ignored[event].Inc()
 	mm.causes[why].Inc()
-}
-
-// causeLabel is the label of a failure: the codes of RFC 3261 and of the
-// extensions that have any business in a NOTIFY, and little else.
-func causeLabel(o *dialogs.Outcome) string {
-	switch o.Kind {
-	case dialogs.TimedOut:
-		return "timeout"
-	case dialogs.Unreachable:
-		return "unreachable"
-	case dialogs.Responded:
-	}
-	if slices.Contains(failureStatuses, o.Status) {
-		return strconv.Itoa(o.Status)
-	}
-	return "other"
-}
-
-var failureStatuses = []int{
-	300, 301, 302, 305, 380,
-	400, 402, 403, 404, 405, 406, 408, 410, 412, 413, 414, 415, 416, 417,
-	420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437, 438, 439, 440,
-	469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
-	500, 501, 502, 503, 504, 505, 513, 555, 580,
-	600, 603, 604, 606, 607, 608,
-}
-
-// failureCauses lists every label of causeLabel.
-func failureCauses() []string {
-	causes := []string{"timeout", "unreachable", "other"}
-	for _, status := range failureStatuses {
-		causes = append(causes, strconv.Itoa(status))
-	}
-	return causes
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
 )
@@ -143,7 +144,7 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	s.unheard++
 	c, ref, out := *s, makeRef(sh.number, slot, s.generation), *o
 	m.metrics.failed[c.label].Inc()
-	m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
+	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
 		m.announceFailure(c, out, "")
 		m.heard(ref)

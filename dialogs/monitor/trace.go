@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/outcome"
 )
 
 // The participants of a ladder are "core", "rewatch" and "server". What passes
@@ -35,7 +36,7 @@ func (l *tracer) subscribe(aor string, at time.Time, to string, id *ID) {
 
 // response shows a response that is passed on.
 func (l *tracer) response(aor string, at time.Time, from, to string, status int, reason []byte) {
-	l.passing(aor, at, from, to, statusText(status, reason))
+	l.passing(aor, at, from, to, outcome.StatusText(status, reason))
 }
 
 // notify shows a NOTIFY, at the time when it passed, once its outcome is

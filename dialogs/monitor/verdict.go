@@ -1,10 +1,10 @@
 package monitor
 
 import (
-	"bytes"
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/policy"
 )
 
@@ -58,10 +58,10 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 	case s.terminated && s.terminatedCSeq == o.CSeq:
 		j.finding, j.sub = hasEnded, *s
 		m.remove(sh, slot)
-		if isOK(o) {
+		if outcome.IsOK(o) {
 			sh.through(o.Hop, instant(o.At), j.sub.watcher())
 		}
-	case isOK(o):
+	case outcome.IsOK(o):
 		m.passed(sh, slot, o, j)
 	default:
 		m.unsuccessful(sh, slot, o, j)
@@ -83,7 +83,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 			m.tell(s, j.alive, o)
 		}
 	case hasEnded:
-		if isOK(o) {
+		if outcome.IsOK(o) {
 			m.metrics.ok[s.label].Inc()
 		} else {
 			m.metrics.ignore(s.label, ignoredEnded)
@@ -94,7 +94,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 	case cameLate:
 		m.metrics.late.Inc()
 		m.rec.Offer(s.watcher(), policy.Event{Kind: policy.LateOK, At: at, Sub: s.broken(), Alive: j.alive})
-		m.ladder.step(s.watcher(), at, "core", "rewatch", statusText(o.Status, o.Reason)+" (late)")
+		m.ladder.step(s.watcher(), at, "core", "rewatch", outcome.StatusText(o.Status, o.Reason)+" (late)")
 	case isIgnored:
 		m.metrics.ignore(s.label, j.why)
 		if j.witness {
@@ -103,7 +103,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		}
 	case hasFailed:
 		m.metrics.failed[s.label].Inc()
-		m.metrics.failures.WithLabelValues(causeLabel(o)).Inc()
+		m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	}
 }
 
@@ -122,7 +122,7 @@ func (m *Monitor) observe(s *subscription, o *dialogs.Outcome) {
 
 // routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
 func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
-	if m.cfg.RoutingFault == nil || !rowOf(o).routing {
+	if m.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
 		return
 	}
 	if s, ok := m.load(ref); ok {
@@ -179,7 +179,7 @@ func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
 // unsuccessful weighs what is not a 2xx with the state of the subscription.
 func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	w := worthOf(o, m.cfg.FailureRFC)
+	w := outcome.Of(o, m.cfg.FailureRFC)
 	j.finding, j.sub = isIgnored, *s
 	switch {
 	case s.over(instant(o.At).UnixNano()):
@@ -188,10 +188,10 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		// It was open when another one failed. The server hears the same again.
 		j.why = ignoredDead
 		j.verdict, _ = m.rules.answer(o)
-	case w == worthChallenge:
+	case w == outcome.Challenge:
 		j.why = ignoredChallenge
 	case m.rules.spares(s.watcher()):
-		j.why, j.witness = ignoredScope, w == worthFailure
+		j.why, j.witness = ignoredScope, w == outcome.Failure
 	case m.replaced(s, o):
 		// The client has started anew, or has moved. The server is told, nobody else.
 		j.why = ignoredSuperseded
@@ -201,26 +201,12 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		j.verdict, _ = m.rules.answer(o)
 	case m.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
 		j.why, j.verdict, j.witness = ignoredKept, dialogs.Verdict{Status: 200, Reason: "OK"}, true
-	case w == worthWaiting:
+	case w == outcome.Temporary:
 		j.why = ignoredTemporary
 		m.wait(sh, slot, o)
-	case w == worthLittle:
+	case w == outcome.Harmless:
 		j.why = ignoredTransaction
 	default:
 		m.fail(sh, slot, *o, j)
 	}
-}
-
-// printable bounds text of a peer for a MESSAGE, a log or a ladder.
-func printable(b []byte, limit int) string {
-	out := make([]byte, 0, min(len(b), limit))
-	for _, c := range bytes.TrimSpace(b) {
-		if len(out) == limit {
-			break
-		}
-		if c >= ' ' && c < 0x7f {
-			out = append(out, c)
-		}
-	}
-	return string(out)
 }
