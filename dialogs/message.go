@@ -141,7 +141,23 @@ type Outcome struct {
 	Head []byte
 	// Parcel is the NOTIFY as it came, of one that got no 2xx.
 	Parcel Parcel
+	// Tries are the attempts before its verdict, after the first one.
+	Tries []Try
 }
+
+// Try is a further attempt of a NOTIFY before its verdict, with the same CSeq.
+type Try struct {
+	// Why is what the attempt before it met with: "transport" (a hop or transport took
+	// it not), "silence", "503", "retry-after" or "491".
+	Why string
+	At  time.Time
+	// Hop and Transport are where this one went, and how ("udp").
+	Hop       netip.AddrPort
+	Transport string
+}
+
+// String tells it to people.
+func (t Try) String() string { return "upon " + t.Why + ", by " + t.Transport + " " + t.Hop.String() }
 
 // Verdict is the answer that the server gets to its NOTIFY.
 type Verdict struct {

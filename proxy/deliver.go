@@ -74,7 +74,7 @@ func (s *Server) deliveryKey(id uint64) uint64 { return maphash.Comparable(s.del
 
 // delivered tells how such a NOTIFY ended.
 func (s *Server) delivered(f finished, now time.Time) {
-	o := f.outcome(now, nil)
+	o := s.outcome(f, now, nil)
 	o.Parcel = dialogs.Parcel{}
 	s.cfg.Delivered(f.Subject, o)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
@@ -54,6 +55,8 @@ type metrics struct {
 	refusals  map[refusal]prometheus.Counter
 	drops     map[drop]prometheus.Counter
 	missed    map[bool]prometheus.Counter
+	// retries are those of a NOTIFY before its verdict, by whether the NOTIFY got through.
+	retries [transaction.Whys][2]prometheus.Counter
 }
 
 func newMetrics(s *Server) *metrics {
@@ -91,6 +94,12 @@ func newMetrics(s *Server) *metrics {
 	stateless := vec("stateless_total", "Requests that were forwarded without a record because REWATCH_MAX_TRANSACTIONS was reached.", "kind")
 	m.missed[true] = stateless.WithLabelValues("notify")
 	m.missed[false] = stateless.WithLabelValues("other")
+	retries := vec("notify_retries_total",
+		"Further attempts of NOTIFYs before their verdict, by why there was one, and by whether it got a 2xx (ok) or not (failed).", "why", "result")
+	for why := range m.retries {
+		label := transaction.Why(why).String() // #nosec G115 -- few
+		m.retries[why] = [2]prometheus.Counter{retries.WithLabelValues(label, "failed"), retries.WithLabelValues(label, "ok")}
+	}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
 	}, func() float64 { return float64(s.table.Len()) }))
@@ -131,6 +140,18 @@ func (m *metrics) response(side dialogs.Side, raw []byte) {
 	const at = len("SIP/2.0 ")
 	if len(raw) > at && raw[at] >= '1' && raw[at] <= '6' {
 		m.responses[side][raw[at]-'0'].Inc()
+	}
+}
+
+// retried counts the further attempts of a NOTIFY that is over; ok: the last one got a
+// 2xx.
+func (m *metrics) retried(tries []transaction.Try, ok bool) {
+	for i, t := range tries {
+		result := 0
+		if ok && i == len(tries)-1 {
+			result = 1
+		}
+		m.retries[t.Why][result].Inc()
 	}
 }
 

@@ -84,6 +84,7 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return false
 	}
+	w.s.metrics.retried(e.Tries, m.Status < 300)
 	if e.Do.Has(transaction.Acknowledge) {
 		w.acknowledge(from, *b, e)
 	}
@@ -112,6 +113,7 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	case m.Status < 300:
 		w.s.cfg.Monitor.NotifyDone(dialogs.Ref(e.Subject), dialogs.Outcome{
 			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: e.CSeq, Hop: e.Hop.Addr,
+			Tries: w.s.tries(e),
 		})
 		return true
 	default:

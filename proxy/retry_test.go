@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"rewatch/proxy/transaction"
 )
 
@@ -15,6 +17,7 @@ func retrying(c *Config) { c.Retry = true }
 func TestRetryBeforeVerdict(t *testing.T) {
 	for status, wait := range map[string]time.Duration{"491 Request Pending": 2 * time.Second, "480 Temporarily Unavailable": 3 * time.Second} {
 		t.Run(status, func(t *testing.T) {
+			reg := prometheus.NewRegistry()
 			play(t, func(r *rig) {
 				r.server.send(serverSide, notify())
 				got := r.core.want("NOTIFY")
@@ -35,7 +38,14 @@ func TestRetryBeforeVerdict(t *testing.T) {
 				if told := r.monitor.told(); told != "NOTIFY c1; NOTIFY responded 200 late=false" {
 					t.Error(told)
 				}
-			}, retrying)
+				why := map[byte]string{'1': "491", '0': "retry-after"}[status[2]]
+				if tries := r.monitor.outcomes[0].Tries; len(tries) != 1 || tries[0].String() != "upon "+why+", by udp "+coreAddr {
+					t.Error(tries)
+				}
+				if got := shown(t, reg, "rewatch_notify_retries_total"); !strings.Contains(got, "ok "+why+" 1\n") || strings.Count(got, " 0\n") != 9 {
+					t.Error(got)
+				}
+			}, retrying, func(c *Config) { c.Reg = reg })
 		})
 	}
 }
@@ -43,6 +53,7 @@ func TestRetryBeforeVerdict(t *testing.T) {
 // TestRetryIsInVain judges the last outcome, and waits for no Retry-After that is beyond
 // the deadline.
 func TestRetryIsInVain(t *testing.T) {
+	reg := prometheus.NewRegistry()
 	play(t, func(r *rig) {
 		r.monitor.verdict = gone
 		r.server.send(serverSide, notify())
@@ -56,7 +67,10 @@ func TestRetryIsInVain(t *testing.T) {
 		if told := r.monitor.told(); told != "NOTIFY c1; NOTIFY responded 480 late=false" {
 			t.Error(told)
 		}
-	}, retrying)
+		if got := shown(t, reg, "rewatch_notify_retries_total"); !strings.Contains(got, "failed retry-after 1\n") {
+			t.Error(got)
+		}
+	}, retrying, func(c *Config) { c.Reg = reg })
 }
 
 // TestRetryIsNotAsked lets a challenge, and the end of a dialog, pass at once.

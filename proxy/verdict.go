@@ -31,9 +31,10 @@ func finish(e transaction.Effect, m *wire.Message) finished {
 
 // outcome tells the Monitor how it ended. The hop is where the NOTIFY went: its answers
 // may come from elsewhere.
-func (f finished) outcome(at time.Time, head []byte) dialogs.Outcome {
+func (s *Server) outcome(f finished, at time.Time, head []byte) dialogs.Outcome {
 	o := dialogs.Outcome{
 		At: at, Late: f.Late, Status: f.status, Reason: f.reason, RetryAfter: f.retryAfter, CSeq: f.CSeq, Hop: f.Hop.Addr, Head: head,
+		Tries: s.tries(f.Effect),
 	}
 	if f.Whole && f.Kind == transaction.Notify {
 		o.Parcel = dialogs.Parcel{Raw: f.Text, From: f.From.Addr, Local: f.From.Local}
@@ -49,12 +50,22 @@ func (f finished) outcome(at time.Time, head []byte) dialogs.Outcome {
 	return o
 }
 
+// tries are the attempts after the first one, for who judges the NOTIFY.
+func (s *Server) tries(e transaction.Effect) (list []dialogs.Try) {
+	for _, t := range e.Tries {
+		list = append(list, dialogs.Try{
+			Why: t.Why.String(), At: s.born.Add(time.Duration(t.At - 1)), Hop: t.Hop.Addr, Transport: t.Hop.Transport.String(),
+		})
+	}
+	return list
+}
+
 func (f finished) ref() dialogs.Ref { return dialogs.Ref(f.Subject) }
 
 // judge asks the Monitor what the server gets for a NOTIFY that was not answered
 // with a 2xx. true: the response at hand is to be passed on.
 func (w *worker) judge(b draft.Branch, f finished) bool {
-	v := w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, w.s.headOf(f.Effect)))
+	v := w.s.cfg.Monitor.NotifyDone(f.ref(), w.s.outcome(f, w.now, w.s.headOf(f.Effect)))
 	relay := v.Relay && f.End == transaction.Responded
 	switch {
 	case relay:
@@ -76,7 +87,7 @@ func (w *worker) judge(b draft.Branch, f finished) bool {
 // lateResponse tells the Monitor that a NOTIFY was answered after its verdict,
 // and whether the server is to see such a response, because it was told nothing.
 func (w *worker) lateResponse(f finished) bool {
-	v := w.s.cfg.Monitor.NotifyDone(f.ref(), f.outcome(w.now, nil))
+	v := w.s.cfg.Monitor.NotifyDone(f.ref(), w.s.outcome(f, w.now, nil))
 	if v.Relay {
 		w.s.table.RelayLate(f.Key)
 	}
@@ -122,6 +133,7 @@ func (s *Server) headOf(e transaction.Effect) []byte {
 
 // conclude ends a transaction that got no response.
 func (w *worker) conclude(e transaction.Effect) {
+	w.s.metrics.retried(e.Tries, false)
 	switch {
 	case e.End == transaction.NotOver:
 	case e.From.Own:

@@ -169,8 +169,11 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause, sub.Since = outcome.Cause(&o), at
-	m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).
-		Str("event", sub.Event).Str("reason", sub.Cause).Msg("NOTIFY failed")
+	line := m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).Str("event", sub.Event).Str("reason", sub.Cause)
+	if len(o.Tries) > 0 {
+		line = line.Strs("tried", tried(o.Tries))
+	}
+	line.Msg("NOTIFY failed")
 	m.throughput.collectFor(at)
 	superseded, _ := m.superseded(&s)
 	f := m.failureOf(&s, &o)

@@ -204,6 +204,8 @@ func (s *stage) outcome(t *testing.T, words []string) []string {
 			o.Late = true
 		case strings.HasPrefix(w, "retry-after="):
 			o.RetryAfter = number(w[len("retry-after="):])
+		case strings.HasPrefix(w, "tried="):
+			o.Tries = append(o.Tries, dialogs.Try{Why: w[len("tried="):], At: o.At, Hop: o.Hop, Transport: "udp"})
 		case number(w) > 0:
 			o.Status = number(w)
 		default:

@@ -39,6 +39,14 @@ func (l *tracer) response(aor string, at time.Time, from, to string, status int,
 	l.passing(aor, at, from, to, outcome.StatusText(status, reason))
 }
 
+// tried tells what was tried before a verdict, for the log.
+func tried(tries []dialogs.Try) (texts []string) {
+	for _, t := range tries {
+		texts = append(texts, t.String())
+	}
+	return texts
+}
+
 // notify shows a NOTIFY, at the time when it passed, once its outcome is
 // known: before that nobody may be interested.
 func (l *tracer) notify(s *subscription, o *dialogs.Outcome) {
@@ -46,5 +54,9 @@ func (l *tracer) notify(s *subscription, o *dialogs.Outcome) {
 	if s.notifyCSeq == o.CSeq && s.sent != 0 {
 		at = time.Unix(0, s.sent)
 	}
-	l.passing(s.watcher(), at, "server", "core", "NOTIFY "+s.event())
+	what := "NOTIFY " + s.event()
+	l.passing(s.watcher(), at, "server", "core", what)
+	for _, t := range o.Tries {
+		l.step(s.watcher(), t.At, "rewatch", "core", what+" again "+t.String())
+	}
 }

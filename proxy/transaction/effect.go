@@ -82,6 +82,9 @@ type Effect struct {
 	Text []byte
 	// Whole: Text is all of the request.
 	Whole bool
+
+	// Tries are, at the End, the attempts after the first one of a NOTIFY.
+	Tries []Try
 }
 
 // needsText tells whether the bytes that are kept are needed to carry it out.

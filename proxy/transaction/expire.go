@@ -37,11 +37,13 @@ func (t *Transaction) overdue(now Now) Effect {
 		if t.hopLeft() && !t.proceeding {
 			e.Failed, e.Do = e.Hop, e.Do|Bad|Send
 			t.advance(now)
+			t.tried(now, Silence)
 		}
 	}
 	if t.more.resumeAt != 0 && now.At >= t.more.resumeAt {
 		t.own().resumeAt = 0
 		t.again(now)
+		t.tried(now, t.more.why)
 		e.Do |= Send
 	}
 	if t.owesTrying() && now.At >= t.created.Add(timerE2(now.Rules.T1)) {

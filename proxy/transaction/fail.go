@@ -102,6 +102,7 @@ func (t *Transaction) another(now Now, c Cause, e Effect) Effect {
 	default:
 		return t.lost(now, c)
 	}
+	t.tried(now, Untaken)
 	e.Hop, e.Attempt = t.hop(), t.attempt
 	return e
 }

@@ -58,6 +58,7 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 		e.Failed, e.Do = e.Hop, e.Do|Bad|Send
 		t.settled = t.attempt + 1
 		t.advance(now)
+		t.tried(now, Unavailable)
 		e.Hop, e.Attempt = t.hop(), t.attempt
 	case t.pause(now, q):
 	default:
@@ -109,7 +110,10 @@ func (t *Transaction) pause(now Now, q *Response) bool {
 	t.quiet()
 	t.settled = t.attempt + 1
 	own := t.own()
-	own.resumeAt = at
+	own.resumeAt, own.why = at, Deferred
+	if q.Status == 491 {
+		own.why = Glare
+	}
 	own.pauses++
 	return true
 }
@@ -122,7 +126,7 @@ func (t *Transaction) pause(now Now, q *Response) bool {
 // again, and of a NOTIFY the Monitor knows that it was answered. The record of an
 // INVITE tells its ACK the way.
 func (t *Transaction) over(now Now, q *Response, e *Effect) {
-	e.End = Responded
+	e.End, e.Tries = Responded, t.more.tries
 	if t.kind == Notify && (q.Status >= 300 || t.from.Own) {
 		t.close(now)
 		t.late = q.Status < 300 // which comes once more, perhaps

@@ -78,6 +78,9 @@ func shown(e Effect) string {
 		if e.Late {
 			end += " late"
 		}
+		for i, t := range e.Tries {
+			end += []string{" again upon ", ", "}[min(i, 1)] + t.Why.String()
+		}
 		list = append(list, "= "+end)
 	}
 	if len(list) == 0 {
@@ -165,13 +168,13 @@ func TestScripts(t *testing.T) {
 			9334: time -> bad a, send b#1, 100
 			9400: 503 attempt=0 -> -
 			9500: 503 -> bad b, send c#2
-			9600: 503 -> relay, = responded`},
+			9600: 503 -> relay, = responded again upon silence, 503`},
 		"the first hop answers late": {"NOTIFY udp a b", `
 			14000: time -> bad a, send b#1, 100
-			14100: 481 attempt=0 -> relay, = responded`},
+			14100: 481 attempt=0 -> relay, = responded again upon silence`},
 		"NOTIFY refused by the network": {"NOTIFY udp a b", `
 			10: fail refused -> bad a, send b#1
-			20: fail refused -> bad b, = unreachable
+			20: fail refused -> bad b, = unreachable again upon transport
 			30: fail refused -> -`},
 		"TCP for its size alone": {"NOTIFY udp a/up b", `
 			10: fail refused -> notcp a/tcp, send a#0
@@ -182,7 +185,7 @@ func TestScripts(t *testing.T) {
 		"closed in good order twice": {"NOTIFY udp a/tcp", `
 			10: fail closed -> send a/tcp#0
 			20: fail closed -> -
-			30: 200 -> relay, keep, = responded`},
+			30: 200 -> relay, keep, = responded again upon transport`},
 		"too long for UDP": {"MESSAGE tcp a b", `
 			10: fail oversized -> send b#1
 			20: fail oversized -> = too long`},
@@ -206,12 +209,12 @@ func TestScripts(t *testing.T) {
 			1600: time -> send a#1
 			1700: again -> forward a#1
 			1800: 491 wait=900 attempt=0 -> -
-			1900: 200 -> relay, forget, = responded`},
+			1900: 200 -> relay, forget, = responded again upon 491`},
 		"Retry-After": {"NOTIFY udp a", `
 			100: 503 wait=5000 -> -
 			3500: time -> 100
 			5100: time -> send a#1
-			5200: 480 wait=30000 -> relay, = responded`},
+			5200: 480 wait=30000 -> relay, = responded again upon retry-after`},
 		"a 2xx during the pause": {"NOTIFY udp a", `
 			100: 500 wait=5000 -> -
 			200: 200 attempt=0 -> relay, forget, = responded`},
@@ -222,7 +225,7 @@ func TestScripts(t *testing.T) {
 			1200: time -> send a#2
 			1300: 491 wait=0 -> -
 			1800: time -> send a#3
-			1900: 491 wait=0 -> relay, = responded`},
+			1900: 491 wait=0 -> relay, = responded again upon 491, 491, 491`},
 		"a pause is for NOTIFYs": {"MESSAGE tcp a", `100: 503 wait=1000 -> relay, forget, = responded`},
 		"Timer E": {"MESSAGE tcp a", `
 			500: time -> send a#0

@@ -145,6 +145,10 @@ type more struct {
 	// how many there were.
 	resumeAt Moment
 	pauses   uint8
+	// why is why it is tried again then, tries are the attempts after the first one of
+	// a NOTIFY.
+	why   Why
+	tries []Try
 }
 
 // nothing is the more of those that need none. It is never written.
@@ -330,7 +334,7 @@ func (t *Transaction) close(now Now) {
 // outlived closes a transaction that got no response.
 func (t *Transaction) outlived(now Now, end End) Effect {
 	e := t.effect(0)
-	e.End = end
+	e.End, e.Tries = end, t.more.tries
 	t.unanswered = true
 	t.close(now)
 	return e
