@@ -28,6 +28,7 @@ func TestImportsRunOneWay(t *testing.T) {
 
 		"rewatch/dialogs/monitor/slab":    {"rewatch/", "github.com/"},
 		"rewatch/dialogs/monitor/outcome": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/store", "rewatch/dialogs/recovery"},
+		"rewatch/dialogs/monitor/ident":   {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/store", "rewatch/dialogs/recovery"},
 		"rewatch/dialogs/recovery/queue":  {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor"},
 		"rewatch/dialogs/recovery/ladder": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor"},
 		"rewatch/dialogs/store/bolt":      {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},

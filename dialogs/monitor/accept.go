@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/monitor/slab"
 	"rewatch/policy"
@@ -88,7 +89,7 @@ func (sh *subShard) answered(hash uint64, msg *dialogs.Message) (found uint32) {
 // place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
 func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
 	s := sh.subs.At(slot)
-	if len(tag) == 0 || len(tag) > maxTag || !isPlain(tag) {
+	if !ident.IsTag(tag) {
 		t.untracked[untrackedMalformed].Inc()
 		return 0
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/store"
 )
 
@@ -28,7 +29,7 @@ func TestTextsAreBounded(t *testing.T) {
 	register := func(i int) {
 		m.Register(&dialogs.Message{
 			At: now, ToURI: fmt.Appendf(nil, "sip:r%d%s@ims.example", i, long), CallID: []byte("r"), CSeq: 1,
-			Contacts: asContacts("<sip:" + long + ">"), Expires: 60,
+			Contacts: dialogstest.Contacts("<sip:" + long + ">"), Expires: 60,
 		})
 	}
 	for i := range most / 2 {
@@ -37,7 +38,7 @@ func TestTextsAreBounded(t *testing.T) {
 		msg.ToURI = []byte("sip:" + long + "@ims.example")
 		m.Subscribe(msg)
 		n := notifyMessage(fmt.Sprint("call", i), 1)
-		n.State = asState("active;expires=60")
+		n.State = dialogstest.State("active;expires=60")
 		m.Notify(n)
 		register(i)
 	}
@@ -110,7 +111,7 @@ func TestKeeperIsBounded(t *testing.T) {
 		k.Start(t.Context())
 		one := func(call string) {
 			n := notifyMessage(call, 1)
-			n.At, n.State = time.Now(), asState("active;expires=1")
+			n.At, n.State = time.Now(), dialogstest.State("active;expires=1")
 			m.Notify(n)
 		}
 		for round := range 200 {
@@ -152,7 +153,7 @@ func TestVeiledNotify(t *testing.T) {
 		t.Error("it is not counted")
 	}
 	msg := subscribeMessage("seen", 1, 60)
-	msg.Identities = asIdentities("<sip:mallory@ims.example>")
+	msg.Identities = dialogstest.Identities("<sip:mallory@ims.example>")
 	m.Subscribe(msg)
 	if ref, _ := m.Notify(veiled("seen")); ref == 0 {
 		t.Error("one whose SUBSCRIBE was seen is not tracked")

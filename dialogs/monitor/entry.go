@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor/ident"
 )
 
 // entryFormat begins every value that a Monitor writes, so that a later version
@@ -120,7 +121,7 @@ func (r *entryReader) cseq() uint32 { return uint32(r.signed(0, math.MaxUint32))
 
 func (r *entryReader) text() []byte {
 	n := r.unsigned()
-	if n > aor.MaxURI+maxCallID {
+	if n > aor.MaxURI+ident.MaxCallID {
 		r.bad = true
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/proxy/wire"
 )
 
@@ -85,11 +86,11 @@ func fuzzMessage(line []byte, now time.Time, cseq uint32) *dialogs.Message {
 	}
 	msg := &dialogs.Message{
 		At: now, CSeq: cseq, CallID: get(1), FromURI: get(2), FromTag: get(3), ToURI: get(4), ToTag: get(5),
-		Event: asEvent(string(get(6))), State: asState(string(get(7))), Contacts: asContacts(string(get(6))), Identities: asIdentities(string(get(8))),
+		Event: dialogstest.Event(string(get(6))), State: dialogstest.State(string(get(7))), Contacts: dialogstest.Contacts(string(get(6))), Identities: dialogstest.Identities(string(get(8))),
 		RequestURI: get(9), Expires: wire.Seconds(get(7)),
 	}
 	if line[0] == 'N' {
-		msg.Side, msg.Contacts = dialogs.Server, asTarget(string(get(9)))
+		msg.Side, msg.Contacts = dialogs.Server, dialogstest.Target(string(get(9)))
 	}
 	return msg
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/policy"
 	"rewatch/policy/outage"
 )
@@ -85,7 +86,7 @@ func (w *ward) subscribe(c call, cseq uint32, expires, status int) {
 	}
 	m := dialogs.Message{
 		At: time.Now(), CallID: []byte(c.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + c.id),
-		ToURI: []byte(c.resource), RequestURI: []byte(c.resource), Event: asEvent(c.event), Contacts: asContacts(contact), Expires: expires,
+		ToURI: []byte(c.resource), RequestURI: []byte(c.resource), Event: dialogstest.Event(c.event), Contacts: dialogstest.Contacts(contact), Expires: expires,
 	}
 	if expires == 0 {
 		m.ToTag = []byte(c.tag)
@@ -100,7 +101,7 @@ func (w *ward) notify(c call, cseq uint32, o dialogs.Outcome) string {
 	ref, r := w.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(c.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
 		FromURI: []byte(c.resource), FromTag: []byte(c.tag), ToURI: []byte(alice), ToTag: []byte("w" + c.id),
-		Event: asEvent(c.event), State: asState("active;expires=600"), Contacts: asTarget(c.contact), Expires: -1,
+		Event: dialogstest.Event(c.event), State: dialogstest.State("active;expires=600"), Contacts: dialogstest.Target(c.contact), Expires: -1,
 	})
 	if r.Status != 0 {
 		return fmt.Sprint(r.Status)
@@ -273,7 +274,7 @@ func TestReturnByRefresh(t *testing.T) {
 		time.Sleep(8 * time.Minute)
 		r := w.Subscribe(&dialogs.Message{
 			At: time.Now(), CallID: []byte("c"), CSeq: 2, FromURI: []byte(alice), FromTag: []byte("wc"), ToURI: []byte(c.resource), ToTag: []byte("s"),
-			Event: asEvent("presence"), Contacts: asContacts("<" + phoneA.contact + ">"), Expires: 600,
+			Event: dialogstest.Event("presence"), Contacts: dialogstest.Contacts("<" + phoneA.contact + ">"), Expires: 600,
 		})
 		if r.Status != 481 {
 			t.Fatalf("%+v", r)
@@ -339,7 +340,7 @@ func TestRegistrarsContacts(t *testing.T) {
 			register := func(cseq uint32, from, contacts string, expires int) *dialogs.Message {
 				return &dialogs.Message{
 					At: time.Now(), CallID: []byte("r"), CSeq: cseq, FromURI: []byte(from), ToURI: []byte(alice),
-					Contacts: asContacts(contacts), Expires: expires,
+					Contacts: dialogstest.Contacts(contacts), Expires: expires,
 				}
 			}
 			first := register(1, alice, a, 3600)
@@ -348,32 +349,13 @@ func TestRegistrarsContacts(t *testing.T) {
 			w.RegisterDone(first)
 			m := register(2, c.from, c.request, c.expires)
 			w.Register(m)
-			m.Status, m.Contacts, m.Expires = 200, asContacts(c.respond), -1
+			m.Status, m.Contacts, m.Expires = 200, dialogstest.Contacts(c.respond), -1
 			w.RegisterDone(m)
 			u := w.User(alice)
 			if u.Registered != (c.until > 0) || u.Registered && !u.Until.Equal(time.Now().Add(c.until)) {
 				t.Errorf("%s: registered %t until %s", c.name, u.Registered, u.Until)
 			}
 		})
-	}
-}
-
-func TestDeviceOf(t *testing.T) {
-	for contact, want := range map[string]string{
-		`<sip:a@1>;+sip.instance="<urn:uuid:1>"`:               "urn:uuid:1",
-		`"A, <b>" <sip:a@1;gr=urn:uuid:2>;expires=3`:           "urn:uuid:2",
-		`<sip:a@1;gr=urn:uuid:2>;+SIP.Instance="<urn:uuid:1>"`: "urn:uuid:1",
-		`<sip:t@1;gr>`:                    "",
-		`sip:a@1;+sip.instance="<urn:x>"`: "urn:x",
-		`<sip:gr=1@1>`:                    "",
-		`<sip:a@1>;+sip.instance="<a b>"`: "",
-		`<sip:a@1`:                        "",
-		``:                                "",
-	} {
-		c := firstContact(&dialogs.Message{Contacts: asContacts(contact)})
-		if got := string(deviceOf(&c)); got != want {
-			t.Errorf("%s: %q, want %q", contact, got, want)
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/slab"
 	"rewatch/dialogs/store"
 )
@@ -231,7 +232,7 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 		return false
 	}
 	id := s.id()
-	if id.check() != tracked || e.Key != s.key() {
+	if id.Fault() != ident.Sound || e.Key != s.key() {
 		return false
 	}
 	s.kept = true
@@ -258,9 +259,9 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 }
 
 // id is the ID that names this subscription.
-func (s *subscription) id() ID {
-	id := ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
-	e := splitEvent(s.event())
+func (s *subscription) id() ident.ID {
+	id := ident.ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
+	e := ident.SplitEvent(s.event())
 	id.Package, id.Param = e.Package, e.ID
 	return id
 }

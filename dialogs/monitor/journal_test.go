@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
@@ -81,7 +82,7 @@ func (k *kept) stop() {
 func (k *kept) register(aor string, expires int) {
 	k.Register(&dialogs.Message{
 		At: time.Now(), ToURI: []byte(aor), CallID: []byte("reg"), CSeq: 1,
-		Contacts: asContacts("<sip:scscf.ims.example;lr>"), Expires: expires,
+		Contacts: dialogstest.Contacts("<sip:scscf.ims.example;lr>"), Expires: expires,
 	})
 }
 
@@ -89,7 +90,7 @@ func (k *kept) register(aor string, expires int) {
 func (k *kept) subscribe(callID string) *dialogs.Message {
 	request := &dialogs.Message{
 		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(keptUser), FromTag: []byte("w"),
-		ToURI: []byte("sip:bob@ims.example"), Event: asEvent("presence"), Contacts: asContacts("<sip:alice@192.0.2.7:5066>"),
+		ToURI: []byte("sip:bob@ims.example"), Event: dialogstest.Event("presence"), Contacts: dialogstest.Contacts("<sip:alice@192.0.2.7:5066>"),
 		Expires: 300,
 	}
 	k.Subscribe(request)
@@ -102,8 +103,8 @@ func (k *kept) subscribe(callID string) *dialogs.Message {
 func notifyOf(callID string) *dialogs.Message {
 	return &dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
-		FromTag: []byte("n"), ToURI: []byte(keptUser), ToTag: []byte("w"), Event: asEvent("presence"),
-		State: asState("active"), Contacts: asTarget("sip:alice@192.0.2.7:5066"), Expires: -1,
+		FromTag: []byte("n"), ToURI: []byte(keptUser), ToTag: []byte("w"), Event: dialogstest.Event("presence"),
+		State: dialogstest.State("active"), Contacts: dialogstest.Target("sip:alice@192.0.2.7:5066"), Expires: -1,
 	}
 }
 
@@ -123,7 +124,7 @@ func TestKeeperRestores(t *testing.T) {
 		k.subscribe("good")
 		k.fail(k.subscribe("broken"))
 		left := k.subscribe("left")
-		left.State = asState("terminated")
+		left.State = dialogstest.State("terminated")
 		ref, _ := k.Notify(left)
 		k.NotifyDone(ref, dialogs.Outcome{Status: 200, At: time.Now(), CSeq: 7, RetryAfter: -1})
 		k.stop()

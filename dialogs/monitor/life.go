@@ -5,26 +5,27 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/monitor/slab"
 )
 
 // describe puts a new subscription together. It counts what cannot be kept.
-func (t *Table) describe(id *ID, hash uint64, watcher string, resource []byte, from client) (s subscription, ok bool) {
+func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []byte, from client) (s subscription, ok bool) {
 	var scratch [aor.MaxScratch]byte
-	uri, ok := appendResource(scratch[:0], resource)
+	uri, ok := ident.AppendResource(scratch[:0], resource)
 	if !ok {
 		t.untracked[untrackedMalformed].Inc()
 		return s, false
 	}
-	if !fit(from.contact) {
+	if !ident.IsURI(from.contact) {
 		from.contact = nil
 	}
 	agent := outcome.Printable(from.agent, maxAgent)
 	var b textBuilder
 	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(from.contact) + len(from.device) + len(agent)
 	if len(id.Param) > 0 {
-		length += len(idParam) + len(id.Param)
+		length += len(ident.IDParam) + len(id.Param)
 	}
 	b.Grow(length)
 	b.add(id.CallID)
@@ -32,7 +33,7 @@ func (t *Table) describe(id *ID, hash uint64, watcher string, resource []byte, f
 	b.add(id.NotifierTag)
 	_, _ = b.Write(id.Package)
 	if len(id.Param) > 0 {
-		_, _ = b.WriteString(idParam)
+		_, _ = b.WriteString(ident.IDParam)
 		_, _ = b.Write(id.Param)
 	}
 	b.end()
@@ -159,12 +160,12 @@ func (t *Table) prove(s *subscription) {
 // moved notes the Contact and the hop of a refresh: the client may have moved.
 func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 	from := firstContact(msg)
-	uri, device := from.URI, deviceOf(&from)
+	uri, device := from.URI, ident.Device(&from)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
-	if len(uri) > 0 && fit(uri) && s.contact() != string(uri) {
+	if len(uri) > 0 && ident.IsURI(uri) && s.contact() != string(uri) {
 		if !t.wordy(len(uri) - len(s.contact())) {
 			t.rewrite(s, textContact, uri)
 		}
@@ -186,6 +187,3 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 func (s *subscription) sharesDialog(o *subscription) bool {
 	return s.callID() == o.callID() && s.watcherTag() == o.watcherTag() && s.notifierTag() == o.notifierTag()
 }
-
-// fit says whether a URI can be kept.
-func fit(uri []byte) bool { return len(uri) <= aor.MaxURI && isPlain(uri) }

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 )
 
@@ -44,6 +45,11 @@ const (
 
 func (u untracked) String() string {
 	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled", "call", "unasserted", "quota"}[u]
+}
+
+// untrackedBy says why an ID cannot be kept, if so.
+func untrackedBy(id *ident.ID) untracked {
+	return [...]untracked{ident.Sound: tracked, ident.Oversize: untrackedOversize, ident.Malformed: untrackedMalformed}[id.Fault()]
 }
 
 // ignored says why the outcome of a NOTIFY was no failure.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 )
 
 var (
@@ -23,11 +24,11 @@ func long(s string, n int) string { return strings.Repeat(s, n) }
 func notifyMessage(callID string, cseq uint32) *dialogs.Message {
 	return &dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, Source: netip.MustParseAddrPort("127.0.0.1:5070"), Transport: "udp",
-		Contacts: asTarget("sip:alice@10.0.0.1:5060;ob"),
+		Contacts: dialogstest.Target("sip:alice@10.0.0.1:5060;ob"),
 		CallID:   []byte(callID), CSeq: cseq,
 		FromURI: []byte("sip:bob@ims.example"), FromTag: []byte("server-tag"),
 		ToURI: []byte("sip:alice@ims.example"), ToTag: []byte("watcher-tag"),
-		Event: asEvent("presence"), State: asState("active;expires=599"),
+		Event: dialogstest.Event("presence"), State: dialogstest.State("active;expires=599"),
 		Expires: -1,
 	}
 }
@@ -39,7 +40,7 @@ func subscribeMessage(callID string, cseq uint32, expires int) *dialogs.Message 
 		CallID:     []byte(callID), CSeq: cseq,
 		FromURI: []byte("sip:alice@ims.example"), FromTag: []byte("watcher-tag"),
 		ToURI: []byte("sip:bob@ims.example"),
-		Event: asEvent("presence"), Contacts: asContacts("<sip:alice@10.0.0.1:5060;ob>"),
+		Event: dialogstest.Event("presence"), Contacts: dialogstest.Contacts("<sip:alice@10.0.0.1:5060;ob>"),
 		Expires: expires,
 	}
 }
@@ -48,7 +49,7 @@ func subscribeMessage(callID string, cseq uint32, expires int) *dialogs.Message 
 func TestHotPathAllocates(t *testing.T) {
 	m, _ := newTestMonitor(Config{Events: []string{"reg", "presence"}})
 	msg := notifyMessage("3848276298220188511@10.0.0.1", 1)
-	msg.Event = asEvent("presence;id=1234")
+	msg.Event = dialogstest.Event("presence;id=1234")
 	m.Notify(msg)
 	reason := []byte("OK")
 	allocated := testing.AllocsPerRun(1000, func() {
@@ -72,13 +73,13 @@ func TestHotPathAllocates(t *testing.T) {
 func TestRefreshAllocates(t *testing.T) {
 	m, _ := newTestMonitor(Config{})
 	subscribe := subscribeMessage("3848276298220188511@10.0.0.1", 1, 600)
-	subscribe.Identities = asIdentities("<tel:+15551234>, \"Alice\" <sip:alice@IMS.example>")
+	subscribe.Identities = dialogstest.Identities("<tel:+15551234>, \"Alice\" <sip:alice@IMS.example>")
 	m.Subscribe(subscribe)
 	subscribe.Status, subscribe.ToTag = 200, []byte("server-tag")
 	m.SubscribeDone(subscribe)
 	register := subscribeMessage("register@10.0.0.1", 1, 3600)
 	register.FromURI, register.ToURI = []byte("sip:scscf.ims.example"), register.FromURI
-	register.Contacts = asContacts("<SIP:scscf.ims.example:6060>;expires=3600")
+	register.Contacts = dialogstest.Contacts("<SIP:scscf.ims.example:6060>;expires=3600")
 	again := func(msg *dialogs.Message, ask func(*dialogs.Message) dialogs.Ruling, done func(*dialogs.Message)) func() {
 		return func() {
 			msg.CSeq++
@@ -139,7 +140,7 @@ func TestNotifyAgain(t *testing.T) {
 func TestRefOutlivesNothing(t *testing.T) {
 	m, rec := newTestMonitor(Config{})
 	msg := notifyMessage("c1", 1)
-	msg.State = asState("terminated")
+	msg.State = dialogstest.State("terminated")
 	old, _ := m.Notify(msg)
 	m.NotifyDone(old, dialogs.Outcome{At: time.Now(), Status: 200, CSeq: 1, RetryAfter: -1})
 	again, _ := m.Notify(notifyMessage("c1", 2))
@@ -217,12 +218,12 @@ func TestHostileText(t *testing.T) {
 		"binary call-id":  func(m *dialogs.Message) { m.CallID = []byte("a\x00b") },
 		"no call-id":      func(m *dialogs.Message) { m.CallID = nil },
 		"tag":             func(m *dialogs.Message) { m.ToTag = []byte(long("t", 256)); m.FromTag = m.ToTag },
-		"event":           func(m *dialogs.Message) { m.Event = asEvent(long("e", 200)) },
+		"event":           func(m *dialogs.Message) { m.Event = dialogstest.Event(long("e", 200)) },
 		"uri":             func(m *dialogs.Message) { m.ToURI = []byte("sip:" + long("u", 1100) + "@h"); m.FromURI = m.ToURI },
 		"no uri":          func(m *dialogs.Message) { m.ToURI, m.FromURI = nil, nil },
-		"everything":      func(m *dialogs.Message) { *m = dialogs.Message{Side: m.Side, Event: asEvent("presence")} },
+		"everything":      func(m *dialogs.Message) { *m = dialogs.Message{Side: m.Side, Event: dialogstest.Event("presence")} },
 		"nothing at all":  func(m *dialogs.Message) { *m = dialogs.Message{Side: m.Side} },
-		"event with a CR": func(m *dialogs.Message) { m.Event = asEvent("presence\rEvil") },
+		"event with a CR": func(m *dialogs.Message) { m.Event = dialogstest.Event("presence\rEvil") },
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +260,7 @@ func TestUserContacts(t *testing.T) {
 	var refs []dialogs.Ref
 	for i := range 100 {
 		msg := notifyMessage(fmt.Sprint("c", i), 1)
-		msg.Contacts = asTarget(fmt.Sprintf("sip:alice@10.0.0.%d", i/2))
+		msg.Contacts = dialogstest.Target(fmt.Sprintf("sip:alice@10.0.0.%d", i/2))
 		ref, _ := m.Notify(msg)
 		refs = append(refs, ref)
 	}

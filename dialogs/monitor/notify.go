@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/ident"
 )
 
 // Notify is told of a NOTIFY from the server, once per transaction, before it
 // is forwarded. The way of a known subscription takes one lock and allocates
 // nothing.
 func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
-	id := notifyID(msg)
+	id := ident.OfNotify(msg)
 	if msg.Side != dialogs.Server || !m.rules.recovers(id.Package) {
 		m.metrics.ignore(labelOf(id.Package), ignoredPackage)
 		return 0, dialogs.Ruling{}
@@ -46,7 +47,7 @@ type notification struct {
 }
 
 // notify finds the subscription of a NOTIFY. The shard is locked.
-func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now *dialogs.SubscriptionState, at time.Time) notification {
+func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, now *dialogs.SubscriptionState, at time.Time) notification {
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
 		return m.notifyUnknown(sh, hash, msg, id, now, at)
@@ -112,7 +113,7 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.S
 // notifyUnknown makes the dialog of a NOTIFY that comes before the 2xx to its
 // SUBSCRIBE, or from a fork, or that is older than this process. The
 // shard is locked.
-func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ID, now *dialogs.SubscriptionState, at time.Time) notification {
+func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, now *dialogs.SubscriptionState, at time.Time) notification {
 	slot := m.makeDialog(sh, hash, msg, id)
 	if slot == 0 {
 		return notification{ignored: true, label: labelOf(id.Package), why: ignoredUntracked}
@@ -138,8 +139,8 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 
 // makeDialog finds the SUBSCRIBE of an unknown dialog, or a fork of it, or else
 // takes the NOTIFY's word: it alone tells who watches what (To, From, Event).
-func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id *ID) uint32 {
-	if why := id.check(); why != tracked {
+func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID) uint32 {
+	if why := untrackedBy(id); why != tracked {
 		m.untracked[why].Inc()
 		return 0
 	}
@@ -169,7 +170,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	}
 	// The Request-URI is the Contact of the SUBSCRIBE (RFC 3261 12.2.1.1).
 	c := firstContact(msg)
-	s, ok := m.describe(id, hash, watcher, msg.FromURI, client{contact: c.URI, device: deviceOf(&c)})
+	s, ok := m.describe(id, hash, watcher, msg.FromURI, client{contact: c.URI, device: ident.Device(&c)})
 	if !ok {
 		return 0
 	}

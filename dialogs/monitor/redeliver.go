@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
@@ -290,7 +291,7 @@ func senderKey(msg *dialogs.Message) string {
 		return ""
 	}
 	c := &msg.Contacts[0]
-	return deviceKey(string(deviceOf(c)), string(c.URI))
+	return deviceKey(string(ident.Device(c)), string(c.URI))
 }
 
 // redeliveryMetrics count how NOTIFYs end that were kept.

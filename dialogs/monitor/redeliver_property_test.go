@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
 )
@@ -155,7 +156,7 @@ func (w *tunnel) notifies(full bool) {
 	m := dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(callA.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
 		FromURI: []byte(callA.resource), FromTag: []byte(callA.tag), ToURI: []byte(alice), ToTag: []byte("w" + callA.id),
-		RequestURI: []byte(callA.contact), Event: asEvent(callA.event), State: dialogs.SubscriptionState{Expires: 3600},
+		RequestURI: []byte(callA.contact), Event: dialogstest.Event(callA.event), State: dialogs.SubscriptionState{Expires: 3600},
 		Parcel: dialogs.Parcel{Raw: fmt.Appendf(nil, "%s|%d", kind, cseq)},
 	}
 	ref, r := w.Notify(&m)
@@ -204,8 +205,8 @@ func (w *tunnel) refresh() {
 	}
 	m := dialogs.Message{
 		At: time.Now(), CallID: []byte(callA.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + callA.id),
-		ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: asEvent(callA.event),
-		Contacts: asContacts("<sip:alice@192.0.2.99:" + fmt.Sprint(5000+cseq) + ">"), Expires: 3600,
+		ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: dialogstest.Event(callA.event),
+		Contacts: dialogstest.Contacts("<sip:alice@192.0.2.99:" + fmt.Sprint(5000+cseq) + ">"), Expires: 3600,
 	}
 	if r := w.Subscribe(&m); r.Status != 0 {
 		w.mu.Lock()
@@ -221,7 +222,7 @@ func (w *tunnel) refresh() {
 func (w *tunnel) registers() {
 	w.Register(&dialogs.Message{
 		At: time.Now(), CallID: []byte("r"), CSeq: 1, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice),
-		Contacts: asContacts("<sip:scscf.test>"), Expires: 3600,
+		Contacts: dialogstest.Contacts("<sip:scscf.test>"), Expires: 3600,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/redelivery"
 )
 
@@ -84,7 +85,7 @@ func (w *parcelWard) state(c call, cseq uint32, kind, body string, status int) i
 	m := dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(c.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
 		FromURI: []byte(c.resource), FromTag: []byte(c.tag), ToURI: []byte(alice), ToTag: []byte("w" + c.id),
-		RequestURI: []byte(c.contact), Event: asEvent(c.event), State: dialogs.SubscriptionState{Expires: w.lasts},
+		RequestURI: []byte(c.contact), Event: dialogstest.Event(c.event), State: dialogs.SubscriptionState{Expires: w.lasts},
 		Parcel: dialogs.Parcel{Raw: raw},
 	}
 	ref, r := w.Notify(&m)
@@ -118,14 +119,14 @@ func TestKept(t *testing.T) {
 		"a third-party REGISTER": func(w *parcelWard) {
 			w.Register(&dialogs.Message{
 				At: time.Now(), CallID: []byte("r"), CSeq: 1, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice),
-				Contacts: asContacts("<sip:scscf.test>"), Expires: 3600,
+				Contacts: dialogstest.Contacts("<sip:scscf.test>"), Expires: 3600,
 			})
 		},
 		"a request": func(w *parcelWard) {
 			if !w.Waits() {
 				t.Error("it does not wait")
 			}
-			w.Heard(&dialogs.Message{At: time.Now(), FromURI: []byte(alice), Contacts: asContacts("<" + phoneA.contact + ">;+sip.instance=\"<" + phoneA.instance + ">\"")})
+			w.Heard(&dialogs.Message{At: time.Now(), FromURI: []byte(alice), Contacts: dialogstest.Contacts("<" + phoneA.contact + ">;+sip.instance=\"<" + phoneA.instance + ">\"")})
 		},
 		"time": func(*parcelWard) { <-time.After(5 * time.Second) },
 	} {
@@ -219,7 +220,7 @@ func TestKeptNoMore(t *testing.T) {
 		"terminated": func(w *parcelWard) {
 			_, r := w.Notify(&dialogs.Message{
 				At: time.Now(), Side: dialogs.Server, CallID: []byte(callA.id), CSeq: 2, FromURI: []byte(callA.resource),
-				FromTag: []byte(callA.tag), ToURI: []byte(alice), ToTag: []byte("w" + callA.id), Event: asEvent("presence"),
+				FromTag: []byte(callA.tag), ToURI: []byte(alice), ToTag: []byte("w" + callA.id), Event: dialogstest.Event("presence"),
 				State: dialogs.SubscriptionState{Terminated: true, Expires: -1}, Parcel: dialogs.Parcel{Raw: []byte("x|y")},
 			})
 			if r.Status != 0 {
@@ -302,7 +303,7 @@ func TestKeptAndAnsweredLate(t *testing.T) {
 		w.subscribe(callA, 1, 600, 200)
 		m := dialogs.Message{
 			At: time.Now(), Side: dialogs.Server, CallID: []byte("a1"), CSeq: 1, Transaction: 1 << 32, FromURI: []byte(callA.resource),
-			FromTag: []byte("s1"), ToURI: []byte(alice), ToTag: []byte("wa1"), Event: asEvent("presence"),
+			FromTag: []byte("s1"), ToURI: []byte(alice), ToTag: []byte("wa1"), Event: dialogstest.Event("presence"),
 			State: dialogs.SubscriptionState{Expires: 600}, Parcel: dialogs.Parcel{Raw: []byte(pidf + "|open")},
 		}
 		ref, _ := w.Notify(&m)

@@ -9,6 +9,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/policy"
 )
 
@@ -104,7 +105,7 @@ func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
 	}
 	for i := range msg.Contacts {
 		if c := &msg.Contacts[i]; contactExpires(c, msg.Expires) != 0 {
-			return policy.Broken{Device: string(deviceOf(c)), Contact: string(c.URI)}
+			return policy.Broken{Device: string(ident.Device(c)), Contact: string(c.URI)}
 		}
 	}
 	return sub
@@ -222,7 +223,7 @@ func (t *Table) admit(aor string) bool {
 // no way to them for others.
 func servingContact(msg *dialogs.Message) []byte {
 	contact := firstContact(msg).URI
-	if !fit(contact) || byItself(msg) {
+	if !ident.IsURI(contact) || byItself(msg) {
 		return nil
 	}
 	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {

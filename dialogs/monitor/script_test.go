@@ -19,6 +19,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/dialogs/dialogstest"
 )
 
 var updateLadders = flag.Bool("update-monitor", false, "rewrite testdata")
@@ -251,7 +252,7 @@ func ruling(r dialogs.Ruling) []string {
 func message(t *testing.T, side dialogs.Side, words []string) *dialogs.Message {
 	msg := &dialogs.Message{
 		At: time.Now(), Side: side, Source: netip.MustParseAddrPort("10.0.0.7:5060"), Transport: "tcp",
-		Expires: -1, State: asState(""),
+		Expires: -1, State: dialogstest.State(""),
 	}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -264,17 +265,17 @@ func message(t *testing.T, side dialogs.Side, words []string) *dialogs.Message {
 		case "to":
 			msg.ToURI, msg.ToTag = []byte(uri), []byte(tag)
 		case "event":
-			msg.Event = asEvent(value)
+			msg.Event = dialogstest.Event(value)
 		case "state":
-			msg.State = asState(value)
+			msg.State = dialogstest.State(value)
 		case "contact":
-			msg.Contacts = asContacts(value)
+			msg.Contacts = dialogstest.Contacts(value)
 		case "pai":
-			msg.Identities = asIdentities(value)
+			msg.Identities = dialogstest.Identities(value)
 		case "uri":
 			msg.RequestURI = b
 			if msg.Side == dialogs.Server {
-				msg.Contacts = asTarget(value)
+				msg.Contacts = dialogstest.Target(value)
 			}
 		case "expires":
 			msg.Expires = number(value)

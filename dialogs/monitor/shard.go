@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/slab"
 )
 
@@ -28,6 +29,24 @@ type subShard struct {
 
 	_ [52]byte // a cache line of its own
 }
+
+// A Ref is the place of a subscription and the generation of that place, so
+// that one that outlives its subscription finds nothing: 32 bits generation,
+// 26 bits slot, 6 bits shard.
+const (
+	shardBits = 6
+	slotBits  = 26
+	shards    = 1 << shardBits
+	maxSlots  = 1 << slotBits
+)
+
+func makeRef(shard, slot, generation uint32) dialogs.Ref {
+	return dialogs.Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(shard))
+}
+
+func shardOf(r dialogs.Ref) uint32      { return uint32(r & (shards - 1)) }
+func slotOf(r dialogs.Ref) uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
+func generationOf(r dialogs.Ref) uint32 { return uint32(r >> 32) }
 
 // maxChain bounds the subscriptions of one Call-ID: forks times packages. A
 // peer that gives all its dialogs one Call-ID must not make a shard slow.
@@ -104,4 +123,19 @@ func (sh *subShard) drop(slot uint32) {
 	slab.Unchain(&sh.chains, &sh.subs, s.tag, slot, (*subscription).link)
 	*s = subscription{generation: s.generation}
 	sh.subs.Give(slot)
+}
+
+// ofCalls are the event packages of a call's own dialog, and of NOTIFYs that nobody has
+// subscribed to (REFER, RFC 3515; talk and hold; a conference's focus). In a dialog that
+// no SUBSCRIBE is known to have made they are nobody's subscription.
+var ofCalls = map[string]bool{
+	"refer": true, "talk": true, "hold": true, "conference": true, "check-sync": true, "keep-alive": true,
+}
+
+// adrift says whether a dialog that is not known is better left alone.
+func (sh *subShard) adrift(hash uint64, id *ident.ID) bool {
+	return ofCalls[string(id.Package)] && sh.first(hash, func(s *subscription) bool {
+		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
+			ident.PackageOf(s.event()) == string(id.Package)
+	}) == 0
 }

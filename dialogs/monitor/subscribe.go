@@ -7,6 +7,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/policy"
 )
 
@@ -41,11 +42,11 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	if ok {
 		m.throughput.heard(msg, at, watcher)
 	}
-	id := subscribeID(msg)
+	id := ident.OfSubscribe(msg)
 	if !m.rules.recovers(id.Package) {
 		return dialogs.Ruling{}
 	}
-	why := id.check()
+	why := untrackedBy(&id)
 	if !ok && why == tracked {
 		why = untrackedMalformed
 	}
@@ -63,7 +64,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 }
 
 // subscribe notes an initial SUBSCRIBE, once however often it is retransmitted.
-func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at time.Time) {
+func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, at time.Time) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
@@ -79,7 +80,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ID, watcher string, at tim
 		return
 	}
 	from := firstContact(msg)
-	s, ok := m.describe(id, hash, watcher, resourceOf(msg.ToURI, msg.RequestURI), client{from.URI, deviceOf(&from), msg.UserAgent})
+	s, ok := m.describe(id, hash, watcher, ident.Resource(msg.ToURI, msg.RequestURI), client{from.URI, ident.Device(&from), msg.UserAgent})
 	if !ok {
 		return
 	}
@@ -103,7 +104,7 @@ func (m *Monitor) settled(s *subscription, at time.Time) bool {
 
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
 // started. It is false if the dialog is dead.
-func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.Time) bool {
+func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at time.Time) bool {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
@@ -115,7 +116,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 			return true
 		}
 		from := firstContact(msg)
-		if s, ok := m.describe(id, hash, watcher, msg.ToURI, client{from.URI, deviceOf(&from), msg.UserAgent}); ok {
+		if s, ok := m.describe(id, hash, watcher, msg.ToURI, client{from.URI, ident.Device(&from), msg.UserAgent}); ok {
 			s.emergency = from.Emergency
 			s.announced = true
 			// Another usage of a dialog does not supersede the first one.
@@ -148,7 +149,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ID, watcher string, at time.
 
 // refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client
 // subscribes anew. If it only meant to leave, there is nothing to recover.
-func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
+func (m *Monitor) refuseRefresh(id *ident.ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
 	if m.rec.Interested(watcher) {
 		m.ladder.subscribe(watcher, at, "rewatch", id)
 		m.ladder.step(watcher, at, "rewatch", "core", goneText)
@@ -159,7 +160,7 @@ func (m *Monitor) refuseRefresh(id *ID, watcher string, msg *dialogs.Message, at
 
 // refusedRefresh notes that a refresh in a dead dialog was refused. If its watcher only
 // meant to leave, the Engine is told.
-func (m *Monitor) refusedRefresh(id *ID, left bool, at time.Time) {
+func (m *Monitor) refusedRefresh(id *ident.ID, left bool, at time.Time) {
 	hash := m.hashBytes(id.CallID)
 	sh := m.subShard(hash)
 	sh.mu.Lock()
@@ -220,8 +221,8 @@ func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 
 // watcherIn gives the watcher of the subscription that a SUBSCRIBE belongs to.
 func (t *Table) watcherIn(msg *dialogs.Message) (string, bool) {
-	id := subscribeID(msg)
-	if len(id.NotifierTag) == 0 || id.check() != tracked {
+	id := ident.OfSubscribe(msg)
+	if len(id.NotifierTag) == 0 || id.Fault() != ident.Sound {
 		return "", false
 	}
 	hash := t.hashBytes(id.CallID)

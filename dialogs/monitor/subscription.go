@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/policy"
 )
 
@@ -171,9 +172,9 @@ func (s *subscription) replace(i int, with []byte) {
 
 // sameDialogs says whether this is a dialog of that SUBSCRIBE: all but the
 // notifier tag agrees, which is different in each of the forked dialogs.
-func (s *subscription) sameDialogs(id *ID) bool {
+func (s *subscription) sameDialogs(id *ident.ID) bool {
 	return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) &&
-		eventIs(s.event(), id.Package, id.Param)
+		ident.EventIs(s.event(), id.Package, id.Param)
 }
 
 // over says whether the subscription has ended anyway at a time.
@@ -202,3 +203,6 @@ func (s *subscription) lasts(at int64, seconds int, linger time.Duration) {
 
 // assumedExpires is the length of a subscription of which none was told.
 const assumedExpires = 3600
+
+// maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
+const maxSeconds = 1 << 31

@@ -7,13 +7,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"rewatch/policy"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
+	"rewatch/policy"
 )
 
 // Table has the subscriptions and the registrations, as the Monitor has learnt them. It
@@ -51,13 +50,6 @@ type Table struct {
 func (t *Table) Clients() map[string]int64 { return t.agents.All() }
 
 var _ dialogs.Directory = (*Table)(nil)
-
-// hasher places keys in shards and slots and tells them apart. Its seeds are this
-// process's own, so a peer cannot choose Call-IDs that meet in one shard.
-type hasher struct {
-	seed       maphash.Seed // picks shard and slot
-	identities maphash.Seed // tells keys apart
-}
 
 // NewTable makes an empty Table. A nil reg leaves the metrics unregistered.
 func NewTable(cfg Config, reg prometheus.Registerer) *Table {
@@ -108,9 +100,3 @@ func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
 	}
 	return tm
 }
-
-// shardNumber takes the high bits of a hash; the maps use the low ones.
-func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
-
-func (t *Table) subShard(hash uint64) *subShard   { return &t.subs[shardNumber(hash)] }
-func (t *Table) userShard(hash uint64) *userShard { return &t.users[shardNumber(hash)] }

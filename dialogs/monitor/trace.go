@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 )
 
@@ -23,7 +24,7 @@ func (l *tracer) passing(aor string, at time.Time, from, to, what string) {
 }
 
 // subscribe shows a SUBSCRIBE on its way to the server, or only to us.
-func (l *tracer) subscribe(aor string, at time.Time, to string, id *ID) {
+func (l *tracer) subscribe(aor string, at time.Time, to string, id *ident.ID) {
 	if !l.rec.Interested(aor) {
 		return
 	}

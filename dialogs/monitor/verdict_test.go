@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/policy"
 )
 
@@ -75,7 +76,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	before := count()
 	for i := range 1000 {
 		msg := notifyMessage(long("c", 1+i%10), 1)
-		msg.Event = asEvent("evil" + long("x", i%50))
+		msg.Event = dialogstest.Event("evil" + long("x", i%50))
 		ref, _ := m.Notify(msg)
 		m.NotifyDone(ref, dialogs.Outcome{At: time.Now(), CSeq: 1, Status: 100 + i, RetryAfter: -1})
 	}

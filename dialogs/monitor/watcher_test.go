@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 )
 
 func TestWatcherOf(t *testing.T) {
@@ -20,7 +21,7 @@ func TestWatcherOf(t *testing.T) {
 	m, _ := newTestMonitor(Config{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _ := m.watcherOf(&dialogs.Message{Identities: asIdentities(tt.pai), FromURI: []byte(tt.from)})
+			got, _ := m.watcherOf(&dialogs.Message{Identities: dialogstest.Identities(tt.pai), FromURI: []byte(tt.from)})
 			if got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

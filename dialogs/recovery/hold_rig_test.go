@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/store"
@@ -148,15 +149,15 @@ func (w *town) shut() {
 func (w *town) message(p *phone) *dialogs.Message {
 	return &dialogs.Message{
 		At: time.Now(), Source: p.hop, Transport: "udp", CallID: fmt.Appendf(nil, "%s-%d", p.aor, p.dialog),
-		RequestURI: []byte("sip:bob@ims.example"), Event: asEvent("presence"),
-		Contacts: asContacts("<" + p.aor + ";x>"), Expires: 3600, CSeq: 1,
+		RequestURI: []byte("sip:bob@ims.example"), Event: dialogstest.Event("presence"),
+		Contacts: dialogstest.Contacts("<" + p.aor + ";x>"), Expires: 3600, CSeq: 1,
 		FromURI: []byte(p.aor), FromTag: []byte("w"), ToURI: []byte("sip:bob@ims.example"),
 	}
 }
 
 func (w *town) register(p *phone) {
 	m := w.message(p)
-	m.FromURI, m.ToURI, m.Contacts = []byte("sip:scscf.ims.example"), []byte(p.aor), asContacts("<sip:scscf.ims.example>")
+	m.FromURI, m.ToURI, m.Contacts = []byte("sip:scscf.ims.example"), []byte(p.aor), dialogstest.Contacts("<sip:scscf.ims.example>")
 	m.CallID = fmt.Appendf(nil, "reg-%s-%d", p.aor, time.Now().UnixNano())
 	w.monitor.Register(m)
 	w.change(func() { p.gone, p.away = false, false })
@@ -198,7 +199,7 @@ func (w *town) notify(p *phone) {
 	w.server++
 	p.cseq++
 	m := w.message(p)
-	m.Side, m.CSeq, m.State = dialogs.Server, p.cseq, asState("active;expires=3600")
+	m.Side, m.CSeq, m.State = dialogs.Server, p.cseq, dialogstest.State("active;expires=3600")
 	m.FromURI, m.FromTag, m.ToURI, m.ToTag = []byte("sip:bob@ims.example"), []byte("s"), []byte(p.aor), []byte("w")
 	ref, ruling := w.monitor.Notify(m)
 	if ruling.Status != 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/policy"
 )
 
@@ -253,7 +254,7 @@ func (w *town) unreachable(p *phone) {
 	w.mu.Lock()
 	p.cseq++
 	m := w.message(p)
-	m.Side, m.CSeq, m.State = dialogs.Server, p.cseq, asState("active;expires=3600")
+	m.Side, m.CSeq, m.State = dialogs.Server, p.cseq, dialogstest.State("active;expires=3600")
 	m.FromURI, m.FromTag, m.ToURI, m.ToTag = []byte("sip:bob@ims.example"), []byte("s"), []byte(p.aor), []byte("w")
 	w.mu.Unlock()
 	ref, _ := w.monitor.Notify(m)

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/store"
@@ -34,7 +35,7 @@ func newListener(t *testing.T, cfg recovery.Config) *listener {
 func (l *listener) register(callID string, expires int) {
 	m := &dialogs.Message{
 		At: time.Now(), ToURI: []byte(alice), CallID: []byte(callID), CSeq: 1,
-		Contacts: asContacts("<sip:scscf.ims.example;lr>"), Expires: expires,
+		Contacts: dialogstest.Contacts("<sip:scscf.ims.example;lr>"), Expires: expires,
 	}
 	l.monitor.Register(m)
 	m.Status = 200

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/store"
@@ -101,7 +102,7 @@ func (c *kept) end() {
 func (c *kept) subscribe(callID string) {
 	request := dialogs.Message{
 		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(alice), FromTag: []byte("w"),
-		ToURI: []byte("sip:bob@ims.example"), Event: asEvent("presence"), Contacts: asContacts("<sip:alice@192.0.2.7:5066>"), Expires: 300,
+		ToURI: []byte("sip:bob@ims.example"), Event: dialogstest.Event("presence"), Contacts: dialogstest.Contacts("<sip:alice@192.0.2.7:5066>"), Expires: 300,
 	}
 	c.monitor.Subscribe(&request)
 	request.Status, request.ToTag = 200, []byte("n")
@@ -118,8 +119,8 @@ func (c *kept) notify(callID string, status int, hop netip.AddrPort) {
 func (c *kept) answered(callID string, status int, hop netip.AddrPort) dialogs.Ref {
 	ref, _ := c.monitor.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(callID), CSeq: 7, FromURI: []byte("sip:bob@ims.example"),
-		FromTag: []byte("n"), ToURI: []byte(alice), ToTag: []byte("w"), Event: asEvent("presence"),
-		State: asState("active"), Contacts: asTarget("sip:alice@192.0.2.7:5066"), Expires: -1,
+		FromTag: []byte("n"), ToURI: []byte(alice), ToTag: []byte("w"), Event: dialogstest.Event("presence"),
+		State: dialogstest.State("active"), Contacts: dialogstest.Target("sip:alice@192.0.2.7:5066"), Expires: -1,
 	})
 	c.monitor.NotifyDone(ref, dialogs.Outcome{
 		Kind: dialogs.Responded, Status: status, At: time.Now(), CSeq: 7, RetryAfter: -1, Hop: hop,
