@@ -1,6 +1,11 @@
 package monitor
 
-import "strings"
+import (
+	"strings"
+	"sync/atomic"
+
+	"rewatch/dialogs/agent"
+)
 
 // Numbers alone bound no memory where a peer chooses how long its names are. So
 // the texts of all subscriptions and registrations have a bound together as well;
@@ -12,16 +17,40 @@ const (
 	leastPending = 1024
 )
 
+// room counts what a Table keeps, and knows how much more it may.
+type room struct {
+	most       int64              // subscriptions, and by itself registrations
+	records    atomic.Int64       // subscriptions in the slabs, of any phase
+	live       atomic.Int64       // those that are active
+	agents     agent.Table[int64] // the same, by the client's software
+	pending    atomic.Int64       // those that are requested
+	texts      atomic.Int64       // bytes of the texts that are kept
+	registered atomic.Int64
+	heads      atomic.Int64
+}
+
+// Clients is how many subscriptions are active, by the family of the clients' software.
+func (r *room) Clients() map[string]int64 { return r.agents.All() }
+
+// takeTexts takes room for the texts of one more identity of a registered user.
+func (r *room) takeTexts(bytes int) bool {
+	if r.registered.Load() >= r.most || r.wordy(bytes) {
+		return false
+	}
+	r.texts.Add(int64(bytes))
+	return true
+}
+
 // wordy tells whether there is no room for so many bytes of text more.
-func (t *Table) wordy(more int) bool {
-	return t.texts.Load()+int64(more) > max(leastTexts, textsEach*int64(t.cfg.MaxSubscriptions))
+func (r *room) wordy(more int) bool {
+	return r.texts.Load()+int64(more) > max(leastTexts, textsEach*r.most)
 }
 
 // rewrite changes one of the texts of a subscription that has its place.
-func (t *Table) rewrite(s *subscription, i int, with []byte) {
+func (r *room) rewrite(s *subscription, i int, with []byte) {
 	before := len(s.text)
 	s.replace(i, with)
-	t.texts.Add(int64(len(s.text) - before))
+	r.texts.Add(int64(len(s.text) - before))
 }
 
 // own gives a part of the text of s that is to outlive it. A short text may as well
@@ -37,22 +66,22 @@ func (s *subscription) own(part string) string {
 // to a NOTIFY. They may have a quarter of the room, so that a flood of them leaves
 // the rest to subscriptions that exist: such a one is taken up with its first
 // NOTIFY.
-func (t *Table) unconfirmed() bool {
-	return t.pending.Load() >= max(leastPending, int64(t.cfg.MaxSubscriptions)/4)
+func (r *room) unconfirmed() bool {
+	return r.pending.Load() >= max(leastPending, r.most/4)
 }
 
 // begins and leaves count a subscription by its phase.
-func (t *Table) begins(s *subscription) { t.count(s, 1) }
+func (r *room) begins(s *subscription) { r.count(s, 1) }
 
-func (t *Table) leaves(s *subscription) { t.count(s, -1) }
+func (r *room) leaves(s *subscription) { r.count(s, -1) }
 
-func (t *Table) count(s *subscription, n int64) {
+func (r *room) count(s *subscription, n int64) {
 	switch s.phase {
 	case requested:
-		t.pending.Add(n)
+		r.pending.Add(n)
 	case active:
-		t.live.Add(n)
-		t.agents.Change(s.agent(), func(live *int64) { *live += n })
+		r.live.Add(n)
+		r.agents.Change(s.agent(), func(live *int64) { *live += n })
 	case ending, dead:
 	}
 }

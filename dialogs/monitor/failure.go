@@ -174,7 +174,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 		line = line.Strs("tried", tried(o.Tries))
 	}
 	line.Msg("NOTIFY failed")
-	m.throughput.collectFor(at)
+	m.throughput.CollectFor(at)
 	superseded, _ := m.superseded(&s)
 	f := m.failureOf(&s, &o)
 	f.Superseded, f.Witness = superseded, false

@@ -10,8 +10,8 @@ import (
 // hasher places keys in shards and slots and tells them apart. Its seeds are this
 // process's own, so a peer cannot choose Call-IDs that meet in one shard.
 type hasher struct {
-	seed       maphash.Seed // picks shard and slot
-	identities maphash.Seed // tells keys apart
+	seed maphash.Seed // picks shard and slot
+	keys maphash.Seed // tells keys apart
 }
 
 // hashBytes places a Call-ID.
@@ -20,7 +20,7 @@ func (h *hasher) hashBytes(b []byte) uint64 { return maphash.Bytes(h.seed, b) }
 // identity tells one ID from all others of its Call-ID's shard.
 func (h *hasher) identity(id *ident.ID) uint64 {
 	var room [256]byte
-	return maphash.Bytes(h.identities, id.AppendKey(room[:0]))
+	return maphash.Bytes(h.keys, id.AppendKey(room[:0]))
 }
 
 // identify is the identity of a subscription, by its texts.
@@ -30,7 +30,7 @@ func (h *hasher) identify(s *subscription) uint64 {
 	for i := textCallID; i <= textEvent; i++ {
 		b = append(append(b, s.part(i)...), 0)
 	}
-	return maphash.Bytes(h.identities, b)
+	return maphash.Bytes(h.keys, b)
 }
 
 // hashAOR places a user.

@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/identities"
 	"rewatch/dialogs/store"
 )
 
@@ -49,38 +49,13 @@ func TestIdentitiesOfOneUser(t *testing.T) {
 		if v, _ := w.Watcher(alice); v.Registered || w.last.Kind.String() != "deregistered" {
 			t.Errorf("%+v, %v", v, w.offered)
 		}
-		for i := range w.users { // long after
-			w.forgetIdentities(&w.users[i], time.Now().Add(2*time.Hour).UnixNano())
+		for i := range identities.Shards { // long after
+			w.identities.Forget(i, time.Now().Add(2*time.Hour))
 		}
 		if got := w.kept([]byte("tel:+4930")); got != "tel:+4930" {
 			t.Errorf("it is %s still", got)
 		}
 	})
-}
-
-func TestAssociated(t *testing.T) {
-	for _, c := range []struct {
-		uris, want []string
-	}{
-		{nil, nil},
-		{[]string{alice}, nil},
-		{[]string{alice, "tel:+1"}, []string{alice, "tel:+1"}},
-		{[]string{"tel:+1", alice}, []string{alice, "tel:+1"}},
-		{[]string{"sip:default@ims.test", alice}, []string{"sip:default@ims.test", alice}},
-		{[]string{"sip:bob@ims.test", "tel:+1"}, nil}, // not this user's
-		{[]string{alice, "nothing", "sip:ALICE2@IMS.test"}, []string{alice, "sip:ALICE2@ims.test"}},
-	} {
-		if got := associated(registered(c.uris...), alice); !slices.Equal(got, c.want) {
-			t.Errorf("%q: %q, want %q", c.uris, got, c.want)
-		}
-	}
-	var many []string
-	for i := range 100 {
-		many = append(many, fmt.Sprintf("sip:u%d@ims.test", i))
-	}
-	if got := associated(registered(append([]string{alice}, many...)...), alice); len(got) != maxIdentities {
-		t.Errorf("%d identities", len(got))
-	}
 }
 
 // The identities outlive a process.

@@ -292,7 +292,7 @@ func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key || !j.restorePeriod(aor, r) {
 		return false
 	}
-	j.associate(strings.Fields(r.identities), time.Unix(0, r.until))
+	j.identities.Add(strings.Fields(r.identities), time.Unix(0, r.until))
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rewatch/dialogs/monitor/identities"
 	"rewatch/dialogs/store"
 )
 
@@ -52,8 +53,8 @@ func FuzzJournalEntry(f *testing.F) {
 				}
 			}
 		}
-		for i := range m.users {
-			m.forgetIdentities(&m.users[i], math.MaxInt64)
+		for i := range identities.Shards {
+			m.identities.Forget(i, time.Unix(0, math.MaxInt64))
 		}
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.texts.Load() != 0 {
 			t.Fatalf("%d records, %d live, %d registered, %d bytes of text are left",

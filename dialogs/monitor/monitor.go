@@ -12,7 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
-	"rewatch/policy/outage"
+	"rewatch/dialogs/monitor/throughput"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -90,7 +90,7 @@ type Monitor struct {
 	metrics *monitorMetrics
 	*Table
 
-	throughput throughput
+	throughput *throughput.Sums
 	ladder     tracer
 
 	sweeper, collector sweeper
@@ -110,7 +110,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 		ladder:   tracer{rec},
 	}
 	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
-	m.throughput = throughput{table: t, rec: rec, sums: make(map[netip.AddrPort]outage.Passes)}
+	m.throughput = throughput.New(rec, t.drain)
 	if t.shared != nil {
 		t.shared.rec = rec
 	}
@@ -122,7 +122,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 func (m *Monitor) Start(ctx context.Context) {
 	m.giveUpLost(time.Now())
 	m.sweeper.start(ctx, time.Second, m.sweep)
-	m.collector.start(ctx, collectEvery, m.throughput.collect)
+	m.collector.start(ctx, throughput.Every, m.throughput.Collect)
 }
 
 // Shutdown ends them and waits for that, at most until ctx is done.

@@ -38,7 +38,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	}
 	at := instant(msg.At)
 	expires := registerExpires(msg)
-	identities := m.identitiesOf(msg, at, expires)
+	identities := m.identities.Learn(msg, at, expires)
 	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
 		m.untracked[untrackedMalformed].Inc()
@@ -54,7 +54,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if m.refused(aor, at) {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
 	}
-	m.throughput.heard(msg, at, aor)
+	m.throughput.Heard(msg, at, aor)
 	if expires < 0 {
 		expires = assumedExpires
 	}

@@ -1,11 +1,14 @@
 package monitor
 
 import (
+	"net/netip"
 	"sync"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/slab"
+	"rewatch/dialogs/monitor/throughput"
 )
 
 // subShard has the subscriptions of some of the Call-IDs.
@@ -25,7 +28,7 @@ type subShard struct {
 	lost  []dialogs.Ref
 	notes subNotes
 	// hops has those that passed since they were collected, by next hop.
-	hops hopCounts
+	hops throughput.Counts
 
 	_ [52]byte // a cache line of its own
 }
@@ -138,4 +141,19 @@ func (sh *subShard) adrift(hash uint64, id *ident.ID) bool {
 		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
 			ident.PackageOf(s.event()) == string(id.Package)
 	}) == 0
+}
+
+// through counts one 2xx; the shard is locked.
+func (sh *subShard) through(hop netip.AddrPort, at time.Time, watcher string) {
+	sh.hops.Add(hop, at, dialogs.UserID(watcher))
+}
+
+// drain gives what passed over each next hop, shard by shard.
+func (t *Table) drain(take func(*throughput.Counts)) {
+	for i := range t.subs {
+		sh := &t.subs[i]
+		sh.mu.Lock()
+		take(&sh.hops)
+		sh.mu.Unlock()
+	}
 }

@@ -40,7 +40,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 		return dialogs.Ruling{Status: 403, Reason: "Forbidden"}
 	}
 	if ok {
-		m.throughput.heard(msg, at, watcher)
+		m.throughput.Heard(msg, at, watcher)
 	}
 	id := ident.OfSubscribe(msg)
 	if !m.rules.recovers(id.Package) {

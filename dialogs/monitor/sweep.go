@@ -81,6 +81,7 @@ func (m *Monitor) sweep(now time.Time) {
 		mine := int64(i)%parts == part
 		then = m.sweepSubs(&m.subs[i], now, mine, &b, then)
 		if mine {
+			m.identities.Forget(i, now)
 			then = m.sweepUsers(&m.users[i], now, &b, then)
 		}
 	}
@@ -140,7 +141,6 @@ func (m *Monitor) expired(s *subscription, now time.Time) func() {
 // sweepUsers ends the registrations that have lapsed.
 func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []func()) []func() {
 	at := now.UnixNano()
-	m.forgetIdentities(us, at)
 	us.mu.Lock()
 	used := us.users.Slots()
 	us.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/identities"
 	"rewatch/policy"
 )
 
@@ -36,18 +36,9 @@ type Table struct {
 	lapse int64
 
 	births     atomic.Uint64
-	records    atomic.Int64       // subscriptions in the slabs, of any phase
-	live       atomic.Int64       // those that are active
-	agents     agent.Table[int64] // the same, by the client's software
-	pending    atomic.Int64       // those that are requested
-	texts      atomic.Int64       // bytes of the texts that are kept
-	registered atomic.Int64
-	aliases    atomic.Bool // users with several identities are known
-	heads      atomic.Int64
+	room       // what is kept, and how much more may be
+	identities *identities.Set
 }
-
-// Clients is how many subscriptions are active, by the family of the clients' software.
-func (t *Table) Clients() map[string]int64 { return t.agents.All() }
 
 var _ dialogs.Directory = (*Table)(nil)
 
@@ -59,7 +50,9 @@ func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 		hasher: hasher{maphash.MakeSeed(), maphash.MakeSeed()},
 		cfg:    cfg,
 		linger: policy.TimerF,
+		room:   room{most: int64(cfg.MaxSubscriptions)},
 	}
+	t.identities = identities.New(t.takeTexts, func(bytes int) { t.texts.Add(-int64(bytes)) })
 	for i := range t.subs {
 		t.subs[i].number = uint32(i) // #nosec G115 -- below shards
 		t.subs[i].waiting = make(map[uint32]waiting)

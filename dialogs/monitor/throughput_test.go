@@ -20,31 +20,12 @@ func TestPassesAreCountedByHop(t *testing.T) {
 		ref, _ := m.Notify(msg)
 		m.NotifyDone(ref, dialogs.Outcome{At: msg.At, Status: 200, RetryAfter: -1, CSeq: msg.CSeq, Hop: testHop(i % 3)})
 	}
-	m.throughput.collect(msg.At)
-	m.throughput.collect(msg.At)
+	m.throughput.Collect(msg.At)
+	m.throughput.Collect(msg.At)
 	for i := range 3 {
 		if n := rec.passed[testHop(i)]; n != 30 {
 			t.Errorf("%d passed over hop %d", n, i)
 		}
-	}
-}
-
-// Beyond the bound nothing is lost, only the hop.
-func TestHopCountsAreBounded(t *testing.T) {
-	var sh subShard
-	at := time.Now()
-	for i := range 10 * maxHopCounts {
-		sh.through(testHop(i), at, "sip:anna@ims.example")
-	}
-	n := 0
-	for _, c := range sh.hops {
-		n += c.got.N
-	}
-	if len(sh.hops) != maxHopCounts || n != 10*maxHopCounts {
-		t.Errorf("%d hops, %d NOTIFYs", len(sh.hops), n)
-	}
-	if allocated := testing.AllocsPerRun(100, func() { sh.through(testHop(7), at, "sip:anna@ims.example") }); allocated > 0 {
-		t.Errorf("%v allocations", allocated)
 	}
 }
 
@@ -68,7 +49,7 @@ func TestRequestsAreHeard(t *testing.T) {
 	nowhere.Source = netip.AddrPort{}
 	m.Subscribe(&nowhere)
 	for range 2 {
-		m.throughput.collect(time.Now())
+		m.throughput.Collect(time.Now())
 	}
 	if len(rec.heard) != 1 || rec.heard[testHop(1)] != 2 {
 		t.Errorf("heard %v", rec.heard)
@@ -78,7 +59,7 @@ func TestRequestsAreHeard(t *testing.T) {
 // A failure is judged with the successes that came before it, collected or not.
 func TestFailureCollects(t *testing.T) {
 	m, rec := newTestMonitor(Config{})
-	m.throughput.collect(time.Now().Add(-time.Second))
+	m.throughput.Collect(time.Now().Add(-time.Second))
 	msg := notifyMessage("call", 1)
 	ref, _ := m.Notify(msg)
 	m.NotifyDone(ref, dialogs.Outcome{At: msg.At, Status: 200, RetryAfter: -1, CSeq: 1, Hop: testHop(1)})

@@ -21,8 +21,6 @@ type userShard struct {
 	// threads are by watcher, device, resource and event package.
 	byThread slab.Index
 	threads  slab.Slab[thread]
-	// others are further identities of users.
-	others map[string]otherIdentity
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
 }
@@ -133,7 +131,7 @@ func (t *Table) spelled(uri []byte) (user string, ok bool) {
 // kept gives a canonical form as it is kept of its user, if the user is known, and that of
 // the user if it is another identity.
 func (t *Table) kept(canonical []byte) string {
-	if user := t.userOf(canonical); user != "" {
+	if user := t.identities.UserOf(canonical); user != "" {
 		return user
 	}
 	hash := t.hashBytes(canonical)

@@ -98,7 +98,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 	case isIgnored:
 		m.metrics.ignore(s.label, j.why)
 		if j.witness {
-			m.throughput.collectFor(at)
+			m.throughput.CollectFor(at)
 			m.rec.Failed(m.failureOf(s, o))
 		}
 	case hasFailed:

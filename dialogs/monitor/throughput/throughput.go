@@ -1,4 +1,6 @@
-package monitor
+// Package throughput adds up what got through over each next hop, and the requests that
+// came from each neighbour on the core side, and hands the sums on a few times a second.
+package throughput
 
 import (
 	"net/netip"
@@ -10,10 +12,6 @@ import (
 	"rewatch/policy/outage"
 )
 
-// What got through, over which hop. A 2xx is counted under the lock of its shard,
-// which it holds anyway; the sums are handed on a few times a second. So are the requests
-// that come from the core, for they show that it is there.
-
 // hopCount counts the NOTIFYs that got through over one next hop, or the requests that
 // came from one.
 type hopCount struct {
@@ -21,11 +19,13 @@ type hopCount struct {
 	got outage.Passes
 }
 
-// hopCounts are those of one collection.
-type hopCounts []hopCount
+// Counts are those of one shard in one collection. Whoever has the lock of the shard adds
+// to them and drains them.
+type Counts []hopCount
 
 const (
-	collectEvery = 200 * time.Millisecond
+	// Every is how often Collect is to be called.
+	Every = 200 * time.Millisecond
 	// collectSoonest is how long a collection lasts for the failures that ask for
 	// one.
 	collectSoonest = 5 * time.Millisecond
@@ -34,8 +34,8 @@ const (
 	maxHopCounts = 64
 )
 
-// add counts one of a user.
-func (c *hopCounts) add(hop netip.AddrPort, at time.Time, user uint64) {
+// Add counts one of a user (dialogs.UserID).
+func (c *Counts) Add(hop netip.AddrPort, at time.Time, user uint64) {
 	for i := range *c {
 		if (*c)[i].hop == hop {
 			(*c)[i].got.Add(at, user)
@@ -51,24 +51,19 @@ func (c *hopCounts) add(hop netip.AddrPort, at time.Time, user uint64) {
 	(*c)[len(*c)-1].got.Add(at, user)
 }
 
-// through counts one 2xx; the shard is locked.
-func (sh *subShard) through(hop netip.AddrPort, at time.Time, watcher string) {
-	sh.hops.add(hop, at, dialogs.UserID(watcher))
-}
-
-// heard counts a request of a user that came from the core.
-func (p *throughput) heard(msg *dialogs.Message, at time.Time, user string) {
+// Heard counts a request of a user that came from the core: it shows that the core is there.
+func (p *Sums) Heard(msg *dialogs.Message, at time.Time, user string) {
 	if !msg.Source.IsValid() {
 		return
 	}
 	p.hearing.Lock()
 	defer p.hearing.Unlock()
-	p.sources.add(msg.Source, at, dialogs.UserID(user))
+	p.sources.Add(msg.Source, at, dialogs.UserID(user))
 }
 
-// throughput adds up what passed over each next hop.
-type throughput struct {
-	table *Table
+// Sums adds up what passed over each next hop.
+type Sums struct {
+	drain func(take func(*Counts))
 	rec   dialogs.Recovery
 
 	mu        sync.Mutex
@@ -77,26 +72,29 @@ type throughput struct {
 	// sources adds up the requests that came from each neighbour, under hearing. spare
 	// is what takes its place.
 	hearing        sync.Mutex
-	sources, spare hopCounts
+	sources, spare Counts
 }
 
-// collect hands on what has passed since the last time.
-func (p *throughput) collect(now time.Time) {
+// New makes Sums that are handed on to rec. drain calls take with the Counts of each shard,
+// while it holds the lock of that shard.
+func New(rec dialogs.Recovery, drain func(take func(*Counts))) *Sums {
+	return &Sums{rec: rec, drain: drain, sums: make(map[netip.AddrPort]outage.Passes)}
+}
+
+// Collect hands on what has passed since the last time.
+func (p *Sums) Collect(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.collected.Store(now.UnixNano())
-	for i := range p.table.subs {
-		sh := &p.table.subs[i]
-		sh.mu.Lock()
-		for j := range sh.hops {
-			c := &sh.hops[j]
+	p.drain(func(counts *Counts) {
+		for i := range *counts {
+			c := &(*counts)[i]
 			sum := p.sums[c.hop]
 			sum.Join(&c.got)
 			p.sums[c.hop] = sum
 		}
-		sh.hops = sh.hops[:0]
-		sh.mu.Unlock()
-	}
+		*counts = (*counts)[:0]
+	})
 	for hop, got := range p.sums {
 		p.rec.Passed(now, hop, got)
 	}
@@ -111,11 +109,11 @@ func (p *throughput) collect(now time.Time) {
 	p.spare = sources
 }
 
-// collectFor brings the sums up to date before a failure is judged by them. In a
+// CollectFor brings the sums up to date before a failure is judged by them. In a
 // burst of NOTIFYs a few fail at once; without the others they would look like
 // all of them.
-func (p *throughput) collectFor(at time.Time) {
+func (p *Sums) CollectFor(at time.Time) {
 	if at.UnixNano()-p.collected.Load() >= int64(collectSoonest) {
-		p.collect(at)
+		p.Collect(at)
 	}
 }

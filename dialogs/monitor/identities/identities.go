@@ -1,0 +1,137 @@
+// Package identities knows which identities are of one user. A user has several that are
+// registered together: an implicit registration set (TS 23.228 5.2.1a). Whatever is asked
+// or sent by one of them concerns the same user: one count, one route, one sign-out.
+// P-Associated-URI tells which they are, the default one first (RFC 7315 4.1).
+package identities
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/aor"
+)
+
+const (
+	// most bounds those of one user.
+	most = 16
+	// linger is how long an identity is known after the registration has ended:
+	// its subscriptions may last longer.
+	linger = time.Hour
+)
+
+// identity is one that stands for the user under whom all is kept.
+type identity struct {
+	user  string
+	until int64 // unix nanoseconds
+}
+
+// Shards is how many parts a Set has, each with a lock of its own.
+const Shards = 64
+
+// Set has the further identities of users. Its methods may be called from any goroutine.
+type Set struct {
+	take func(bytes int) bool
+	give func(bytes int)
+	any  atomic.Bool // some are known
+
+	seed   maphash.Seed
+	shards [Shards]shard
+}
+
+type shard struct {
+	mu     sync.Mutex
+	others map[string]identity
+}
+
+// New makes an empty Set. take is asked for room for the texts of one more identity; give
+// gets the room back.
+func New(take func(bytes int) bool, give func(bytes int)) *Set {
+	return &Set{take: take, give: give, seed: maphash.MakeSeed()}
+}
+
+// associated gives the identities of a REGISTER in canonical form, the one first that
+// all is kept under: the first SIP URI of the list, if the user who registers is in it.
+// There are none but for two and more.
+func associated(msg *dialogs.Message, to string) []string {
+	all, member := make([]string, 0, len(msg.Associated)), false
+	for _, uri := range msg.Associated {
+		user, ok := aor.Canonical(uri)
+		if !ok || len(all) == most || strings.IndexByte(user, ' ') >= 0 {
+			continue
+		}
+		member = member || user == to
+		if len(all) > 0 && strings.HasPrefix(user, "sip") && !strings.HasPrefix(all[0], "sip") {
+			all[0], user = user, all[0]
+		}
+		all = append(all, user)
+	}
+	if !member || len(all) < 2 {
+		return nil
+	}
+	return all
+}
+
+// Add notes that some identities are of one user, the first of them, until a registration
+// ends, and a while longer.
+func (s *Set) Add(identities []string, until time.Time) {
+	for _, other := range identities[min(1, len(identities)):] {
+		if user := identities[0]; other != user {
+			s.add(other, identity{user, until.Add(linger).UnixNano()})
+		}
+	}
+}
+
+func (s *Set) add(other string, of identity) {
+	sh := &s.shards[maphash.String(s.seed, other)%Shards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if _, known := sh.others[other]; !known && !s.take(len(other)+len(of.user)) {
+		return
+	}
+	if sh.others == nil {
+		sh.others = make(map[string]identity)
+	}
+	sh.others[other] = of
+	s.any.Store(true)
+}
+
+// UserOf gives the user whose identity this is, in canonical form; empty if it is no
+// other identity of anybody's.
+func (s *Set) UserOf(canonical []byte) string {
+	if !s.any.Load() {
+		return ""
+	}
+	sh := &s.shards[maphash.Bytes(s.seed, canonical)%Shards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.others[string(canonical)].user
+}
+
+// Forget drops those of a shard whose time is over.
+func (s *Set) Forget(number int, now time.Time) {
+	sh := &s.shards[number]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for other, o := range sh.others {
+		if o.until <= now.UnixNano() {
+			s.give(len(other) + len(o.user))
+			delete(sh.others, other)
+		}
+	}
+}
+
+// Learn gives the identities that a REGISTER names, and notes them.
+func (s *Set) Learn(msg *dialogs.Message, at time.Time, expires int) []string {
+	var scratch [aor.MaxScratch]byte
+	to, ok := aor.Append(scratch[:0], msg.ToURI)
+	if !ok || len(msg.Associated) == 0 {
+		return nil
+	}
+	identities := associated(msg, string(to))
+	s.Add(identities, at.Add(time.Duration(max(expires, 0))*time.Second))
+	return identities
+}
