@@ -28,6 +28,8 @@ type Recovery interface {
 	Interested(aor string) bool
 	// Banned says whether this user is refused now.
 	Banned(aor string, at time.Time) bool
+	// Known says whether anything is remembered of this user.
+	Known(aor string) bool
 	// Returned tells that a client works again without a recovery, and by what.
 	Returned(agent string, by policy.By)
 	// Trace adds a step to the ladder of this user's running recovery, if any.

@@ -100,6 +100,7 @@ func (keen) Passed(time.Time, netip.AddrPort, outage.Passes) {}
 func (keen) Heard(time.Time, netip.AddrPort, outage.Passes)  {}
 func (keen) Interested(string) bool                          { return true }
 func (keen) Banned(string, time.Time) bool                   { return false }
+func (keen) Known(string) bool                               { return true }
 func (keen) Trace(string, dialogs.Step)                      {}
 
 // few records are enough for what one datagram brings.

@@ -22,7 +22,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"rewatch/dialogs/fallback":     {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
 		"rewatch/dialogs/aor":          {"rewatch/", "github.com/"},
 		"rewatch/dialogs/count":        {"rewatch/"},
-		"rewatch/dialogs/monitor/...":  {"rewatch/cmd", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
+		"rewatch/dialogs/monitor/...":  {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/recovery", "github.com/emiago/sipgo"},
 		"rewatch/dialogs/recovery/...": {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "github.com/emiago/sipgo"},
 		"rewatch/dialogs/store/...":    {"rewatch/proxy", "rewatch/cmd", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery"},
 

@@ -75,6 +75,7 @@ func (r wardRecorder) Returned(agent string, by policy.By) {
 func (wardRecorder) Interested(string) bool         { return true }
 func (wardRecorder) Banned(string, time.Time) bool  { return false }
 func (wardRecorder) WhenSafe(_ string, then func()) { then() }
+func (wardRecorder) Known(string) bool              { return true }
 func (wardRecorder) Trace(string, dialogs.Step)     {}
 
 const alice = "sip:alice@ims.test"

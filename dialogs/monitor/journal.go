@@ -118,7 +118,7 @@ func (t *Table) Source() store.Source { return &source{Table: t} }
 func (j *source) Attach(k *store.Keeper) {
 	j.noting = true
 	if j.shared != nil {
-		j.shared.hurry = k.Hurry
+		j.shared.Attach(k.Hurry)
 	} else {
 		j.lapse = time.Now().Add(j.linger).UnixNano()
 	}
@@ -153,7 +153,7 @@ func (j *source) Collect(room int) (batch []store.Entry, more bool) {
 // Settle asks what other processes know. Whoever noted a registration had asked before.
 func (j *source) Settle(ctx context.Context) {
 	if j.shared != nil {
-		j.shared.settleDoubts(ctx)
+		j.shared.Settle(ctx)
 	}
 }
 

@@ -43,8 +43,6 @@ func (o *offers) Offer(aor string, e policy.Event) {
 	o.list = append(o.list, e.Kind.String()+" "+aor)
 }
 
-func (o *offers) Known(string) bool { return true }
-
 // take gives what was offered since it was called last.
 func (o *offers) take() []string {
 	o.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/periods"
 	"rewatch/dialogs/monitor/throughput"
 )
 
@@ -82,7 +83,7 @@ type Config struct {
 type Monitor struct {
 	cfg      Config
 	rules    rules
-	periods  periods
+	periods  *periods.Periods
 	noAnswer string // the ladder's note of a timeout
 
 	rec     dialogs.Recovery
@@ -102,7 +103,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 	m := &Monitor{
 		Table:    t,
 		cfg:      t.cfg,
-		periods:  periods{t, rec},
+		periods:  periods.New(rec, t, t.shared),
 		noAnswer: "no response after " + t.cfg.NotifyTimeout.String(),
 		rec:      rec,
 		log:      log,
@@ -111,9 +112,6 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 	}
 	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
 	m.throughput = throughput.New(rec, t.drain)
-	if t.shared != nil {
-		t.shared.rec = rec
-	}
 	return m
 }
 

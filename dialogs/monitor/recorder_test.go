@@ -76,6 +76,8 @@ func (r *recorder) Returned(agent string, by policy.By) {
 
 func (r *recorder) Interested(aor string) bool { return r.interested[aor] || r.interested["*"] }
 
+func (r *recorder) Known(string) bool { return true }
+
 func (r *recorder) Banned(aor string, _ time.Time) bool { return r.banned[aor] }
 
 func (r *recorder) Trace(aor string, s dialogs.Step) {

@@ -58,9 +58,9 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if expires < 0 {
 		expires = assumedExpires
 	}
-	m.periods.ask(aor, at)
+	m.periods.Ask(aor, at)
 	lapsed, began := m.beginRegistration(aor, msg, at, expires, identities)
-	m.periods.heardHere(aor, at, lapsed, began, deviceIn(msg))
+	m.periods.Began(aor, at, lapsed, began, deviceIn(msg))
 	if byItself(msg) {
 		m.alive(aor, msg)
 	} else if m.Waits() {

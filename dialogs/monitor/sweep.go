@@ -156,7 +156,7 @@ func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []fun
 			if m.shared == nil { // else another process may have seen a later one
 				m.noteRegistration(us, aor)
 			}
-			then = append(then, func() { m.periods.lapsed(aor, now) })
+			then = append(then, func() { m.periods.Lapsed(aor, now) })
 		}
 		us.mu.Unlock()
 		b.take(min(1<<slab.ChunkBits, int(used)))

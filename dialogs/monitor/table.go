@@ -12,6 +12,8 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/identities"
+	"rewatch/dialogs/monitor/periods"
+	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
@@ -30,7 +32,7 @@ type Table struct {
 	// noting: there is a Keeper, for whom changes are noted. shared is not nil
 	// where other processes know the same users.
 	noting bool
-	shared *SharedDirectory
+	shared *periods.Directory
 	// lapse is until when a dialog that is not known may have begun in the moments
 	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
 	lapse int64
@@ -92,4 +94,14 @@ func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
 		reg.MustRegister(reasons, subscriptions, registrations)
 	}
 	return tm
+}
+
+// Share has a Table ask a Journal that other processes write to as well, and gives the
+// Directory that asks. It is called before New.
+func (t *Table) Share(j store.Journal) *periods.Directory {
+	t.shared = periods.Share(t, j, func(value []byte) (periods.Registration, error) {
+		r, err := readRegistration(value)
+		return periods.Registration{Until: time.Unix(0, r.until), SCSCF: r.scscf, Emergency: r.emergency}, err
+	})
+	return t.shared
 }
