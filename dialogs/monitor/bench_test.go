@@ -131,7 +131,7 @@ func BenchmarkSweep(b *testing.B) {
 	now := time.Now()
 	for b.Loop() {
 		for i := range shards {
-			m.sweepSubs(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
+			expiry{m}.subscriptions(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
 		}
 	}
 }

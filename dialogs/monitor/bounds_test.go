@@ -53,7 +53,7 @@ func TestTextsAreBounded(t *testing.T) {
 	}
 	for range sweepParts {
 		now = now.Add(time.Hour)
-		m.sweep(now)
+		expiry{m}.sweep(now)
 	}
 	if m.texts.Load() != 0 || m.records.Load() != 0 || m.registered.Load() != 0 {
 		t.Errorf("left: %d bytes, %d subscriptions, %d registrations", m.texts.Load(), m.records.Load(), m.registered.Load())
@@ -84,7 +84,7 @@ func TestUnansweredSubscribesAreBounded(t *testing.T) {
 	}
 	later := time.Now().Add(time.Minute)
 	for i := range sweepParts {
-		m.sweep(later.Add(time.Duration(i) * time.Second))
+		expiry{m}.sweep(later.Add(time.Duration(i) * time.Second))
 	}
 	if m.pending.Load() != 0 {
 		t.Errorf("%d unanswered are left", m.pending.Load())
@@ -120,7 +120,7 @@ func TestKeeperIsBounded(t *testing.T) {
 				one(fmt.Sprintf("call%d-%d", round, i))
 			}
 			time.Sleep(time.Minute) // 64*T1 and more
-			m.sweep(time.Now())
+			expiry{m}.sweep(time.Now())
 		}
 		if err := k.Shutdown(t.Context()); err != nil {
 			t.Error(err)
@@ -186,7 +186,7 @@ func TestShareOfAWatcher(t *testing.T) {
 	now := time.Now()
 	for range sweepParts {
 		now = now.Add(time.Hour)
-		m.sweep(now)
+		expiry{m}.sweep(now)
 	}
 	ask("mallory", 999)
 	if m.records.Load() != 1 {

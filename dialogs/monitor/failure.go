@@ -176,7 +176,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	line.Msg("NOTIFY failed")
 	m.throughput.CollectFor(at)
 	superseded, _ := m.superseded(&s)
-	f := m.failureOf(&s, &o)
+	f := m.rules.failureOf(&s, &o)
 	f.Superseded, f.Witness = superseded, false
 	f.Event.Sub, f.Event.Pointless = sub, outcome.Pointless(&o)
 	m.rec.Failed(f)
@@ -198,9 +198,9 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 }
 
 // failureOf is what a failure tells of the path, whoever its watcher is.
-func (m *Monitor) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
+func (r *rules) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
 	return dialogs.Failure{
-		AOR: s.watcher(), Hop: o.Hop, Sent: m.rules.sentAt(s, o), Unreachable: o.Kind == dialogs.Unreachable,
+		AOR: s.watcher(), Hop: o.Hop, Sent: r.sentAt(s, o), Unreachable: o.Kind == dialogs.Unreachable,
 		Silent:  o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5,
 		Witness: true, Event: policy.Event{Kind: policy.NotifyFailed, At: instant(o.At)},
 	}
@@ -231,7 +231,7 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	if s.undelivered {
 		j.verdict = dialogs.Verdict{} // the server has its 200
 		if outcome.IsOK(o) {
-			m.had(sh, slot, o.CSeq, instant(o.At))
+			m.parcels.had(sh, slot, o.CSeq, instant(o.At))
 			return
 		}
 	}

@@ -58,7 +58,7 @@ func FuzzMonitor(f *testing.F) {
 				m.Watchers(string(line[1:]), len(line)%4, "")
 			case 'W':
 				now = now.Add(40 * time.Second)
-				m.sweep(now)
+				expiry{m}.sweep(now)
 			}
 		}
 		if m.records.Load() > 8 || m.live.Load() > m.records.Load() || m.live.Load() < 0 {
@@ -66,7 +66,7 @@ func FuzzMonitor(f *testing.F) {
 		}
 		for range 20 { // the sweep takes parts, were there many
 			now = now.Add(100 * 365 * 24 * time.Hour / 20)
-			m.sweep(now)
+			expiry{m}.sweep(now)
 		}
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 ||
 			m.pending.Load() != 0 || m.texts.Load() != 0 {

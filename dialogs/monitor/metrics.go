@@ -1,11 +1,14 @@
 package monitor
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
+	"rewatch/dialogs/redelivery"
 )
 
 // eventLabel is the metric label of an event package: a closed set, so that a
@@ -133,4 +136,38 @@ func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 func (mm *monitorMetrics) ignore(event eventLabel, why ignored) {
 	mm.ignored[event].Inc()
 	mm.causes[why].Inc()
+}
+
+// redeliveryMetrics count how NOTIFYs end that were kept.
+type redeliveryMetrics struct {
+	results [redelivery.Results]prometheus.Counter
+	seconds prometheus.Histogram
+}
+
+func newRedeliveryMetrics(reg prometheus.Registerer) *redeliveryMetrics {
+	results := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rewatch_redelivered_total",
+		Help: "NOTIFYs that were kept, by what became of them: delivered, replaced by newer state, given back to the recovery, or dropped with their subscription.",
+	}, []string{"result"})
+	rm := &redeliveryMetrics{seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "rewatch_redeliver_seconds",
+		Help:    "Time from when a NOTIFY was kept to its delivery.",
+		Buckets: []float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600},
+	})}
+	for i := range rm.results {
+		rm.results[i] = results.WithLabelValues(redelivery.Result(i).String()) // #nosec G115 -- few
+	}
+	if reg != nil {
+		reg.MustRegister(results, rm.seconds)
+	}
+	return rm
+}
+
+func (rm *redeliveryMetrics) count(at time.Time, ends ...redelivery.End) {
+	for i := range ends {
+		rm.results[ends[i].Result].Inc()
+		if ends[i].Result == redelivery.Delivered {
+			rm.seconds.Observe(max(0, at.Sub(ends[i].Since).Seconds()))
+		}
+	}
 }

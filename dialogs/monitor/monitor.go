@@ -83,6 +83,7 @@ type Config struct {
 type Monitor struct {
 	cfg      Config
 	rules    rules
+	parcels  parcels
 	periods  *periods.Periods
 	noAnswer string // the ladder's note of a timeout
 
@@ -111,6 +112,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 		ladder:   tracer{rec},
 	}
 	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
+	m.parcels = parcels{t, &m.rules}
 	m.throughput = throughput.New(rec, t.drain)
 	return m
 }
@@ -119,7 +121,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 // Shutdown. It is called once.
 func (m *Monitor) Start(ctx context.Context) {
 	m.giveUpLost(time.Now())
-	m.sweeper.start(ctx, time.Second, m.sweep)
+	m.sweeper.start(ctx, time.Second, expiry{m}.sweep)
 	m.collector.start(ctx, throughput.Every, m.throughput.Collect)
 }
 

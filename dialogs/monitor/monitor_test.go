@@ -338,12 +338,12 @@ func TestRace(t *testing.T) {
 				m.User("sip:alice@ims.example")
 				m.Termination("sip:alice@ims.example", call, "presence")
 				m.Subscriptions("", 10)
-				m.sweep(time.Now().Add(time.Duration(i) * time.Minute))
+				expiry{m}.sweep(time.Now().Add(time.Duration(i) * time.Minute))
 			}
 		})
 	}
 	wg.Wait()
-	m.sweep(time.Now().Add(1000 * time.Hour))
+	expiry{m}.sweep(time.Now().Add(1000 * time.Hour))
 	if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.heads.Load() != 0 {
 		t.Error("something is left")
 	}

@@ -61,7 +61,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 	}
 	if s.undelivered && now.Terminated {
 		m.undeliver(sh, slot)
-	} else if m.inLine(s, msg, at) {
+	} else if m.parcels.inLine(s, msg, at) {
 		return m.queue(sh, slot, msg, now, at)
 	}
 	changes := s.phase == requested || now.Terminated

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
@@ -42,9 +40,15 @@ func (r *rules) redelivers() bool {
 // deadline.
 const openFor = 4 * time.Second
 
+// parcels are the NOTIFYs that are kept, or have to wait, as a Monitor sees them.
+type parcels struct {
+	*Table
+	rules *rules
+}
+
 // opened is when the NOTIFY that is open has ended at the latest; zero: none is open.
-func (m *Monitor) opened(s *subscription, at time.Time) time.Time {
-	end := time.Unix(0, s.sent).Add(m.cfg.NotifyTimeout + openFor)
+func (p *parcels) opened(s *subscription, at time.Time) time.Time {
+	end := time.Unix(0, s.sent).Add(p.cfg.NotifyTimeout + openFor)
 	if s.openCSeq == 0 || !at.Before(end) {
 		return time.Time{}
 	}
@@ -53,23 +57,23 @@ func (m *Monitor) opened(s *subscription, at time.Time) time.Time {
 
 // inLine says whether a NOTIFY has to wait its turn: one of its dialog is kept, or is
 // under way, and the phone must see them in their order.
-func (m *Monitor) inLine(s *subscription, msg *dialogs.Message, at time.Time) bool {
-	return s.phase == active && m.rules.redelivers() &&
-		(s.undelivered || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !m.opened(s, at).IsZero())
+func (p *parcels) inLine(s *subscription, msg *dialogs.Message, at time.Time) bool {
+	return s.phase == active && p.rules.redelivers() &&
+		(s.undelivered || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
 }
 
 // keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
 // because it must not overtake those before it. The shard is locked.
-func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
+func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
 	s := sh.subs.At(slot)
-	if o != nil && m.cfg.DryRun.On() { // what is kept already goes on; nothing new is
+	if o != nil && p.cfg.DryRun.On() { // what is kept already goes on; nothing new is
 		return false
 	}
-	if !m.rules.redelivers() || p.Raw == nil || s.phase != active {
+	if !p.rules.redelivers() || raw.Raw == nil || s.phase != active {
 		return false
 	}
 	n := redelivery.Notify{
-		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(makeRef(sh.number, slot, s.generation)), CSeq: cseq, Parcel: p,
+		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(makeRef(sh.number, slot, s.generation)), CSeq: cseq, Parcel: raw,
 	}
 	if o != nil {
 		class := redelivery.Classify(o)
@@ -78,16 +82,16 @@ func (m *Monitor) keep(sh *subShard, slot uint32, cseq uint32, p dialogs.Parcel,
 		}
 		n.Hop, n.Unanswered, n.Refused = o.Hop, class == redelivery.Silence, class == redelivery.Failed500
 	} else {
-		n.After = m.opened(s, at)
+		n.After = p.opened(s, at)
 	}
-	if m.cfg.Content != nil {
-		n.Full = redelivery.Full(m.cfg.Content(p.Raw))
+	if p.cfg.Content != nil {
+		n.Full = redelivery.Full(p.cfg.Content(raw.Raw))
 	}
-	ok, ends := m.cfg.Post.Keep(at, n)
-	m.redelivered.count(at, ends...)
+	ok, ends := p.cfg.Post.Keep(at, n)
+	p.redelivered.count(at, ends...)
 	if ok && !s.undelivered {
 		s.undelivered = true
-		m.note(sh, slot)
+		p.note(sh, slot)
 	}
 	return ok
 }
@@ -108,7 +112,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 		n.why, n.ruling = ignoredSuperseded, m.rules.gone(s.taken)
 		return n
 	}
-	if m.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
+	if m.parcels.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
 		n.ruling = dialogs.Ruling{Status: 200, Reason: "OK"}
 		return n
 	}
@@ -131,9 +135,9 @@ func (t *Table) undeliver(sh *subShard, slot uint32) {
 
 // closed notes that the NOTIFY which was open has ended, otherwise than by a 2xx or by
 // being kept: what waits behind it may go. The shard is locked.
-func (m *Monitor) closed(sh *subShard, slot uint32, at time.Time) {
+func (p *parcels) closed(sh *subShard, slot uint32, at time.Time) {
 	if s := sh.subs.At(slot); s.undelivered && s.phase == active {
-		m.cfg.Post.Free(at, uint64(makeRef(sh.number, slot, s.generation)))
+		p.cfg.Post.Free(at, uint64(makeRef(sh.number, slot, s.generation)))
 	}
 }
 
@@ -154,24 +158,24 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 
 // had tells the Post that the phone has a NOTIFY, so that nothing older comes after it.
 // The shard is locked.
-func (m *Monitor) had(sh *subShard, slot uint32, cseq uint32, at time.Time) {
+func (p *parcels) had(sh *subShard, slot uint32, cseq uint32, at time.Time) {
 	s := sh.subs.At(slot)
-	if m.cfg.Post == nil || !m.cfg.Post.Some() {
+	if p.cfg.Post == nil || !p.cfg.Post.Some() {
 		return
 	}
 	if s.undelivered {
-		m.delivered(sh, slot, at, m.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
+		p.delivered(sh, slot, at, p.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
 	}
-	m.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
+	p.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 }
 
 // delivered notes what has ended well for a subscription. The shard is locked.
-func (m *Monitor) delivered(sh *subShard, slot uint32, at time.Time, ends []redelivery.End) {
-	m.redelivered.count(at, ends...)
+func (p *parcels) delivered(sh *subShard, slot uint32, at time.Time, ends []redelivery.End) {
+	p.redelivered.count(at, ends...)
 	for i := range ends {
 		if ends[i].Last {
 			sh.subs.At(slot).undelivered = false
-			m.note(sh, slot)
+			p.note(sh, slot)
 		}
 	}
 }
@@ -240,20 +244,23 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 }
 
 // Waits says whether a sign of life of some device is awaited.
-func (m *Monitor) Waits() bool { return m.rules.redelivers() && m.cfg.Post.Some() }
+func (m *Monitor) Waits() bool { return m.parcels.awaited() }
+
+// awaited says whether a sign of life is awaited.
+func (p *parcels) awaited() bool { return p.rules.redelivers() && p.cfg.Post.Some() }
 
 // Heard is told of a request of a user that the Monitor has no other use for, while it
 // Waits: the device is alive.
 func (m *Monitor) Heard(msg *dialogs.Message) {
 	if user, ok := m.watcherOf(msg); ok {
-		m.alive(user, msg)
+		m.parcels.alive(user, msg)
 	}
 }
 
 // alive is a sign of life of the device that sent a request.
-func (m *Monitor) alive(user string, msg *dialogs.Message) {
-	if m.Waits() {
-		m.cfg.Post.Alive(instant(msg.At), user, senderKey(msg))
+func (p *parcels) alive(user string, msg *dialogs.Message) {
+	if p.awaited() {
+		p.cfg.Post.Alive(instant(msg.At), user, senderKey(msg))
 	}
 }
 
@@ -292,38 +299,4 @@ func senderKey(msg *dialogs.Message) string {
 	}
 	c := &msg.Contacts[0]
 	return deviceKey(string(ident.Device(c)), string(c.URI))
-}
-
-// redeliveryMetrics count how NOTIFYs end that were kept.
-type redeliveryMetrics struct {
-	results [redelivery.Results]prometheus.Counter
-	seconds prometheus.Histogram
-}
-
-func newRedeliveryMetrics(reg prometheus.Registerer) *redeliveryMetrics {
-	results := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rewatch_redelivered_total",
-		Help: "NOTIFYs that were kept, by what became of them: delivered, replaced by newer state, given back to the recovery, or dropped with their subscription.",
-	}, []string{"result"})
-	rm := &redeliveryMetrics{seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "rewatch_redeliver_seconds",
-		Help:    "Time from when a NOTIFY was kept to its delivery.",
-		Buckets: []float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600},
-	})}
-	for i := range rm.results {
-		rm.results[i] = results.WithLabelValues(redelivery.Result(i).String()) // #nosec G115 -- few
-	}
-	if reg != nil {
-		reg.MustRegister(results, rm.seconds)
-	}
-	return rm
-}
-
-func (rm *redeliveryMetrics) count(at time.Time, ends ...redelivery.End) {
-	for i := range ends {
-		rm.results[ends[i].Result].Inc()
-		if ends[i].Result == redelivery.Delivered {
-			rm.seconds.Observe(max(0, at.Sub(ends[i].Since).Seconds()))
-		}
-	}
 }

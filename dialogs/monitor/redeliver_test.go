@@ -231,7 +231,7 @@ func TestKeptNoMore(t *testing.T) {
 			w.status = 480
 			for range 700 {
 				<-time.After(time.Second)
-				w.sweep(time.Now())
+				expiry{w.Monitor}.sweep(time.Now())
 			}
 		},
 	} {

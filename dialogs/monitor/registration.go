@@ -62,7 +62,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	lapsed, began := m.beginRegistration(aor, msg, at, expires, identities)
 	m.periods.Began(aor, at, lapsed, began, deviceIn(msg))
 	if byItself(msg) {
-		m.alive(aor, msg)
+		m.parcels.alive(aor, msg)
 	} else if m.Waits() {
 		m.cfg.Post.Alive(at, aor, "") // it names the S-CSCF, and no device
 	}

@@ -56,7 +56,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	}
 	if len(id.NotifierTag) == 0 {
 		m.subscribe(msg, &id, watcher, at)
-	} else if m.alive(watcher, msg); !m.refresh(msg, &id, watcher, at) {
+	} else if m.parcels.alive(watcher, msg); !m.refresh(msg, &id, watcher, at) {
 		return m.refuseRefresh(&id, watcher, msg, at)
 	}
 	m.ladder.subscribe(watcher, at, "server", &id)
@@ -98,8 +98,8 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, 
 
 // settled says whether nobody retransmits the SUBSCRIBE of s any more: another one with
 // the same Call-ID, tag and CSeq is that of a client which has started anew.
-func (m *Monitor) settled(s *subscription, at time.Time) bool {
-	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(m.linger)
+func (t *Table) settled(s *subscription, at time.Time) bool {
+	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(t.linger)
 }
 
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was

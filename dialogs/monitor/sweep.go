@@ -71,18 +71,21 @@ func (b *breath) take(slots int) {
 	}
 }
 
+// expiry ends what has expired in a Monitor.
+type expiry struct{ *Monitor }
+
 // sweep ends what has expired by now.
-func (m *Monitor) sweep(now time.Time) {
+func (x expiry) sweep(now time.Time) {
 	var then []func()
 	var b breath
-	parts := min(sweepParts, 1+(m.records.Load()+m.registered.Load())/sweepAtOnce)
+	parts := min(sweepParts, 1+(x.records.Load()+x.registered.Load())/sweepAtOnce)
 	part := now.Unix() % parts
 	for i := range shards {
 		mine := int64(i)%parts == part
-		then = m.sweepSubs(&m.subs[i], now, mine, &b, then)
+		then = x.subscriptions(&x.subs[i], now, mine, &b, then)
 		if mine {
-			m.identities.Forget(i, now)
-			then = m.sweepUsers(&m.users[i], now, &b, then)
+			x.identities.Forget(i, now)
+			then = x.registrations(&x.users[i], now, &b, then)
 		}
 	}
 	for _, f := range then {
@@ -90,16 +93,16 @@ func (m *Monitor) sweep(now time.Time) {
 	}
 }
 
-// sweepSubs looks for temporary failures that were not made good, and for
+// subscriptions looks for temporary failures that were not made good, and for
 // subscriptions whose time is over.
-func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, b *breath, then []func()) []func() {
+func (x expiry) subscriptions(sh *subShard, now time.Time, all bool, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	sh.mu.Lock()
 	for slot, w := range sh.waiting {
 		if w.deadline > at {
 			continue
 		}
-		if f := m.gaveOut(sh, slot, now); f != nil {
+		if f := x.gaveOut(sh, slot, now); f != nil {
 			then = append(then, f)
 		}
 	}
@@ -113,10 +116,10 @@ func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, b *breath, th
 		sh.mu.Lock()
 		for slot := first; slot <= used && slot < first+1<<slab.ChunkBits; slot++ {
 			if s := sh.subs.At(slot); s.used && s.until <= at {
-				if f := m.expired(s, now); f != nil {
+				if f := x.expired(s, now); f != nil {
 					then = append(then, f)
 				}
-				m.remove(sh, slot)
+				x.remove(sh, slot)
 			}
 		}
 		sh.mu.Unlock()
@@ -128,18 +131,18 @@ func (m *Monitor) sweepSubs(sh *subShard, now time.Time, all bool, b *breath, th
 // expired tells of a subscription that nobody has refreshed. One that has failed
 // is left to its recovery, which is about getting a new one, and may well take
 // longer than the old one would have lasted.
-func (m *Monitor) expired(s *subscription, now time.Time) func() {
-	if s.phase != active || s.failed || !m.rec.Interested(s.watcher()) {
+func (x expiry) expired(s *subscription, now time.Time) func() {
+	if s.phase != active || s.failed || !x.rec.Interested(s.watcher()) {
 		return nil
 	}
 	watcher, sub := s.watcher(), s.broken()
 	return func() {
-		m.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: now, Sub: sub})
+		x.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: now, Sub: sub})
 	}
 }
 
-// sweepUsers ends the registrations that have lapsed.
-func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []func()) []func() {
+// registrations ends the registrations that have lapsed.
+func (x expiry) registrations(us *userShard, now time.Time, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	us.mu.Lock()
 	used := us.users.Slots()
@@ -152,11 +155,11 @@ func (m *Monitor) sweepUsers(us *userShard, now time.Time, b *breath, then []fun
 				continue
 			}
 			aor := u.aor
-			m.clearRegistration(us, slot)
-			if m.shared == nil { // else another process may have seen a later one
-				m.noteRegistration(us, aor)
+			x.clearRegistration(us, slot)
+			if x.shared == nil { // else another process may have seen a later one
+				x.noteRegistration(us, aor)
 			}
-			then = append(then, func() { m.periods.Lapsed(aor, now) })
+			then = append(then, func() { x.periods.Lapsed(aor, now) })
 		}
 		us.mu.Unlock()
 		b.take(min(1<<slab.ChunkBits, int(used)))

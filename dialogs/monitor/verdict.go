@@ -66,7 +66,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 	default:
 		m.unsuccessful(sh, slot, o, j)
 		if wasOpen && j.finding == isIgnored && j.why != ignoredKept {
-			m.closed(sh, slot, instant(o.At))
+			m.parcels.closed(sh, slot, instant(o.At))
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		m.metrics.ignore(s.label, j.why)
 		if j.witness {
 			m.throughput.CollectFor(at)
-			m.rec.Failed(m.failureOf(s, o))
+			m.rec.Failed(m.rules.failureOf(s, o))
 		}
 	case hasFailed:
 		m.metrics.failed[s.label].Inc()
@@ -142,7 +142,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 		s.signedOut = 0
 		m.note(sh, slot)
 	}
-	m.had(sh, slot, o.CSeq, instant(o.At))
+	m.parcels.had(sh, slot, o.CSeq, instant(o.At))
 	if s.waiting {
 		s.waiting = false
 		delete(sh.waiting, slot)
@@ -199,7 +199,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
 		j.verdict, _ = m.rules.answer(o)
-	case m.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
+	case m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
 		j.why, j.verdict, j.witness = ignoredKept, dialogs.Verdict{Status: 200, Reason: "OK"}, true
 	case w == outcome.Temporary:
 		j.why = ignoredTemporary
