@@ -13,11 +13,8 @@ import (
 	"time"
 )
 
-// mostBytes is what the image may have on scratch; it has 26 MB. It had 17 before the web
-// configuration: exporter-toolkit imports text/template, which calls methods by name, so
-// the linker has to keep every exported method of every type. Without that package 20 MB
-// are the bound again. Distroless adds 2.
-const mostBytes = 28_000_000
+// mostBytes is what the image may have on scratch; distroless adds 2 MB.
+const mostBytes = 20_000_000
 
 // docker runs a command of Docker and returns what it prints.
 func docker(t *testing.T, args ...string) string {

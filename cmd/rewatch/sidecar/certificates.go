@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/webconfig"
 	"rewatch/policy/alarm"
 )
 
@@ -25,11 +27,30 @@ const (
 var descExpiry = prometheus.NewDesc("rewatch_certificate_expiry_seconds",
 	"Time until the certificate of a file ends, less than 0 once it has.", []string{"file"}, nil)
 
-// certificates watches the ends of the certificates in files. The files are read anew
-// at each look, because they are renewed in place.
+// certificates watches the ends of certificates. Each is read anew at each look, because
+// it is renewed in place.
 type certificates struct {
-	files  []string
+	chains []chain
 	alarms *alarm.Manager
+}
+
+// chain is a certificate with those above it (PEM), and the file that it stands in.
+type chain struct {
+	file string
+	read func() ([]byte, error)
+}
+
+// chains are the certificates that rewatch shows: on the core side (sip), and on the admin
+// port. One file that serves both is named once.
+func chains(sip string, admin config.AdminConfig) []chain {
+	var all []chain
+	if sip != "" {
+		all = append(all, chain{sip, func() ([]byte, error) { return os.ReadFile(sip) }}) //nolint:gosec // The operator names the file.
+	}
+	if file := admin.CertificateFile(); file != "" && file != sip {
+		all = append(all, chain{file, func() ([]byte, error) { return webconfig.Chain(admin.Web) }})
+	}
+	return all
 }
 
 // Describe is part of prometheus.Collector.
@@ -37,9 +58,9 @@ func (c certificates) Describe(to chan<- *prometheus.Desc) { to <- descExpiry }
 
 // Collect is part of prometheus.Collector.
 func (c certificates) Collect(to chan<- prometheus.Metric) {
-	for _, file := range c.files {
-		if end, err := notAfter(file); err == nil {
-			to <- prometheus.MustNewConstMetric(descExpiry, prometheus.GaugeValue, time.Until(end).Seconds(), file)
+	for _, chain := range c.chains {
+		if end, err := chain.notAfter(); err == nil {
+			to <- prometheus.MustNewConstMetric(descExpiry, prometheus.GaugeValue, time.Until(end).Seconds(), chain.file)
 		}
 	}
 }
@@ -61,20 +82,20 @@ func (c certificates) watch(ctx context.Context) {
 // look raises the alarm of a certificate that ends soon and clears that of one that was
 // renewed. A file that cannot be read changes nothing: the certificate before is in use.
 func (c certificates) look(now time.Time) {
-	for _, file := range c.files {
-		end, err := notAfter(file)
+	for _, chain := range c.chains {
+		end, err := chain.notAfter()
 		switch {
 		case err != nil:
 		case end.Sub(now) > certificateNotice:
-			c.alarms.Clear(alarm.CertificateExpiry, file, now)
+			c.alarms.Clear(alarm.CertificateExpiry, chain.file, now)
 		case end.After(now):
 			c.alarms.Raise(alarm.Alarm{
-				Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Name: alarm.CertificateExpiry, Object: chain.file, RaisedAt: now,
 				Text: fmt.Sprintf("The certificate ends on %s.", end.UTC().Format(time.RFC3339)),
 			})
 		default:
 			c.alarms.Raise(alarm.Alarm{
-				Name: alarm.CertificateExpiry, Object: file, RaisedAt: now,
+				Name: alarm.CertificateExpiry, Object: chain.file, RaisedAt: now,
 				Text: fmt.Sprintf("The certificate has ended on %s; peers that verify it refuse connections.", end.UTC().Format(time.RFC3339)),
 			})
 		}
@@ -82,8 +103,8 @@ func (c certificates) look(now time.Time) {
 }
 
 // notAfter is when the first certificate of a chain ends that does.
-func notAfter(file string) (time.Time, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // The operator names the file.
+func (c chain) notAfter() (time.Time, error) {
+	text, err := c.read()
 	if err != nil {
 		return time.Time{}, err
 	}

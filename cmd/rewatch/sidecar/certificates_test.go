@@ -6,9 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"rewatch/cmd/rewatch/config"
 	"rewatch/policy/alarm"
 )
 
@@ -49,7 +53,7 @@ func TestCertificateExpiry(t *testing.T) {
 		day := func(n int) time.Time { return start.AddDate(0, 0, n) }
 		reg := prometheus.NewRegistry()
 		alarms := alarm.New(alarm.Config{Log: zerolog.Nop()})
-		c := certificates{files: []string{file}, alarms: alarms}
+		c := certificates{chains: chains(file, config.AdminConfig{}), alarms: alarms}
 		reg.MustRegister(c)
 		writeChain(t, file, day(90), day(30))
 		go c.watch(t.Context())
@@ -85,4 +89,63 @@ func TestCertificateExpiry(t *testing.T) {
 			t.Errorf("%v seconds are left", left)
 		}
 	})
+}
+
+// TestCertificatesThatAreWatched: that of the core side and that of the admin port, in a
+// file of its own or written in the web configuration, each once.
+func TestCertificatesThatAreWatched(t *testing.T) {
+	dir := t.TempDir()
+	sip, admin, web := filepath.Join(dir, "sip.pem"), filepath.Join(dir, "admin.pem"), filepath.Join(dir, "web.yml")
+	writeChain(t, sip, time.Now().AddDate(0, 0, 40))
+	writeChain(t, admin, time.Now().AddDate(0, 0, 5))
+	text, err := os.ReadFile(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inline := "cert: |\n    " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n    ")
+	for name, c := range map[string]struct {
+		sip, admin string
+		want       map[string]int // days that are left, by file
+	}{
+		"both":             {sip, "cert_file: admin.pem", map[string]int{sip: 39, admin: 4}},
+		"one for both":     {sip, "cert_file: sip.pem", map[string]int{sip: 39}},
+		"the admin's only": {"", inline, map[string]int{web: 4}},
+		"none":             {"", "", map[string]int{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := config.AdminConfig{}
+			if c.admin != "" {
+				settings.Web = web
+				if err := os.WriteFile(web, []byte("tls_server_config:\n  key_file: key.pem\n  "+c.admin+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			alarms := alarm.New(alarm.Config{Log: zerolog.Nop()})
+			watched := certificates{chains: chains(c.sip, settings), alarms: alarms}
+			reg := prometheus.NewRegistry()
+			reg.MustRegister(watched)
+			families, err := reg.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]int{}
+			for _, family := range families {
+				for _, m := range family.Metric {
+					got[m.Label[0].GetValue()] = int(m.Gauge.GetValue() / 24 / 3600)
+				}
+			}
+			if !maps.Equal(got, c.want) {
+				t.Errorf("days that are left: %v, want %v", got, c.want)
+			}
+			watched.look(time.Now())
+			for _, a := range alarms.Active() {
+				if c.want[a.Object] != 4 {
+					t.Errorf("alarm of %s", a.Object)
+				}
+			}
+			if soon := slices.Contains(slices.Collect(maps.Values(c.want)), 4); soon != (len(alarms.Active()) == 1) {
+				t.Errorf("%d alarms", len(alarms.Active()))
+			}
+		})
+	}
 }

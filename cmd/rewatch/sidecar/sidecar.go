@@ -111,13 +111,7 @@ func (p *process) build(ctx context.Context) error {
 		Memory: p.alarmMemory(), Shown: p.shownAlarm,
 	})
 	p.forgotten = proxy.NewForgotten(reg)
-	p.certificates = certificates{alarms: p.alarms}
-	if p.cfg.TLS.Cert != "" {
-		p.certificates.files = append(p.certificates.files, p.cfg.TLS.Cert)
-	}
-	if file := p.cfg.Admin.CertificateFile(); file != "" {
-		p.certificates.files = append(p.certificates.files, file)
-	}
+	p.certificates = certificates{chains: chains(p.cfg.TLS.Cert, p.cfg.Admin), alarms: p.alarms}
 	reg.MustRegister(p.certificates)
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
