@@ -7,6 +7,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/alarmlog"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 	"rewatch/policy/alarm"
@@ -52,11 +53,11 @@ func (b *alarmBook) entries(aor string, d draft) []store.Entry {
 		for _, a := range c.actions {
 			switch a.Kind {
 			case policy.RaiseAlarm:
-				entries = append(entries, alarmEntries(b.alarmOf(aor, a, c.event.At), false)...)
+				entries = append(entries, alarmlog.Entries(b.alarmOf(aor, a, c.event.At), false)...)
 			case policy.ClearAlarm:
 				cleared := b.alarmOf(aor, a, a.RaisedAt)
 				cleared.ClearedAt = &c.event.At
-				entries = append(entries, alarmEntries(cleared, false)...)
+				entries = append(entries, alarmlog.Entries(cleared, false)...)
 			default:
 			}
 		}
@@ -116,6 +117,6 @@ func (b *alarmBook) capBites(bites bool) {
 		return
 	}
 	text := fmt.Sprintf("%d de-REGISTERs in an hour, which is the cap; others wait", b.e.cfg.DeregisterCap)
-	b.e.dryly(count.DryAlarm)
+	b.e.reports.dryly(count.DryAlarm)
 	b.Raise(alarm.Of(alarm.DeregisterCap, capObject, text, time.Now()))
 }

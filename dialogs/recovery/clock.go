@@ -21,7 +21,7 @@ type engineClock struct {
 // locked.
 func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
 	if !at.IsZero() {
-		at = at.Add(e.late(u))
+		at = at.Add(e.others.late(u))
 	}
 	if !at.IsZero() && at.Before(u.notBefore) {
 		at = u.notBefore

@@ -13,6 +13,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/holddown"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/dialogs/store"
@@ -48,9 +49,7 @@ type Engine struct {
 	metrics *engineMetrics
 	hold    *hold
 	// noting: what has to outlive the process besides the states is noted for a Keeper.
-	// journal is not nil where other processes know the same users.
 	noting  bool
-	journal store.Journal
 	ladders *ladder.Ladders
 	clients agent.Table[Client]
 	seed    maphash.Seed
@@ -62,7 +61,7 @@ type Engine struct {
 	known, active, bans, lost atomic.Int64
 	clock                     engineClock
 	others                    follower
-	flaps                     flaps
+	flaps                     *holddown.Users
 
 	messages, signOuts *queue.Queue
 	messenger          messenger
@@ -107,7 +106,6 @@ func New(
 	e.alarms.Alarms, e.alarms.e, e.others.e, e.clock.e = alarms, e, e, e
 	e.messenger, e.deregistrar = messenger{e}, deregistrar{e}
 	e.worklist, e.turns, e.reports = worklist{e}, turns{e}, reports{e}
-	e.flaps = flaps{e: e, users: make(map[string]flap), notes: make(map[string]struct{})}
 	e.hold = newHold(e, cfg.Hold)
 	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.alarms.capBites)
 	e.clock.earlier = make(chan struct{}, 1)
@@ -118,6 +116,7 @@ func New(
 		e.shards[i].changed = make(chan struct{}, 1)
 	}
 	e.metrics = newEngineMetrics(e, reg)
+	e.flaps = holddown.New(cfg.HoldDown, e.metrics.forgotten[count.ForgottenFlap])
 	return e
 }
 

@@ -62,6 +62,13 @@ func (e *Engine) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	e.hold.heard(at, source, got)
 }
 
+// MayTry says whether a NOTIFY that is kept for its phone may be tried by a hop now:
+// where it is not held, and a few times where it has answered OPTIONS.
+func (e *Engine) MayTry(hop netip.AddrPort) bool {
+	name := hopName(hop)
+	return !e.hold.held(name) || e.hold.goAhead(name)
+}
+
 // lose remembers what was lost. It is nothing where subscribing again is pointless, and
 // where the watcher has done so already.
 func (h *hold) lose(f *dialogs.Failure, hop string, doubt bool) {

@@ -8,9 +8,8 @@ import (
 
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/queue"
-	"rewatch/policy/outage"
-
 	"rewatch/policy/alarm"
+	"rewatch/policy/outage"
 )
 
 // probeTimeout bounds one OPTIONS.
@@ -79,7 +78,7 @@ func (h *hold) probe(ctx context.Context, hop string) bool {
 		return false
 	}
 	if h.e.cfg.DryRun.On() {
-		h.e.dryly(count.DryProbe)
+		h.e.reports.dryly(count.DryProbe)
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -114,7 +113,7 @@ func (h *hold) holdBegan(r outage.Record) {
 	e := h.e
 	e.log.Error().Str("hop", objectOf(r.Hop)).Str("reason", string(r.Reason)).Int("watchers", r.Watchers).
 		Time("since", r.Since).Msg("outage: recovery is held")
-	e.dryly(count.DryAlarm)
+	e.reports.dryly(count.DryAlarm)
 	e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
 	h.mu.Lock()
 	doubts := h.doubts[r.Hop]

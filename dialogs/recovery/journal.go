@@ -26,7 +26,10 @@ type engineSource struct{ e *Engine }
 func (e *Engine) Source() store.Source { return &engineSource{e} }
 
 // Attach has a Keeper keep what the Engine has to remember.
-func (s *engineSource) Attach(k *store.Keeper) { s.e.noting, s.e.journal = true, k.SharedJournal() }
+func (s *engineSource) Attach(k *store.Keeper) {
+	s.e.noting = true
+	s.e.flaps.Attach(k.SharedJournal())
+}
 
 // Kinds are those of the entries that are the Engine's.
 func (s *engineSource) Kinds() []store.Kind {
@@ -39,7 +42,7 @@ func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
 	for i := range s.e.shards {
 		batch = s.e.shards[i].collect(batch)
 	}
-	return s.e.flaps.collect(batch), false
+	return s.e.flaps.Collect(batch), false
 }
 
 // noteLost has it journalled what an outage broke of a user. The shard is locked.
@@ -70,7 +73,7 @@ func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
 
 // Unwritten is how many notes wait, and users who are not saved.
 func (s *engineSource) Unwritten() int {
-	n := s.e.flaps.unwritten()
+	n := s.e.flaps.Unwritten()
 	for i := range s.e.shards {
 		sh := &s.e.shards[i]
 		sh.mu.Lock()
@@ -102,7 +105,7 @@ func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 	case store.KindLost:
 		return s.restoreLost(entry)
 	case store.KindFlap:
-		return s.e.flaps.restore(entry, now)
+		return s.e.flaps.Restore(entry, now)
 	case store.KindSignOuts:
 		return s.e.signOuts.Hourly.Restore(entry, now)
 	case store.KindSubscription, store.KindRegistration, store.KindAlarm, store.KindHost, store.KindRegister:

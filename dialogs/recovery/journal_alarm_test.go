@@ -15,6 +15,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/alarmlog"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 	"rewatch/policy/alarm"
@@ -65,12 +66,12 @@ func newWatchdog(t *testing.T, disk *store.MemoryStore, r *receiver) *watchdog {
 		inFlight: map[string]int{}, answer: func(string) dialogs.Result { return dialogs.Result{Status: 200} },
 	}}
 	w.alarms = alarm.New(alarm.Config{
-		Sinks: []alarm.Sink{r}, Memory: recovery.AlarmMemory{Keeper: func() *store.Keeper { return w.keeper }}, Log: log,
+		Sinks: []alarm.Sink{r}, Memory: alarmlog.Memory{Keeper: func() *store.Keeper { return w.keeper }}, Log: log,
 	})
 	w.Engine = recovery.New(cfg, w, w, w.alarms, disk, log, w.metrics)
 	w.keeper = store.NewKeeper(store.KeeperConfig{}, disk, log, w.Source())
 	w.alarms.Start(context.Background())
-	if err := errors.Join(w.keeper.Restore(t.Context()), recovery.RecallAlarms(t.Context(), disk, w.alarms)); err != nil {
+	if err := errors.Join(w.keeper.Restore(t.Context()), alarmlog.Recall(t.Context(), disk, w.alarms)); err != nil {
 		t.Error(err)
 	}
 	w.keeper.Start(context.Background())

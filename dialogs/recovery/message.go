@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -17,13 +16,6 @@ func short(res dialogs.Result) bool {
 	return errors.Is(res.Err, dialogs.ErrReturned) || errors.Is(res.Err, dialogs.ErrCrowded)
 }
 
-// The parties of a ladder.
-const (
-	atCore    = "core"
-	atRewatch = "rewatch"
-	atServer  = "server"
-)
-
 // messenger sends the MESSAGEs and terminating NOTIFYs of an Engine.
 type messenger struct{ e *Engine }
 
@@ -32,17 +24,17 @@ func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
 	broken := m.stillBroken(aor, a)
 	switch {
 	case len(broken) == 0:
-		m.e.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
+		m.e.reports.note(aor, atRewatch, atRewatch, "MESSAGE not needed any more")
 	case m.e.cfg.DryRun.On():
-		m.e.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
-		m.e.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
+		m.e.reports.about(aor, a).Info().Int("broken", len(broken)).Msg("MESSAGE would be sent")
+		m.e.reports.note(aor, atRewatch, atRewatch, "dry run: "+messageStep(a))
 		m.e.metrics.messages.WithLabelValues(resultDryRun).Inc()
 		message, notify := m.e.signals(broken)
 		if message {
-			m.e.dryly(count.DryMessage)
+			m.e.reports.dryly(count.DryMessage)
 		}
 		if len(notify) > 0 {
-			m.e.dryly(count.DryNotify)
+			m.e.reports.dryly(count.DryNotify)
 		}
 	case m.e.turns.leaves(ctx, aor, a):
 		m.signal(ctx, aor, a, broken)
@@ -148,16 +140,16 @@ func (m *messenger) stillBroken(aor string, a policy.Action) []policy.Broken {
 func (m *messenger) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) (dialogs.Result, bool) {
 	limited, cancel := context.WithTimeout(ctx, m.e.cfg.Rules.MessageTimeout)
 	defer cancel()
-	m.e.note(aor, atRewatch, atCore, messageStep(a))
+	m.e.reports.note(aor, atRewatch, atCore, messageStep(a))
 	sent := time.Now()
 	res := m.e.actor.Message(limited, dialogs.MessageJob{
 		AOR: aor, Route: routeTo(m.e.dir.User(aor)),
 		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
 	})
-	m.e.noteResult(aor, atCore, res)
+	m.e.reports.noteResult(aor, atCore, res)
 	result := messageResult(res)
 	m.e.metrics.messages.WithLabelValues(result).Inc()
-	m.e.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
+	m.e.reports.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
 	return res, m.e.hold.outcome(ctx, aor, sent, res)
 }
@@ -171,10 +163,10 @@ func (m *messenger) terminate(ctx context.Context, aor string, a policy.Action, 
 		if !ok {
 			continue
 		}
-		m.e.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
+		m.e.reports.note(aor, atRewatch, atCore, "NOTIFY "+b.Event+" terminated;reason=deactivated")
 		res := m.terminateOne(ctx, job)
-		m.e.noteResult(aor, atCore, res)
-		m.e.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
+		m.e.reports.noteResult(aor, atCore, res)
+		m.e.reports.about(aor, a).Info().Str("call_id", b.CallID).Str("event", b.Event).Int("status", res.Status).
 			AnErr("error", res.Err).Msg("terminating NOTIFY")
 		if res.Status == 0 {
 			return
@@ -199,29 +191,6 @@ func routeTo(u dialogs.User) string {
 
 func messageStep(a policy.Action) string {
 	return fmt.Sprintf("MESSAGE attempt %d of %d", a.Attempt, a.Of)
-}
-
-// noteResult adds the outcome of a request to the ladder.
-func (e *Engine) noteResult(aor, peer string, res dialogs.Result) {
-	switch {
-	case res.Status == 0 && res.Err != nil:
-		e.note(aor, atRewatch, atRewatch, res.Err.Error())
-	case res.Status == 0:
-		e.note(aor, atRewatch, atRewatch, dialogs.ErrNoResponse.Error())
-	default:
-		e.note(aor, peer, atRewatch, responseStep(res))
-	}
-}
-
-func responseStep(res dialogs.Result) string {
-	text := strconv.Itoa(res.Status)
-	if res.Reason != "" {
-		text += " " + res.Reason
-	}
-	if res.Err != nil {
-		text += " (" + res.Err.Error() + ")"
-	}
-	return text
 }
 
 // messageResult is the metric label of a MESSAGE's outcome. 405 and 415 say that

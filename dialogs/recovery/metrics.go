@@ -86,6 +86,15 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	for _, r := range []string{ladder.ResultRecovered, ladder.ResultExhausted, ladder.ResultAbandoned} {
 		m.recoveries.WithLabelValues(r)
 	}
+	if reg != nil {
+		reg.MustRegister(returns, m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, m.queueFull, m.flaps)
+		reg.MustRegister(engineGauges(e)...)
+	}
+	return m
+}
+
+// engineGauges tell of users.
+func engineGauges(e *Engine) []prometheus.Collector {
 	active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_recoveries_active", Help: "Users with a recovery running, given up, or with an alarm.",
 	}, func() float64 { return float64(e.active.Load()) })
@@ -95,16 +104,5 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
 	}, func() float64 { return float64(e.lost.Load()) })
-	if reg != nil {
-		reg.MustRegister(returns, m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, active,
-			m.queueFull, m.flaps, outage, lost)
-	}
-	return m
-}
-
-// dryly counts an action if this is a dry run.
-func (e *Engine) dryly(action string) {
-	if e.cfg.DryRun.On() {
-		e.metrics.dryRun.Did(action)
-	}
+	return []prometheus.Collector{active, outage, lost}
 }

@@ -25,7 +25,7 @@ func (m *messenger) push(sh *engineShard, u *engineUser, a policy.Action, ev pol
 		return
 	}
 	m.e.metrics.queueFull.WithLabelValues(queueMessage).Inc()
-	m.e.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
+	m.e.reports.about(aor, a).Warn().Msg("MESSAGE not sent: too many are waiting")
 	m.told(aor, a, policy.ByUnknown, settled, true)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -53,10 +53,10 @@ func (r *deregistrar) push(sh *engineShard, u *engineUser, a policy.Action) {
 			return
 		}
 		r.e.metrics.queueFull.WithLabelValues(queueDeregister).Inc()
-		r.e.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
+		r.e.reports.about(aor, a).Warn().Msg("de-REGISTER not sent: too many are waiting")
 		r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed})
 	}
-	wait := r.e.flaps.heldDown(aor, a)
+	wait := r.heldDown(aor, a)
 	if wait <= 0 {
 		push()
 		return
@@ -66,6 +66,18 @@ func (r *deregistrar) push(sh *engineShard, u *engineUser, a policy.Action) {
 	// Not under the lock of the shard: a full queue is told to the policy.
 	u.signOut, u.signOutAt = func() { r.e.clocking.Go(push) }, time.Now().Add(wait)
 	r.e.schedule(sh, u, u.state.Deadline)
+}
+
+// heldDown is how long a user is spared because they flap.
+func (r *deregistrar) heldDown(aor string, a policy.Action) time.Duration {
+	wait, times := r.e.flaps.Wait(aor, a.Episode, a.Try, time.Now())
+	if times > 0 {
+		r.e.metrics.flaps.Inc()
+		r.e.reports.about(aor, a).Warn().Int("times", times).Dur("hold_down_ms", wait).
+			Msg("user flaps between registration and giving up; not signed out for a while")
+		r.e.reports.note(aor, atRewatch, atRewatch, "flapping: not de-registered for "+wait.String())
+	}
+	return wait
 }
 
 // timely does what was put off, if its time has come. The shard is locked.

@@ -279,13 +279,13 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 
 // late is how much later than their deadline a user's Tick is due here. The shard is
 // locked.
-func (e *Engine) late(u *engineUser) time.Duration {
+func (f *follower) late(u *engineUser) time.Duration {
 	switch {
 	case !u.borrowed:
 		return 0
 	case u.state.Phase == policy.Notifying:
 		// The MESSAGE may wait for its turn there.
-		return e.cfg.Rules.MessageTimeout
+		return f.e.cfg.Rules.MessageTimeout
 	default:
 		return takeOver
 	}

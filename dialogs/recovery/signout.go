@@ -27,7 +27,7 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 		return
 	}
 	if r.e.cfg.DryRun.On() {
-		r.e.dryly(count.DryDeregister)
+		r.e.reports.dryly(count.DryDeregister)
 		r.leaveIn(aor, a, resultDryRun, "dry run")
 		return
 	}
@@ -53,7 +53,7 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 		}
 		r.e.reports.recordSignOut(aor, a, job, res)
 	}
-	r.e.flaps.signedOut(aor, time.Now())
+	r.e.flaps.SignedOut(aor, time.Now())
 	r.signedOut(ctx, a, u, jobs, res.Others)
 }
 
@@ -126,8 +126,8 @@ func (r *deregistrar) putOff(aor string, j queue.Job) bool {
 // leaveIn feeds back that a user is not de-registered.
 func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
-	r.e.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
-	r.e.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
+	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
+	r.e.reports.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
 	r.e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 
@@ -142,8 +142,8 @@ func (r *deregistrar) stillGivenUp(aor string) bool {
 // process has sent.
 func (r *deregistrar) calledOff(aor string, a policy.Action) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
-	r.e.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
-	r.e.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
+	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
+	r.e.reports.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
 	sh := r.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -217,15 +217,15 @@ func (r *deregistrar) deregister(ctx context.Context, a policy.Action, job dialo
 	if job.Target == dialogs.AtServer {
 		target = atServer
 	}
-	r.e.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
+	r.e.reports.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
 	res := r.e.actor.Deregister(ctx, job)
-	r.e.noteResult(job.AOR, target, res)
+	r.e.reports.noteResult(job.AOR, target, res)
 	result := resultOK
 	if !res.OK() {
 		result = resultFailed
 	}
 	r.e.metrics.deregistrations.WithLabelValues(target, result).Inc()
-	r.e.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
+	r.e.reports.about(job.AOR, a).Info().Str("target", target).Int("try", a.Try).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("de-REGISTER")
 	return res
 }

@@ -14,7 +14,7 @@ import (
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor"
-	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/alarmlog"
 	"rewatch/dialogs/store"
 	"rewatch/dialogs/store/bolt"
 	"rewatch/dialogs/store/redis"
@@ -139,11 +139,11 @@ func (p *process) alarmMemory() alarm.Memory {
 	if p.memory.journal == nil {
 		return nil
 	}
-	return recovery.AlarmMemory{Keeper: func() *store.Keeper { return p.keeper }}
+	return alarmlog.Memory{Keeper: func() *store.Keeper { return p.keeper }}
 }
 
 // recallAlarms takes up the alarms that an earlier process has kept.
 func (p *process) recallAlarms(ctx context.Context) error {
 	p.settling = time.AfterFunc(settleTime, p.alarms.Settle)
-	return recovery.RecallAlarms(ctx, p.memory.journal, p.alarms)
+	return alarmlog.Recall(ctx, p.memory.journal, p.alarms)
 }

@@ -1,4 +1,6 @@
-package recovery
+// Package alarmlog keeps alarms over a restart: those that were raised, and those of which
+// not everybody has been told yet.
+package alarmlog
 
 import (
 	"cmp"
@@ -12,11 +14,11 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// alarmAge is how long an alarm is remembered that nobody clears.
-const alarmAge = 30 * 24 * time.Hour
+// age is how long an alarm is remembered that nobody clears.
+const age = 30 * 24 * time.Hour
 
-// alarmValue is the value of a KindAlarm.
-type alarmValue struct {
+// entry is the value of a KindAlarm.
+type entry struct {
 	alarm.Alarm
 	// Told: every receiver has been told.
 	Told bool `json:"told,omitempty"`
@@ -29,11 +31,11 @@ var perUser = []string{alarm.WatcherExhausted, alarm.WatcherBanned, alarm.Deregi
 // ofUser says whether an alarm is about a user, whose state remembers it.
 func ofUser(a alarm.Alarm) bool { return slices.Contains(perUser, a.Name) }
 
-// alarmEntries remember an alarm that was raised or cleared, for the next process: the
+// Entries remember an alarm that was raised or cleared, for the next process: the
 // raise and the clear under a key each, as one may be told and the other not. If every
 // receiver has been told (told), nothing is left to be remembered of one that is
 // cleared, or of a raise that a user's state remembers.
-func alarmEntries(a alarm.Alarm, told bool) []store.Entry {
+func Entries(a alarm.Alarm, told bool) []store.Entry {
 	if a.ID == "" {
 		a.ID = alarm.ID(a)
 	}
@@ -44,7 +46,7 @@ func alarmEntries(a alarm.Alarm, told bool) []store.Entry {
 	}
 	switch {
 	case !told || a.ClearedAt == nil && !ofUser(a):
-		return []store.Entry{e.With(alarmValue{a, told}, a.RaisedAt.Add(alarmAge))}
+		return []store.Entry{e.With(entry{a, told}, a.RaisedAt.Add(age))}
 	case a.ClearedAt == nil:
 		return []store.Entry{raise}
 	default:
@@ -60,11 +62,11 @@ type Recaller interface {
 	Remind(a alarm.Alarm)
 }
 
-// RecallAlarms takes up the alarms that an earlier process has kept, and tells of what it
+// Recall takes up the alarms that an earlier process has kept, and tells of what it
 // could not tell everybody, in the order in which it happened. Of an alarm that is in
 // nobody's state it has to turn out whether it goes on.
-func RecallAlarms(ctx context.Context, j store.Journal, r Recaller) error {
-	kept, err := keptAlarms(ctx, j)
+func Recall(ctx context.Context, j store.Journal, r Recaller) error {
+	kept, err := keptEntries(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -83,48 +85,48 @@ func RecallAlarms(ctx context.Context, j store.Journal, r Recaller) error {
 	return nil
 }
 
-// keptAlarms reads every raise and clear that is kept, in the order in which they happened.
-func keptAlarms(ctx context.Context, j store.Journal) ([]alarmValue, error) {
-	var kept []alarmValue
+// keptEntries reads every raise and clear that is kept, in the order in which they happened.
+func keptEntries(ctx context.Context, j store.Journal) ([]entry, error) {
+	var kept []entry
 	for e, err := range j.Entries(ctx, store.KindAlarm) {
 		if err != nil {
 			return nil, fmt.Errorf("read every alarm: %w", err)
 		}
-		var v alarmValue
+		var v entry
 		if json.Unmarshal(e.Value, &v) != nil || !slices.Contains(alarm.Names(), v.Name) || v.RaisedAt.IsZero() {
 			continue
 		}
 		kept = append(kept, v)
 	}
-	slices.SortFunc(kept, func(a, b alarmValue) int {
+	slices.SortFunc(kept, func(a, b entry) int {
 		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(b.State(), a.State())) // raised before cleared
 	})
 	return kept, nil
 }
 
 // at is when it was raised, or cleared.
-func (v alarmValue) at() time.Time {
+func (v entry) at() time.Time {
 	if v.ClearedAt != nil {
 		return *v.ClearedAt
 	}
 	return v.RaisedAt
 }
 
-// AlarmMemory is an alarm.Memory that keeps what a Keeper writes.
-type AlarmMemory struct{ Keeper func() *store.Keeper }
+// Memory is an alarm.Memory that keeps what a Keeper writes.
+type Memory struct{ Keeper func() *store.Keeper }
 
 // Changed remembers an alarm that nobody has been told of. One of a user was remembered
 // together with the decision that led to it, and one about the store cannot be kept in
 // the store.
-func (m AlarmMemory) Changed(a alarm.Alarm) {
+func (m Memory) Changed(a alarm.Alarm) {
 	if a.Name != alarm.StoreUnavailable && !ofUser(a) {
-		m.Keeper().Keep(alarmEntries(a, false)...)
+		m.Keeper().Keep(Entries(a, false)...)
 	}
 }
 
 // Told remembers that everybody has been told.
-func (m AlarmMemory) Told(a alarm.Alarm) {
+func (m Memory) Told(a alarm.Alarm) {
 	if a.Name != alarm.StoreUnavailable {
-		m.Keeper().Keep(alarmEntries(a, true)...)
+		m.Keeper().Keep(Entries(a, true)...)
 	}
 }

@@ -1,0 +1,188 @@
+// Package holddown spares users who flap: they are signed out, register again at once, and
+// are given up again, as a phone does that registers but cannot take a NOTIFY. Signing such
+// a user out each time helps nobody and costs the core a registration each time, so every
+// further time the user is left alone for longer.
+package holddown
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rewatch/dialogs/store"
+)
+
+const (
+	// window is how soon after a sign-out being given up again is flapping.
+	window = time.Hour
+	// longest bounds what doubles.
+	longest = 4 * time.Hour
+	// most bounds those who are remembered.
+	most = 1 << 18
+	// lookupTime bounds a look-up of what other replicas know.
+	lookupTime = time.Second
+)
+
+// flap is a user who was signed out lately.
+type flap struct {
+	Last  time.Time `json:"last"`
+	Times int       `json:"times"` // in a row
+	// Until is when they may be signed out who was given up since, in this episode.
+	Until   time.Time `json:"until,omitzero"`
+	Episode uint64    `json:"episode,omitempty"`
+}
+
+// over is when it means nothing any more.
+func (f flap) over() time.Time { return f.Last.Add(window + longest) }
+
+// Users are those who were signed out lately. Its methods may be called from any goroutine.
+type Users struct {
+	first     time.Duration // doubles each time
+	forgotten prometheus.Counter
+
+	// noting: a Keeper writes down who is noted. journal is not nil where other processes
+	// know the same users.
+	noting  bool
+	journal store.Journal
+
+	mu    sync.Mutex
+	users map[string]flap
+	notes map[string]struct{} // those who wait for the Journal
+}
+
+// New makes Users of whom the first is spared for so long, and counts those who are not
+// remembered.
+func New(first time.Duration, forgotten prometheus.Counter) *Users {
+	return &Users{first: first, forgotten: forgotten, users: make(map[string]flap), notes: make(map[string]struct{})}
+}
+
+// Attach has a Keeper write down who is noted. journal is nil where nobody else writes to it.
+func (fs *Users) Attach(journal store.Journal) { fs.noting, fs.journal = true, journal }
+
+// SignedOut notes that a user was signed out.
+func (fs *Users) SignedOut(aor string, now time.Time) {
+	f := fs.of(aor)
+	if now.Sub(f.Last) > window+fs.doubled(f.Times) {
+		f.Times = 0
+	}
+	fs.set(aor, flap{Last: now, Times: f.Times + 1}, now)
+}
+
+// of tells when a user was signed out, here or at another replica.
+func (fs *Users) of(aor string) flap {
+	fs.mu.Lock()
+	f := fs.users[aor]
+	fs.mu.Unlock()
+	if fs.journal != nil {
+		if other := fs.lookUp(aor); other.Last.After(f.Last) {
+			return other
+		}
+	}
+	return f
+}
+
+func (fs *Users) set(aor string, f flap, now time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if _, known := fs.users[aor]; !known && len(fs.users) >= most && !fs.forget(now) {
+		fs.forgotten.Inc()
+		return
+	}
+	fs.users[aor] = f
+	if fs.noting {
+		fs.notes[aor] = struct{}{}
+	}
+}
+
+// forget makes room, and says whether it did; fs is locked.
+func (fs *Users) forget(now time.Time) bool {
+	for aor, f := range fs.users {
+		if now.After(f.over()) {
+			delete(fs.users, aor)
+		}
+	}
+	return len(fs.users) < most
+}
+
+// Wait is how long a user is spared because they flap, whose sign-out is tried for the
+// try-th time in an episode. A restart meanwhile makes it no longer. times is how often in
+// a row the user was signed out, if the wait begins now, else 0.
+func (fs *Users) Wait(aor string, episode uint64, try int, now time.Time) (wait time.Duration, times int) {
+	f := fs.of(aor)
+	switch {
+	case try > 1:
+		return 0, 0
+	case !f.Until.IsZero() && f.Episode == episode:
+		return f.Until.Sub(now), 0
+	case now.Sub(f.Last) > window:
+		return 0, 0
+	}
+	wait = fs.doubled(f.Times)
+	f.Until, f.Episode = now.Add(wait), episode
+	fs.set(aor, f, now)
+	return wait, f.Times
+}
+
+// doubled is the hold-down after so many sign-outs in a row.
+func (fs *Users) doubled(times int) time.Duration {
+	if times == 0 {
+		return 0
+	}
+	wait := fs.first
+	for ; times > 1 && wait < longest; times-- {
+		wait *= 2
+	}
+	return min(wait, longest)
+}
+
+// lookUp reads what all replicas together know; nothing if that cannot be told.
+func (fs *Users) lookUp(aor string) flap {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	entry, ok, err := fs.journal.Read(ctx, store.KindFlap, aor)
+	if err != nil || !ok {
+		return flap{}
+	}
+	f, _ := readFlap(entry)
+	return f
+}
+
+func readFlap(entry store.Entry) (f flap, ok bool) {
+	return f, json.Unmarshal(entry.Value, &f) == nil && f.Times > 0
+}
+
+// Restore takes up what an earlier process has kept of a user.
+func (fs *Users) Restore(entry store.Entry, now time.Time) bool {
+	f, ok := readFlap(entry)
+	if !ok || now.After(f.over()) {
+		return false
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.users) < most {
+		fs.users[entry.Key] = f
+	}
+	return true
+}
+
+// Collect makes the entries of those who are noted.
+func (fs *Users) Collect(batch []store.Entry) []store.Entry {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for aor := range fs.notes {
+		f := fs.users[aor]
+		batch = append(batch, store.Entry{Kind: store.KindFlap, Key: aor}.With(f, f.over()))
+	}
+	clear(fs.notes)
+	return batch
+}
+
+// Unwritten is how many are noted.
+func (fs *Users) Unwritten() int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(fs.notes)
+}

@@ -1,0 +1,126 @@
+package recovery
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs"
+	"rewatch/dialogs/audit"
+	"rewatch/dialogs/recovery/ladder"
+	"rewatch/policy"
+)
+
+// Auditor writes down what was done to a user and why; *audit.Log does.
+type Auditor interface{ Record(audit.Entry) }
+
+// reports tells people what an Engine does: the log, the ladders, the metrics and the audit.
+type reports struct{ e *Engine }
+
+// record writes down an action of rewatch's own about a user. A dry run does nothing.
+func (p *reports) record(aor, action string, a policy.Action, detail string) {
+	if p.e.cfg.Audit == nil || p.e.cfg.DryRun.On() {
+		return
+	}
+	p.e.cfg.Audit.Record(audit.Entry{
+		Actor: audit.Rewatch, Action: action, User: aor, Detail: detail,
+		Reason: fmt.Sprintf("given up after %d MESSAGEs%s", a.Attempt, lostOf(a)),
+		Proof: fmt.Sprintf("no return after %d of %d MESSAGEs, while others got through by the same hop",
+			a.Attempt, a.Of),
+	})
+}
+
+// recordSignOut writes down that a user was signed out, of what, and how.
+func (p *reports) recordSignOut(aor string, a policy.Action, job dialogs.DeregisterJob, res dialogs.Result) {
+	contact := job.Contact
+	if contact == "" {
+		contact = "all contacts"
+	}
+	p.record(aor, audit.SignOut, a, contact+": "+responseStep(res))
+}
+
+// recordBan writes down that a user is refused.
+func (p *reports) recordBan(aor string, a policy.Action) {
+	p.record(aor, audit.Ban, a, "until "+a.Until.UTC().Format(time.RFC3339))
+}
+
+// The parties of a ladder.
+const (
+	atCore    = "core"
+	atRewatch = "rewatch"
+	atServer  = "server"
+)
+
+// count counts an episode that has ended.
+func (p *reports) count(aor string, a policy.Action, ev policy.Event) {
+	result := ladder.Endings[a.Kind]
+	p.e.metrics.recoveries.WithLabelValues(result).Inc()
+	if a.Kind == policy.Recovered {
+		p.e.metrics.seconds.Observe(a.Took.Seconds())
+	}
+	p.about(aor, a).Info().Dur("took_ms", a.Took).Str("reason", reasonOf(ev)).Str("result", result).Msg("recovery ended")
+}
+
+// about is the logger for what is done about a user.
+func (p *reports) about(aor string, a policy.Action) *zerolog.Logger {
+	log := p.e.log.With().Str("watcher", aor).Int("attempt", a.Attempt).Logger()
+	return &log
+}
+
+// logChange tells of a change of phase, and of every failure.
+func (p *reports) logChange(aor string, c change) {
+	if c.from == c.to && c.event.Kind != policy.NotifyFailed {
+		return
+	}
+	line := p.e.log.Info().Str("watcher", aor).
+		Stringer("from", c.from).Stringer("phase", c.to).
+		Int("attempt", c.sent).Str("reason", reasonOf(c.event))
+	if sub := c.event.Sub; sub.CallID != "" {
+		line = line.Str("call_id", sub.CallID).Str("event", sub.Event).Str("resource", sub.Resource)
+	}
+	line.Msg("recovery")
+}
+
+func reasonOf(ev policy.Event) string {
+	if ev.Kind == policy.NotifyFailed && ev.Sub.Cause != "" {
+		return ev.Sub.Cause
+	}
+	return ev.Kind.String()
+}
+
+// note adds a request of ours, or its response, to the ladder.
+func (p *reports) note(aor, from, to, what string) {
+	p.e.ladders.Add(aor, dialogs.Step{At: time.Now(), From: from, To: to, What: what})
+}
+
+// noteResult adds the outcome of a request to the ladder.
+func (p *reports) noteResult(aor, peer string, res dialogs.Result) {
+	switch {
+	case res.Status == 0 && res.Err != nil:
+		p.note(aor, atRewatch, atRewatch, res.Err.Error())
+	case res.Status == 0:
+		p.note(aor, atRewatch, atRewatch, dialogs.ErrNoResponse.Error())
+	default:
+		p.note(aor, peer, atRewatch, responseStep(res))
+	}
+}
+
+func responseStep(res dialogs.Result) string {
+	text := strconv.Itoa(res.Status)
+	if res.Reason != "" {
+		text += " " + res.Reason
+	}
+	if res.Err != nil {
+		text += " (" + res.Err.Error() + ")"
+	}
+	return text
+}
+
+// dryly counts an action if this is a dry run.
+func (p *reports) dryly(action string) {
+	if p.e.cfg.DryRun.On() {
+		p.e.metrics.dryRun.Did(action)
+	}
+}
