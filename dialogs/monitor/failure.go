@@ -166,6 +166,18 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 
 // announceFailure tells the Engine of a failure, and the ladder how it came.
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
+	cause := m.report(s, o)
+	m.ladder.missed(&s, &o, m.noAnswer)
+	if said == "" && o.Kind == dialogs.Responded && m.cfg.Answer != AnswerSilent {
+		said = cause
+	}
+	if said != "" {
+		m.ladder.step(s.watcher(), instant(o.At), "rewatch", "server", said)
+	}
+}
+
+// report tells the Engine of a failure, and gives its cause.
+func (m *Monitor) report(s subscription, o dialogs.Outcome) string {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause, sub.Since = outcome.Cause(&o), at
@@ -180,21 +192,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	f.Superseded, f.Witness = superseded, false
 	f.Event.Sub, f.Event.Pointless = sub, outcome.Pointless(&o)
 	m.rec.Failed(f)
-	m.ladder.notify(&s, &o)
-	switch o.Kind {
-	case dialogs.TimedOut:
-		m.ladder.step(watcher, at, "rewatch", "rewatch", m.noAnswer)
-	case dialogs.Unreachable:
-		m.ladder.step(watcher, at, "rewatch", "rewatch", "next hop unreachable")
-	case dialogs.Responded:
-		m.ladder.step(watcher, at, "core", "rewatch", sub.Cause)
-		if said == "" && m.cfg.Answer != AnswerSilent {
-			said = sub.Cause
-		}
-	}
-	if said != "" {
-		m.ladder.step(watcher, at, "rewatch", "server", said)
-	}
+	return sub.Cause
 }
 
 // failureOf is what a failure tells of the path, whoever its watcher is.

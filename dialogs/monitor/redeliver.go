@@ -151,7 +151,8 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
-		m.announceFailure(c, out, "")
+		cause := m.report(c, out)
+		m.ladder.step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
 		m.heard(ref)
 	}
 }

@@ -48,6 +48,20 @@ func tried(tries []dialogs.Try) (texts []string) {
 	return texts
 }
 
+// missed shows a NOTIFY that got no 2xx, and what came instead.
+func (l *tracer) missed(s *subscription, o *dialogs.Outcome, noAnswer string) {
+	l.notify(s, o)
+	at := instant(o.At)
+	switch o.Kind {
+	case dialogs.TimedOut:
+		l.step(s.watcher(), at, "rewatch", "rewatch", noAnswer)
+	case dialogs.Unreachable:
+		l.step(s.watcher(), at, "rewatch", "rewatch", "next hop unreachable")
+	case dialogs.Responded:
+		l.step(s.watcher(), at, "core", "rewatch", outcome.Cause(o))
+	}
+}
+
 // notify shows a NOTIFY, at the time when it passed, once its outcome is
 // known: before that nobody may be interested.
 func (l *tracer) notify(s *subscription, o *dialogs.Outcome) {

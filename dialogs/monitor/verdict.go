@@ -97,6 +97,9 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		m.ladder.step(s.watcher(), at, "core", "rewatch", outcome.StatusText(o.Status, o.Reason)+" (late)")
 	case isIgnored:
 		m.metrics.ignore(s.label, j.why)
+		if j.why == ignoredKept {
+			m.ladder.missed(s, o, m.noAnswer)
+		}
 		if j.witness {
 			m.throughput.CollectFor(at)
 			m.rec.Failed(m.rules.failureOf(s, o))

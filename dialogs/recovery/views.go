@@ -23,7 +23,7 @@ func (e *Engine) Recoveries() []ladder.View {
 	views := e.ladders.Views()
 	seen := make(map[string]bool, len(views))
 	for i := range views {
-		if v := &views[i]; !seen[v.AOR] { // of a user's recoveries the first is the latest
+		if v := &views[i]; !v.Delivery && !seen[v.AOR] { // of a user's recoveries the first is the latest
 			seen[v.AOR] = true
 			v.Standing, v.Hop = e.standing(v.AOR)
 		}
@@ -39,6 +39,9 @@ const (
 	StandingSigningOut = "signing-out" // given up; the de-REGISTER is outstanding
 	StandingRegistered = "registered"  // given up, and left registered
 )
+
+// Ladders are what Recoveries shows.
+func (e *Engine) Ladders() *ladder.Ladders { return e.ladders }
 
 func (e *Engine) standing(aor string) (standing, hop string) {
 	sh := e.shard(aor)

@@ -53,8 +53,9 @@ type Attempt struct {
 	User, Device string
 	Dialog       uint64
 	CSeq         uint32
-	// Try counts from 1.
+	// Try counts from 1; it was sent At that time.
 	Try    int
+	At     time.Time
 	Parcel dialogs.Parcel
 	Hop    netip.AddrPort
 	// Prompt: it has only waited for its turn, in a dialog where nothing failed.

@@ -30,8 +30,8 @@ type Options struct {
 	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
 	// outcome that ended it. It is called without any lock.
 	Ended func(e End, o *dialogs.Outcome)
-	// Tried is told of each attempt when it is sent; nil: nobody.
-	Tried func(a *Attempt, at time.Time)
+	// Notes is told what happens; nil: nobody.
+	Notes Notes
 }
 
 // Postman runs a Keeper: it lets time pass for it and sends what is due. Its methods may
@@ -97,8 +97,11 @@ func (p *Postman) Keep(now time.Time, n Notify) (bool, []End) {
 	defer p.mu.Unlock()
 	defer p.count()
 	ok, ends := p.keeper.Keep(now, n)
+	if ok {
+		p.kept(now, &n)
+	}
 	p.signal()
-	return ok, ends
+	return ok, p.ended(now, ends)
 }
 
 // count is called with the lock held.
@@ -134,7 +137,7 @@ func (p *Postman) Drop(dialog uint64, r Result) []End {
 	defer p.mu.Unlock()
 	defer p.count()
 	defer p.signal()
-	return p.keeper.Drop(dialog, r)
+	return p.ended(time.Now(), p.keeper.Drop(dialog, r))
 }
 
 // Had is Keeper.Had.
@@ -146,7 +149,7 @@ func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) []End {
 	defer p.mu.Unlock()
 	defer p.count()
 	defer p.signal()
-	return p.keeper.Had(now, dialog, cseq)
+	return p.ended(now, p.keeper.Had(now, dialog, cseq))
 }
 
 // Free is Keeper.Free.
@@ -175,23 +178,6 @@ func (p *Postman) Holds(dialog uint64) bool {
 	return p.keeper.Holds(dialog)
 }
 
-// Waiting is Keeper.Waiting.
-func (p *Postman) Waiting(user string) (n int, since time.Time) {
-	if !p.Some() {
-		return 0, time.Time{}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keeper.Waiting(user)
-}
-
-// Totals are how many NOTIFYs are kept and what they cost, in bytes.
-func (p *Postman) Totals() (n, size int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keeper.Len(), p.keeper.Bytes()
-}
-
 // Outcome tells how the attempt with that id ended.
 func (p *Postman) Outcome(id uint64, o dialogs.Outcome) {
 	if ends := p.done(id, &o); len(ends) > 0 {
@@ -209,7 +195,10 @@ func (p *Postman) done(id uint64, o *dialogs.Outcome) []End {
 		return nil // a late answer
 	}
 	delete(p.flying, id)
-	return p.keeper.Done(o.At, &a, Classify(o))
+	if p.opt.Notes != nil {
+		p.opt.Notes.Tried(&a, o)
+	}
+	return p.ended(o.At, p.keeper.Done(o.At, &a, Classify(o)))
 }
 
 func (p *Postman) tell(ends []End, o *dialogs.Outcome) {
@@ -281,7 +270,7 @@ func (p *Postman) expire(now time.Time) {
 	}
 	p.looked = now
 	p.mu.Lock()
-	ends := p.keeper.Expire(now)
+	ends := p.ended(now, p.keeper.Expire(now))
 	p.count()
 	p.mu.Unlock()
 	p.tell(ends, &dialogs.Outcome{Kind: dialogs.TimedOut, At: now, RetryAfter: -1})
@@ -298,6 +287,7 @@ func (p *Postman) next(now time.Time) (a Attempt, next time.Time) {
 		}
 		return Attempt{}, next
 	}
+	a.At = now
 	p.flying[a.ID] = a
 	return a, next
 }
@@ -312,13 +302,8 @@ func (p *Postman) postpone(id uint64, now time.Time) {
 }
 
 func (p *Postman) send(a *Attempt) {
-	now := time.Now()
 	if !p.opt.Send(a.ID, a.Parcel) {
-		p.postpone(a.ID, now)
-		return
-	}
-	if p.opt.Tried != nil {
-		p.opt.Tried(a, now)
+		p.postpone(a.ID, time.Now())
 	}
 }
 

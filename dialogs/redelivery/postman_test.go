@@ -25,13 +25,14 @@ type office struct {
 	shut  bool
 	full  bool
 	reply func(id uint64) dialogs.Outcome // nil: nothing comes
+	notes []string
 }
 
 func inOffice(t *testing.T, o Options, f func(o *office)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &office{T: t}
-		o.Send, o.Open, o.Ended = b.send, b.open, b.ended
+		o.Send, o.Open, o.Ended, o.Notes = b.send, b.open, b.ended, b
 		b.Postman = NewPostman(o)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -68,6 +69,53 @@ func (b *office) ended(e End, o *dialogs.Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ends = append(b.ends, fmt.Sprintf("%d/%d %d by %d/%d", e.Dialog, e.CSeq, e.Result, o.Kind, o.Status))
+}
+
+func (b *office) note(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notes = append(b.notes, fmt.Sprintf(format, args...))
+}
+
+func (b *office) Kept(_ time.Time, n *Notify, waiting int, since time.Time) {
+	b.note("kept %d, %d since %v", n.CSeq, waiting, time.Since(since))
+}
+
+func (b *office) Tried(a *Attempt, o *dialogs.Outcome) {
+	b.note("try %d of %d %v ago: %d", a.Try, a.CSeq, time.Since(a.At), o.Status)
+}
+
+func (b *office) Ended(_ time.Time, e *End, n int, _ time.Time) {
+	b.note("%d %s, %d left", e.CSeq, e.Result, n)
+}
+
+// TestPostmanNotes tells what becomes of what is kept, by whatever way it ends.
+func TestPostmanNotes(t *testing.T) {
+	inOffice(t, Options{Config: Config{For: time.Minute, MaxBytes: 1 << 20}}, func(b *office) {
+		b.reply = answer(480)
+		b.Keep(time.Now(), notify(1, 1, false))
+		<-time.After(6 * time.Second)
+		b.Keep(time.Now(), notify(1, 2, true)) // replaces the one before it
+		b.set(func() { b.reply = answer(200) })
+		b.Alive(time.Now(), "sip:alice@x", "")
+		synctest.Wait()
+		b.set(func() { b.reply = answer(480) })
+		b.Keep(time.Now(), notify(1, 3, true))
+		b.Had(time.Now(), 1, 3)
+		b.Keep(time.Now(), notify(1, 4, true))
+		b.Drop(1, Dropped)
+		b.set(func() { b.reply = nil })
+		b.Keep(time.Now(), notify(1, 5, true))
+		<-time.After(time.Minute + look)
+		synctest.Wait()
+		want := []string{
+			"kept 1, 1 since 0s", "try 1 of 1 0s ago: 480", "kept 2, 1 since 6s", "try 1 of 2 0s ago: 200", "2 delivered, 0 left",
+			"kept 3, 1 since 0s", "3 delivered, 0 left", "kept 4, 1 since 0s", "4 dropped, 0 left", "kept 5, 1 since 0s", "5 given-back, 0 left",
+		}
+		if !slices.Equal(b.notes, want) {
+			t.Errorf("got %s", strings.Join(b.notes, "; "))
+		}
+	})
 }
 
 func (b *office) set(f func()) {

@@ -43,6 +43,9 @@ type fakeRecovery struct {
 	Steps   []fakeStep      `json:"steps"`
 	Stands  string          `json:"standing,omitempty"`
 	Hop     string          `json:"hop,omitempty"`
+	// Delivery and Kept are those of ladder.View.
+	Delivery bool           `json:"delivery,omitempty"`
+	Kept     map[string]any `json:"kept,omitempty"`
 }
 
 // fakeHold has the form of recovery.Held.

@@ -59,6 +59,7 @@ func consoleStates(now time.Time) []state {
 		r.Ended, r.Result, r.Attempt = ago(10*time.Second), "exhausted", 3
 		return []fakeRecovery{r}
 	}
+	kept := map[string]any{"notifies": 2, "since": ago(90 * time.Second)}
 	exhausted := []alarm.Alarm{{ID: "a", Name: "watcher-exhausted", Object: "sip:alice@ims.example", Severity: alarm.Minor, Text: "user given up", RaisedAt: ago(10 * time.Second)}}
 	return []state{
 		{"calm", served, &fakeBackend{}, "", []string{calm, "Ready", "No alarm."}, nil},
@@ -85,6 +86,33 @@ func consoleStates(now time.Time) []state {
 			&fakeBackend{}, "",
 			[]string{"2 NOTIFYs kept for redelivery", "NOTIFYs wait for their clients"},
 			[]string{calm},
+		},
+		{
+			"kept for a phone", map[string]float64{"rewatch_subscriptions": 3, "rewatch_redeliver_kept": 2},
+			&fakeBackend{
+				recoveries: []fakeRecovery{
+					{
+						ID: "3", AOR: "sip:alice@ims.example", Started: ago(90 * time.Second), Phase: "idle", Delivery: true, Kept: kept,
+						Broken: []policy.Broken{lost}, Steps: deliverySteps(now),
+					},
+					{ID: "2", AOR: "sip:carol@ims.example", Started: ago(300 * time.Second), Ended: ago(200 * time.Second), Phase: "idle", Delivery: true, Result: "delivered", Broken: []policy.Broken{lost}, Steps: steps},
+				},
+				found:    map[string][]map[string]any{"alice": {{"aor": "sip:alice@ims.example", "registered": true, "subscriptions": 1}}},
+				watchers: map[string]any{"sip:alice@ims.example": map[string]any{"aor": "sip:alice@ims.example", "registered": true, "kept": kept}},
+			},
+			`document.querySelector("#broken details").open = true`,
+			[]string{"Waiting for phones", "Kept for the phone", "presence of sip:bob@ims.example", "kept for the phone: 2, since ", "Delivered", "NOTIFY presence, try 2", "200 OK, kept for the phone"},
+			[]string{calm, "Broken now", "MESSAGE 0", "Cause"},
+		},
+		{
+			"kept for one who is found", served, &fakeBackend{
+				found:    map[string][]map[string]any{"alice": {{"aor": "sip:alice@ims.example", "registered": true, "subscriptions": 1}}},
+				watchers: map[string]any{"sip:alice@ims.example": map[string]any{"aor": "sip:alice@ims.example", "registered": true, "kept": kept}},
+			},
+			`{const f = document.getElementById("find"); f.value = "alice"; f.dispatchEvent(new Event("input"));
+			  setTimeout(() => { const d = document.querySelector("#people details"); if (d) d.open = true }, 1200)}`,
+			[]string{"sip:alice@ims.example", "kept for the phone: 2, since "},
+			nil,
 		},
 		{
 			"signed out",
@@ -126,6 +154,20 @@ func consoleStates(now time.Time) []state {
 			nil,
 		},
 		{"clients", served, &fakeBackend{}, "", []string{"Linphone", "7 failed", "5 by message, 1 by refresh"}, nil},
+	}
+}
+
+// deliverySteps are those of a NOTIFY that is kept and was tried.
+func deliverySteps(now time.Time) []fakeStep {
+	at := func(d time.Duration) time.Time { return now.Add(d - 90*time.Second) }
+	return []fakeStep{
+		{At: at(0), From: "server", To: "rewatch", What: "NOTIFY presence"},
+		{At: at(0), From: "rewatch", To: "core", What: "NOTIFY presence"},
+		{At: at(time.Second), From: "core", To: "rewatch", What: "480 Temporarily Unavailable"},
+		{At: at(time.Second), From: "rewatch", To: "server", What: "200 OK, kept for the phone"},
+		{At: at(6 * time.Second), From: "rewatch", To: "core", What: "NOTIFY presence, try 1"},
+		{At: at(7 * time.Second), From: "core", To: "rewatch", What: "480 Temporarily Unavailable"},
+		{At: at(16 * time.Second), From: "rewatch", To: "core", What: "NOTIFY presence, try 2"},
 	}
 }
 

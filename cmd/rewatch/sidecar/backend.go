@@ -9,6 +9,7 @@ import (
 	"rewatch/dialogs/audit"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/ladder"
 	"rewatch/policy"
 )
 
@@ -48,6 +49,8 @@ func (b backend) Subscriptions(limit int, after string) admin.Page {
 type watcher struct {
 	monitor.WatcherView
 	Recovery *recovery.StateView `json:"recovery,omitempty"`
+	// Kept are the NOTIFYs that wait to be delivered.
+	Kept *ladder.Kept `json:"kept,omitempty"`
 }
 
 func (b backend) Watcher(aor string) (any, bool) {
@@ -57,6 +60,11 @@ func (b backend) Watcher(aor string) (any, bool) {
 	if s, ok := b.p.engine.State(aor); ok {
 		w.Recovery, known = &s, true
 		w.AOR = aor
+	}
+	if b.p.postman != nil {
+		if n, since := b.p.postman.Waiting(aor); n > 0 {
+			w.Kept = &ladder.Kept{NOTIFYs: n, Since: since}
+		}
 	}
 	return w, known
 }

@@ -39,8 +39,12 @@ type View struct {
 	Deadline *time.Time      `json:"deadline,omitempty"`
 	// Standing is what holds for the user now and the phase does not say; Hop the next
 	// hop that it is reached by.
-	Standing string         `json:"standing,omitempty"`
-	Hop      string         `json:"hop,omitempty"`
+	Standing string `json:"standing,omitempty"`
+	Hop      string `json:"hop,omitempty"`
+	// Delivery: it is no recovery, because nothing is broken: NOTIFYs are kept for the
+	// phone, or were. Kept are those that wait still.
+	Delivery bool           `json:"delivery,omitempty"`
+	Kept     *Kept          `json:"kept,omitempty"`
 	Steps    []dialogs.Step `json:"steps"`
 }
 
@@ -80,8 +84,8 @@ func (l *Ladders) Follow(
 	if to.Episode != from.Episode {
 		l.open(aor, to.Episode, ev, threshold)
 	}
-	r := l.latest[aor]
-	if r == nil || r.Ended != nil {
+	r := l.running(aor)
+	if r == nil {
 		return
 	}
 	if to.Phase != policy.Idle {
@@ -112,8 +116,8 @@ var Endings = map[policy.ActionKind]string{
 func (l *Ladders) Align(aor string, s policy.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.latest[aor]
-	if r == nil || r.Ended != nil {
+	r := l.running(aor)
+	if r == nil {
 		return
 	}
 	switch s.Phase {
@@ -127,9 +131,19 @@ func (l *Ladders) Align(aor string, s policy.State) {
 	}
 }
 
+// running is the recovery of a user that goes on; nil: there is none.
+func (l *Ladders) running(aor string) *recovery {
+	if r := l.latest[aor]; r != nil && r.Ended == nil && !r.Delivery {
+		return r
+	}
+	return nil
+}
+
 // open begins the recovery of an episode with the steps that led to it.
 func (l *Ladders) open(aor string, episode uint64, ev policy.Event, threshold int) {
-	l.begin(aor, episode, ev.At, threshold)
+	if !l.adopt(aor, episode, ev.At, threshold) {
+		l.begin(aor, episode, ev.At, threshold)
+	}
 	r := l.latest[aor]
 	r.Broken = []policy.Broken{ev.Sub}
 	for i := range l.prelude {
@@ -147,13 +161,18 @@ func (l *Ladders) begin(aor string, episode uint64, at time.Time, threshold int)
 		ID: strconv.FormatUint(l.last, 10), AOR: aor, Started: at, Of: threshold,
 	}}
 	if len(l.all) == maxRecoveries {
-		if old := l.all[0]; l.latest[old.AOR] == old {
-			delete(l.latest, old.AOR)
-		}
-		l.all = slices.Delete(l.all, 0, 1)
+		l.drop(0)
 	}
 	l.all = append(l.all, r)
 	l.latest[aor] = r
+}
+
+// drop forgets the one at a place.
+func (l *Ladders) drop(at int) {
+	if old := l.all[at]; l.latest[old.AOR] == old {
+		delete(l.latest, old.AOR)
+	}
+	l.all = slices.Delete(l.all, at, at+1)
 }
 
 // Resume begins the recovery anew of an episode that was running before a restart.

@@ -46,6 +46,7 @@ function show() {
   showTotals(data.summary);
   showConditions(data.summary);
   const running = found.filter((r) => !when(r.ended) && r.phase !== "exhausted");
+  setText(node("t-broken"), running.length && running.every((r) => r.delivery) ? "Waiting for phones" : "Broken now");
   list("broken", running, (r) => r.id ?? r.aor, recovery,
     wanted ? "No recovery that matches runs." : calm());
   list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, recovery,

@@ -24,6 +24,9 @@ const results = {
   recovered: ["Recovered", "good"],
   exhausted: ["Given up", "bad"],
   abandoned: ["Not needed any more", ""],
+  delivered: ["Delivered", "good"],
+  dropped: ["Not needed any more", ""],
+  "given-back": ["Not delivered", "bad"],
 };
 const progressNames = ["lost", "resubscribed", "proven"];
 const progressTexts = { lost: "Lost", resubscribed: "Subscribed again", proven: "Back" };
@@ -63,8 +66,11 @@ export function recovery(r, old) {
   return card;
 }
 
+// keptText tells what waits for the phones of a user.
+const keptText = (k) => `kept for the phone: ${k.notifies}, since ${new Date(when(k.since)).toLocaleTimeString()}`;
+
 function headOf(r, running) {
-  const state = (running || r.result === "exhausted") && standings[r.standing] || (running
+  const state = running && r.delivery ? ["Kept for the phone", "busy"] : (running || r.result === "exhausted") && standings[r.standing] || (running
     ? phases[named(r.phase, phaseNames)] || [String(r.phase), "busy"]
     : results[r.result] || [String(r.result || "Ended"), ""]);
   const age = running
@@ -88,7 +94,8 @@ function breakable(name) {
 function factsOf(r, running) {
   const facts = el("div", "facts");
   if (r.of > 0 && r.attempt > 0) facts.append(tries(r), `MESSAGE ${r.attempt} of ${r.of}`, " · ");
-  facts.append(brokenText(r.broken || [], r.more || 0));
+  facts.append(r.delivery ? missedText(r.broken || []) : brokenText(r.broken || [], r.more || 0));
+  if (r.kept) facts.append(` · ${keptText(r.kept)}`);
   const deadline = when(r.deadline);
   if (running && r.standing === "held") {
     facts.append(" · ", `waits for the end of the hold${r.hop ? ` of ${r.hop}` : ""}`);
@@ -125,12 +132,17 @@ function brokenText(broken, beyond) {
   return `${first.event} of ${first.resource}${rest}: ${first.cause || "unknown cause"}`;
 }
 
+// missedText is what a phone misses that has its subscription still.
+function missedText(broken) {
+  return broken.map((b) => `${b.event} of ${b.resource}`).join(", ");
+}
+
 function inside(r) {
   const box = el("div", "inside");
-  if ((r.broken || []).length) box.append(subscriptions(r.broken, r.more || 0));
+  if (!r.delivery && (r.broken || []).length) box.append(subscriptions(r.broken, r.more || 0));
   const steps = rows(r.steps || []);
   if (steps.length === 0) {
-    box.append(el("p", "facts", "No messages were noted for this recovery."));
+    box.append(el("p", "facts", "No messages were noted."));
     return box;
   }
   const copy = el("button", "small", "Copy as text");
@@ -249,6 +261,7 @@ function known(p) {
   const facts = [`Registered until ${time(p.registered_until)}`];
   if (p.scscf) facts.push(`by ${p.scscf}`);
   if (p.emergency) facts.push("emergency registration");
+  if (p.kept) facts.push(keptText(p.kept));
   const r = p.recovery;
   if (r) facts.push(`${r.sent} of ${r.of} MESSAGEs counted`, `phase ${r.phase}`, r.signed_out ? "signed out" : "");
   return [el("p", "facts", facts.filter(Boolean).join(" · ")),
