@@ -27,6 +27,14 @@ const MaxScratch = 128
 // Append appends the canonical form of uri to dst. Doing it again changes
 // nothing.
 func Append(dst, uri []byte) ([]byte, bool) {
+	if n := usual(uri); n > 0 {
+		return append(dst, uri[:n]...), true
+	}
+	return appendAny(dst, uri)
+}
+
+// appendAny is Append for a URI in any spelling.
+func appendAny(dst, uri []byte) ([]byte, bool) {
 	uri = bytes.TrimSpace(uri)
 	scheme, rest, ok := bytes.Cut(uri, []byte{':'})
 	if !ok || len(uri) > MaxURI || !isScheme(scheme) {

@@ -61,12 +61,15 @@ func TestCanonicalAOR(t *testing.T) {
 func FuzzCanonicalAOR(f *testing.F) {
 	for _, seed := range []string{
 		"sip:alice@ims.example", "sips:%61:x@[::1]:5061;p?h", "tel:+1-2;phone-context=+1", "tel:0;phone-context=(x)",
-		"pres:a%2Fb@c:1", "sip:a;b=%40c@d.", "x:y", "sip:..", "sip:%7f@h",
+		"pres:a%2Fb@c:1", "sip:a;b=%40c@d.", "x:y", "sip:..", "sip:%7f@h", "sip:a;b?c@d:5060;x=y?z", "sip:d:50601", "sip:a@d;x ", "sip:a@d;x=@",
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, uri []byte) {
 		first, ok := Canonical(uri)
+		if any, sound := appendAny(nil, uri); sound != ok || ok && string(any) != first {
+			t.Fatalf("%q gives %q, the long way %q %t", uri, first, any, sound)
+		}
 		if !ok {
 			return
 		}
@@ -81,4 +84,20 @@ func FuzzCanonicalAOR(f *testing.F) {
 			t.Fatalf("%q gives %q gives %q", uri, first, second)
 		}
 	})
+}
+
+// BenchmarkAppend is the canonical form of what nearly every message has, and of another
+// spelling of it.
+func BenchmarkAppend(b *testing.B) {
+	for name, uri := range map[string]string{"usual": "sip:alice1234@ims.example;user=phone", "other": "SIP:alice1234@IMS.example;user=phone"} {
+		b.Run(name, func(b *testing.B) {
+			var scratch [MaxScratch]byte
+			in := []byte(uri)
+			for b.Loop() {
+				if _, ok := Append(scratch[:0], in); !ok {
+					b.Fatal(uri)
+				}
+			}
+		})
+	}
 }
