@@ -80,6 +80,10 @@ func TestRefreshAllocates(t *testing.T) {
 	register := subscribeMessage("register@10.0.0.1", 1, 3600)
 	register.FromURI, register.ToURI = []byte("sip:scscf.ims.example"), register.FromURI
 	register.Contacts = dialogstest.Contacts("<SIP:scscf.ims.example:6060>;expires=3600")
+	own := subscribeMessage("own@10.0.0.9", 1, 3600)
+	own.FromURI = []byte("sip:carol@ims.example")
+	own.ToURI = own.FromURI
+	own.Contacts = dialogstest.Contacts(`<sip:carol@10.0.0.9:5060>;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>"`)
 	again := func(msg *dialogs.Message, ask func(*dialogs.Message) dialogs.Ruling, done func(*dialogs.Message)) func() {
 		return func() {
 			msg.CSeq++
@@ -92,8 +96,9 @@ func TestRefreshAllocates(t *testing.T) {
 		}
 	}
 	for what, step := range map[string]func(){
-		"SUBSCRIBE": again(subscribe, m.Subscribe, func(msg *dialogs.Message) { m.SubscribeDone(msg) }),
-		"REGISTER":  again(register, m.Register, m.RegisterDone),
+		"SUBSCRIBE":                   again(subscribe, m.Subscribe, func(msg *dialogs.Message) { m.SubscribeDone(msg) }),
+		"REGISTER":                    again(register, m.Register, m.RegisterDone),
+		"REGISTER of the user itself": again(own, m.Register, m.RegisterDone),
 	} {
 		step()
 		if n := testing.AllocsPerRun(1000, step); n != 0 {

@@ -37,7 +37,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 		return dialogs.Ruling{}
 	}
 	at := instant(msg.At)
-	expires := registerExpires(msg)
+	expires, own := registerExpires(msg), byItself(msg)
 	identities := m.identities.Learn(msg, at, expires)
 	aor, ok := m.spelled(msg.ToURI)
 	if !ok {
@@ -46,7 +46,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	}
 	if expires == 0 {
 		// Also the echo of our own de-REGISTER, which starts nothing.
-		if isEverything(msg.Contacts) || !byItself(msg) || !m.asksToLeave(aor, msg) {
+		if isEverything(msg.Contacts) || !own || !m.asksToLeave(aor, msg) {
 			m.signOut(aor, at)
 		}
 		return dialogs.Ruling{}
@@ -59,9 +59,16 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 		expires = assumedExpires
 	}
 	m.periods.Ask(aor, at)
-	lapsed, began := m.beginRegistration(aor, msg, at, expires, identities)
-	m.periods.Began(aor, at, lapsed, began, deviceIn(msg))
-	if byItself(msg) {
+	var serving []byte
+	var device policy.Broken
+	if !own {
+		serving = servingContact(msg)
+	} else if m.rec.Interested(aor) {
+		device = deviceIn(msg)
+	}
+	lapsed, began := m.beginRegistration(aor, msg, serving, at, expires, identities)
+	m.periods.Began(aor, at, lapsed, began, device)
+	if own {
 		m.parcels.alive(aor, msg)
 	} else if m.Waits() {
 		m.cfg.Post.Alive(at, aor, "") // it names the S-CSCF, and no device
@@ -98,11 +105,8 @@ func byItself(msg *dialogs.Message) bool {
 	return ok && sound && bytes.Equal(from, to)
 }
 
-// deviceIn names the device that a user registers by itself; nothing else says which.
+// deviceIn names the device that a user registers by itself.
 func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
-	if !byItself(msg) {
-		return sub
-	}
 	for i := range msg.Contacts {
 		if c := &msg.Contacts[i]; contactExpires(c, msg.Expires) != 0 {
 			return policy.Broken{Device: string(ident.Device(c)), Contact: string(c.URI)}
@@ -173,9 +177,9 @@ func (t *Table) SignedOut(u dialogs.User) bool {
 	return t.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.Request })
 }
 
-// beginRegistration notes a REGISTER. lapsed: an earlier period had ended by
-// itself; began: this one is new.
-func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time, expires int, identities []string) (lapsed, began bool) {
+// beginRegistration notes a REGISTER and the S-CSCF that serves the user, if it sent it.
+// lapsed: an earlier period had ended by itself; began: this one is new.
+func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []byte, at time.Time, expires int, identities []string) (lapsed, began bool) {
 	hash := t.hashAOR(aor)
 	us := t.userShard(hash)
 	us.mu.Lock()
@@ -196,9 +200,9 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, at time.Time
 		t.texts.Add(int64(len(all) - len(r.identities)))
 		r.identities = all
 	}
-	if contact := servingContact(msg); r.scscf != string(contact) && !t.wordy(len(contact)-len(r.scscf)) {
-		t.texts.Add(int64(len(contact) - len(r.scscf)))
-		r.scscf = string(contact)
+	if r.scscf != string(serving) && !t.wordy(len(serving)-len(r.scscf)) {
+		t.texts.Add(int64(len(serving) - len(r.scscf)))
+		r.scscf = string(serving)
 	}
 	r.emergency = slices.ContainsFunc(msg.Contacts, func(c dialogs.Contact) bool { return c.Emergency })
 	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
@@ -219,11 +223,11 @@ func (t *Table) admit(aor string) bool {
 }
 
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
-// registers by itself (the server is the registrar) it is a phone, which is
-// no way to them for others.
+// registers by itself (the server is the registrar) the Contact is a phone, which is no way
+// to the user for others.
 func servingContact(msg *dialogs.Message) []byte {
 	contact := firstContact(msg).URI
-	if !ident.IsURI(contact) || byItself(msg) {
+	if !ident.IsURI(contact) {
 		return nil
 	}
 	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {

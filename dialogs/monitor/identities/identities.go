@@ -126,9 +126,12 @@ func (s *Set) Forget(number int, now time.Time) {
 
 // Learn gives the identities that a REGISTER names, and notes them.
 func (s *Set) Learn(msg *dialogs.Message, at time.Time, expires int) []string {
+	if len(msg.Associated) == 0 {
+		return nil
+	}
 	var scratch [aor.MaxScratch]byte
 	to, ok := aor.Append(scratch[:0], msg.ToURI)
-	if !ok || len(msg.Associated) == 0 {
+	if !ok {
 		return nil
 	}
 	identities := associated(msg, string(to))
