@@ -15,9 +15,8 @@ import (
 
 // What the alarms are about that concern no user.
 const (
-	storeObject   = "state-store"
-	overallObject = "core"
-	capObject     = "deregister"
+	storeObject = "state-store"
+	capObject   = "deregister"
 )
 
 // alarmBook raises and clears the alarms of an Engine.

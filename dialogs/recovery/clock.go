@@ -120,8 +120,8 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	case u.borrowed && e.alarms.storeAway.Load():
 		// Whoever acts for them does so, whether we hear of it or not.
 		e.schedule(sh, u, now)
-	case e.hold.park(u, now):
-	case e.hold.unproven(u, now):
+	case e.outages.park(u, now):
+	case e.outages.unproven(u, now):
 		e.schedule(sh, u, now.Add(tryAgain))
 	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
 		// Its outcome is sure to come as well, be it after hours.

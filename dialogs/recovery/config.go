@@ -8,6 +8,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/policy"
 )
 
@@ -32,7 +33,7 @@ type Config struct {
 	// DeregisterCap is the most in any hour; 0 is no limit.
 	DeregisterCap int
 	// Hold says what an outage is, and how its end is found out.
-	Hold HoldConfig
+	Hold hold.Config
 	// HoldDown is how long a user is spared who was given up again soon after they
 	// was signed out; it doubles each time.
 	HoldDown time.Duration

@@ -29,7 +29,7 @@ func (e *Engine) SetDryRun(on bool) {
 	e.forgiveDry()
 	e.cfg.DryRun.Set(false)
 	e.forgiveDry()
-	e.hold.raiseAgain()
+	e.hold.RaiseAgain()
 }
 
 func (e *Engine) forgiveDry() {
@@ -44,18 +44,6 @@ func (e *Engine) forgiveDry() {
 			}
 		}
 		sh.mu.Unlock()
-	}
-}
-
-// raiseAgain raises the alarms of what is held, of which a dry run has told nobody.
-func (h *hold) raiseAgain() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.told {
-		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
-	}
-	if h.hand.on() {
-		h.raiseByHand(h.hand)
 	}
 }
 

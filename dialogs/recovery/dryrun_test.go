@@ -81,7 +81,7 @@ func TestHoldOfADryRunIsTold(t *testing.T) {
 	cfg := townConfig()
 	cfg.DryRun = dialogs.NewDryRun(true)
 	inTown(t, cfg, 20, 1, func(w *town) {
-		w.HoldByHand("a change")
+		w.Hold().ByHand("a change")
 		w.at(time.Second)
 		if got := w.said(); got != "" {
 			t.Errorf("a dry run says %s", got)
@@ -90,6 +90,6 @@ func TestHoldOfADryRunIsTold(t *testing.T) {
 		if got := w.said(); got != byHandRaised {
 			t.Errorf("alarms %s", got)
 		}
-		w.EndHold()
+		w.Hold().EndByHand()
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/dialogs/recovery/holddown"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/dialogs/recovery/queue"
@@ -47,7 +48,7 @@ type Engine struct {
 	log    zerolog.Logger
 
 	metrics *engineMetrics
-	hold    *hold
+	hold    *hold.Hold
 	// noting: what has to outlive the process besides the states is noted for a Keeper.
 	noting  bool
 	ladders *ladder.Ladders
@@ -66,6 +67,7 @@ type Engine struct {
 	messages, signOuts *queue.Queue
 	messenger          messenger
 	deregistrar        deregistrar
+	outages            outages
 	worklist           worklist
 	turns              turns
 	reports            reports
@@ -106,7 +108,8 @@ func New(
 	e.alarms.Alarms, e.alarms.e, e.others.e, e.clock.e = alarms, e, e, e
 	e.messenger, e.deregistrar = messenger{e}, deregistrar{e}
 	e.worklist, e.turns, e.reports = worklist{e}, turns{e}, reports{e}
-	e.hold = newHold(e, cfg.Hold)
+	e.outages = outages{e}
+	e.hold = hold.New(cfg.Hold, &e.outages, &e.alarms, e.reports.dryly, log)
 	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.alarms.capBites)
 	e.clock.earlier = make(chan struct{}, 1)
 	for i := range e.shards {
@@ -140,7 +143,8 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.clocking.Go(e.clock.run)
 	e.others.start(ctx)
-	e.hold.start(turns)
+	e.hold.Start(turns)
+	e.queueing.Go(func() { e.worklist.run(turns) })
 	return nil
 }
 
@@ -155,7 +159,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		close(e.stopClock)
 		e.clocking.Wait()
 		e.stopQueues()
-		e.hold.stop()
+		e.hold.Stop()
 		err = waitFor(ctx, &e.queueing)
 		e.hangUp()
 		e.queueing.Wait()
@@ -188,7 +192,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.hold.seen(sh, aor, ev)
+	e.outages.seen(sh, aor, ev)
 	u := sh.users[aor]
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {
@@ -240,6 +244,9 @@ func (e *Engine) Banned(aor string, at time.Time) bool {
 	}
 	return banned
 }
+
+// Hold gives what is held.
+func (e *Engine) Hold() *hold.Hold { return e.hold }
 
 // Trace adds a step to the ladder of this user's recovery.
 func (e *Engine) Trace(aor string, s dialogs.Step) { e.ladders.Trace(aor, s) }

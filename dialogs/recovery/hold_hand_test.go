@@ -21,7 +21,7 @@ func TestHoldByHand(t *testing.T) {
 		w.fails(waits) // told, and awaited
 		w.at(20 * time.Second)
 		w.fails(told) // to be told in half a second
-		w.HoldByHand("a change of the core")
+		w.Hold().ByHand("a change of the core")
 		w.at(21 * time.Second)
 		sent := w.sent()
 		if w.toldOf(waits.aor) != 1 || w.toldOf(told.aor) != 0 {
@@ -42,7 +42,7 @@ func TestHoldByHand(t *testing.T) {
 		w.expectHolds("a change of the core", 3)
 
 		w.change(func() { waits.ignores = false })
-		if !w.EndHold() || w.EndHold() {
+		if !w.Hold().EndByHand() || w.Hold().EndByHand() {
 			t.Error("it does not end, or twice")
 		}
 		w.at(10*time.Minute + 20*time.Second)
@@ -58,15 +58,15 @@ func TestHoldByHand(t *testing.T) {
 		if got := w.said(); got != byHandRaised+byHandCleared {
 			t.Errorf("alarms %s", got)
 		}
-		if len(w.Holds()) != 0 {
-			t.Errorf("held: %+v", w.Holds())
+		if len(w.Hold().Holds()) != 0 {
+			t.Errorf("held: %+v", w.Hold().Holds())
 		}
 	})
 }
 
 func (w *town) expectHolds(reason string, waiting int) {
 	w.t.Helper()
-	holds := w.Holds()
+	holds := w.Hold().Holds()
 	if len(holds) != 1 || string(holds[0].Reason) != reason || holds[0].Waiting != waiting || !holds[0].ByHand {
 		w.t.Errorf("held: %+v", holds)
 	}
@@ -85,22 +85,22 @@ func TestHoldByHandStopsWhatWaitsForItsTurn(t *testing.T) {
 			w.fails(p)
 		}
 		w.at(6 * time.Second)
-		w.HoldByHand("")
+		w.Hold().ByHand("")
 		synctest.Wait()
 		sent := w.sent()
 		w.at(2 * time.Minute)
 		if sent == 0 || w.sent() != sent {
 			t.Errorf("%d MESSAGEs before, %d in the hold", sent, w.sent()-sent)
 		}
-		w.EndHold()
+		w.Hold().EndByHand()
 		w.at(4 * time.Minute)
 		gone := w.gone()
-		w.HoldByHand("once more")
+		w.Hold().ByHand("once more")
 		w.at(20 * time.Minute)
 		if gone == 0 || gone >= 10 || w.gone() != gone {
 			t.Errorf("%d sign-outs before, %d in the hold", gone, w.gone()-gone)
 		}
-		w.EndHold()
+		w.Hold().EndByHand()
 		w.at(60 * time.Minute)
 		if w.gone() != 10 {
 			t.Errorf("%d sign-outs", w.gone())
@@ -118,8 +118,8 @@ func TestHoldByHandOutlivesRestart(t *testing.T) {
 	inTown(t, townConfig(), 10, 1, func(w *town) {
 		w.run(10)
 		w.at(time.Second)
-		w.HoldByHand("for the night")
-		w.HoldByHand("for the weekend")
+		w.Hold().ByHand("for the night")
+		w.Hold().ByHand("for the weekend")
 		w.at(5 * time.Second)
 		w.restart(time.Second)
 		w.fails(w.phones[1])
@@ -128,11 +128,11 @@ func TestHoldByHandOutlivesRestart(t *testing.T) {
 		if w.sent() != 0 {
 			t.Errorf("%d MESSAGEs", w.sent())
 		}
-		w.EndHold()
+		w.Hold().EndByHand()
 		w.at(75 * time.Second)
 		w.restart(time.Second)
-		if len(w.Holds()) != 0 || w.toldOf(w.phones[1].aor) != 1 {
-			t.Errorf("held: %+v; %d MESSAGEs", w.Holds(), w.toldOf(w.phones[1].aor))
+		if len(w.Hold().Holds()) != 0 || w.toldOf(w.phones[1].aor) != 1 {
+			t.Errorf("held: %+v; %d MESSAGEs", w.Hold().Holds(), w.toldOf(w.phones[1].aor))
 		}
 	})
 }
@@ -144,14 +144,14 @@ func TestEndHop(t *testing.T) {
 		w.at(time.Minute)
 		w.silence(1, true)
 		w.at(3 * time.Minute)
-		if w.EndHop("10.0.0.1:5060") || w.EndHop("nonsense") || w.EndHop("core") {
+		if w.Hold().EndHop("10.0.0.1:5060") || w.Hold().EndHop("nonsense") || w.Hold().EndHop("core") {
 			t.Error("a hop that is not held was let go")
 		}
-		holds := w.Holds()
+		holds := w.Hold().Holds()
 		if len(holds) != 1 || holds[0].Hop != "10.0.0.2:5060" || holds[0].Waiting != 10 || holds[0].ByHand {
 			t.Fatalf("held: %+v", holds)
 		}
-		if !w.EndHop(holds[0].Hop) {
+		if !w.Hold().EndHop(holds[0].Hop) {
 			t.Error("it stays held")
 		}
 		w.at(4 * time.Minute)
@@ -159,8 +159,8 @@ func TestEndHop(t *testing.T) {
 			t.Errorf("%d MESSAGEs", n)
 		}
 		w.at(5 * time.Minute)
-		if len(w.Holds()) != 1 {
-			t.Errorf("held: %+v", w.Holds())
+		if len(w.Hold().Holds()) != 1 {
+			t.Errorf("held: %+v", w.Hold().Holds())
 		}
 		w.silence(1, false)
 		w.at(10 * time.Minute)
@@ -189,15 +189,15 @@ func TestHopThatIsGoneForGood(t *testing.T) {
 				w.subscribe(p)
 				w.at(3*time.Minute + time.Duration(i+2)*time.Second)
 			}
-			if holds := w.Holds(); len(holds) != 1 || holds[0].Waiting != 1 {
+			if holds := w.Hold().Holds(); len(holds) != 1 || holds[0].Waiting != 1 {
 				t.Errorf("held: %+v", holds)
 			}
 			w.expectNoStrikesBut(w.phones[19].aor)
 			w.at(12 * time.Minute)
 			w.change(func() { w.phones[19].hop = w.hops[0] }) // its MESSAGEs go there, as the S-CSCF's name says
 			w.at(20 * time.Minute)
-			if len(w.Holds()) != 0 || w.broken() != 0 || w.gone() != 0 {
-				t.Errorf("held: %+v; %d broken, %d signed out", w.Holds(), w.broken(), w.gone())
+			if len(w.Hold().Holds()) != 0 || w.broken() != 0 || w.gone() != 0 {
+				t.Errorf("held: %+v; %d broken, %d signed out", w.Hold().Holds(), w.broken(), w.gone())
 			}
 		})
 	}

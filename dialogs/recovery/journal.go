@@ -16,9 +16,6 @@ import (
 // lost for longer has ended by itself.
 const lostAge = 24 * time.Hour
 
-// outageKey is the Journal's key of a scope, which must not be empty.
-func outageKey(scope string) string { return objectOf(scope) }
-
 // engineSource is the Source of an Engine.
 type engineSource struct{ e *Engine }
 
@@ -43,13 +40,6 @@ func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
 		batch = s.e.shards[i].collect(batch)
 	}
 	return s.e.flaps.Collect(batch), false
-}
-
-// noteLost has it journalled what an outage broke of a user. The shard is locked.
-func (h *hold) noteLost(sh *engineShard, aor string) {
-	if h.e.noting {
-		sh.lostNotes[aor] = struct{}{}
-	}
 }
 
 // collect makes the entries of a shard that are noted.
@@ -80,9 +70,7 @@ func (s *engineSource) Unwritten() int {
 		n += len(sh.lostNotes) + len(sh.dirty)
 		sh.mu.Unlock()
 	}
-	s.e.hold.mu.Lock()
-	defer s.e.hold.mu.Unlock()
-	return n + len(s.e.hold.notes)
+	return n + s.e.hold.Unwritten()
 }
 
 // lostEntry is the value of a KindLost.
@@ -93,7 +81,7 @@ type lostEntry struct {
 
 // collectHeld makes the entries of what is noted once for all users.
 func (s *engineSource) collectHeld(batch []store.Entry) []store.Entry {
-	return s.e.signOuts.Hourly.Collect(s.e.hold.collect(batch))
+	return s.e.signOuts.Hourly.Collect(s.e.hold.Collect(batch))
 }
 
 // Restore takes up what an earlier process has kept; false if it is nothing that could
@@ -101,7 +89,7 @@ func (s *engineSource) collectHeld(batch []store.Entry) []store.Entry {
 func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 	switch entry.Kind {
 	case store.KindOutage:
-		return s.e.hold.restore(entry, now)
+		return s.e.hold.Restore(entry, now)
 	case store.KindLost:
 		return s.restoreLost(entry)
 	case store.KindFlap:

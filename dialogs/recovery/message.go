@@ -151,7 +151,7 @@ func (m *messenger) message(ctx context.Context, aor string, a policy.Action, br
 	m.e.metrics.messages.WithLabelValues(result).Inc()
 	m.e.reports.about(aor, a).Info().Int("of", a.Of).Int("broken", len(broken)).Int("status", res.Status).
 		AnErr("error", res.Err).Str("result", result).Msg("MESSAGE")
-	return res, m.e.hold.outcome(ctx, aor, sent, res)
+	return res, m.e.outages.outcome(ctx, aor, sent, res)
 }
 
 // terminate ends the broken subscriptions with NOTIFYs, one after the other. A

@@ -100,7 +100,7 @@ func engineGauges(e *Engine) []prometheus.Collector {
 	}, func() float64 { return float64(e.active.Load()) })
 	outage := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_outage", Help: "1 while recovery is held because of an outage, else 0.",
-	}, func() float64 { return float64(one(e.hold.any())) })
+	}, func() float64 { return float64(one(e.hold.Any())) })
 	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
 	}, func() float64 { return float64(e.lost.Load()) })

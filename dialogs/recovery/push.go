@@ -19,7 +19,7 @@ const (
 func (m *messenger) push(sh *engineShard, u *engineUser, a policy.Action, ev policy.Event) {
 	aor := u.aor
 	if m.e.messages.Push(queue.Job{
-		Ready: func(j queue.Job) bool { return !m.e.hold.keepBack(aor, m.e.messages, j) },
+		Ready: func(j queue.Job) bool { return !m.e.outages.keepBack(aor, m.e.messages, j) },
 		Run:   func(ctx context.Context) { m.tell(ctx, aor, a) },
 	}) {
 		return

@@ -118,9 +118,11 @@ func responseStep(res dialogs.Result) string {
 	return text
 }
 
-// dryly counts an action if this is a dry run.
-func (p *reports) dryly(action string) {
-	if p.e.cfg.DryRun.On() {
+// dryly says whether this is a dry run, and counts what would be done.
+func (p *reports) dryly(action string) bool {
+	dry := p.e.cfg.DryRun.On()
+	if dry {
 		p.e.metrics.dryRun.Did(action)
 	}
+	return dry
 }

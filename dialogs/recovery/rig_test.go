@@ -18,6 +18,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 	"rewatch/policy/alarm"
@@ -58,7 +59,7 @@ func rules() policy.Rules {
 func config() recovery.Config {
 	return recovery.Config{
 		Rules: rules(), Signal: agent.Signal{Message: true},
-		Hold: recovery.HoldConfig{Limits: outage.Limits{Off: true}},
+		Hold: hold.Config{Limits: outage.Limits{Off: true}},
 	}
 }
 

@@ -45,8 +45,8 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 	for _, job := range jobs {
 		sent := time.Now()
 		if res = r.deregister(ctx, a, job); !res.OK() {
-			r.e.hold.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
-			if ctx.Err() == nil {                 // else it was not refused: rewatch stops, and takes it up again
+			r.e.outages.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
+			if ctx.Err() == nil {                    // else it was not refused: rewatch stops, and takes it up again
 				r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 			}
 			return
@@ -99,7 +99,7 @@ func (r *deregistrar) mayGo(aor string, a policy.Action, j queue.Job) bool {
 		r.calledOff(aor, a)
 		return false
 	}
-	if r.e.hold.keepBack(aor, r.e.signOuts, j) || r.putOff(aor, j) {
+	if r.e.outages.keepBack(aor, r.e.signOuts, j) || r.putOff(aor, j) {
 		return false
 	}
 	if why := r.mustStay(r.e.dir.User(aor)); why != "" {
@@ -115,7 +115,7 @@ func (r *deregistrar) putOff(aor string, j queue.Job) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now, u := time.Now(), sh.users[aor]
-	if u == nil || r.e.hold.mayBlame(now, r.e.hold.hopOf(u), aor, u.state.Messaged) {
+	if u == nil || r.e.hold.MayBlame(now, r.e.outages.hopOf(u), aor, u.state.Messaged) {
 		return false
 	}
 	u.signOut, u.signOutAt = func() { r.e.clocking.Go(func() { r.e.signOuts.Again(j) }) }, now.Add(tryAgain)

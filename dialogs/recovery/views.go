@@ -51,10 +51,10 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 	if u == nil {
 		return "", ""
 	}
-	s, hop := u.state, e.hold.hopOf(u)
+	s, hop := u.state, e.outages.hopOf(u)
 	over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.Kept)
 	switch {
-	case !over && e.hold.heldUp(u):
+	case !over && e.outages.heldUp(u):
 		return StandingHeld, hop
 	case time.Now().Before(s.BannedUntil) && !e.cfg.sacred(aor):
 		return StandingBanned, hop

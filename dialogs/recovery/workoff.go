@@ -14,15 +14,15 @@ import (
 // What happens when a hold is over: everybody who waits is worked off, one after the
 // other.
 
-// workOff waits for the end of holds and works off what they left.
-func (h *hold) workOff(ctx context.Context) {
+// run waits for the end of holds and works off what they left, until ctx ends.
+func (w *worklist) run(ctx context.Context) {
 	for {
 		select {
-		case <-h.released:
+		case <-w.e.hold.Released():
 		case <-ctx.Done():
 			return
 		}
-		if !h.e.worklist.workOffAll(ctx) {
+		if !w.workOffAll(ctx) {
 			return
 		}
 	}
@@ -102,7 +102,7 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 		if l.doubt {
 			continue
 		}
-		if held := e.hold.held(l.hop); !held || e.hold.goAhead(l.hop) {
+		if held := e.hold.Held(l.hop); !held || e.hold.GoAhead(l.hop) {
 			all = append(all, turn{aor, held})
 		}
 	}
@@ -110,8 +110,8 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 		if !u.parked && len(u.jobs) == 0 || sh.lost[aor] != nil {
 			continue
 		}
-		switch held := e.hold.heldUp(u); {
-		case held && (u.state.Phase == policy.Exhausted || !e.hold.goAhead(e.hold.hopOf(u))):
+		switch held := e.outages.heldUp(u); {
+		case held && (u.state.Phase == policy.Exhausted || !e.hold.GoAhead(e.outages.hopOf(u))):
 		case !held && len(u.jobs) == 0 && (u.state.Phase == policy.Waiting || u.state.Phase == policy.Proving):
 			e.worklist.goOn(sh, u)
 		default:
@@ -128,11 +128,11 @@ func (w *worklist) waitingByHop() map[string]int {
 		sh := &w.e.shards[i]
 		sh.mu.Lock()
 		for _, l := range sh.lost {
-			n[w.e.hold.judgedBy(l.hop)]++
+			n[w.e.hold.JudgedBy(l.hop)]++
 		}
 		for _, u := range sh.users {
 			if u.parked || len(u.jobs) > 0 {
-				n[w.e.hold.judgedBy(w.e.hold.hopOf(u))]++
+				n[w.e.hold.JudgedBy(w.e.outages.hopOf(u))]++
 			}
 		}
 		sh.mu.Unlock()
@@ -148,13 +148,13 @@ func (w *worklist) takeTurn(t turn, excused bool) {
 	sh := w.e.shard(t.aor)
 	sh.mu.Lock()
 	if u := sh.users[t.aor]; u != nil {
-		if u.ahead = u.ahead || t.ahead; !w.e.hold.heldUp(u) {
+		if u.ahead = u.ahead || t.ahead; !w.e.outages.heldUp(u) {
 			w.goOn(sh, u)
 		}
 	}
-	if l := sh.lost[t.aor]; l != nil && (t.ahead || !w.e.hold.held(l.hop)) && excused != l.doubt {
+	if l := sh.lost[t.aor]; l != nil && (t.ahead || !w.e.hold.Held(l.hop)) && excused != l.doubt {
 		subs, hop = l.subs, l.hop
-		w.e.hold.found(sh, t.aor)
+		w.e.outages.found(sh, t.aor)
 	}
 	sh.mu.Unlock()
 	if len(subs) == 0 {
@@ -168,7 +168,7 @@ func (w *worklist) takeTurn(t turn, excused bool) {
 	if u := sh.users[t.aor]; u != nil {
 		u.ahead = u.ahead || t.ahead
 	}
-	w.e.hold.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
+	w.e.outages.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
 }
 
 // blame tells the policy what was lost of a user whom it speaks against.
@@ -201,7 +201,7 @@ func (w *worklist) startWaitsAnew(behind func(hop string) bool) {
 		sh := &w.e.shards[i]
 		sh.mu.Lock()
 		for _, u := range sh.users {
-			if !behind(w.e.hold.hopOf(u)) {
+			if !behind(w.e.outages.hopOf(u)) {
 				continue
 			}
 			if u.ahead = false; !u.parked && w.rest(u) > 0 {

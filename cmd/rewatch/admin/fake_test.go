@@ -48,7 +48,7 @@ type fakeRecovery struct {
 	Kept     map[string]any `json:"kept,omitempty"`
 }
 
-// fakeHold has the form of recovery.Held.
+// fakeHold has the form of hold.Held.
 type fakeHold struct {
 	Hop     string    `json:"hop"`
 	Reason  string    `json:"reason"`

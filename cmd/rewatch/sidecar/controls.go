@@ -9,9 +9,9 @@ import (
 	"rewatch/cmd/rewatch/webconfig"
 )
 
-func (b backend) Hold(reason string)        { b.p.engine.HoldByHand(reason) }
-func (b backend) Resume() bool              { return b.p.engine.EndHold() }
-func (b backend) ResumeHop(hop string) bool { return hop != "" && b.p.engine.EndHop(hop) }
+func (b backend) Hold(reason string)        { b.p.engine.Hold().ByHand(reason) }
+func (b backend) Resume() bool              { return b.p.engine.Hold().EndByHand() }
+func (b backend) ResumeHop(hop string) bool { return hop != "" && b.p.engine.Hold().EndHop(hop) }
 func (b backend) Modes() []string           { return b.p.modes() }
 func (b backend) DryRun() bool              { return b.p.dryRun.On() }
 func (b backend) SetDryRun(on bool)         { b.p.engine.SetDryRun(on) }
@@ -19,7 +19,7 @@ func (b backend) LogLevel() string          { return zerolog.GlobalLevel().Strin
 
 // Holds is a list, if an empty one.
 func (b backend) Holds() any {
-	if holds := b.p.engine.Holds(); holds != nil {
+	if holds := b.p.engine.Hold().Holds(); holds != nil {
 		return holds
 	}
 	return []struct{}{}

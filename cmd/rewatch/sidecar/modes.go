@@ -20,7 +20,7 @@ func (p *process) modes() []string {
 	if p.dryRun.On() {
 		now = append(now, modeDryRun)
 	}
-	for _, h := range p.engine.Holds() {
+	for _, h := range p.engine.Hold().Holds() {
 		mode := modeHeld
 		if h.ByHand {
 			mode = modeByHand

@@ -6,15 +6,15 @@ import (
 	"time"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/policy/outage"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
 	"rewatch/proxy/wire"
 )
 
-func (p *process) holdConfig() recovery.HoldConfig {
-	return recovery.HoldConfig{
+func (p *process) holdConfig() hold.Config {
+	return hold.Config{
 		Limits: outage.Limits{
 			Off:   p.cfg.Policy.OutageRatio >= 1, // the operator wants every failure to count
 			Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow,

@@ -1,11 +1,10 @@
-package recovery
+package hold
 
 import (
 	"encoding/json"
 	"net/netip"
 	"time"
 
-	"rewatch/dialogs/recovery/queue"
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/policy/outage"
@@ -35,10 +34,9 @@ type Held struct {
 	ByHand bool `json:"by_hand,omitempty"`
 }
 
-// HoldByHand stops every MESSAGE, strike and sign-out until EndHold. What has left goes on;
+// ByHand stops every MESSAGE, strike and sign-out until EndByHand. What has left goes on;
 // nothing else begins. A second one changes the reason.
-func (e *Engine) HoldByHand(reason string) {
-	h := e.hold
+func (h *Hold) ByHand(reason string) {
 	h.mu.Lock()
 	if !h.hand.on() {
 		h.hand.At = time.Now().UTC()
@@ -48,21 +46,20 @@ func (e *Engine) HoldByHand(reason string) {
 	h.notes[handKey] = struct{}{}
 	h.open.Store(true)
 	h.mu.Unlock()
-	e.log.Warn().Str("reason", reason).Msg("recovery is held by hand")
-	e.hold.raiseByHand(hand)
+	h.log.Warn().Str("reason", reason).Msg("recovery is held by hand")
+	h.raiseByHand(hand)
 }
 
-func (h *hold) raiseByHand(hand byHand) {
-	h.e.alarms.Raise(alarm.Alarm{
+func (h *Hold) raiseByHand(hand byHand) {
+	h.alarms.Raise(alarm.Alarm{
 		Name: alarm.HeldByHand, Object: handObject, RaisedAt: hand.At,
 		Text: "An operator has stopped all recovery: " + hand.Reason,
 	})
 }
 
-// EndHold ends the hold by hand: recovery goes on where it was. Who waited for an answer
+// EndByHand ends the hold by hand: recovery goes on where it was. Who waited for an answer
 // has the whole of that time once more. It is false if there was none.
-func (e *Engine) EndHold() bool {
-	h := e.hold
+func (h *Hold) EndByHand() bool {
 	h.mu.Lock()
 	on := h.hand.on()
 	if on {
@@ -74,22 +71,21 @@ func (e *Engine) EndHold() bool {
 	if !on {
 		return false
 	}
-	e.log.Warn().Msg("recovery is held by hand no more")
-	e.alarms.Clear(alarm.HeldByHand, handObject, time.Now())
-	e.worklist.startWaitsAnew(func(hop string) bool { return !h.held(hop) })
-	queue.Signal(h.released)
+	h.log.Warn().Msg("recovery is held by hand no more")
+	h.alarms.Clear(alarm.HeldByHand, handObject, time.Now())
+	h.users.HandEnded()
+	h.Release()
 	return true
 }
 
 // EndHop ends the hold of one next hop, named as Holds names it. It is false if that is not
 // held.
-func (e *Engine) EndHop(hop string) bool {
-	if hop == overallObject {
+func (h *Hold) EndHop(hop string) bool {
+	if hop == overall {
 		hop = ""
 	} else if addr, err := netip.ParseAddrPort(hop); err == nil {
-		hop = hopName(addr)
+		hop = Name(addr)
 	}
-	h := e.hold
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	notices := h.paths.End(time.Now(), hop)
@@ -98,12 +94,11 @@ func (e *Engine) EndHop(hop string) bool {
 }
 
 // Holds lists what is held, that by hand first and then in the order in which they began.
-func (e *Engine) Holds() []Held {
-	h := e.hold
-	if !h.any() {
+func (h *Hold) Holds() []Held {
+	if !h.Any() {
 		return nil
 	}
-	waiting, all := e.worklist.waitingByHop(), []Held{}
+	waiting, all := h.users.Waiting(), []Held{}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.hand.on() {
@@ -117,16 +112,16 @@ func (e *Engine) Holds() []Held {
 	}
 	for _, r := range h.paths.Holds() {
 		n := waiting[r.Hop]
-		r.Hop = objectOf(r.Hop)
+		r.Hop = ObjectOf(r.Hop)
 		all = append(all, Held{Record: r, Waiting: n})
 	}
 	return all
 }
 
 // raiseRestored raises the alarms of the holds that an earlier process has left.
-func (h *hold) raiseRestored() {
+func (h *Hold) raiseRestored() {
 	for _, r := range h.restored {
-		h.e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
+		h.alarms.Raise(alarm.Of(alarm.CoreOutage, ObjectOf(r.Hop), outageText(r), r.At))
 	}
 	h.restored = nil
 	if h.hand.on() {
@@ -134,8 +129,20 @@ func (h *hold) raiseRestored() {
 	}
 }
 
-// collect makes the entries of what is held.
-func (h *hold) collect(batch []store.Entry) []store.Entry {
+// RaiseAgain raises the alarms of what is held, of which a dry run has told nobody.
+func (h *Hold) RaiseAgain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.told {
+		h.alarms.Raise(alarm.Of(alarm.CoreOutage, ObjectOf(r.Hop), outageText(r), r.At))
+	}
+	if h.hand.on() {
+		h.raiseByHand(h.hand)
+	}
+}
+
+// Collect makes the entries of what is held.
+func (h *Hold) Collect(batch []store.Entry) []store.Entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for hop := range h.notes {
@@ -145,10 +152,10 @@ func (h *hold) collect(batch []store.Entry) []store.Entry {
 			entry = entry.With(h.hand, time.Time{})
 		case hop == handKey:
 		case held:
-			entry.Key = outageKey(hop)
+			entry.Key = ObjectOf(hop)
 			entry = entry.With(r, time.Time{})
 		default:
-			entry.Key = outageKey(hop)
+			entry.Key = ObjectOf(hop)
 		}
 		batch = append(batch, entry)
 	}
@@ -156,9 +163,9 @@ func (h *hold) collect(batch []store.Entry) []store.Entry {
 	return batch
 }
 
-// restore takes up a hold that an earlier process has left. One of an earlier version that
+// Restore takes up a hold that an earlier process has left. One of an earlier version that
 // held all hops together is left out: who is behind them is judged anew.
-func (h *hold) restore(entry store.Entry, now time.Time) bool {
+func (h *Hold) Restore(entry store.Entry, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if entry.Key == handKey {
@@ -171,11 +178,18 @@ func (h *hold) restore(entry store.Entry, now time.Time) bool {
 		return true
 	}
 	var r outage.Record
-	if json.Unmarshal(entry.Value, &r) != nil || outageKey(r.Hop) != entry.Key || !h.paths.Restore(r, now) {
+	if json.Unmarshal(entry.Value, &r) != nil || ObjectOf(r.Hop) != entry.Key || !h.paths.Restore(r, now) {
 		return false
 	}
 	h.told[r.Hop] = r
 	h.restored = append(h.restored, r)
 	h.open.Store(true)
 	return true
+}
+
+// Unwritten is how many records wait for the Journal.
+func (h *Hold) Unwritten() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.notes)
 }

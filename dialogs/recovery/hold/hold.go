@@ -1,4 +1,8 @@
-package recovery
+// Package hold says which next hops are held: an outage is behind them, or an operator has
+// stopped all recovery. It drives policy/outage: it tells it of everything that fails or gets
+// through, sends the OPTIONS that it asks for, and lets the Engine know when a hold begins
+// and ends.
+package hold
 
 import (
 	"context"
@@ -7,13 +11,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/outage"
 )
 
-// HoldConfig says what an outage is, and how its end is found out.
-type HoldConfig struct {
+// Config says what an outage is, and how its end is found out.
+type Config struct {
 	Limits outage.Limits
 	// Shared says whether a next hop is one of the core's, which many watchers are
 	// behind. It must not block; nil: none is known to be.
@@ -22,19 +28,38 @@ type HoldConfig struct {
 	Probe func(ctx context.Context, hop netip.AddrPort) bool
 }
 
-// hold drives the outage.Paths: it tells it of everything that fails or gets through,
-// sends the OPTIONS that it asks for, and lets the Engine know when a hold begins and
-// ends.
+// Users are those behind the hops. Their methods are called without a lock of the Hold.
+type Users interface {
+	// HoldBegan tells that a hop is held. doubted are the users of the failures that
+	// waited for a verdict over it; "" is nobody.
+	HoldBegan(r outage.Record, doubted []string)
+	// HoldEnded tells that the hold of a hop is over.
+	HoldEnded(hop string)
+	// HandEnded tells that the hold by hand is over.
+	HandEnded()
+	// Judged tells what became of failures that waited for a verdict: the users of
+	// those in proven are to blame, those of held were struck by an outage.
+	Judged(proven, held []string)
+	// Waiting counts who waits for the end of a hold, by the hop that is held.
+	Waiting() map[string]int
+	// Lost is how many watchers an outage broke who have not had their turn yet.
+	Lost() int64
+}
+
+// Hold knows what is held. Its methods may be called from any goroutine.
 //
 // A failure is judged on its way to the Engine, under one lock; what got through arrives
 // here added up. What follows from a change is done by a goroutine of its own, for it
 // may concern every user.
 //
-// The lock of a shard may be held when that of the hold is taken, never the other
+// The lock of a shard of users may be held when that of the Hold is taken, never the other
 // way round.
-type hold struct {
-	e   *Engine
-	cfg HoldConfig
+type Hold struct {
+	cfg    Config
+	users  Users
+	alarms dialogs.Alarms
+	dry    func(action string) bool
+	log    zerolog.Logger
 
 	mu    sync.Mutex
 	paths *outage.Paths
@@ -63,33 +88,43 @@ type doubt struct {
 	try outage.Try
 }
 
-func newHold(e *Engine, cfg HoldConfig) *hold {
-	return &hold{
-		e: e, cfg: cfg, paths: outage.NewPaths(cfg.Limits), doubts: make(map[string][]doubt),
+// New makes a Hold. dry says whether this is a dry run, in which nothing is sent, and counts
+// what would be done.
+func New(cfg Config, users Users, alarms dialogs.Alarms, dry func(action string) bool, log zerolog.Logger) *Hold {
+	return &Hold{
+		cfg: cfg, users: users, alarms: alarms, dry: dry, log: log,
+		paths: outage.NewPaths(cfg.Limits), doubts: make(map[string][]doubt),
 		notes: make(map[string]struct{}), told: make(map[string]outage.Record),
 		wake: make(chan struct{}, 1), released: make(chan struct{}, 1),
 		cancel: func() {},
 	}
 }
 
-func (h *hold) start(ctx context.Context) {
+// Start begins to watch the hops, until ctx ends or Stop is called.
+func (h *Hold) Start(ctx context.Context) {
 	ctx, h.cancel = context.WithCancel(ctx)
 	h.raiseRestored()
-	queue.Signal(h.released) // an earlier process may not have worked off all
+	h.Release() // an earlier process may not have worked off all
 	h.running.Go(func() { h.watch(ctx) })
-	h.running.Go(func() { h.workOff(ctx) })
 }
 
-func (h *hold) stop() {
+// Stop ends what Start began, and waits for that.
+func (h *Hold) Stop() {
 	h.cancel()
 	h.running.Wait()
 }
 
-// any says whether anything is held.
-func (h *hold) any() bool { return h.open.Load() }
+// Released receives when users may go on who had to wait.
+func (h *Hold) Released() <-chan struct{} { return h.released }
 
-// held says whether what is behind a hop is held.
-func (h *hold) held(hop string) bool {
+// Release has those looked at who wait.
+func (h *Hold) Release() { queue.Signal(h.released) }
+
+// Any says whether anything is held.
+func (h *Hold) Any() bool { return h.open.Load() }
+
+// Held says whether what is behind a hop is held.
+func (h *Hold) Held(hop string) bool {
 	if !h.open.Load() {
 		return false
 	}
@@ -98,22 +133,22 @@ func (h *hold) held(hop string) bool {
 	return h.hand.on() || h.paths.Held(hop)
 }
 
-// goAhead says whether one user may go on though the hop is held.
-func (h *hold) goAhead(hop string) bool {
+// GoAhead says whether one user may go on though the hop is held.
+func (h *Hold) GoAhead(hop string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.hand.on() && h.paths.GoAhead(hop)
 }
 
-// judgedBy is the hop of the record that a hop is held by, if it is.
-func (h *hold) judgedBy(hop string) string {
+// JudgedBy is the hop of the record that a hop is held by, if it is.
+func (h *Hold) JudgedBy(hop string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.paths.JudgedBy(hop)
 }
 
-// through tells that a request of rewatch's own got through to a user.
-func (h *hold) through(hop, aor string) {
+// Through tells that a request of rewatch's own got through to a user.
+func (h *Hold) Through(hop, aor string) {
 	var got outage.Passes
 	got.Add(time.Now(), dialogs.UserID(aor))
 	h.mu.Lock()
@@ -121,8 +156,8 @@ func (h *hold) through(hop, aor string) {
 	h.take(outage.Proven, h.paths.Passed(time.Now(), hop, got))
 }
 
-// began says since when the failures over a hop that is held are the outage's.
-func (h *hold) began(hop string) (time.Time, bool) {
+// Began says since when the failures over a hop that is held are the outage's.
+func (h *Hold) Began(hop string) (time.Time, bool) {
 	if !h.open.Load() {
 		return time.Time{}, false
 	}
@@ -132,8 +167,8 @@ func (h *hold) began(hop string) (time.Time, bool) {
 	return record.Since, held
 }
 
-// failed judges a NOTIFY that failed.
-func (h *hold) failed(f *dialogs.Failure, hop string) outage.Verdict {
+// Failed judges a NOTIFY that failed.
+func (h *Hold) Failed(f *dialogs.Failure, hop string) outage.Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hosts.saw(f.Hop, hop)
@@ -157,14 +192,14 @@ func (h *hold) failed(f *dialogs.Failure, hop string) outage.Verdict {
 }
 
 // core says whether the configuration names a hop.
-func (h *hold) core(hop string) bool {
+func (h *Hold) core(hop string) bool {
 	addr, err := netip.ParseAddrPort(hop)
 	return err == nil && h.cfg.Shared != nil && h.cfg.Shared(addr)
 }
 
-// prove judges a request of our own that failed, and asks the hop if need be. It is true
+// Prove judges a request of our own that failed, and asks the hop if need be. It is true
 // if the path is proven.
-func (h *hold) prove(ctx context.Context, try outage.Try) bool {
+func (h *Hold) Prove(ctx context.Context, try outage.Try) bool {
 	h.mu.Lock()
 	try.Core = h.core(try.Hop)
 	v := h.take(h.paths.Failed(try))
@@ -178,9 +213,9 @@ func (h *hold) prove(ctx context.Context, try outage.Try) bool {
 	return v == outage.Proven
 }
 
-// mayBlame says whether a user may be told once more, or given up: the path is proven.
+// MayBlame says whether a user may be told once more, or given up: the path is proven.
 // told is when it was told last.
-func (h *hold) mayBlame(now time.Time, hop, aor string, told time.Time) bool {
+func (h *Hold) MayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v := h.take(h.paths.MayBlame(now, hop, dialogs.UserID(aor), told, h.core(hop)))
@@ -190,20 +225,20 @@ func (h *hold) mayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	return v == outage.Proven
 }
 
-// passed takes what got through over a hop.
-func (h *hold) passed(at time.Time, addr netip.AddrPort, hop string, got outage.Passes) {
+// Passed takes what got through over a hop.
+func (h *Hold) Passed(at time.Time, addr netip.AddrPort, hop string, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hosts.saw(addr, hop)
 	h.take(outage.Proven, h.paths.Passed(at, hop, got))
 }
 
-// heard takes requests that came from a neighbour. By TCP that has another port than
+// Heard takes requests that came from a neighbour. By TCP that has another port than
 // requests to it go to.
-func (h *hold) heard(at time.Time, source netip.AddrPort, got outage.Passes) {
+func (h *Hold) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	hop := hopName(source)
+	hop := Name(source)
 	if !h.paths.Knows(hop) {
 		hop = h.hosts.hop(source, hop)
 	}
@@ -211,7 +246,7 @@ func (h *hold) heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 }
 
 // take notes what has changed, to be acted upon, and gives back the verdict; h is locked.
-func (h *hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
+func (h *Hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
 	for _, n := range notices {
 		switch n.Kind {
 		case outage.Began:
@@ -230,8 +265,8 @@ func (h *hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
 	return v
 }
 
-// hopName is how the Paths know a hop; empty if it is not known.
-func hopName(hop netip.AddrPort) string {
+// Name is how the Paths know a hop; empty if it is not known.
+func Name(hop netip.AddrPort) string {
 	if !hop.IsValid() {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package recovery
+package hold
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 const probeTimeout = 4 * time.Second
 
 // watch acts upon what has changed, and gives the Paths their time.
-func (h *hold) watch(ctx context.Context) {
+func (h *Hold) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -36,20 +36,20 @@ func (h *hold) watch(ctx context.Context) {
 }
 
 // tick has the hops asked that are to be asked, and says when to tick again.
-func (h *hold) tick(ctx context.Context) time.Time {
+func (h *Hold) tick(ctx context.Context) time.Time {
 	h.mu.Lock()
 	deserted := h.paths.Deserted(time.Now())
 	h.mu.Unlock()
 	var waiting map[string]int
 	if deserted { // else nobody is asked for
-		waiting = h.e.worklist.waitingByHop()
+		waiting = h.users.Waiting()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	asks, notices := h.paths.Tick(time.Now(), func(hop string) bool { return waiting[hop] > 0 })
 	h.take(outage.Proven, notices)
 	if deserted {
-		queue.Signal(h.released) // one may go ahead
+		h.Release() // one may go ahead
 	}
 	asks = append(asks, h.asks...)
 	h.asks = nil
@@ -61,35 +61,34 @@ func (h *hold) tick(ctx context.Context) time.Time {
 }
 
 // ask asks a hop with OPTIONS.
-func (h *hold) ask(ctx context.Context, hop string) {
+func (h *Hold) ask(ctx context.Context, hop string) {
 	asked := time.Now()
 	ok := h.probe(ctx, hop)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.take(outage.Proven, h.paths.Answered(time.Now(), hop, asked, ok))
 	if ok && h.paths.Any() {
-		queue.Signal(h.released) // some may go ahead
+		h.Release() // some may go ahead
 	}
 }
 
-func (h *hold) probe(ctx context.Context, hop string) bool {
+func (h *Hold) probe(ctx context.Context, hop string) bool {
 	addr, err := netip.ParseAddrPort(hop)
 	if err != nil || h.cfg.Probe == nil {
 		return false
 	}
-	if h.e.cfg.DryRun.On() {
-		h.e.reports.dryly(count.DryProbe)
+	if h.dry(count.DryProbe) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	ok := h.cfg.Probe(ctx, addr)
-	h.e.log.Debug().Str("hop", hop).Bool("ok", ok).Msg("OPTIONS to a next hop")
+	h.log.Debug().Str("hop", hop).Bool("ok", ok).Msg("OPTIONS to a next hop")
 	return ok
 }
 
 // act does what follows from what has changed, and says whether there was anything.
-func (h *hold) act(ctx context.Context) bool {
+func (h *Hold) act(ctx context.Context) bool {
 	h.mu.Lock()
 	notices := h.notices
 	h.notices = nil
@@ -107,44 +106,41 @@ func (h *hold) act(ctx context.Context) bool {
 	return len(notices) > 0
 }
 
-// holdBegan raises the alarm, excuses those who were struck before it was noticed, and
-// lets whoever waits for a verdict wait for the end of the hold.
-func (h *hold) holdBegan(r outage.Record) {
-	e := h.e
-	e.log.Error().Str("hop", objectOf(r.Hop)).Str("reason", string(r.Reason)).Int("watchers", r.Watchers).
+// holdBegan raises the alarm, and tells of those whose failures waited for a verdict.
+func (h *Hold) holdBegan(r outage.Record) {
+	h.log.Error().Str("hop", ObjectOf(r.Hop)).Str("reason", string(r.Reason)).Int("watchers", r.Watchers).
 		Time("since", r.Since).Msg("outage: recovery is held")
-	e.reports.dryly(count.DryAlarm)
-	e.alarms.Raise(alarm.Of(alarm.CoreOutage, objectOf(r.Hop), outageText(r), r.At))
+	h.dry(count.DryAlarm)
+	h.alarms.Raise(alarm.Of(alarm.CoreOutage, ObjectOf(r.Hop), outageText(r), r.At))
 	h.mu.Lock()
 	doubts := h.doubts[r.Hop]
 	delete(h.doubts, r.Hop)
 	h.mu.Unlock()
+	var doubted []string
 	for _, d := range doubts {
-		e.hold.heldToo(d.aor)
+		doubted = append(doubted, d.aor)
 	}
-	for i := range e.shards {
-		e.hold.excuse(&e.shards[i], r)
-	}
+	h.users.HoldBegan(r, doubted)
 }
 
 // settling is how long a core that has just come back is given before everybody is told.
 const settling = time.Second
 
 // holdEnded clears the alarm and has everybody worked off who waits.
-func (h *hold) holdEnded(ctx context.Context, n outage.Notice) {
-	h.e.log.Info().Str("hop", objectOf(n.Hop)).Str("reason", string(n.Why)).
-		Int64("watchers", h.e.lost.Load()).Msg("outage is over: recovery goes on")
-	h.e.alarms.Clear(alarm.CoreOutage, objectOf(n.Hop), n.At)
-	h.e.worklist.startWaitsAnew(func(hop string) bool { return h.judgedBy(hop) == n.Hop })
+func (h *Hold) holdEnded(ctx context.Context, n outage.Notice) {
+	h.log.Info().Str("hop", ObjectOf(n.Hop)).Str("reason", string(n.Why)).
+		Int64("watchers", h.users.Lost()).Msg("outage is over: recovery goes on")
+	h.alarms.Clear(alarm.CoreOutage, ObjectOf(n.Hop), n.At)
+	h.users.HoldEnded(n.Hop)
 	h.running.Go(func() {
 		if queue.SleepUntil(ctx, time.Now().Add(settling)) {
-			queue.Signal(h.released)
+			h.Release()
 		}
 	})
 }
 
 // settled judges those again who wait for a verdict over a hop.
-func (h *hold) settled(hop string) {
+func (h *Hold) settled(hop string) {
 	var proven, held []string
 	h.mu.Lock()
 	doubts := h.doubts[hop]
@@ -162,18 +158,16 @@ func (h *hold) settled(hop string) {
 		}
 	}
 	h.mu.Unlock()
-	for _, aor := range held {
-		h.heldToo(aor)
-	}
-	for _, aor := range proven {
-		h.e.worklist.blame(aor)
-	}
+	h.users.Judged(proven, held)
 }
 
-// objectOf is what the alarm of a hop is about.
-func objectOf(hop string) string {
+// overall stands for all next hops together.
+const overall = "core"
+
+// ObjectOf is what the alarm of a hop is about.
+func ObjectOf(hop string) string {
 	if hop == "" {
-		return overallObject
+		return overall
 	}
 	return hop
 }

@@ -7,12 +7,51 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy"
 	"rewatch/policy/outage"
 )
 
-// What a hold means for one user.
+// outages know what a hold means for each user.
+type outages struct{ e *Engine }
+
+// HoldBegan implements hold.Users: it excuses those who were struck before the outage was
+// noticed, and lets whoever waits for a verdict wait for the end of the hold.
+func (o *outages) HoldBegan(r outage.Record, doubted []string) {
+	for _, aor := range doubted {
+		o.heldToo(aor)
+	}
+	for i := range o.e.shards {
+		o.excuse(&o.e.shards[i], r)
+	}
+}
+
+// HoldEnded implements hold.Users: who waited for an answer waits anew.
+func (o *outages) HoldEnded(ended string) {
+	o.e.worklist.startWaitsAnew(func(hop string) bool { return o.e.hold.JudgedBy(hop) == ended })
+}
+
+// HandEnded implements hold.Users.
+func (o *outages) HandEnded() {
+	o.e.worklist.startWaitsAnew(func(hop string) bool { return !o.e.hold.Held(hop) })
+}
+
+// Judged implements hold.Users.
+func (o *outages) Judged(proven, held []string) {
+	for _, aor := range held {
+		o.heldToo(aor)
+	}
+	for _, aor := range proven {
+		o.e.worklist.blame(aor)
+	}
+}
+
+// Waiting implements hold.Users.
+func (o *outages) Waiting() map[string]int { return o.e.worklist.waitingByHop() }
+
+// Lost implements hold.Users.
+func (o *outages) Lost() int64 { return o.e.lost.Load() }
 
 // lostWatcher is one whose failures wait: for their verdict, or because an outage broke
 // them. They are offered to the policy then, unless the watcher has come back.
@@ -30,90 +69,97 @@ type keptJob struct {
 
 // Failed takes a NOTIFY that failed: its user's trouble, or that of an outage.
 func (e *Engine) Failed(f dialogs.Failure) {
-	hop := hopName(f.Hop)
-	verdict := e.hold.failed(&f, hop)
+	hop := hold.Name(f.Hop)
+	verdict := e.hold.Failed(&f, hop)
 	if f.Witness {
 		return
 	}
 	e.clients.Change(f.Event.Sub.Agent, func(c *Client) { c.Failures++ })
 	switch verdict {
 	case outage.Outage:
-		e.hold.lose(&f, hop, false)
+		e.outages.lose(&f, hop, false)
 		return
 	case outage.Ask, outage.Wait:
-		e.hold.lose(&f, hop, true)
+		e.outages.lose(&f, hop, true)
 		return
 	case outage.Proven, outage.Unproven:
 	}
 	e.offer(f.AOR, f.Event, hop)
 	// A hold may have begun meanwhile, and the others have been excused.
-	if since, held := e.hold.began(hop); held {
+	if since, held := e.hold.Began(hop); held {
 		e.Offer(f.AOR, policy.Event{Kind: policy.Excuse, At: f.Event.At, Since: since})
 	}
 }
 
 // Passed takes what got through over a next hop.
 func (e *Engine) Passed(at time.Time, hop netip.AddrPort, got outage.Passes) {
-	e.hold.passed(at, hop, hopName(hop), got)
+	e.hold.Passed(at, hop, hold.Name(hop), got)
 }
 
 // Heard takes requests that came from a neighbour on the core side.
 func (e *Engine) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
-	e.hold.heard(at, source, got)
+	e.hold.Heard(at, source, got)
 }
 
 // MayTry says whether a NOTIFY that is kept for its phone may be tried by a hop now:
 // where it is not held, and a few times where it has answered OPTIONS.
 func (e *Engine) MayTry(hop netip.AddrPort) bool {
-	name := hopName(hop)
-	return !e.hold.held(name) || e.hold.goAhead(name)
+	name := hold.Name(hop)
+	return !e.hold.Held(name) || e.hold.GoAhead(name)
 }
 
 // lose remembers what was lost. It is nothing where subscribing again is pointless, and
 // where the watcher has done so already.
-func (h *hold) lose(f *dialogs.Failure, hop string, doubt bool) {
+func (o *outages) lose(f *dialogs.Failure, hop string, doubt bool) {
 	if f.Event.Pointless || f.Superseded {
 		return
 	}
-	sh := h.e.shard(f.AOR)
+	sh := o.e.shard(f.AOR)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	l := sh.lost[f.AOR]
 	switch {
-	case l == nil && h.e.lost.Load() >= int64(h.e.cfg.MaxUsers),
+	case l == nil && o.e.lost.Load() >= int64(o.e.cfg.MaxUsers),
 		l != nil && len(l.subs) >= policy.MaxBroken:
-		h.e.metrics.dropped.Inc()
+		o.e.metrics.dropped.Inc()
 		return
 	case l == nil:
 		l = &lostWatcher{doubt: true}
 		sh.lost[f.AOR] = l
-		h.e.lost.Add(1)
+		o.e.lost.Add(1)
 	}
 	l.hop, l.doubt = hop, l.doubt && doubt
 	l.subs = append(l.subs, f.Event.Sub)
-	h.noteLost(sh, f.AOR)
-	if !doubt && !h.held(hop) {
-		queue.Signal(h.released) // it came late
+	o.noteLost(sh, f.AOR)
+	if !doubt && !o.e.hold.Held(hop) {
+		o.e.hold.Release() // it came late
+	}
+}
+
+// noteLost has it journalled what an outage broke of a user. The shard is locked.
+func (o *outages) noteLost(sh *engineShard, aor string) {
+	if o.e.noting {
+		sh.lostNotes[aor] = struct{}{}
 	}
 }
 
 // heldToo says that what a user lost is the outage's.
-func (h *hold) heldToo(aor string) {
-	sh := h.e.shard(aor)
+func (o *outages) heldToo(aor string) {
+	sh := o.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if l := sh.lost[aor]; l != nil {
 		l.doubt = false
-		queue.Signal(h.released)
+		o.e.hold.Release()
 	}
 }
 
 // seen takes note of what is heard of a user who lost something: what has come back is
 // struck off, and a user who is reached by another hop does not wait for its old one. The
 // shard is locked.
-func (h *hold) seen(sh *engineShard, aor string, ev policy.Event) {
+func (o *outages) seen(sh *engineShard, aor string, ev policy.Event) {
 	if u := sh.users[aor]; u != nil && ev.Hop != "" && (ev.Kind == policy.NotifyOK || ev.Kind == policy.Subscribed) {
-		h.reachedBy(u, ev.Hop)
+		o.reachedBy(u, ev.Hop)
 	}
 	l := sh.lost[aor]
 	if l == nil {
@@ -141,27 +187,27 @@ func (h *hold) seen(sh *engineShard, aor string, ev policy.Event) {
 	default:
 		return
 	}
-	if ev.Hop != "" && ev.Hop != l.hop && !h.held(ev.Hop) {
+	if ev.Hop != "" && ev.Hop != l.hop && !o.e.hold.Held(ev.Hop) {
 		l.hop = ev.Hop
-		queue.Signal(h.released)
+		o.e.hold.Release()
 	}
-	h.noteLost(sh, aor)
+	o.noteLost(sh, aor)
 	if len(l.subs) == 0 {
-		h.found(sh, aor)
+		o.found(sh, aor)
 	}
 }
 
 // reachedBy notes that a user is reached by a hop which is not the one that failed. The
 // shard is locked.
-func (h *hold) reachedBy(u *engineUser, hop string) {
-	if hop != h.hopOf(u) && h.held(h.hopOf(u)) && !h.held(hop) {
+func (o *outages) reachedBy(u *engineUser, hop string) {
+	if hop != o.hopOf(u) && o.e.hold.Held(o.hopOf(u)) && !o.e.hold.Held(hop) {
 		u.hop = hop
-		queue.Signal(h.released)
+		o.e.hold.Release()
 	}
 }
 
 // hopOf is the hop that a user is reached by.
-func (h *hold) hopOf(u *engineUser) string {
+func (o *outages) hopOf(u *engineUser) string {
 	if u.hop != "" {
 		return u.hop
 	}
@@ -169,23 +215,23 @@ func (h *hold) hopOf(u *engineUser) string {
 }
 
 // heldUp says whether a user waits for the end of a hold. The shard is locked.
-func (h *hold) heldUp(u *engineUser) bool { return !u.ahead && h.held(h.hopOf(u)) }
+func (o *outages) heldUp(u *engineUser) bool { return !u.ahead && o.e.hold.Held(o.hopOf(u)) }
 
 // found forgets what a user lost. The shard is locked.
-func (h *hold) found(sh *engineShard, aor string) {
+func (o *outages) found(sh *engineShard, aor string) {
 	delete(sh.lost, aor)
-	h.e.lost.Add(-1)
+	o.e.lost.Add(-1)
 }
 
 // excuse tells the policy of an outage, for each user of the shard whom it may
 // have struck.
-func (h *hold) excuse(sh *engineShard, r outage.Record) {
+func (o *outages) excuse(sh *engineShard, r outage.Record) {
 	ev := policy.Event{Kind: policy.Excuse, At: r.At, Since: r.Since}
-	for _, aor := range sh.behind(h.e, r.Hop) {
+	for _, aor := range sh.behind(o.e, r.Hop) {
 		sh.mu.Lock()
 		if u := sh.users[aor]; u != nil {
 			u.ahead = false
-			h.e.decide(sh, u, ev)
+			o.e.decide(sh, u, ev)
 		}
 		sh.mu.Unlock()
 	}
@@ -197,7 +243,7 @@ func (sh *engineShard) behind(e *Engine, hop string) []string {
 	defer sh.mu.Unlock()
 	var aors []string
 	for aor, u := range sh.users {
-		if e.hold.judgedBy(e.hold.hopOf(u)) == hop {
+		if e.hold.JudgedBy(e.outages.hopOf(u)) == hop {
 			aors = append(aors, aor)
 		}
 	}
@@ -206,7 +252,7 @@ func (sh *engineShard) behind(e *Engine, hop string) []string {
 
 // park keeps the Tick of a recovery back while its hop is held, and says whether
 // it did. The shard is locked.
-func (h *hold) park(u *engineUser, now time.Time) bool {
+func (o *outages) park(u *engineUser, now time.Time) bool {
 	switch u.state.Phase {
 	case policy.Gathering, policy.Waiting, policy.Proving:
 	case policy.Exhausted:
@@ -216,7 +262,7 @@ func (h *hold) park(u *engineUser, now time.Time) bool {
 	case policy.Idle, policy.Notifying:
 		return false
 	}
-	if !h.heldUp(u) {
+	if !o.heldUp(u) {
 		return false
 	}
 	u.parked = true
@@ -229,23 +275,23 @@ const tryAgain = 250 * time.Millisecond
 // unproven says whether the Tick of a user would hold against it what may be the fault of
 // the path: it would get a further MESSAGE that counts, or be given up. The shard is
 // locked.
-func (h *hold) unproven(u *engineUser, now time.Time) bool {
+func (o *outages) unproven(u *engineUser, now time.Time) bool {
 	if u.state.Excused || u.state.Phase != policy.Gathering && u.state.Phase != policy.Waiting {
 		return false
 	}
-	next, _ := policy.Decide(h.e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
+	next, _ := policy.Decide(o.e.cfg.Rules, u.state, policy.Event{Kind: policy.Tick, At: now})
 	blames := next.Phase == policy.Exhausted || next.Phase == policy.Notifying && u.state.Phase == policy.Waiting
-	return blames && !h.mayBlame(now, h.hopOf(u), u.aor, u.state.Messaged)
+	return blames && !o.e.hold.MayBlame(now, o.hopOf(u), u.aor, u.state.Messaged)
 }
 
 // keepBack keeps a request back while the user's hop is held, and says whether it
 // did.
-func (h *hold) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
-	sh := h.e.shard(aor)
+func (o *outages) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
+	sh := o.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[aor]
-	if u == nil || !h.heldUp(u) {
+	if u == nil || !o.heldUp(u) {
 		return false
 	}
 	u.jobs = append(u.jobs, keptJob{q, j})
@@ -254,22 +300,22 @@ func (h *hold) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
 
 // outcome tells the hold what became of a request to a user, and says whether the path is
 // proven where it failed.
-func (h *hold) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
-	sh := h.e.shard(aor)
+func (o *outages) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
+	sh := o.e.shard(aor)
 	sh.mu.Lock()
 	hop := ""
 	if u := sh.users[aor]; u != nil {
-		hop = h.hopOf(u)
+		hop = o.hopOf(u)
 	}
 	sh.mu.Unlock()
 	switch {
 	case short(res) || ctx.Err() != nil:
 		return false // it tells of rewatch
 	case res.OK() || messageResult(res) == resultUnsupported:
-		h.through(hop, aor)
+		o.e.hold.Through(hop, aor)
 		return true
 	default:
-		return h.prove(ctx, outage.Try{
+		return o.e.hold.Prove(ctx, outage.Try{
 			Hop: hop, User: dialogs.UserID(aor), Sent: sent, At: time.Now(), Refused: !stumbled(res), Final: true,
 		})
 	}
