@@ -1,4 +1,4 @@
-// Package demo is "rewatch demo": it shows two recoveries on loopback, with the real
+// Package demo is "rewatch demo": it shows two recoveries and a delivery on loopback, with the real
 // sidecar in this process and the core, the server and the phones of
 // integration/peers around it.
 package demo
@@ -24,9 +24,9 @@ type options struct {
 // rather than waited for.
 const showTime = 30 * time.Second
 
-// Command shows two recoveries on loopback: the real rewatch runs in this
-// process between a core, a presence server and two phones. It succeeds only if
-// the peers and rewatch's own metrics say that the recoveries happened.
+// Command shows two recoveries and a delivery on loopback: the real rewatch runs in this
+// process between a core, a presence server and three phones. It succeeds only if
+// the peers and rewatch's own metrics say that the this happened.
 func Command(ctx context.Context, c cli.Call) error {
 	stdout := c.Stdout
 	opts, err := parseFlags(c.Args, stdout)
@@ -81,20 +81,23 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	return opts, nil
 }
 
-// play shows both stories. The error says what never came.
+// play shows the stories. The error says what never came.
 func (st *stage) play(ctx context.Context) error {
 	st.introduce()
 	if err := st.recovery(ctx); err != nil {
 		return err
 	}
-	return st.threshold(ctx)
+	if err := st.threshold(ctx); err != nil {
+		return err
+	}
+	return st.tunnel(ctx)
 }
 
 func (st *stage) introduce() {
 	l := st.ladder
 	l.say("", plain)
 	l.say("rewatch demo", own)
-	l.say("The real rewatch runs between a small core, a presence server and two phones,", plain)
+	l.say("The real rewatch runs between a small core, a presence server and three phones,", plain)
 	l.say("all on loopback UDP. Every arrow is a message that passed a socket just now.", plain)
 	l.say("", plain)
 	l.say("Timers are shortened: "+strings.Join(st.shortened(), " "), faint)
@@ -104,7 +107,7 @@ func (st *stage) introduce() {
 
 // keep leaves everything running for the user to look at, with some traffic.
 func (st *stage) keep(ctx context.Context) {
-	st.flow.chapter("4. Carol comes and goes, until Ctrl-C. The console is at "+st.rewatch.url("/"), "phones", nil)
+	st.flow.chapter("5. Carol comes and goes, until Ctrl-C. Consoles: "+st.rewatch.url("/")+" and Dora's "+st.keeper.url("/"), "phones", nil)
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for i := 0; ; i++ {
@@ -112,6 +115,8 @@ func (st *stage) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-st.rewatch.ended:
+			return
+		case <-st.keeper.ended:
 			return
 		case <-tick.C:
 			st.server.Publish(carolAOR, []string{"closed", "open"}[i%2])

@@ -29,7 +29,7 @@ type instance struct {
 	err      error // valid once ended is closed
 }
 
-func startSidecar(ctx context.Context, core netip.AddrPort, server, webhook string) (*instance, error) {
+func startSidecar(ctx context.Context, core netip.AddrPort, server, webhook string, variables []variable) (*instance, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func startSidecar(ctx context.Context, core netip.AddrPort, server, webhook stri
 			"REWATCH_DRAIN":         "1s",
 		},
 	}
-	for _, v := range shortTimers {
+	for _, v := range variables {
 		s.environ[v.name] = v.value
 	}
 	cfg, err := config.Load(s.environ)
@@ -67,9 +67,12 @@ func startSidecar(ctx context.Context, core netip.AddrPort, server, webhook stri
 	return s, nil
 }
 
+// variable is one of the environment.
+type variable struct{ name, value string }
+
 // shortTimers are what the demo changes so that nobody has to wait; the defaults
 // are 28s, 500ms and 30s.
-var shortTimers = []struct{ name, value string }{
+var shortTimers = []variable{
 	{"REWATCH_NOTIFY_TIMEOUT", "1s"},
 	{"REWATCH_COALESCE", "200ms"},
 	{"REWATCH_RESUBSCRIBE_TIMEOUT", "3s"},

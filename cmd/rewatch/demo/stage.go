@@ -28,7 +28,10 @@ type stage struct {
 	core       *peers.Core
 	server     *peers.PresenceServer
 	alice, bob *peers.Phone
+	dora       *peers.Phone
 	rewatch    *instance
+	keeper     *instance // with redelivery
+	out        time.Time // when Dora left the tunnel
 
 	checks []check
 }
@@ -67,11 +70,20 @@ func (st *stage) open(ctx context.Context) error {
 	if st.bob, err = st.phone(bobAOR, trace); err != nil {
 		return err
 	}
-	if st.rewatch, err = startSidecar(ctx, st.core.Addr(), st.server.URI(), st.alarms.url()); err != nil {
+	if st.dora, err = st.phone(doraAOR, trace); err != nil {
+		return err
+	}
+	if st.rewatch, err = startSidecar(ctx, st.core.Addr(), st.server.URI(), st.alarms.url(), shortTimers); err != nil {
+		return err
+	}
+	if st.keeper, err = startSidecar(ctx, st.core.Addr(), st.server.URI(), st.alarms.url(), append(keeping, shortTimers...)); err != nil {
 		return err
 	}
 	st.core.SetAS(st.rewatch.coreSide)
-	return st.rewatch.ready(ctx)
+	if err := st.rewatch.ready(ctx); err != nil {
+		return err
+	}
+	return st.keeper.ready(ctx)
 }
 
 func (st *stage) phone(user string, trace peers.Trace) (*peers.Phone, error) {
@@ -84,10 +96,12 @@ func (st *stage) phone(user string, trace peers.Trace) (*peers.Phone, error) {
 
 // close stops rewatch first, so that its drain finds its neighbours alive.
 func (st *stage) close() {
-	if st.rewatch != nil {
-		st.rewatch.stop()
+	for _, r := range []*instance{st.rewatch, st.keeper} {
+		if r != nil {
+			r.stop()
+		}
 	}
-	for _, p := range []*peers.Phone{st.alice, st.bob} {
+	for _, p := range []*peers.Phone{st.alice, st.bob, st.dora} {
 		if p != nil {
 			p.Close()
 		}
@@ -113,6 +127,8 @@ func (st *stage) until(ctx context.Context, what string, fact func() bool) error
 		case <-tick.C:
 		case <-st.rewatch.ended:
 			return fmt.Errorf("rewatch stopped: %w", st.rewatch.err)
+		case <-st.keeper.ended:
+			return fmt.Errorf("rewatch stopped: %w", st.keeper.err)
 		case <-ctx.Done():
 			return errors.New("never came: " + what)
 		}

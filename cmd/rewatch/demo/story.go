@@ -24,7 +24,7 @@ func (st *stage) recovery(ctx context.Context) error {
 
 func (st *stage) bringBack(ctx context.Context) error {
 	st.core.Break(aliceAOR, peers.LoseResponses())
-	if err := st.signIn(ctx, st.alice); err != nil {
+	if err := st.signIn(ctx, st.alice, carolAOR); err != nil {
 		return err
 	}
 	err := st.until(ctx, "the end of Alice's broken subscription at the server", func() bool {
@@ -48,8 +48,8 @@ func (st *stage) bringBack(ctx context.Context) error {
 	})
 }
 
-// signIn registers a phone, waits until the server knows, and subscribes.
-func (st *stage) signIn(ctx context.Context, p *peers.Phone) error {
+// signIn registers a phone, waits until the server knows, and subscribes to a resource.
+func (st *stage) signIn(ctx context.Context, p *peers.Phone, resource string) error {
 	if err := accepted("REGISTER", p)(p.Register(ctx)); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (st *stage) signIn(ctx context.Context, p *peers.Phone) error {
 	if err != nil {
 		return err
 	}
-	return accepted("SUBSCRIBE", p)(p.Subscribe(ctx, carolAOR))
+	return accepted("SUBSCRIBE", p)(p.Subscribe(ctx, resource))
 }
 
 // accepted turns a phone's outcome that is not 200 into an error.
@@ -89,7 +89,7 @@ func (st *stage) threshold(ctx context.Context) error {
 
 func (st *stage) giveUp(ctx context.Context) error {
 	st.core.Break(bobAOR, peers.LoseResponses())
-	if err := st.signIn(ctx, st.bob); err != nil {
+	if err := st.signIn(ctx, st.bob, carolAOR); err != nil {
 		return err
 	}
 	err := st.until(ctx, "Bob's de-registration at the core", func() bool { return len(st.core.Bindings(bobAOR)) == 0 })
@@ -106,7 +106,7 @@ func (st *stage) giveUp(ctx context.Context) error {
 
 func (st *stage) comeBack(ctx context.Context) error {
 	st.core.Heal(bobAOR)
-	if err := st.signIn(ctx, st.bob); err != nil {
+	if err := st.signIn(ctx, st.bob, carolAOR); err != nil {
 		return err
 	}
 	return st.until(ctx, "the clearing of the alarm", func() bool { return len(st.alarms.cleared(exhaustedAlarm, bobAOR)) > 0 })

@@ -17,7 +17,7 @@ func (st *stage) summary(verdict error) bool {
 	}
 	st.timings()
 	if ok {
-		l.say("It works: Alice is back, and Bob's trouble was reported and is over.", good)
+		l.say("It works: Alice is back, Bob's trouble was reported and is over, and Dora noticed nothing.", good)
 	} else {
 		st.failure(verdict)
 	}
@@ -88,8 +88,10 @@ func (st *stage) failure(verdict error) {
 		l.say("It did not work: see the rows marked ✗.", bad)
 	}
 	l.say("The end of rewatch's log:", telling)
-	for line := range strings.Lines(st.rewatch.log.String()) {
-		l.text(line)
+	for _, r := range []*instance{st.rewatch, st.keeper} {
+		for line := range strings.Lines(r.log.String()) {
+			l.text(line)
+		}
 	}
 }
 
