@@ -26,7 +26,7 @@ type city struct {
 	people []*citizen
 	byUser map[string]*citizen
 	cursor int // of the load
-	rate   int
+	rate   float64
 	// broken counts the subscriptions that the server gave up.
 	broken int
 }
@@ -239,7 +239,7 @@ func (c *city) notified(w *cityWatch, m *message) {
 
 // load sends so many NOTIFYs a second to all in turn whose subscriptions live; 0
 // sends none.
-func (c *city) load(perSecond int) {
+func (c *city) load(perSecond float64) {
 	c.mu.Lock()
 	running := c.rate > 0
 	c.rate = perSecond
@@ -258,7 +258,7 @@ func (c *city) load(perSecond int) {
 			if rate == 0 || c.server.isClosed() {
 				return
 			}
-			for ; sent < int(now.Sub(began).Seconds()*float64(rate)); sent++ {
+			for ; sent < int(now.Sub(began).Seconds()*rate); sent++ {
 				if w := c.nextAlive(); w != nil {
 					c.notify(w)
 				}

@@ -62,6 +62,7 @@ type wish struct {
 	event       string // default presence
 	expires     int    // -1: Expires: 0, a fetch; 0: 3600
 	contact     string // default: where the peer listens
+	params      string // of the Contact
 	lines       []string
 }
 
@@ -91,7 +92,7 @@ func (p *peer) subscribe(transport, hop string, w wish) (*dialog, *message) {
 	to := fmt.Sprintf("<sip:%s@ims.example>", w.buddy)
 	lines := append([]string{
 		"From: " + d.local, "To: " + to, "Call-ID: " + d.callID, "CSeq: 1 SUBSCRIBE",
-		"Contact: <" + w.contact + ">", "Event: " + w.event,
+		"Contact: <" + w.contact + ">" + w.params, "Event: " + w.event,
 		"Accept: application/pidf+xml", "Expires: " + strconv.Itoa(expires),
 	}, w.lines...)
 	resp := p.do(transport, hop, p.request(transport, "SUBSCRIBE", "sip:"+w.buddy+"@ims.example", "", lines...), patience)

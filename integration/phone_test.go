@@ -18,6 +18,8 @@ type phone struct {
 	mu     sync.Mutex
 	buddy  string // to subscribe to upon a MESSAGE
 	refuse int    // status for NOTIFYs; 0: 200
+	dead   bool   // it takes nothing
+	params string // of its Contact
 	cseq   int
 	reg    string
 	events chan *dialog
@@ -33,8 +35,11 @@ func (s *site) startPhone(user string, last int) *phone {
 
 func (p *phone) serve(m *message) {
 	p.mu.Lock()
-	buddy, refuse := p.buddy, p.refuse
+	buddy, refuse, dead := p.buddy, p.refuse, p.dead
 	p.mu.Unlock()
+	if dead {
+		return
+	}
 	switch m.method {
 	case "ACK":
 	case "NOTIFY":
@@ -63,6 +68,13 @@ func (p *phone) recoverBy(buddy string) {
 	p.buddy = buddy
 }
 
+// dies makes the phone take nothing any more, or lets it live again.
+func (p *phone) dies(dead bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead = dead
+}
+
 // refuses sets the status that the phone answers NOTIFYs with; 0 is 200.
 func (p *phone) refuses(status int) {
 	p.mu.Lock()
@@ -81,7 +93,7 @@ func (p *phone) register(expires int) *message {
 	r := p.do("udp", p.s.ip(20)+":5060", p.request("udp", "REGISTER", "sip:ims.example", "",
 		"From: "+aor+";tag="+token("r"), "To: "+aor, "Call-ID: "+p.reg,
 		fmt.Sprintf("CSeq: %d REGISTER", cseq),
-		"Contact: <sip:"+p.user+"@"+p.addr+">", "Expires: "+strconv.Itoa(expires)), patience)
+		"Contact: <sip:"+p.user+"@"+p.addr+">"+p.params, "Expires: "+strconv.Itoa(expires)), patience)
 	if r == nil || r.status != 200 {
 		p.t.Fatalf("REGISTER of %s: %v", p.user, r)
 	}
@@ -92,7 +104,7 @@ func (p *phone) register(expires int) *message {
 func (p *phone) subscribe(buddy string) (*dialog, *message) {
 	p.t.Helper()
 	return p.peer.subscribe("udp", p.s.ip(20)+":5060", wish{
-		user: p.user, buddy: buddy, contact: "sip:" + p.user + "@" + p.addr,
+		user: p.user, buddy: buddy, contact: "sip:" + p.user + "@" + p.addr, params: p.params,
 	})
 }
 

@@ -111,7 +111,7 @@ func (m *decision) giveBack() {
 		return
 	}
 	m.s.Strikes = m.s.Strikes[:len(m.s.Strikes)-n]
-	if m.s.Sent = max(0, m.s.Sent-n); m.s.Sent == 0 {
+	if m.s.Sent -= n; m.s.Sent == 0 {
 		m.s.Devices = untold(m.s.Devices)
 	}
 }
@@ -122,7 +122,7 @@ func (m *decision) giveBack() {
 func (m *decision) refund() {
 	if n := len(m.s.Strikes); n > 0 && !m.s.Excused {
 		m.s.Strikes = m.s.Strikes[:n-1]
-		m.s.Sent = max(0, m.s.Sent-1)
+		m.s.Sent--
 	}
 }
 

@@ -90,6 +90,7 @@ func rich() []situation {
 		if s.Phase != Idle {
 			s.More, s.Messaged, s.Signal = 2, now.Add(-50*time.Second), ByNotify
 		}
+		s.Sent = max(s.Sent, len(s.Strikes))
 		s.Recounted = now.Add(-10 * time.Minute)
 		s.Devices = append(slices.Clone(s.Devices), Device{ID: "A", Told: true}, Device{ID: "C", Heeds: true, Told: true})
 		if s.Alarm {

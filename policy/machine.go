@@ -66,11 +66,11 @@ func (m *decision) rest() {
 		Sent: m.s.Sent, Strikes: m.s.Strikes, Recounted: m.s.Recounted, Episode: m.s.Episode, InFlight: m.s.InFlight,
 		Alarm: m.s.Alarm, AlarmAt: m.s.AlarmAt, Gone: m.s.Gone, Devices: m.s.Devices, Hop: m.s.Hop,
 	}
-	if m.s.Alarm || m.s.InFlight || len(m.s.Devices) > 0 || m.s.Sent > len(m.s.Strikes) && m.r.StrikeTTL > 0 {
+	if m.s.Alarm || m.s.InFlight || len(m.s.Devices) > 0 || m.s.Sent > len(m.s.Strikes) && m.r.StrikeTTL != 0 {
 		m.s.ForgetAt = forgetAt
 	}
 	m.s.Deadline = m.s.ForgetAt
-	if len(m.s.Strikes) > 0 && m.r.StrikeTTL > 0 {
+	if len(m.s.Strikes) > 0 && m.r.StrikeTTL != 0 {
 		m.s.Deadline = earliest(m.s.Deadline, m.s.Strikes[0].Add(m.r.StrikeTTL))
 	}
 	if !m.s.Recounted.IsZero() {
@@ -84,7 +84,7 @@ func (m *decision) rest() {
 // age forgets the strikes whose time is over. Those of the episode that runs count
 // until it ends.
 func (m *decision) age() {
-	if m.r.StrikeTTL <= 0 || m.s.Phase == Exhausted {
+	if m.r.StrikeTTL == 0 || m.s.Phase == Exhausted {
 		return
 	}
 	n := 0
@@ -121,7 +121,7 @@ func (m *exhaustion) forgive() {
 
 // countAnew begins a new count of MESSAGEs.
 func (m *decision) countAnew() {
-	if m.s.Sent > 0 && m.r.Apart > 0 {
+	if m.s.Sent > 0 && m.r.Apart != 0 {
 		m.s.Recounted = m.e.At
 	}
 	m.s.Sent, m.s.Strikes = 0, nil

@@ -9,7 +9,7 @@ type Limits struct {
 	// Ratio is the share of failing users in Window above which a hop is held though
 	// some get through (0.5). From 1 on, it never is.
 	Ratio  float64
-	Window time.Duration // 10s
+	Window time.Duration // 10s; at least 10ns
 	// MinWatchers is how many users have to fail for that at least, or where they are
 	// reached without a hop that they share (10).
 	MinWatchers int
@@ -32,7 +32,7 @@ func (l Limits) withDefaults() Limits {
 	if l.Ratio <= 0 {
 		l.Ratio = 0.5
 	}
-	l.Window = orElse(l.Window, 10*time.Second)
+	l.Window = max(orElse(l.Window, 10*time.Second), buckets)
 	l.MinWatchers = min(orElse(l.MinWatchers, 10), maxWatchers)
 	l.Quiet = orElse(l.Quiet, 28*time.Second)
 	l.AskTimeout = orElse(l.AskTimeout, 10*time.Second)

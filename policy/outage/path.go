@@ -36,8 +36,9 @@ type path struct {
 	few       int
 	fewAt     time.Time
 	pause     time.Duration
-	probes    int
-	probeAt   time.Time
+	// probePause is the pause before the next OPTIONS at most, probeAt when it is due.
+	probePause time.Duration
+	probeAt    time.Time
 }
 
 func (h *path) held() bool { return h.hold != nil }
@@ -121,16 +122,14 @@ func (h *path) letSomeGo(at time.Time) {
 	h.pause = min(2*h.pause, fewMost)
 }
 
-// nextProbe sets when the hop is asked next. The pause is shortened by up to a quarter,
-// so that several replicas do not ask in step.
+// nextProbe sets when the hop is asked next: the pause doubles each time. It is
+// shortened by up to a quarter, so that several replicas do not ask in step.
 func (h *path) nextProbe(l *Limits, at time.Time) {
-	pause := min(l.ProbeMin<<min(h.probes, maxDoublings), l.ProbeMax)
+	pause := max(h.probePause, l.ProbeMin)
 	seed := mix(uint64(at.UnixNano()))
 	for _, c := range []byte(h.name) {
 		seed = mix(seed ^ uint64(c))
 	}
 	h.probeAt = at.Add(pause - time.Duration(seed%uint64(pause/4+1)))
-	h.probes++
+	h.probePause = min(2*pause, l.ProbeMax)
 }
-
-const maxDoublings = 16

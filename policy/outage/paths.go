@@ -210,7 +210,7 @@ func (p *Paths) hold(h *path, at time.Time, why Reason) Notice {
 		Hop: h.name, Reason: why, At: at, Since: h.since(at),
 		Watchers: max(h.silent.distinct(), 1),
 	}
-	h.elsewhere, h.few, h.fewAt, h.pause, h.probes = false, 0, at, fewPause, 0
+	h.elsewhere, h.few, h.fewAt, h.pause, h.probePause = false, 0, at, fewPause, 0
 	h.nextProbe(&p.rules, at)
 	p.held = append(p.held, h)
 	p.settle(h, nil) // who waits hears of the hold

@@ -79,14 +79,14 @@ func (p *Paths) outvoted(h *path, at time.Time) ([]Notice, bool) {
 // manyWatchers is how many watchers tell of an outage, however many there are.
 const manyWatchers = 100
 
-// epoch numbers the tenths of a window, from 1 on. They are told from the first
-// time that was passed in, for differences of times do not mind a clock that is
-// set.
+// epoch numbers the tenths of a window. They are told from the first time that was
+// passed in, for differences of times do not mind a clock that is set; what is older has
+// a negative number.
 func (p *Paths) epoch(at time.Time) int64 {
 	if p.base.IsZero() {
-		p.base = at.Add(-2 * p.rules.Window)
+		p.base = at
 	}
-	return max(1, int64(at.Sub(p.base)/max(p.rules.Window/buckets, 1)))
+	return int64(at.Sub(p.base) / (p.rules.Window / buckets))
 }
 
 // crowd estimates how many users got through in the last hour or so.

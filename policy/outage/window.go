@@ -68,7 +68,7 @@ func (w *window) at(epoch int64) *bucket {
 	if epoch <= w.last-buckets {
 		return nil
 	}
-	b := &w.ring[epoch%buckets]
+	b := &w.ring[(epoch%buckets+buckets)%buckets]
 	if b.epoch != epoch {
 		*b = bucket{epoch: epoch}
 	}
