@@ -218,9 +218,27 @@ func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.En
 				e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
 			}
 		}
-		batch = append(batch, e)
+		batch = append(j.collectIdentities(batch, e), e)
 	}
 	clear(us.notes)
+	return batch
+}
+
+// collectIdentities makes entries of the other identities of a user, by which another
+// replica may meet with it first. They have their time, and end by themselves.
+func (j *source) collectIdentities(batch []store.Entry, e store.Entry) []store.Entry {
+	if j.shared == nil || len(e.Value) == 0 {
+		return batch
+	}
+	r, err := readRegistration(e.Value)
+	if err != nil {
+		return batch
+	}
+	for _, other := range strings.Fields(r.identities) {
+		if other != e.Key {
+			batch = append(batch, store.Entry{Kind: e.Kind, Key: other, Value: e.Value, Until: e.Until})
+		}
+	}
 	return batch
 }
 
@@ -289,10 +307,14 @@ func (j *source) restoreUser(s *subscription, h hop) {
 func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	r, err := readRegistration(e.Value)
 	aor, ok := aor.Canonical(e.Key)
-	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key || !j.restorePeriod(aor, r) {
+	if err != nil || r.until <= now.UnixNano() || !ok || aor != e.Key {
 		return false
 	}
-	j.identities.Add(strings.Fields(r.identities), time.Unix(0, r.until))
+	identities := strings.Fields(r.identities)
+	if other := len(identities) > 0 && identities[0] != aor; !other && !j.restorePeriod(aor, r) {
+		return false
+	}
+	j.identities.Add(identities, time.Unix(0, r.until))
 	return true
 }
 

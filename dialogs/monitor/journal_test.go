@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,9 +86,12 @@ func (k *kept) register(aor string, expires int) {
 }
 
 // subscribe makes a subscription of alice to bob, and says what its NOTIFY is.
-func (k *kept) subscribe(callID string) *dialogs.Message {
+func (k *kept) subscribe(callID string) *dialogs.Message { return k.subscribeAs(keptUser, callID) }
+
+// subscribeAs makes one by another identity of the user.
+func (k *kept) subscribeAs(user, callID string) *dialogs.Message {
 	request := &dialogs.Message{
-		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(keptUser), FromTag: []byte("w"),
+		At: time.Now(), CallID: []byte(callID), CSeq: 1, FromURI: []byte(user), FromTag: []byte("w"),
 		ToURI: []byte("sip:bob@ims.example"), Event: dialogstest.Event("presence"), Contacts: dialogstest.Contacts("<sip:alice@192.0.2.7:5066>"),
 		Expires: 300,
 	}
@@ -311,6 +315,67 @@ func TestKeeperShared(t *testing.T) {
 		expect(two, "registered "+keptUser)
 		wait(2 * time.Minute)
 		expect(two, "deregistered "+keptUser)
+		one.stop()
+		two.stop()
+	})
+}
+
+// A user whose REGISTER went by another replica is known here by each identity.
+func TestIdentitiesOfAnotherReplica(t *testing.T) {
+	const tel = "tel:+4930"
+	synctest.Test(t, func(t *testing.T) {
+		disk := store.NewMemoryStore()
+		one, two := startKept(t, disk, true), startKept(t, disk, true)
+		one.Register(&dialogs.Message{
+			At: time.Now(), ToURI: []byte(keptUser), CallID: []byte("reg"), CSeq: 1, Expires: 600,
+			Contacts: dialogstest.Contacts("<sip:scscf.ims.example;lr>"), Associated: [][]byte{[]byte(keptUser), []byte(tel)},
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := two.UserNamed("sip:nobody@ims.example"); got != "sip:nobody@ims.example" {
+			t.Errorf("nobody is %s", got)
+		}
+		// What it subscribes to by the number before that is known concerns the user all the same.
+		notify := two.subscribeAs(tel, "call-1")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		two.fail(notify)
+		lines := two.Recovery.(*recorder).take()
+		if got := strings.Join(lines, "\n"); !strings.HasPrefix(got, "offer "+keptUser+" notify-failed") {
+			t.Errorf("told of the failure: %s", got)
+		}
+		if u := two.directory.User(tel); !u.Registered || u.SCSCF != "sip:scscf.ims.example;lr" {
+			t.Errorf("by the number it is known as %+v", u)
+		}
+		two.subscribeAs(tel, "call-2")
+		if v, ok := two.Watcher(keptUser); !ok || len(v.List) != 1 {
+			t.Errorf("the user has %+v", v)
+		}
+		late := startKept(t, disk, true)
+		if got := late.UserNamed(tel); got != keptUser {
+			t.Errorf("for one who starts late the number is of %s", got)
+		}
+		for _, k := range []*kept{one, two, late} {
+			k.stop()
+		}
+	})
+}
+
+// An administrator may ask a replica that has heard of nobody.
+func TestUserNamedAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := store.NewMemoryStore()
+		two := startKept(t, disk, true)
+		one := startKept(t, disk, true)
+		one.Register(&dialogs.Message{
+			At: time.Now(), ToURI: []byte(keptUser), CallID: []byte("reg"), CSeq: 1, Expires: 600,
+			Contacts: dialogstest.Contacts("<sip:scscf.ims.example;lr>"), Associated: [][]byte{[]byte(keptUser), []byte("tel:+4930")},
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := two.UserNamed("tel:+4930"); got != keptUser {
+			t.Errorf("the number is of %s", got)
+		}
 		one.stop()
 		two.stop()
 	})

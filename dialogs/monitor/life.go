@@ -75,6 +75,9 @@ func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
 	aor := t.hashAOR(s.watcher())
 	us := t.userShard(aor)
 	us.mu.Lock()
+	if t.shared != nil && msg.Side == dialogs.Core && us.find(aor, s.watcher()) == 0 {
+		t.shared.AskWhose(s.watcher(), msg.At)
+	}
 	place.node = us.link(aor, s.watcher(), ref, thread, s.emergency)
 	if msg.Side == dialogs.Core {
 		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)

@@ -12,6 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
+	"rewatch/dialogs/monitor/identities"
 	"rewatch/dialogs/monitor/periods"
 	"rewatch/dialogs/monitor/throughput"
 )
@@ -101,6 +102,9 @@ type Monitor struct {
 // New makes a Monitor that learns into a Table and offers what happens to rec. Start it
 // for its expiries to be noticed. A nil reg leaves the metrics unregistered.
 func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
+	if t.shared != nil {
+		rec = identities.Recovery{Recovery: rec, Set: t.identities}
+	}
 	m := &Monitor{
 		Table:    t,
 		cfg:      t.cfg,

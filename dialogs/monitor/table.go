@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -103,9 +104,21 @@ func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
 func (t *Table) Share(j store.Journal) *periods.Directory {
 	t.shared = periods.Share(t, j, func(value []byte) (periods.Registration, error) {
 		r, err := readRegistration(value)
-		return periods.Registration{Until: time.Unix(0, r.until), SCSCF: r.scscf, Emergency: r.emergency}, err
-	})
+		return periods.Registration{Until: time.Unix(0, r.until), SCSCF: r.scscf, Emergency: r.emergency, Identities: strings.Fields(r.identities)}, err
+	}, t.identities.Add)
 	return t.shared
+}
+
+// UserNamed gives the user whose identity this is, in canonical form as it is: itself if
+// it is no other identity of anybody's. Other replicas are asked for one that is not
+// known here, so it may take a second.
+func (t *Table) UserNamed(canonical string) string {
+	user := t.identities.Named(canonical)
+	if t.shared == nil || user != canonical || t.User(user).Registered {
+		return user
+	}
+	t.shared.Whose(canonical)
+	return t.identities.Named(canonical)
 }
 
 // hasher places keys in shards and slots and tells them apart. Its seeds are this

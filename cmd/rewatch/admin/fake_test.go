@@ -115,7 +115,7 @@ type fakeStep struct {
 func (f *fakeBackend) Ready() []Condition { return f.ready }
 
 func (f *fakeBackend) Clients() any {
-	return []map[string]any{{"family": "Linphone", "failures": 7, "returns": map[string]int{"message": 5, "refresh": 1}}}
+	return []map[string]any{{"family": "Linphone", "subscriptions": 30, "failures": 7, "returns": map[string]int{"message": 5, "refresh": 1}}}
 }
 
 func (f *fakeBackend) Watchers(limit int, after, find string) Page {

@@ -153,7 +153,7 @@ func consoleStates(now time.Time) []state {
 			[]string{"Users found", "sip:dora@ims.example", "Registered", "1 subscription", "sip:erik@ims.example", "urn:uuid:1", "active"},
 			nil,
 		},
-		{"clients", served, &fakeBackend{}, "", []string{"Linphone", "7 failed", "5 by message, 1 by refresh"}, nil},
+		{"clients", served, &fakeBackend{}, "", []string{"Linphone", "30 subscribed", "7 failed", "5 by message, 1 by refresh"}, nil},
 	}
 }
 

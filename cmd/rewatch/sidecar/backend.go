@@ -54,7 +54,7 @@ type watcher struct {
 }
 
 func (b backend) Watcher(aor string) (any, bool) {
-	aor = canonical(aor)
+	aor = b.user(aor)
 	view, known := b.p.monitor.Watcher(aor)
 	w := watcher{WatcherView: view}
 	if s, ok := b.p.engine.State(aor); ok {
@@ -79,16 +79,22 @@ func (b backend) Recoveries(limit int) any {
 
 // client is what one family of clients knows.
 type client struct {
-	Family   string            `json:"family"` // as its User-Agent begins; empty: not told
-	Failures uint64            `json:"failures"`
-	Returns  map[string]uint64 `json:"returns"` // by what brought them back
+	Family        string            `json:"family"`        // as its User-Agent begins; "unknown": not told
+	Subscriptions int64             `json:"subscriptions"` // that are active
+	Failures      uint64            `json:"failures"`
+	Returns       map[string]uint64 `json:"returns"` // by what brought them back
 }
 
 func (b backend) Clients() any {
-	known := b.p.engine.Clients()
+	known, subscribed := b.p.engine.Clients(), b.p.monitor.Clients()
+	for family, n := range subscribed {
+		if n > 0 {
+			known[family] = known[family] // who has not failed is listed as well
+		}
+	}
 	all := make([]client, 0, len(known))
 	for _, family := range agent.Families(known) {
-		c := client{Family: family, Failures: known[family].Failures, Returns: map[string]uint64{}}
+		c := client{Family: family, Subscriptions: subscribed[family], Failures: known[family].Failures, Returns: map[string]uint64{}}
 		for by := policy.ByMessage; by <= policy.ByItself; by++ {
 			c.Returns[by.String()] = known[family].Returns[by]
 		}
@@ -102,20 +108,20 @@ func (b backend) Alarms(limit int) any {
 	return all[max(0, len(all)-limit):]
 }
 
-func (b backend) Reset(aor string) bool { return b.p.engine.Reset(canonical(aor)) }
-func (b backend) Unban(aor string) bool { return b.p.engine.Unban(canonical(aor)) }
+func (b backend) Reset(aor string) bool { return b.p.engine.Reset(b.user(aor)) }
+func (b backend) Unban(aor string) bool { return b.p.engine.Unban(b.user(aor)) }
 
 func (b backend) Audit(actor, action, user, reason, detail string) {
 	if user != "" {
-		user = canonical(user)
+		user = b.user(user)
 	}
 	b.p.audit.Record(audit.Entry{Actor: actor, Action: action, User: user, Reason: reason, Detail: detail})
 }
 
-// canonical lets an administrator spell a user as the user does.
-func canonical(uri string) string {
+// user lets an administrator spell a user as the user does, and by any of its identities.
+func (b backend) user(uri string) string {
 	if c, ok := aor.Canonical(uri); ok {
-		return c
+		return b.p.monitor.UserNamed(c)
 	}
 	return uri
 }

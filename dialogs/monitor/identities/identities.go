@@ -5,6 +5,7 @@
 package identities
 
 import (
+	"cmp"
 	"hash/maphash"
 	"strings"
 	"sync"
@@ -109,6 +110,18 @@ func (s *Set) UserOf(canonical []byte) string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	return sh.others[string(canonical)].user
+}
+
+// Named gives the user whose identity this is, in canonical form as it is: itself if it
+// is no other identity of anybody's.
+func (s *Set) Named(canonical string) string {
+	if !s.any.Load() {
+		return canonical
+	}
+	sh := &s.shards[maphash.String(s.seed, canonical)%Shards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return cmp.Or(sh.others[canonical].user, canonical)
 }
 
 // Forget drops those of a shard whose time is over.

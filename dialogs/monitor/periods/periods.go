@@ -71,6 +71,8 @@ type question struct {
 	lapse bool
 	// change: as far as this process knows, a period began or ended.
 	change bool
+	// whose: it is not a period that is in question but whose identity this is.
+	whose bool
 }
 
 // maxQuestions bounds those that wait for the Journal.
@@ -81,6 +83,8 @@ type Registration struct {
 	Until     time.Time
 	SCSCF     string
 	Emergency bool
+	// Identities are those of the user, if there are several: the user's first.
+	Identities []string
 }
 
 // Directory is that of a process whose Journal other processes write to as well: a user
@@ -91,6 +95,7 @@ type Directory struct {
 	dialogs.Directory // of this process alone
 	journal           store.Journal
 	read              func(value []byte) (Registration, error)
+	learn             func(identities []string, until time.Time)
 	hurry             func()
 	rec               dialogs.Recovery // set by New
 	questions         chan question
@@ -100,10 +105,13 @@ type Directory struct {
 const lookupTime = time.Second
 
 // Share makes the Directory of a process that shares the Journal j. own is what this process
-// knows; read reads the value of a store.KindRegistration.
-func Share(own dialogs.Directory, j store.Journal, read func(value []byte) (Registration, error)) *Directory {
+// knows; read reads the value of a store.KindRegistration; learn is told of the identities
+// of users that others have seen.
+func Share(
+	own dialogs.Directory, j store.Journal, read func(value []byte) (Registration, error), learn func(identities []string, until time.Time),
+) *Directory {
 	return &Directory{
-		Directory: own, journal: j, read: read, hurry: func() {}, questions: make(chan question, maxQuestions),
+		Directory: own, journal: j, read: read, learn: learn, hurry: func() {}, questions: make(chan question, maxQuestions),
 	}
 }
 
@@ -133,11 +141,20 @@ func (d *Directory) Settle(ctx context.Context) {
 	}
 }
 
+// AskWhose has it found out whose identity this is, where somebody subscribes of whom
+// nothing is known here.
+func (d *Directory) AskWhose(identity string, at time.Time) {
+	d.ask(question{aor: identity, at: at, whose: true})
+}
+
+// Whose finds out at once whose identity this is; that may take a second.
+func (d *Directory) Whose(identity string) { _, _, _ = d.lookUp(context.Background(), identity) }
+
 // answer offers what became of a question: whether there was a registration already,
 // or is one still.
 func (d *Directory) answer(q question, registered bool) {
 	switch {
-	case registered:
+	case registered, q.whose:
 	case q.lapse:
 		d.rec.Offer(q.aor, policy.Event{Kind: policy.Deregistered, At: q.at})
 	default:
@@ -154,7 +171,13 @@ func (d *Directory) lookUp(ctx context.Context, aor string) (Registration, bool,
 		return Registration{}, false, err
 	}
 	r, err := d.read(e.Value)
-	return r, err == nil, err
+	if err != nil {
+		return r, false, err
+	}
+	if len(r.Identities) > 0 {
+		d.learn(r.Identities, r.Until)
+	}
+	return r, true, nil
 }
 
 // User tells what is known of a user: what another replica saw counts as well.

@@ -55,7 +55,7 @@ function show() {
     wanted ? "No user that matches is given up." : "Nobody at the moment.");
   list("alarms", data.alarms.filter((a) => match(a.object + a.name)), (a) => a.id || a.name + a.object, alarm,
     wanted ? "No alarm matches." : "No alarm.");
-  list("clients", wanted ? [] : data.clients, (c) => c.family, client, "No client has failed yet.");
+  list("clients", wanted ? [] : data.clients, (c) => c.family, client, "No client is subscribed.");
   node("s-clients").hidden = Boolean(wanted);
   list("people", people, (p) => p.aor, (p, old) => person(p, old, get), "No user that is known has this in its address.");
   node("s-people").hidden = !wanted;

@@ -221,8 +221,9 @@ export function alarm(a) {
 export function client(c) {
   const back = Object.entries(c.returns).filter(([, n]) => n > 0).map(([by, n]) => `${n} by ${by}`);
   return el("article", "card", el("div", "plain",
-    row(null, c.family || "Clients that do not say what they are", chip([`${c.failures} failed`, ""]), null),
-    el("div", "facts", back.length ? `Came back: ${back.join(", ")}` : "None has come back yet.")));
+    row(null, c.family === "unknown" ? "Clients that do not say what they are" : c.family,
+      chip([`${c.subscriptions} subscribed`, ""]), chip([`${c.failures} failed`, ""]), null),
+    el("div", "facts", back.length ? `Came back: ${back.join(", ")}` : c.failures ? "None has come back yet." : "None has failed.")));
 }
 
 // person is a user who is known, whatever its state. What is known of it is asked for when
