@@ -17,7 +17,7 @@ DEB_DIR        ?= bin/deb
 DEB            ?= bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint manifests integration install outage fuzz bench bench-quick bench-micro pgo image deb release lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
+.PHONY: help build demo test unit race lint manifests integration install outage soak fuzz bench bench-quick bench-micro pgo image deb release lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ integration: build ## the built binary against Kamailio, SIPp, baresip, Alertman
 
 outage: build ## a core that is out for a minute, at full size, in every way (eight minutes)
 	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 15m -v -run TestOutageAtFullSize ./integration/
+
+soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
+	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)
 
 fuzz: ## every fuzz target, $(FUZZTIME) each
 	@for p in $$($(GO) list ./...); do \

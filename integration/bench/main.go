@@ -76,6 +76,8 @@ func run(ctx context.Context, o options) error {
 			err = compare(ctx, l, o)
 		case "profile":
 			err = recordProfile(ctx, l, os.Stdout)
+		case "soak":
+			err = soak(ctx, l, "127.205.1", soakPlan(o.quick), os.Stdout)
 		default:
 			err = runScenario(ctx, l, name, o.quick, os.Stdout)
 		}

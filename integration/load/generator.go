@@ -54,9 +54,9 @@ func Open(cfg Config) (*Generator, error) {
 		cfg.Ring = 1 << 19
 	}
 	g := &Generator{cfg: cfg, pending: newPending(cfg.Ring), clock: time.Now()}
-	g.works = newWorks(cfg.Net, cfg.Target, cfg.Network, nil)
+	g.works = newWorks(cfg.Net, cfg.Net.Core(), cfg.Target, cfg.Network, nil)
 	g.check = checker{target: cfg.Target, works: &g.works}
-	core := newTexts(cfg.Net, cfg.Target, cfg.Network).compile(coreRecordRoute)
+	core := newTexts(cfg.Net, cfg.Net.Core(), cfg.Target, cfg.Network).compile(coreRecordRoute)
 	g.core = core.text
 	for end := range g.handle {
 		g.handle[end] = func(raw []byte, from origin) { g.message(end, raw, from) }
@@ -275,7 +275,7 @@ func (g *Generator) learn(h *head) {
 		uri := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(line)), "Record-Route: <"), ">")
 		g.routes = append(g.routes, uri)
 	}
-	g.works = newWorks(g.cfg.Net, g.cfg.Target, g.cfg.Network, slices.Clip(g.routes))
+	g.works = newWorks(g.cfg.Net, g.cfg.Net.Core(), g.cfg.Target, g.cfg.Network, slices.Clip(g.routes))
 }
 
 // dial makes the connection that a kind of work needs, over TCP.

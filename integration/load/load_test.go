@@ -30,7 +30,7 @@ func forwarded(raw []byte, w *work, recordRoutes int) []byte {
 }
 
 func TestMessagesAreSIP(t *testing.T) {
-	works := newWorks(testNet, proxyTarget(), "udp", []string{"sip:127.250.1.30:5060;lr"})
+	works := newWorks(testNet, testNet.Core(), proxyTarget(), "udp", []string{"sip:127.250.1.30:5060;lr"})
 	tr := transaction{seq: 77, dialog: 1234, cseq: firstCSeq}
 	for k := range kinds {
 		raw := works[k].appendRequest(nil, tr, nil)
@@ -50,7 +50,7 @@ func TestMessagesAreSIP(t *testing.T) {
 // The size of the NOTIFY is that of earlier measurements, so that figures can be
 // held against each other.
 func TestNotifySize(t *testing.T) {
-	works := newWorks(testNet, proxyTarget(), "udp", []string{"sip:127.250.1.30:5060;lr"})
+	works := newWorks(testNet, testNet.Core(), proxyTarget(), "udp", []string{"sip:127.250.1.30:5060;lr"})
 	raw := works[Notify].appendRequest(nil, transaction{seq: 1, dialog: 1, cseq: firstCSeq}, nil)
 	body := len(raw) - bytes.Index(raw, []byte("\r\n\r\n")) - 4
 	if body != 471 || len(raw) != 1098 {
@@ -60,7 +60,7 @@ func TestNotifySize(t *testing.T) {
 
 func TestCheckRequest(t *testing.T) {
 	target := proxyTarget()
-	works := newWorks(testNet, target, "udp", []string{"sip:a;lr", "sip:b;lr"})
+	works := newWorks(testNet, testNet.Core(), target, "udp", []string{"sip:a;lr", "sip:b;lr"})
 	tr := transaction{seq: 5, dialog: 42, cseq: firstCSeq + 3}
 	good := forwarded(works[Notify].appendRequest(nil, tr, nil), &works[Notify], 2)
 	replace := func(old, to string) []byte { return bytes.Replace(good, []byte(old), []byte(to), 1) }
@@ -93,7 +93,7 @@ func TestCheckRequest(t *testing.T) {
 
 func TestCheckResponse(t *testing.T) {
 	target := proxyTarget()
-	works := newWorks(testNet, target, "udp", nil)
+	works := newWorks(testNet, testNet.Core(), target, "udp", nil)
 	tr := transaction{seq: 9, dialog: 7, cseq: firstCSeq}
 	for _, k := range []Kind{Notify, Subscribe, Register} {
 		w := &works[k]
@@ -192,7 +192,7 @@ func TestEveryDialogIsChosen(t *testing.T) {
 
 func BenchmarkRequest(b *testing.B) {
 	target := proxyTarget()
-	works := newWorks(testNet, target, "udp", nil)
+	works := newWorks(testNet, testNet.Core(), target, "udp", nil)
 	tr := transaction{seq: 5, dialog: 42, cseq: firstCSeq}
 	good := forwarded(works[Notify].appendRequest(nil, tr, nil), &works[Notify], 2)
 	check := checker{target: target, works: &works}

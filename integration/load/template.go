@@ -22,6 +22,10 @@ type field struct {
 	put   func(dst []byte, t transaction)
 }
 
+// maxUsers is how many users there may be. Dialogs whose numbers differ by a multiple of
+// it are of one user, one after the other.
+const maxUsers = 1 << 23
+
 // Identifiers are made from the number of the dialog by a hash, so they look
 // random to every table and nothing has to be remembered of a million dialogs.
 var fields = []field{
@@ -29,7 +33,7 @@ var fields = []field{
 	{"{call}", 16, func(b []byte, t transaction) { putHex(b, mix(uint64(t.dialog))) }},
 	{"{wtag}", 10, func(b []byte, t transaction) { putHex(b, mix(uint64(t.dialog)+1<<40)) }},
 	{"{ptag}", 10, func(b []byte, t transaction) { putHex(b, mix(uint64(t.dialog)+2<<40)) }},
-	{"{user}", 7, func(b []byte, t transaction) { putDec(b, uint64(t.dialog)) }},
+	{"{user}", 7, func(b []byte, t transaction) { putDec(b, uint64(t.dialog%maxUsers)) }},
 	{"{cseq}", 7, func(b []byte, t transaction) { putDec(b, uint64(t.cseq)) }},
 }
 

@@ -52,13 +52,13 @@ type texts struct {
 	target Target
 }
 
-func newTexts(n Net, t Target, network string) texts {
+func newTexts(n Net, core netip.AddrPort, t Target, network string) texts {
 	transport := ""
 	if network == "tcp" {
 		transport = ";transport=tcp"
 	}
 	return texts{target: t, Replacer: strings.NewReplacer(
-		"CORE", n.Core().String(), "SERVER", n.Server().String(),
+		"CORE", core.String(), "SERVER", n.Server().String(),
 		"PHONE", n.at(50, 5060).String(), "NODE", n.at(41, 5071).String(),
 		"SIP/2.0/X", "SIP/2.0/"+strings.ToUpper(network), ";transport=x", transport,
 		"MARK", branchMark,
@@ -83,10 +83,10 @@ func (x texts) rest(forwards int, own []string, others string) (sent template, a
 	return sent, left.text
 }
 
-// newWorks makes all kinds. routes is what the target put into the Record-Route
-// of a SUBSCRIBE, in the order of the server's route set.
-func newWorks(n Net, t Target, network string, routes []string) (w [kinds]work) {
-	x := newTexts(n, t, network)
+// newWorks makes all kinds, with the core at an address. routes is what the target put
+// into the Record-Route of a SUBSCRIBE, in the order of the server's route set.
+func newWorks(n Net, core netip.AddrPort, t Target, network string, routes []string) (w [kinds]work) {
+	x := newTexts(n, core, t, network)
 	w[Notify] = x.notify(routes)
 	w[Subscribe] = x.subscribe()
 	w[Register] = x.register()

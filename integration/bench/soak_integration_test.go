@@ -1,0 +1,25 @@
+//go:build integration
+
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSoak is the long run in short: a network that loses, doubles and delays, a core that
+// restarts and moves; nothing is judged wrongly, nobody is signed out, nothing leaks.
+func TestSoak(t *testing.T) {
+	l := &lab{dir: t.TempDir()}
+	if err := l.compile(t.Context(), "rewatch", "rewatch/cmd/rewatch"); err != nil {
+		t.Fatal(err)
+	}
+	l.rewatch = filepath.Join(l.dir, "rewatch")
+	var out strings.Builder
+	err := soak(t.Context(), l, "127.205.2", soakPlan(true), &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Error(err)
+	}
+}
