@@ -63,8 +63,8 @@ manifests: ## render the Kubernetes manifests and read them strictly (a module o
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
 	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/store/redis/... ./docker/...
 
-outage: build ## a core that is out for a minute, at full size, in every way (eight minutes)
-	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 15m -v -run TestOutageAtFullSize ./integration/
+outage: build ## a core that is out, at full size: for a minute in every way, silent for ten minutes before few and many (half an hour)
+	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestSilentCore' ./integration/
 
 soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
 	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)

@@ -53,6 +53,8 @@ func TestSilentCore(t *testing.T) {
 
 			c.comeBack()
 			eventually(t, patient, "the last phone is well before it dies", func() bool { return c.city.working(c.returned, victims[2]) == 1 })
+			over := time.Now()
+			eventually(t, patient, "the core is not taken to stumble any more", func() bool { return time.Since(over) > 12*time.Second })
 			die(victims[2])
 			c.expectGivenUp(victims[1])
 			c.expectGivenUp(victims[2])
@@ -67,6 +69,6 @@ func TestSilentCore(t *testing.T) {
 // expectGivenUp: somebody's phone is signed out, and the administrator told once.
 func (c *outageCase) expectGivenUp(p *citizen) {
 	c.t.Helper()
-	eventually(c.t, 4*time.Minute, p.user+" is signed out", func() bool { return c.core.deregistered(p.user) == 1 })
+	eventually(c.t, 6*time.Minute, p.user+" is signed out", func() bool { return c.core.deregistered(p.user) == 1 })
 	eventually(c.t, patience, "the alarm is told", func() bool { return len(c.hook.of("watcher-exhausted", p.user, false)) == 1 })
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // That a count began anew is remembered where it had strikes, and where there are other
 // replicas that could bring them back.
@@ -26,5 +29,17 @@ func TestRecounted(t *testing.T) {
 		if !c.wants && !s.Forgettable() {
 			t.Errorf("%+v: %+v is kept", c, s)
 		}
+	}
+}
+
+// The times of the last sixteen strikes are kept, those of older ones only counted.
+func TestStrikesAreBounded(t *testing.T) {
+	m := newMachine(standard(), State{}, Event{})
+	for i := range 20 {
+		m.e.At = dawn.Add(time.Duration(i) * time.Second)
+		m.charge()
+	}
+	if n := len(m.s.Strikes); m.s.Sent != 20 || n != 16 || !m.s.Strikes[0].Equal(dawn.Add(4*time.Second)) {
+		t.Errorf("sent %d, the times of %d, from %s on", m.s.Sent, n, m.s.Strikes[0])
 	}
 }

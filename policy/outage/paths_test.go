@@ -338,3 +338,41 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What was sent less than ten seconds after the end of a hold, and meets with silence, is
+// the outage's still; later it speaks against the user if others get through.
+func TestStumblingCore(t *testing.T) {
+	for sent, want := range map[time.Duration]Verdict{
+		0: Outage, 9999 * time.Millisecond: Outage, 10 * time.Second: Proven,
+	} {
+		p := NewPaths(Limits{})
+		if !p.Restore(Record{Hop: "core", At: dawn.Add(-time.Minute)}, dawn.Add(-time.Minute)) {
+			t.Fatal("not restored")
+		}
+		pass := func(at time.Time) {
+			var got Passes
+			got.Add(at, 7)
+			p.Passed(at, "core", got)
+		}
+		pass(dawn) // ends the hold
+		pass(dawn.Add(20 * time.Second))
+		if got, _ := p.Failed(Try{Hop: "core", User: 1, Sent: dawn.Add(sent), At: dawn.Add(40 * time.Second)}); got != want {
+			t.Errorf("sent after %s: %s, want %s", sent, got, want)
+		}
+	}
+}
+
+// An outage that is noticed now began when something got through last, up to five minutes
+// ago; else with the first failure.
+func TestSince(t *testing.T) {
+	first := -time.Minute
+	for passed, want := range map[time.Duration]time.Duration{
+		-2 * time.Minute: -2 * time.Minute, -5 * time.Minute: -5 * time.Minute, -5*time.Minute - 1: first,
+	} {
+		h := &path{first: dawn.Add(first)}
+		h.passed.add(mark{1, dawn.Add(passed)})
+		if got := h.since(dawn).Sub(dawn); got != want {
+			t.Errorf("passed %s ago: since %s, want %s", -passed, got, want)
+		}
+	}
+}

@@ -28,6 +28,19 @@ func TestEpochsBeforeTheFirst(t *testing.T) {
 	}
 }
 
+// A window slides by tenths.
+func TestTenths(t *testing.T) {
+	p := NewPaths(Limits{Window: 10 * time.Second})
+	p.epoch(dawn)
+	var w window
+	w.pass(p.epoch(dawn.Add(950*time.Millisecond)), 1)
+	for at, want := range map[time.Duration]int{9990 * time.Millisecond: 1, 10 * time.Second: 0} {
+		if sum := w.sum(p.epoch(dawn.Add(at))); sum.passed != want {
+			t.Errorf("after %s: %d, want %d", at, sum.passed, want)
+		}
+	}
+}
+
 // A window of no length has its parts all the same.
 func TestShortWindow(t *testing.T) {
 	p := NewPaths(Limits{Window: 1})
