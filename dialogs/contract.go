@@ -102,5 +102,6 @@ type Step struct {
 // userSeed is the same for all that tell users apart in this process.
 var userSeed = maphash.MakeSeed()
 
-// UserID tells users apart, by their address of record. It differs from process to process.
-func UserID(aor string) uint64 { return maphash.String(userSeed, aor) }
+// UserID tells users apart, by their address of record. It has 32 bits, and differs from
+// process to process.
+func UserID(aor string) uint64 { return maphash.String(userSeed, aor) >> 32 }

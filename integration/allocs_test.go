@@ -32,7 +32,7 @@ func TestProgramAllocatesNothing(t *testing.T) {
 			for _, c := range []struct {
 				kind load.Kind
 				most float64 // for each transaction; a fraction is what all else comes to, the metrics above all
-			}{{load.Subscribe, 5.9}, {load.Notify, 0.9}, {load.Register, 0.9}} {
+			}{{load.Subscribe, 4.9}, {load.Notify, 0.9}, {load.Register, 0.9}} {
 				run(c.kind, 2000, time.Second) // what is made once
 				judged := false
 				for try := 0; try < 3 && !judged; try++ {

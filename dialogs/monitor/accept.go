@@ -111,7 +111,7 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 		fork.phase = ending
 	}
 	fork.replace(textNotifierTag, tag)
-	return t.add(sh, fork, &dialogs.Message{Side: dialogs.Server})
+	return t.add(sh, &fork, s.watcher(), &dialogs.Message{Side: dialogs.Server})
 }
 
 // twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
@@ -141,7 +141,7 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if granted < 0 {
 		granted = assumedExpires
 	}
-	s.acceptedCSeq, s.accepted, s.signedOut = msg.CSeq, at.UnixNano(), 0
+	s.acceptedCSeq, s.accepted, s.signedOut = msg.CSeq, at.UnixNano(), notSignedOut
 	wanted := s.asked != 0 && s.phase != dead
 	announce := false
 	switch {

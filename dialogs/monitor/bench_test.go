@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/redelivery"
@@ -133,5 +135,42 @@ func BenchmarkSweep(b *testing.B) {
 		for i := range shards {
 			expiry{m}.subscriptions(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
 		}
+	}
+}
+
+// TestSubscribeAllocates what is remembered and nothing else: the texts of the
+// subscription, the same with the tag of the server, and those of a new watcher.
+func TestSubscribeAllocates(t *testing.T) {
+	m, _ := newTestMonitor(Config{})
+	msg := subscribeMessage("", 1, 600)
+	msg.UserAgent = []byte("phone/1.0 (of some length)")
+	var n int64
+	tag := []byte("server-tag")
+	text := func(b []byte, before, after string) []byte {
+		return append(strconv.AppendInt(append(b[:0], before...), n, 10), after...)
+	}
+	step := func() {
+		n++
+		msg.CallID = text(msg.CallID, "3848276298220188511-", "@10.0.0.1")
+		msg.FromURI = text(msg.FromURI, "sip:watcher", "@ims.example")
+		msg.Contacts[0].URI = text(msg.Contacts[0].URI, "sip:watcher", "@10.0.0.123:5060;ob")
+		msg.Status, msg.ToTag = 0, nil
+		m.Subscribe(msg)
+		msg.Status, msg.ToTag = 200, tag
+		m.SubscribeDone(msg)
+	}
+	for range 5000 {
+		step()
+	}
+	if n := testing.AllocsPerRun(5000, step); n > 3 {
+		t.Error(n, "allocations")
+	}
+}
+
+// TestSubscriptionLayout: all that a NOTIFY and its 2xx touch is in one line of the cache.
+func TestSubscriptionLayout(t *testing.T) {
+	var s subscription
+	if size, first := unsafe.Sizeof(s), unsafe.Offsetof(s.text); size > 160 || first != 64 {
+		t.Errorf("%d bytes, %d of them for NOTIFYs", size, first)
 	}
 }

@@ -85,15 +85,3 @@ func (r *room) count(s *subscription, n int64) {
 	case ending, dead:
 	}
 }
-
-// has is how many subscriptions of a watcher are known.
-func (t *Table) has(watcher string) int {
-	hash := t.hashAOR(watcher)
-	us := t.userShard(hash)
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	if slot := us.find(hash, watcher); slot != 0 {
-		return int(us.users.At(slot).subscriptions)
-	}
-	return 0
-}

@@ -47,7 +47,7 @@ func appendSubscription(b []byte, s *subscription, h hop) []byte {
 	for _, n := range [...]int64{
 		s.expires, s.until, int64(s.asked), int64(s.subscribeCSeq),
 		int64(s.notifyCSeq), int64(s.terminatedCSeq), int64(s.failedCSeq),
-		int64(s.acceptedCSeq), s.accepted, s.signedOut,
+		int64(s.acceptedCSeq), s.accepted, int64(s.signedOut),
 	} {
 		b = binary.AppendVarint(b, n)
 	}
@@ -162,7 +162,8 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	s.subscribeCSeq, s.notifyCSeq, s.terminatedCSeq, s.failedCSeq = r.cseq(), r.cseq(), r.cseq(), r.cseq()
 	known := texts
 	if format > firstFormat {
-		s.acceptedCSeq, s.accepted, s.signedOut = r.cseq(), r.signed(0, math.MaxInt64), r.signed(0, math.MaxInt64)
+		s.acceptedCSeq, s.accepted = r.cseq(), r.signed(0, math.MaxInt64)
+		s.signedOut = signedOut(min(r.signed(0, math.MaxInt64), int64(hasSignedOut))) // no NOTIFY of before is open
 	} else {
 		known = textDevice
 	}

@@ -265,7 +265,7 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	if sh.find(hash, j.identity(&id)) != 0 {
 		return false
 	}
-	slot := j.add(sh, s, &dialogs.Message{Side: dialogs.Server})
+	slot := j.add(sh, &s, strings.Clone(s.watcher()), &dialogs.Message{Side: dialogs.Server})
 	if slot == 0 {
 		return false
 	}

@@ -15,7 +15,7 @@ import (
 // Whatever a Journal gives back, it is read to what is written the same way, or it
 // is an error; and a Monitor that takes it up stays whole.
 func FuzzJournalEntry(f *testing.F) {
-	s := subscription{phase: dead, birth: 7, expires: 1 << 60, until: 1<<60 + 5, asked: -1, notifyCSeq: 4, acceptedCSeq: 3, accepted: 9, signedOut: 10, proven: true}
+	s := subscription{phase: dead, birth: 7, expires: 1 << 60, until: 1<<60 + 5, asked: -1, notifyCSeq: 4, acceptedCSeq: 3, accepted: 9, signedOut: hasSignedOut, proven: true}
 	var t textBuilder
 	for _, text := range []string{"call", "w", "n", "presence;id=7", "sip:alice@ims.example", "sip:bob@ims.example", "sip:alice@192.0.2.7", "urn:uuid:1", "Phone/1"} {
 		t.addString(text)
@@ -48,7 +48,7 @@ func FuzzJournalEntry(f *testing.F) {
 		for i := range m.subs {
 			sh := &m.subs[i]
 			for slot := uint32(1); slot <= sh.subs.Slots(); slot++ {
-				if sh.subs.At(slot).used {
+				if sh.subs.At(slot).used() {
 					m.remove(sh, slot)
 				}
 			}

@@ -21,7 +21,8 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 	if !ident.IsURI(from.contact) {
 		from.contact = nil
 	}
-	agent := outcome.Printable(from.agent, maxAgent)
+	var room [maxAgent]byte
+	agent := outcome.AppendPrintable(room[:0], from.agent, maxAgent)
 	var b textBuilder
 	length := len(id.CallID) + len(id.WatcherTag) + len(id.NotifierTag) + len(id.Package) + len(watcher) + len(uri) + len(from.contact) + len(from.device) + len(agent)
 	if len(id.Param) > 0 {
@@ -41,7 +42,7 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 	b.add(uri)
 	b.add(from.contact)
 	b.add(from.device)
-	b.addString(agent)
+	b.add(agent)
 	s.text, s.ends = b.String(), b.ends
 	s.label = labelOf(id.Package)
 	s.tag = slab.TagOf(hash)
@@ -49,43 +50,47 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 	return s, true
 }
 
-// add gives a subscription its place in the shard, whose lock is held, and in
-// the list of its user. It is 0 if there is no room.
-func (t *Table) add(sh *subShard, s subscription, msg *dialogs.Message) uint32 {
+// add copies a subscription to a place in the shard, whose lock is held, and enters it in
+// the list of its user. It is 0 if there is no room. watcher is that of s, as a text of its
+// own: it is kept if the user is new.
+func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.Message) uint32 {
 	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(s.text)) {
-		t.records.Add(-1)
-		t.untracked[untrackedFull].Inc()
-		return 0
+		return t.turnAway(untrackedFull)
 	}
-	if t.has(s.watcher()) >= t.cfg.MaxPerWatcher {
-		t.records.Add(-1)
-		t.untracked[untrackedQuota].Inc()
-		return 0
+	s.identity, s.user = t.identify(s), uint32(dialogs.UserID(watcher)) // #nosec G115 -- it has 32 bits
+	hash, thread := t.hashAOR(watcher), t.hashThread(s)
+	us := t.userShard(hash)
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	user := us.find(hash, watcher)
+	if user != 0 && int(us.users.At(user).subscriptions) >= t.cfg.MaxPerWatcher {
+		return t.turnAway(untrackedQuota)
 	}
-	s.identity = t.identify(&s)
 	slot, why := sh.put(s)
 	if why != tracked {
-		t.records.Add(-1)
-		t.untracked[why].Inc()
-		return 0
+		return t.turnAway(why)
+	}
+	if user == 0 {
+		if t.shared != nil && msg.Side == dialogs.Core {
+			t.shared.AskWhose(watcher, msg.At)
+		}
+		user = us.enter(hash, watcher)
 	}
 	place := sh.subs.At(slot)
-	ref := makeRef(sh.number, slot, place.generation)
-	thread := t.hashThread(&s)
-	aor := t.hashAOR(s.watcher())
-	us := t.userShard(aor)
-	us.mu.Lock()
-	if t.shared != nil && msg.Side == dialogs.Core && us.find(aor, s.watcher()) == 0 {
-		t.shared.AskWhose(s.watcher(), msg.At)
-	}
-	place.node = us.link(aor, s.watcher(), ref, thread, s.emergency)
+	place.node = us.link(user, makeRef(sh.number, slot, place.generation), thread, s.emergency)
 	if msg.Side == dialogs.Core {
-		us.users.At(us.nodes.At(place.node).user).hop = makeHop(msg.Source, msg.Transport)
+		us.users.At(user).hop = makeHop(msg.Source, msg.Transport)
 	}
-	us.mu.Unlock()
 	t.texts.Add(int64(len(s.text)))
-	t.begins(&s)
+	t.begins(s)
 	return slot
+}
+
+// turnAway counts a subscription that has no room; it gives no slot.
+func (t *Table) turnAway(why untracked) uint32 {
+	t.records.Add(-1)
+	t.untracked[why].Inc()
+	return 0
 }
 
 // remove takes a subscription out everywhere; the lock of its shard is held.

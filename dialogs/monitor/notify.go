@@ -94,6 +94,9 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.S
 	s.sent = at.UnixNano()
 	s.notifyCSeq = msg.CSeq
 	s.transaction, s.answered = transactionOf(msg), false
+	if s.signedOut == hasSignedOut {
+		s.signedOut = notifiedSince
+	}
 	if m.rules.redelivers() {
 		s.openCSeq = msg.CSeq
 	}
@@ -179,7 +182,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	if instant(msg.At).UnixNano() < m.lapse {
 		s.announced, s.initial, s.birth = false, true, m.births.Add(1)
 	}
-	return m.add(sh, s, msg)
+	return m.add(sh, &s, watcher, msg)
 }
 
 const (

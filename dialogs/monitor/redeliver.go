@@ -221,7 +221,7 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 			m.prove(s)
 			m.note(sh, slot)
 		}
-		sh.through(o.Hop, instant(o.At), s.watcher())
+		sh.through(o.Hop, instant(o.At), s.user)
 		c, last := *s, e.Last
 		return func() {
 			if last {

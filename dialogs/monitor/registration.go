@@ -85,7 +85,7 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 		sh.mu.Lock()
 		if s, slot := sh.lookup(ref); s != nil && s.phase == active {
 			m.undeliver(sh, slot)
-			s.signedOut = at.UnixNano()
+			s.signedOut = hasSignedOut
 			if s.waiting {
 				s.waiting = false
 				delete(sh.waiting, slot)

@@ -88,15 +88,15 @@ func (sh *subShard) lookup(ref dialogs.Ref) (*subscription, uint32) {
 		return nil, 0
 	}
 	s := sh.subs.At(slot)
-	if !s.used || s.generation != generationOf(ref) {
+	if s.generation != generationOf(ref) {
 		return nil, 0
 	}
 	return s, slot
 }
 
-// put links a new subscription into its chain. Its slot has a generation that
-// no earlier one had.
-func (sh *subShard) put(s subscription) (uint32, untracked) {
+// put copies a new subscription into a slot, with a generation that no earlier one had, and
+// links it into its chain.
+func (sh *subShard) put(s *subscription) (uint32, untracked) {
 	length := 0
 	for slot := sh.chains.Get(s.tag); slot != 0; slot = sh.subs.At(slot).next {
 		length++
@@ -109,13 +109,9 @@ func (sh *subShard) put(s subscription) (uint32, untracked) {
 	}
 	slot := sh.subs.Take()
 	place := sh.subs.At(slot)
-	s.generation = place.generation + 1
-	if s.generation == 0 {
-		s.generation = 1
-	}
-	s.used = true
+	s.generation = max(place.generation, 1)
 	s.next = sh.chains.Get(s.tag)
-	*place = s
+	*place = *s
 	sh.chains.Set(s.tag, slot)
 	return slot, tracked
 }
@@ -124,7 +120,7 @@ func (sh *subShard) put(s subscription) (uint32, untracked) {
 func (sh *subShard) drop(slot uint32) {
 	s := sh.subs.At(slot)
 	slab.Unchain(&sh.chains, &sh.subs, s.tag, slot, (*subscription).link)
-	*s = subscription{generation: s.generation}
+	*s = subscription{generation: s.generation + 1}
 	sh.subs.Give(slot)
 }
 
@@ -144,8 +140,8 @@ func (sh *subShard) adrift(hash uint64, id *ident.ID) bool {
 }
 
 // through counts one 2xx; the shard is locked.
-func (sh *subShard) through(hop netip.AddrPort, at time.Time, watcher string) {
-	sh.hops.Add(hop, at, dialogs.UserID(watcher))
+func (sh *subShard) through(hop netip.AddrPort, at time.Time, user uint32) {
+	sh.hops.Add(hop, at, uint64(user))
 }
 
 // drain gives what passed over each next hop, shard by shard.

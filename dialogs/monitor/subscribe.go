@@ -93,7 +93,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, 
 	if s.asked == 0 {
 		s.fetch, s.phase = true, ending
 	}
-	m.add(sh, s, msg)
+	m.add(sh, &s, watcher, msg)
 }
 
 // settled says whether nobody retransmits the SUBSCRIBE of s any more: another one with
@@ -124,7 +124,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 				s.birth = sh.subs.At(first).birth
 			}
 			s.until = at.Add(m.linger).UnixNano()
-			slot = m.add(sh, s, msg)
+			slot = m.add(sh, &s, watcher, msg)
 		}
 		if slot == 0 {
 			return true

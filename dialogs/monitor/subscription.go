@@ -42,10 +42,22 @@ const (
 	texts
 )
 
+// signedOut says whether the user of a subscription has signed out since it was accepted.
+// What becomes of its NOTIFYs does not matter then, unless one gets through that was sent
+// later.
+type signedOut uint8
+
+const (
+	notSignedOut signedOut = iota
+	hasSignedOut
+	// notifiedSince: the last NOTIFY was sent later.
+	notifiedSince
+)
+
 // subscription is one usage of one dialog. All its text is one string, so that
 // it costs one object. It is owned by its shard; a copy may leave the lock.
 //
-// It fills two cache lines. The first has all that a NOTIFY and its 2xx touch.
+// Its first cache line has all that a NOTIFY and its 2xx touch.
 type subscription struct {
 	identity uint64 // of the ID, see Monitor.identity
 	sent     int64  // when the last NOTIFY passed
@@ -59,19 +71,19 @@ type subscription struct {
 	// transaction is a part of what the last NOTIFY's is known by; answered: that
 	// got its 2xx.
 	transaction uint32
-	node        uint32 // in the list of its user
+	user        uint32 // the dialogs.UserID of its watcher
 
 	phase phase
 	label eventLabel
-	used  bool // the slot is taken
 
 	answered bool
 	// waiting: a temporary failure awaits the next NOTIFY.
 	waiting    bool
 	failed     bool // a NOTIFY has; failedCSeq is set
 	terminated bool // terminatedCSeq is set
-	// headKept: subShard.heads has the head of the failed NOTIFY.
-	headKept bool
+	// proven: a NOTIFY of it has got through.
+	proven    bool
+	signedOut signedOut
 
 	text string
 	ends [texts]uint16
@@ -90,11 +102,12 @@ type subscription struct {
 	noted, kept bool
 	// unheard is how much of what it went through the Engine has yet to hear.
 	unheard uint8
-	// proven: a NOTIFY of it has got through.
-	proven bool
 	// undelivered: something is kept for it, to be delivered.
 	undelivered bool
+	// headKept: subShard.heads has the head of the failed NOTIFY.
+	headKept bool
 
+	node          uint32 // in the list of its user
 	subscribeCSeq uint32 // of the last SUBSCRIBE
 	acceptedCSeq  uint32 // of the last one that got a 2xx, at accepted
 	asked         int32  // Expires of that SUBSCRIBE; -1: absent
@@ -105,13 +118,13 @@ type subscription struct {
 	birth uint64
 
 	accepted int64 // unix nanoseconds
-	// signedOut is when its user has signed out since; what becomes of its NOTIFYs does
-	// not matter unless one that was sent later gets through.
-	signedOut int64
 
 	terminatedCSeq uint32 // of the NOTIFY that says terminated
 	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
 }
+
+// used says whether the slot of a subscription is taken.
+func (s *subscription) used() bool { return s.text != "" }
 
 func (s *subscription) link() *uint32 { return &s.next }
 
@@ -179,7 +192,7 @@ func (s *subscription) sameDialogs(id *ident.ID) bool {
 
 // over says whether the subscription has ended anyway at a time.
 func (s *subscription) over(at int64) bool {
-	return s.phase == ending || s.signedOut != 0 || s.phase != dead && s.phase != requested && at > s.expires
+	return s.phase == ending || s.signedOut != notSignedOut || s.phase != dead && s.phase != requested && at > s.expires
 }
 
 // broken names the subscription as policy does.

@@ -115,7 +115,7 @@ func (x expiry) subscriptions(sh *subShard, now time.Time, all bool, b *breath, 
 	for first := uint32(1); first <= used; first += 1 << slab.ChunkBits {
 		sh.mu.Lock()
 		for slot := first; slot <= used && slot < first+1<<slab.ChunkBits; slot++ {
-			if s := sh.subs.At(slot); s.used && s.until <= at {
+			if s := sh.subs.At(slot); s.used() && s.until <= at {
 				if f := x.expired(s, now); f != nil {
 					then = append(then, f)
 				}

@@ -154,19 +154,19 @@ func (h *hasher) hashAOR(aor string) uint64 { return maphash.String(h.seed, aor)
 // subscription is known to replace an older one: it has a fresh Call-ID, and perhaps
 // another Event id.
 func (h *hasher) hashThread(s *subscription) uint64 {
-	var sum maphash.Hash
-	var scratch [aor.MaxScratch]byte
-	sum.SetSeed(h.seed)
+	var room [384]byte
+	b := room[:0]
 	for _, text := range [...]string{s.watcher(), s.resource(), ident.PackageOf(s.event())} {
-		_, _ = sum.WriteString(text)
-		_ = sum.WriteByte(0)
+		b = append(append(b, text...), 0)
 	}
 	if device := s.device(); device != "" {
-		_, _ = sum.WriteString(device)
-	} else if place, ok := aor.Append(scratch[:0], []byte(s.contact())); ok {
-		_, _ = sum.Write(place)
+		return maphash.Bytes(h.seed, append(b, device...))
 	}
-	return sum.Sum64()
+	var contact [aor.MaxScratch]byte
+	if place, ok := aor.Append(b, append(contact[:0], s.contact()...)); ok {
+		b = place
+	}
+	return maphash.Bytes(h.seed, b)
 }
 
 // shardNumber takes the high bits of a hash; the maps use the low ones.

@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"net/netip"
-	"strings"
 	"sync"
 
 	"rewatch/dialogs"
@@ -144,14 +143,19 @@ func (t *Table) kept(canonical []byte) string {
 	return string(canonical)
 }
 
-// need gives the slot of a user who is made if they are not known.
+// need gives the slot of a user who is made if they are not known (see enter).
 func (us *userShard) need(hash uint64, aor string) uint32 {
 	if slot := us.find(hash, aor); slot != 0 {
 		return slot
 	}
+	return us.enter(hash, aor)
+}
+
+// enter makes a user who is not known. The text of aor is kept, so it must not be a part of
+// a longer one.
+func (us *userShard) enter(hash uint64, aor string) uint32 {
 	slot := us.users.Take()
-	// aor may be a part of a longer text, which shall not live as long as they do.
-	*us.users.At(slot) = userRecord{aor: strings.Clone(aor), hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
+	*us.users.At(slot) = userRecord{aor: aor, hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
 	us.byHash.Set(slab.TagOf(hash), slot)
 	return slot
 }
@@ -167,11 +171,11 @@ func (us *userShard) forget(slot uint32) {
 	us.users.Give(slot)
 }
 
-// link adds a subscription at the end of its user's list.
-func (us *userShard) link(hash uint64, aor string, ref dialogs.Ref, key uint64, emergency bool) uint32 {
-	slot, node := us.need(hash, aor), us.nodes.Take()
-	u := us.users.At(slot)
-	*us.nodes.At(node) = userNode{user: slot, before: u.tail, ref: ref, thread: us.join(key)}
+// link adds a subscription at the end of the list of a user.
+func (us *userShard) link(user uint32, ref dialogs.Ref, key uint64, emergency bool) uint32 {
+	node := us.nodes.Take()
+	u := us.users.At(user)
+	*us.nodes.At(node) = userNode{user: user, before: u.tail, ref: ref, thread: us.join(key)}
 	if u.tail != 0 {
 		us.nodes.At(u.tail).after = node
 	} else {

@@ -48,7 +48,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		return
 	}
 	m.observe(s, o)
-	wasOpen := s.openCSeq == o.CSeq && !o.Late
+	wasOpen := m.rules.redelivers() && s.openCSeq == o.CSeq && !o.Late
 	if wasOpen {
 		s.openCSeq = 0
 	}
@@ -59,7 +59,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		j.finding, j.sub = hasEnded, *s
 		m.remove(sh, slot)
 		if outcome.IsOK(o) {
-			sh.through(o.Hop, instant(o.At), j.sub.watcher())
+			sh.through(o.Hop, instant(o.At), j.sub.user)
 		}
 	case outcome.IsOK(o):
 		m.passed(sh, slot, o, j)
@@ -77,11 +77,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 	switch j.finding {
 	case nothingFollows:
 	case gotThrough:
-		m.metrics.ok[s.label].Inc()
-		// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
-		if s.phase == active && s.signedOut == 0 && m.rec.Interested(s.watcher()) {
-			m.tell(s, j.alive, o)
-		}
+		m.tell(s, j.alive, o)
 	case hasEnded:
 		if outcome.IsOK(o) {
 			m.metrics.ok[s.label].Inc()
@@ -141,8 +137,8 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 		m.prove(s)
 		m.note(sh, slot)
 	}
-	if s.signedOut != 0 && s.notifyCSeq == o.CSeq && s.sent > s.signedOut {
-		s.signedOut = 0
+	if s.signedOut == notifiedSince && s.notifyCSeq == o.CSeq {
+		s.signedOut = notSignedOut
 		m.note(sh, slot)
 	}
 	m.parcels.had(sh, slot, o.CSeq, instant(o.At))
@@ -159,8 +155,12 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 			m.dropHead(sh, slot, s)
 		}
 	}
-	sh.through(o.Hop, instant(o.At), s.watcher())
-	j.finding, j.sub = gotThrough, *s
+	sh.through(o.Hop, instant(o.At), s.user)
+	m.metrics.ok[s.label].Inc()
+	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+	if s.phase == active && s.signedOut == notSignedOut && m.rec.Interested(s.watcher()) {
+		j.finding, j.sub = gotThrough, *s
+	}
 }
 
 // tell offers that a NOTIFY got through, and adds it to the ladder. alive: its

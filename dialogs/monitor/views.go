@@ -56,7 +56,7 @@ func (t *Table) Subscriptions(after string, limit int) (page []SubscriptionView,
 		defer sh.mu.Unlock()
 		taken := 0
 		for ; slot <= sh.subs.Slots() && taken < room; slot++ {
-			if s := sh.subs.At(slot); s.used {
+			if s := sh.subs.At(slot); s.used() {
 				page = append(page, s.view())
 				taken++
 			}

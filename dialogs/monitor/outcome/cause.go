@@ -34,7 +34,11 @@ func StatusText(status int, reason []byte) string {
 
 // Printable bounds text of a peer for a MESSAGE, a log or a ladder.
 func Printable(b []byte, limit int) string {
-	out := make([]byte, 0, min(len(b), limit))
+	return string(AppendPrintable(make([]byte, 0, min(len(b), limit)), b, limit))
+}
+
+// AppendPrintable appends the same to dst, which is empty.
+func AppendPrintable(out, b []byte, limit int) []byte {
 	for _, c := range bytes.TrimSpace(b) {
 		if len(out) == limit {
 			break
@@ -43,7 +47,7 @@ func Printable(b []byte, limit int) string {
 			out = append(out, c)
 		}
 	}
-	return string(out)
+	return out
 }
 
 // Label is the metric label of a failure: the codes of RFC 3261 and of the

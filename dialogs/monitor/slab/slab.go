@@ -9,7 +9,9 @@ type Slab[T any] struct {
 	used   uint32 // slots ever given out
 }
 
-const ChunkBits = 8
+// ChunkBits says how long a chunk is. There are many small Slabs, so that long chunks would be
+// mostly empty.
+const ChunkBits = 6
 
 // Take gives a slot; its value is what the last owner left.
 func (s *Slab[T]) Take() uint32 {
