@@ -139,7 +139,8 @@ type Config struct {
 	Tap Tap
 	// ServerChanged is told when the server goes down or comes back. It must not block.
 	ServerChanged func(up bool, detail string)
-	ClientTLS     *tls.Config
+	// ClientTLS gives what a connection with TLS is made with; it is asked for each.
+	ClientTLS func() *tls.Config
 	// Dial opens streams; nil means the system's network.
 	Dial func(ctx context.Context, side dialogs.Side, addr netip.AddrPort) (net.Conn, error)
 	Log  zerolog.Logger

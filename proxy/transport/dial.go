@@ -83,7 +83,7 @@ func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.cfg.ClientTLS != nil {
-		cfg = t.cfg.ClientTLS.Clone()
+		cfg = t.cfg.ClientTLS()
 	}
 	cfg.ServerName = cmp.Or(cfg.ServerName, to.name)
 	secured := tls.Client(conn, cfg)

@@ -20,8 +20,8 @@ type StreamConfig struct {
 	LocalTLS []netip.Addr
 	// Dial opens a connection; nil means the system's network.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	// ClientTLS is used for streams that we open with TLS.
-	ClientTLS *tls.Config
+	// ClientTLS gives what is used for a stream that we open with TLS, as it is by then.
+	ClientTLS func() *tls.Config
 	// Admit, if set, decides on a connection before a byte is read from it.
 	Admit func(peer netip.AddrPort) bool
 	// Deny, if set, makes the answer to the first message of one that was not

@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 	}{{"core.example", true}, {"", true}, {"other.example", false}} {
 		near := newWaiting(false)
 		client := transport.NewStreams(transport.StreamConfig{
-			Frame: wire.FrameFrom, ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+			Frame: wire.FrameFrom, ClientTLS: func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool} },
 			LocalTLS: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
 		}, near)
 		s := client.To(addr, true, c.name)

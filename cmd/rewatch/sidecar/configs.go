@@ -113,7 +113,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		OwnInterrupted: p.client.Interrupted,
 		OwnReturned:    p.returned,
 		Identity:       p.cfg.UAC.Identity.Raw,
-		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS),
+		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS, p.log),
 		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
 	}
 	if p.postman != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"slices"
@@ -85,8 +86,9 @@ func serverTLS(cfg config.TLSConfig, log zerolog.Logger) *tls.Config {
 			return err
 		}
 	}
+	ca := &authorities{file: cfg.CA, log: log}
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		pool, err := config.LoadCA(cfg.CA) // read for each handshake: it is rare, and the file may change
+		pool, err := ca.get()
 		if err != nil {
 			return nil, err
 		}
@@ -113,16 +115,46 @@ func isPeer(state tls.ConnectionState, peers []string) error {
 	return fmt.Errorf("certificate for %q, none of which is in REWATCH_TLS_PEERS", names)
 }
 
-// clientTLS is used toward the core: our certificate, and REWATCH_TLS_CA as the
-// authority, else those of the system.
-func clientTLS(cfg config.TLSConfig) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CA != "" {
-		c.RootCAs, _ = config.LoadCA(cfg.CA) // checked by config.Load
+// clientTLS gives what a connection toward the core is made with: our certificate, and
+// REWATCH_TLS_CA as the authority, else those of the system.
+func clientTLS(cfg config.TLSConfig, log zerolog.Logger) func() *tls.Config {
+	own, ca := &certificate{cfg: cfg, log: log}, &authorities{file: cfg.CA, log: log}
+	return func() *tls.Config {
+		c := &tls.Config{MinVersion: tls.VersionTLS12}
+		if cfg.CA != "" {
+			pool, err := ca.get()
+			if err != nil {
+				pool = x509.NewCertPool() // trusts nobody; none would be those of the system
+			}
+			c.RootCAs = pool
+		}
+		if cfg.Cert != "" {
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }
+		}
+		return c
 	}
-	if cfg.Cert != "" {
-		own := &certificate{cfg: cfg}
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }
+}
+
+// authorities are those of a file, which is read for each handshake: that is rare, and the
+// file may change. If it cannot be read, those of before are trusted still.
+type authorities struct {
+	file string
+	log  zerolog.Logger
+
+	mu   sync.Mutex
+	pool *x509.CertPool
+}
+
+func (a *authorities) get() (*x509.CertPool, error) {
+	pool, err := config.LoadCA(a.file)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil:
+		a.pool = pool
+	case a.pool != nil:
+		a.log.Warn().Err(err).Msg("the changed REWATCH_TLS_CA cannot be read; the authorities of before stay in use")
+		return a.pool, nil
 	}
-	return c
+	return pool, err
 }

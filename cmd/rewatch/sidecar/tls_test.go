@@ -133,18 +133,84 @@ func TestTLSPeers(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := config.TLSConfig{Cert: cert, Key: key, CA: theirs, Peers: c.peers}
-			near, far := net.Pipe()
-			defer func() { _, _ = near.Close(), far.Close() }()
-			go func() {
-				client := tls.Client(far, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}) //nolint:gosec // only the server checks here
-				if client.HandshakeContext(t.Context()) == nil {
-					_, _ = client.Read(make([]byte, 1)) // of TLS 1.3 this is where a client hears that it is refused
-				}
-			}()
-			err = tls.Server(near, serverTLS(cfg, zerolog.Nop())).HandshakeContext(t.Context())
+			theirsTLS := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}} //nolint:gosec // only the server checks here
+			err = handshake(t, serverTLS(cfg, zerolog.Nop()), theirsTLS, false)
 			if (err == nil) != c.in {
 				t.Errorf("let in: %t, %v", err == nil, err)
 			}
 		})
 	}
+}
+
+// TestAuthorityIsReadAgain: whom both sides trust is what REWATCH_TLS_CA holds at each
+// handshake, an older file included, and what it held before while it holds nothing of use.
+func TestAuthorityIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for i, name := range []string{"own", "first", "second"} {
+		issue(t, file(name+".crt"), file(name+".key"), int64(i+1), "core.example")
+	}
+	cfg := config.TLSConfig{Cert: file("own.crt"), Key: file("own.key"), CA: file("ca")}
+	accept, connect := serverTLS(cfg, zerolog.Nop()), clientTLS(cfg, zerolog.Nop())
+	trust := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(cfg.CA, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-24 * time.Hour)
+		if err := os.Chtimes(cfg.CA, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) []byte {
+		t.Helper()
+		text, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for _, step := range []struct {
+		what    string
+		ca      []byte
+		trusted string
+	}{
+		{"as it was at the start", read("first.crt"), "first"},
+		{"replaced", read("second.crt"), "second"},
+		{"of no use", []byte("half a fi"), "second"},
+		{"put back", read("first.crt"), "first"},
+	} {
+		trust(step.ca)
+		for _, peer := range []string{"first", "second"} {
+			pair, err := tls.LoadX509KeyPair(file(peer+".crt"), file(peer+".key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs := &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true} //nolint:gosec // only rewatch checks here
+			ours := connect()
+			ours.ServerName = "core.example"
+			for side, err := range map[string]error{
+				"accepted": handshake(t, accept, theirs, false),
+				"dialled":  handshake(t, theirs, ours, true),
+			} {
+				if (err == nil) != (peer == step.trusted) {
+					t.Errorf("%s: the %s authority's peer, %s: %v", step.what, peer, side, err)
+				}
+			}
+		}
+	}
+}
+
+// handshake gives what one end of a connection says of the other.
+func handshake(t *testing.T, server, client *tls.Config, asClient bool) error {
+	t.Helper()
+	near, far := net.Pipe()
+	defer func() { _, _ = near.Close(), far.Close() }()
+	ends := map[bool]*tls.Conn{false: tls.Server(near, server), true: tls.Client(far, client)}
+	go func() {
+		if other := ends[!asClient]; other.HandshakeContext(t.Context()) == nil {
+			_, _ = other.Read(make([]byte, 1)) // of TLS 1.3 this is where a client hears that it is refused
+		}
+	}()
+	return ends[asClient].HandshakeContext(t.Context())
 }
