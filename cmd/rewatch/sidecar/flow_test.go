@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -9,10 +8,10 @@ import (
 	"time"
 
 	"rewatch/cmd/rewatch/cli"
-	"rewatch/cmd/rewatch/config"
 )
 
-// element is a SIP element that answers every request, and keeps those that it got.
+// element is a SIP element that answers every request, or says nothing, and keeps those
+// that it got.
 type element struct {
 	*net.UDPConn
 	answer func(method string) string
@@ -50,7 +49,12 @@ func (e *element) take(text string, from *net.UDPAddr) {
 	if method == "SIP/2.0" {
 		return
 	}
-	out := "SIP/2.0 " + e.answer(method) + "\r\n"
+	answer := e.answer(method)
+	if answer == "" { // it is silent
+		e.got <- text
+		return
+	}
+	out := "SIP/2.0 " + answer + "\r\n"
 	head, _, _ := strings.Cut(text, "\r\n\r\n")
 	for line := range strings.SplitSeq(head, "\r\n") {
 		name, _, _ := strings.Cut(strings.ToLower(line), ":")
@@ -110,45 +114,29 @@ func TestFlow(t *testing.T) {
 		}
 		return "200 OK"
 	})
-	coreSide, serverSide := fmt.Sprint("127.0.0.1:", freePort(t)), fmt.Sprint("127.0.0.1:", freePort(t))
-	cfg, err := config.Load(cli.Environ{
-		"REWATCH_SERVER": server.uri() + ";transport=udp", "REWATCH_CORE": core.uri() + ";transport=udp",
-		"REWATCH_LISTEN": "udp://" + coreSide, "REWATCH_SERVER_LISTEN": "udp://" + serverSide, "REWATCH_ADMIN_LISTEN": "off",
-		"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "500ms", "REWATCH_COALESCE": "10ms", "REWATCH_DRAIN": "0s",
-		"REWATCH_HEADERS": "Feature-Caps: *;+g.x",
+	s := runSidecar(t, core, server, cli.Environ{
+		"REWATCH_ADMIN_LISTEN": "off", "REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "500ms", "REWATCH_HEADERS": "Feature-Caps: *;+g.x",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := &lines{more: make(chan struct{}, 1)}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, cfg, Reload{}, out) }()
-	out.await(t, "rewatch runs")
-
-	const alice = "<sip:alice@ims.example>"
-	core.request(t, coreSide, "REGISTER sip:"+coreSide, "From: <sip:scscf@ims.example>;tag=r", "To: "+alice, "Call-ID: reg", "CSeq: 1 REGISTER", "Expires: 600")
-	server.await(t, "REGISTER")
-	core.request(t, coreSide, "SUBSCRIBE sip:bob@ims.example", "From: "+alice+";tag=a", "To: <sip:bob@ims.example>", "Call-ID: sub", "CSeq: 1 SUBSCRIBE",
-		"Event: presence", "Expires: 600", "P-Asserted-Identity: "+alice)
-	subscribe := server.await(t, "SUBSCRIBE")
-	notify := []string{
-		"NOTIFY " + core.uri(), "From: <sip:bob@ims.example>;tag=here", "To: " + alice + ";tag=a", "Call-ID: sub", "CSeq: 1 NOTIFY",
-		"Event: presence", "Subscription-State: active;expires=600",
-	}
-	for line := range strings.SplitSeq(subscribe, "\r\n") {
-		if route, ok := strings.CutPrefix(line, "Record-Route:"); ok {
-			notify = append(notify, "Route:"+route)
-		}
-	}
-	server.request(t, serverSide, notify...)
-	core.await(t, "NOTIFY")
-	if message := core.await(t, "MESSAGE"); !strings.Contains(message, "Feature-Caps: *;+g.x") {
+	s.register()
+	s.server.request(t, s.serverSide, s.subscribe("call-1")...)
+	s.core.await(t, "NOTIFY")
+	if message := s.core.await(t, "MESSAGE"); !strings.Contains(message, "Feature-Caps: *;+g.x") {
 		t.Errorf("the MESSAGE is\n%s", message)
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// TestTheHopIsAsked: where a NOTIFY meets with silence and nobody else was tried, the core is
+// asked by OPTIONS. Its answer proves the path, and the watcher gets a MESSAGE that counts.
+func TestTheHopIsAsked(t *testing.T) {
+	core := newElement(t, func(method string) string {
+		return map[string]string{"NOTIFY": "", "OPTIONS": "405 Method Not Allowed"}[method]
+	})
+	s := runSidecar(t, core, newElement(t, func(string) string { return "200 OK" }), cli.Environ{"REWATCH_NOTIFY_TIMEOUT": "1s"})
+	s.shows("/readyz", "server")
+	s.register()
+	s.server.request(t, s.serverSide, s.subscribe("call-1")...)
+	s.core.await(t, "OPTIONS")
+	if message := s.core.await(t, "MESSAGE"); !strings.Contains(message, "Attempt: 1 of 3") {
+		t.Errorf("the MESSAGE is\n%s", message)
 	}
 }

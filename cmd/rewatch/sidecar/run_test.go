@@ -131,7 +131,15 @@ func TestStartFails(t *testing.T) {
 	if err := os.WriteFile(text, []byte("my notes\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for variable, value := range map[string]string{"REWATCH_STATE": "file:" + text, "REWATCH_AUDIT": filepath.Join(text, "audit")} {
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for variable, value := range map[string]string{
+		"REWATCH_STATE": "file:" + text, "REWATCH_AUDIT": filepath.Join(text, "audit"),
+		"REWATCH_LISTEN": "udp://127.0.0.1:0,udp://" + taken.LocalAddr().String(),
+	} {
 		cfg, err := config.Load(cli.Environ{
 			"REWATCH_SERVER": "sip:127.0.0.1:5070", "REWATCH_LISTEN": "udp://127.0.0.1:0", "REWATCH_SERVER_LISTEN": "udp://127.0.0.1:0",
 			"REWATCH_ADMIN_LISTEN": "off", variable: value,
