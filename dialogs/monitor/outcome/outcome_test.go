@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rewatch/dialogs"
 )
@@ -87,6 +88,58 @@ func TestCause(t *testing.T) {
 	for _, tt := range tests {
 		if text, label := Cause(&tt.o), Label(&tt.o); text != tt.text || label != tt.label {
 			t.Errorf("%q %q, want %q %q", text, label, tt.text, tt.label)
+		}
+	}
+}
+
+// A path that is broken is told from a user who is, and a watcher that does not know the
+// package from one that has lost its subscription.
+func TestWhoIsToBlame(t *testing.T) {
+	for code := 200; code < 700; code++ {
+		o := dialogs.Outcome{Status: code}
+		if got, want := RoutingFault(&o), slices.Contains([]int{482, 483, 502}, code); got != want {
+			t.Errorf("%d is a routing fault: %v", code, got)
+		}
+		if got, want := Pointless(&o), code == 489; got != want {
+			t.Errorf("after %d it is pointless to subscribe again: %v", code, got)
+		}
+	}
+	for _, kind := range []dialogs.OutcomeKind{dialogs.TimedOut, dialogs.Unreachable} {
+		if o := (dialogs.Outcome{Kind: kind}); RoutingFault(&o) || Pointless(&o) {
+			t.Errorf("%v tells of more than silence", kind)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[int]time.Duration{-1: 2 * time.Second, 0: 0, 5: 5 * time.Second, 1 << 30: 24 * time.Hour} {
+		if got := RetryAfter(&dialogs.Outcome{RetryAfter: after}); got != want {
+			t.Errorf("Retry-After %d: %s, want %s", after, got, want)
+		}
+	}
+}
+
+// A refresh that is refused leaves the subscription alive but for the codes of RFC 6665
+// 4.1.2.2.
+func TestEndsRefresh(t *testing.T) {
+	ends := []int{404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604}
+	for status := 200; status < 700; status++ {
+		if got := EndsRefresh(status); got != slices.Contains(ends, status) {
+			t.Errorf("%d ends it: %v", status, got)
+		}
+	}
+}
+
+// Every label is listed, once.
+func TestLabels(t *testing.T) {
+	all := Labels()
+	slices.Sort(all)
+	if n := len(slices.Compact(slices.Clone(all))); n != len(all) {
+		t.Errorf("%d labels, %d of them different", len(all), n)
+	}
+	for code := 300; code < 700; code++ {
+		if label := Label(&dialogs.Outcome{Status: code}); !slices.Contains(all, label) {
+			t.Errorf("%d: %q is not listed", code, label)
 		}
 	}
 }
