@@ -127,9 +127,12 @@ const (
 // Outcome is the end of a NOTIFY transaction, told once per transaction (and
 // once more with Late set when a final response follows the verdict).
 type Outcome struct {
-	Kind       OutcomeKind
-	At         time.Time
-	Late       bool
+	Kind OutcomeKind
+	At   time.Time
+	Late bool
+	// Early: it has not ended, but its device is alive. Either it is kept and sent anew, or
+	// it goes on, and the Verdict is none.
+	Early      bool
 	Status     int    // of Responded
 	Reason     []byte // of Responded
 	RetryAfter int    // seconds; -1: absent

@@ -69,6 +69,31 @@ func (s *Server) Hurry(id uint64) { s.table.Hurry(s.deliveryKey(id), s.moment(ti
 // is not told how it ends.
 func (s *Server) Recall(id uint64) { s.table.Close(s.deliveryKey(id), s.moment(time.Now())) }
 
+// Overdue has the Monitor take the NOTIFY of a transaction into its own hands, if it has
+// no response yet: its device is alive, and whoever has it on the way may let seconds
+// pass before it is sent again. What the Monitor does not take goes on.
+func (s *Server) Overdue(key uint64) {
+	e := s.table.Open(key)
+	if !e.Known {
+		return
+	}
+	now := time.Now()
+	e.End = transaction.TimedOut
+	o := s.outcome(finished{Effect: e, retryAfter: -1}, now, nil)
+	o.Early = true
+	v := s.cfg.Monitor.NotifyDone(dialogs.Ref(e.Subject), o)
+	if v.Status == 0 || !s.table.Outlive(key, s.moment(now)) { // its response has come
+		return
+	}
+	s.answerEnded(e, v.Status, v.Reason)
+	if !e.Hop.Transport.Reliable() { // the sooner it is answered, the sooner what follows may go
+		w := s.borrow()
+		defer s.giveBack(w)
+		e.Do = transaction.Send
+		w.resend(e)
+	}
+}
+
 // deliveryKey is what such a transaction is known by.
 func (s *Server) deliveryKey(id uint64) uint64 { return maphash.Comparable(s.delivers, id) | 1 }
 

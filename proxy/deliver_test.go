@@ -213,3 +213,47 @@ func TestDeliverHasNoRoom(t *testing.T) {
 		p.want(t, "")
 	})
 }
+
+// TestOverdue: a NOTIFY that is open is taken by the Monitor, if it wants to; then the
+// server has its answer, the core gets it once more at once, and what it answers is told.
+func TestOverdue(t *testing.T) {
+	early := func(taken bool) func(dialogs.Outcome) dialogs.Verdict {
+		return func(o dialogs.Outcome) dialogs.Verdict {
+			if o.Early && (o.Kind != dialogs.TimedOut || !taken) || !o.Early && !o.Late {
+				return dialogs.Verdict{Relay: !o.Early}
+			}
+			if o.Late {
+				return dialogs.Verdict{}
+			}
+			return dialogs.Verdict{Status: 200, Reason: "OK"}
+		}
+	}
+	for _, taken := range []bool{true, false} {
+		play(t, func(r *rig) {
+			r.monitor.verdict = early(taken)
+			r.server.send(serverSide, notify())
+			first := r.core.want("NOTIFY")
+			r.pass(3 * time.Second)
+			r.monitor.told()
+			r.s.Overdue(r.monitor.open[1])
+			if !taken {
+				r.core.nothing()
+				r.server.nothing()
+				r.core.send(coreSide, reply(first, "480 Temporarily Unavailable"))
+				r.server.want("SIP/2.0 480")
+				return
+			}
+			r.server.want("SIP/2.0 200")
+			if r.core.want("NOTIFY") != first {
+				t.Error("the core does not get it once more")
+			}
+			r.core.send(coreSide, reply(first, "500 Older"))
+			if told := r.monitor.told(); !strings.Contains(told, "500 late=true") {
+				t.Error(told)
+			}
+			r.s.Overdue(r.monitor.open[1]) // it has ended
+			r.core.nothing()
+			r.server.nothing()
+		}, retrying)
+	}
+}

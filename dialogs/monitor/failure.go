@@ -228,10 +228,11 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	j.verdict = dialogs.Verdict{Relay: !told}
 	if s.undelivered {
 		j.verdict = dialogs.Verdict{} // the server has its 200
-		if outcome.IsOK(o) {
-			m.parcels.had(sh, slot, o.CSeq, instant(o.At))
-			return
-		}
+	}
+	if outcome.IsOK(o) {
+		m.parcels.had(sh, slot, o.CSeq, instant(o.At))
+	} else {
+		m.parcels.closed(sh, slot, instant(o.At))
 	}
 	if !outcome.IsOK(o) || !s.failed {
 		return

@@ -98,6 +98,7 @@ func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	t.leaves(s)
 	t.undeliver(sh, slot)
+	t.closes(sh, slot)
 	t.texts.Add(-int64(len(s.text)))
 	if s.waiting {
 		delete(sh.waiting, slot)

@@ -74,6 +74,9 @@ type Config struct {
 	// Content-Type, the Content-Encoding and the body of a message.
 	Post    Post
 	Content func(raw []byte) (kind, encoding string, body []byte)
+	// Overdue has NotifyDone told, as Early, of the NOTIFY of a transaction that is open;
+	// nil: nobody does.
+	Overdue func(transaction uint64)
 	// RoutingFault, if not nil, is told that a response says that the path is
 	// broken (482, 483, 502). It must not block.
 	RoutingFault func(hop netip.AddrPort, watcher string, status int)

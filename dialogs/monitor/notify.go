@@ -59,9 +59,9 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
 	}
-	if s.undelivered && now.Terminated {
+	if now.Terminated { // nobody waits for what came before
 		m.undeliver(sh, slot)
-	} else if m.parcels.inLine(s, msg, at) {
+	} else if m.parcels.inLine(makeRef(sh.number, slot, s.generation), s, msg, at) {
 		return m.queue(sh, slot, msg, now, at)
 	}
 	changes := s.phase == requested || now.Terminated
@@ -69,6 +69,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 		m.confirm(s) // by a refresh whose 2xx is still under way
 	}
 	m.notified(s, msg, now, at)
+	m.parcels.opens(sh, slot, msg)
 	if changes {
 		m.note(sh, slot)
 	}
@@ -96,9 +97,6 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.S
 	s.transaction, s.answered = transactionOf(msg), false
 	if s.signedOut == hasSignedOut {
 		s.signedOut = notifiedSince
-	}
-	if m.rules.redelivers() {
-		s.openCSeq = msg.CSeq
 	}
 	switch {
 	case now.Terminated:
@@ -129,6 +127,7 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 		s.lasts(at.UnixNano(), int(s.asked), m.linger)
 	}
 	m.notified(s, msg, now, at)
+	m.parcels.opens(sh, slot, msg)
 	n := notification{ref: makeRef(sh.number, slot, s.generation)}
 	if s.announce() && m.rec.Interested(s.watcher()) {
 		s.unheard++

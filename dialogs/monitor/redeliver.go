@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
@@ -22,6 +21,7 @@ type Post interface {
 	Alive(now time.Time, user, device string)
 	Reached(now time.Time, dialog uint64)
 	Holds(dialog uint64) bool
+	Keeps(dialog uint64) bool
 	Some() bool
 }
 
@@ -35,6 +35,9 @@ func (s *subscription) deviceKey() string { return deviceKey(s.device(), s.conta
 func (r *rules) redelivers() bool {
 	return r.cfg.Post != nil && r.cfg.Answer != AnswerPassthrough
 }
+
+// isKept is what the server gets for a NOTIFY that is kept.
+var isKept = dialogs.Verdict{Status: 200, Reason: "OK"}
 
 // openFor bounds how long a NOTIFY that was forwarded is taken for open, beyond its
 // deadline.
@@ -55,11 +58,30 @@ func (p *parcels) opened(s *subscription, at time.Time) time.Time {
 	return end
 }
 
+// opens notes that a NOTIFY is forwarded, where NOTIFYs are kept. The shard is locked.
+func (p *parcels) opens(sh *subShard, slot uint32, msg *dialogs.Message) {
+	if !p.rules.redelivers() {
+		return
+	}
+	if sh.open == nil {
+		sh.open = make(map[uint32]uint64)
+	}
+	sh.subs.At(slot).openCSeq, sh.open[slot] = msg.CSeq, msg.Transaction
+}
+
+// closes notes that it has ended. The shard is locked.
+func (t *Table) closes(sh *subShard, slot uint32) {
+	if s := sh.subs.At(slot); s.openCSeq != 0 {
+		s.openCSeq = 0
+		delete(sh.open, slot)
+	}
+}
+
 // inLine says whether a NOTIFY has to wait its turn: one of its dialog is kept, or is
 // under way, and the phone must see them in their order.
-func (p *parcels) inLine(s *subscription, msg *dialogs.Message, at time.Time) bool {
+func (p *parcels) inLine(ref dialogs.Ref, s *subscription, msg *dialogs.Message, at time.Time) bool {
 	return s.phase == active && p.rules.redelivers() &&
-		(s.undelivered || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
+		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
 }
 
 // keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
@@ -76,13 +98,14 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(makeRef(sh.number, slot, s.generation)), CSeq: cseq, Parcel: raw,
 	}
 	if o != nil {
+		n.Loose, n.Sent = o.Early, time.Unix(0, s.sent)
 		class := redelivery.Classify(o)
 		if class == redelivery.Final {
 			return false
 		}
 		n.Hop, n.Unanswered, n.Refused = o.Hop, class == redelivery.Silence, class == redelivery.Failed500
 	} else {
-		n.After = p.opened(s, at)
+		n.Queued, n.After = true, p.opened(s, at)
 	}
 	if p.cfg.Content != nil {
 		n.Full = redelivery.Full(p.cfg.Content(raw.Raw))
@@ -99,9 +122,9 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 // queue is a NOTIFY that is inLine. The shard is locked.
 func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) notification {
 	s := sh.subs.At(slot)
-	open, sent := s.openCSeq, s.sent
+	sent := s.sent
 	m.notified(s, msg, now, at)
-	if s.openCSeq = open; open != 0 {
+	if s.openCSeq != 0 {
 		s.sent = sent
 	}
 	n := notification{ignored: true, label: s.label, why: ignoredKept}
@@ -113,7 +136,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 		return n
 	}
 	if m.parcels.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
-		n.ruling = dialogs.Ruling{Status: 200, Reason: "OK"}
+		n.ruling = dialogs.Ruling{Status: isKept.Status, Reason: isKept.Reason}
 		return n
 	}
 	// There is no room. It has failed, and what was kept with it.
@@ -121,6 +144,18 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 	o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: msg.CSeq}
 	n.ignored, n.ruling, n.failed = false, m.rules.gone(s.taken), m.giveUp(sh, slot, &o)
 	return n
+}
+
+// early has a NOTIFY that is open kept instead, if there is room. The shard is locked.
+func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
+	s := sh.subs.At(slot)
+	j.verdict = dialogs.Verdict{}
+	if s.openCSeq != o.CSeq || s.terminated || m.rules.spares(s.watcher()) ||
+		!m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)) {
+		return
+	}
+	m.closes(sh, slot)
+	j.finding, j.why, j.sub, j.verdict = isIgnored, ignoredKept, *s, isKept
 }
 
 // undeliver drops what is kept for a subscription that has ended. Its shard is locked.
@@ -136,7 +171,7 @@ func (t *Table) undeliver(sh *subShard, slot uint32) {
 // closed notes that the NOTIFY which was open has ended, otherwise than by a 2xx or by
 // being kept: what waits behind it may go. The shard is locked.
 func (p *parcels) closed(sh *subShard, slot uint32, at time.Time) {
-	if s := sh.subs.At(slot); s.undelivered && s.phase == active {
+	if s := sh.subs.At(slot); p.rules.redelivers() && s.phase == active {
 		p.cfg.Post.Free(at, uint64(makeRef(sh.number, slot, s.generation)))
 	}
 }
@@ -164,9 +199,7 @@ func (p *parcels) had(sh *subShard, slot uint32, cseq uint32, at time.Time) {
 	if p.cfg.Post == nil || !p.cfg.Post.Some() {
 		return
 	}
-	if s.undelivered {
-		p.delivered(sh, slot, at, p.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
-	}
+	p.delivered(sh, slot, at, p.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
 	p.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 }
 
@@ -210,7 +243,7 @@ func (m *Monitor) Redelivered(e redelivery.End, o *dialogs.Outcome) {
 // called without the lock.
 func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End, o *dialogs.Outcome) func() {
 	s := sh.subs.At(slot)
-	if e.Last && !m.cfg.Post.Holds(e.Dialog) { // another may have come in the meantime
+	if e.Last && !m.cfg.Post.Keeps(e.Dialog) { // another may have come in the meantime
 		s.undelivered = false
 		m.note(sh, slot)
 	}
@@ -244,27 +277,6 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 	return m.giveUp(sh, slot, o)
 }
 
-// Waits says whether a sign of life of some device is awaited.
-func (m *Monitor) Waits() bool { return m.parcels.awaited() }
-
-// awaited says whether a sign of life is awaited.
-func (p *parcels) awaited() bool { return p.rules.redelivers() && p.cfg.Post.Some() }
-
-// Heard is told of a request of a user that the Monitor has no other use for, while it
-// Waits: the device is alive.
-func (m *Monitor) Heard(msg *dialogs.Message) {
-	if user, ok := m.watcherOf(msg); ok {
-		m.parcels.alive(user, msg)
-	}
-}
-
-// alive is a sign of life of the device that sent a request.
-func (p *parcels) alive(user string, msg *dialogs.Message) {
-	if p.awaited() {
-		p.cfg.Post.Alive(instant(msg.At), user, senderKey(msg))
-	}
-}
-
 // giveUpLost takes for failed what an earlier process had kept when it ended: its bytes
 // are gone, and the phone may be without the newest state.
 func (m *Monitor) giveUpLost(at time.Time) {
@@ -290,14 +302,4 @@ func (m *Monitor) giveUpLost(at time.Time) {
 			f()
 		}
 	}
-}
-
-// senderKey is the deviceKey of who sent a request; empty: it names no Contact, or
-// several.
-func senderKey(msg *dialogs.Message) string {
-	if len(msg.Contacts) != 1 {
-		return ""
-	}
-	c := &msg.Contacts[0]
-	return deviceKey(string(ident.Device(c)), string(c.URI))
 }

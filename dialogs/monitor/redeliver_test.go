@@ -92,6 +92,9 @@ func (w *parcelWard) state(c call, cseq uint32, kind, body string, status int) i
 	if r.Status != 0 {
 		return r.Status
 	}
+	if status == 0 {
+		<-time.After(28 * time.Second)
+	}
 	o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1, CSeq: cseq, Parcel: m.Parcel}
 	if status == 0 {
 		o.Kind = dialogs.TimedOut

@@ -70,8 +70,8 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	m.periods.Began(aor, at, lapsed, began, device)
 	if own {
 		m.parcels.alive(aor, msg)
-	} else if m.Waits() {
-		m.cfg.Post.Alive(at, aor, "") // it names the S-CSCF, and no device
+	} else if m.rules.redelivers() {
+		m.parcels.aliveDevice(aor, "", msg) // it names the S-CSCF, and no device
 	}
 	return dialogs.Ruling{}
 }

@@ -47,10 +47,14 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		}
 		return
 	}
+	if o.Early {
+		m.early(sh, slot, o, j)
+		return
+	}
 	m.observe(s, o)
 	wasOpen := m.rules.redelivers() && s.openCSeq == o.CSeq && !o.Late
 	if wasOpen {
-		s.openCSeq = 0
+		m.closes(sh, slot)
 	}
 	switch {
 	case o.Late:
@@ -203,7 +207,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		m.note(sh, slot)
 		j.verdict, _ = m.rules.answer(o)
 	case m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
-		j.why, j.verdict, j.witness = ignoredKept, dialogs.Verdict{Status: 200, Reason: "OK"}, true
+		j.why, j.verdict, j.witness = ignoredKept, isKept, true
 	case w == outcome.Temporary:
 		j.why = ignoredTemporary
 		m.wait(sh, slot, o)

@@ -6,14 +6,16 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"rewatch/dialogs"
 )
 
 const (
 	firstPause = 5 * time.Second
 	longest    = 120 * time.Second
-	// stale is the age from which an attempt is given up upon a sign of life: its next
-	// retransmission may be seconds away (Timer E, RFC 3261 17.1.2.2).
-	stale = time.Second
+	// Stale is the age from which a NOTIFY under way is given up for a new one upon a sign
+	// of life: its next retransmission may be seconds away (Timer E, RFC 3261 17.1.2.2).
+	Stale = time.Second
 )
 
 // pause is the time until the next attempt without a sign of life: 5, 10, 20 ... 120 s,
@@ -47,11 +49,11 @@ func (k *Keeper) alive(now time.Time, v *device) {
 	case v.inFlight == nil:
 		turn, _ := v.turn(now)
 		v.heard = turn == nil
-	case now.Sub(v.sent) < stale:
+	case now.Sub(v.sent) < Stale:
 		v.heard = true
 		return
 	default:
-		k.abandon(now, v)
+		k.abandon(v)
 	}
 	if now.Before(v.next) || v.place < 0 {
 		v.next = now
@@ -82,7 +84,7 @@ func (k *Keeper) Next(now time.Time) (Attempt, time.Time, bool) {
 func (k *Keeper) begin(now time.Time, d *dialog) Attempt {
 	v, i := d.device, d.queue[0]
 	if i.CSeq > d.order.looseCSeq {
-		k.forget(d)
+		k.forget(&d.order)
 	}
 	k.last++
 	v.inFlight, v.id, v.sent = d, k.last, now
@@ -145,6 +147,7 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 		i.heard = true
 	}
 	v.inFlight, d.order.broken = nil, true
+	d.order.prune(now)
 	ends := k.replace(d)
 	v.dialogs = append(slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d }), d) // another has its turn
 	if !v.heard {
@@ -171,6 +174,7 @@ func (k *Keeper) delivered(now time.Time, d *dialog) []End {
 	if v.inFlight == d {
 		v.inFlight = nil
 	}
+	d.order.reached(now)
 	ends := []End{k.end(d, 0, Delivered)}
 	v.tries, v.heard, v.next = 0, false, now
 	if len(d.queue) == 0 {
@@ -183,12 +187,37 @@ func (k *Keeper) delivered(now time.Time, d *dialog) []End {
 
 // Expire gives back the dialogs whose device has missed something for too long.
 func (k *Keeper) Expire(now time.Time) (ends []End) {
+	k.calmed(now)
 	for _, d := range k.dialogs {
 		if now.Sub(d.since) >= k.cfg.For {
 			ends = k.close(d, GivenBack, ends)
 		}
 	}
 	return ends
+}
+
+// Classify tells what an outcome of a NOTIFY means for its redelivery. The first outcome
+// and those of the attempts are judged alike.
+func Classify(o *dialogs.Outcome) Outcome {
+	switch {
+	case o.Kind == dialogs.TimedOut:
+		return Silence
+	case o.Kind != dialogs.Responded:
+		return Temporary
+	case o.Status >= 200 && o.Status < 300:
+		return Accepted
+	case o.Status == 401 || o.Status == 407 || o.Status == 481 || o.Status == 489:
+		return Final // a challenge is the server's to answer; a dialog that is gone stays gone
+	case o.RetryAfter >= 0:
+		return Temporary
+	}
+	switch o.Status {
+	case 408, 480, 491, 502, 503, 504:
+		return Temporary
+	case 500:
+		return Failed500
+	}
+	return Final
 }
 
 // agenda orders the devices by when their next attempt is due.

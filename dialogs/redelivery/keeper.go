@@ -33,10 +33,14 @@ type Notify struct {
 	CSeq         uint32
 	// Full: it makes the NOTIFYs before it superfluous.
 	Full bool
-	// Unanswered: it was sent and met with silence, so that the phone may have it.
-	Unanswered bool
+	// Unanswered: it was sent and met with silence, so that the phone may have it. Loose:
+	// that was at Sent, and its time is not over.
+	Unanswered, Loose bool
+	Sent              time.Time
 	// Refused is set where it has met with a 500 already.
 	Refused bool
+	// Queued: it was not sent yet, and waits for its turn.
+	Queued bool
 	// After is when it may be sent at the earliest, because the server's own sending of
 	// an earlier NOTIFY of the dialog is not over; Free and Had tell that it is.
 	After time.Time
@@ -127,11 +131,13 @@ type Keeper struct {
 	last    uint64 // ID of an attempt
 	// hurried and recalled are attempts, see Calls.
 	hurried, recalled []uint64
+	// lingering are the dialogs for which nothing is kept, but something is loose.
+	lingering map[uint64]*order
 }
 
 // New makes an empty Keeper.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, users: map[string]*user{}, dialogs: map[uint64]*dialog{}}
+	return &Keeper{cfg: cfg, users: map[string]*user{}, dialogs: map[uint64]*dialog{}, lingering: map[uint64]*order{}}
 }
 
 // user has the devices for which something is kept.
@@ -196,7 +202,10 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 		return true, nil // a retransmission
 	}
 	d.queue = slices.Insert(d.queue, at, i)
-	k.behind(now, d, n.After)
+	k.behind(now, d, &n)
+	if n.Loose {
+		k.loosen(&d.order, servers, n.CSeq, n.Sent)
+	}
 	k.kept++
 	k.bytes += i.size()
 	return true, k.replace(d)
@@ -218,8 +227,11 @@ func (k *Keeper) freed(d *dialog, i *item) (bytes, left int) {
 	return bytes, left
 }
 
-// flying tells whether the item is the one that is being sent.
-func (d *dialog) flying(i *item) bool { return d.device.inFlight == d && d.queue[0] == i }
+// flying tells whether the item is the one that is being sent, or was and is loose: when
+// it is delivered, the end of that is near.
+func (d *dialog) flying(i *item) bool {
+	return d.queue[0] == i && (d.device.inFlight == d || len(d.order.loose) > 0 && i.CSeq == d.order.looseCSeq)
+}
 
 // open begins a dialog, and with it its device and user.
 func (k *Keeper) open(now time.Time, n *Notify) *dialog {
@@ -238,28 +250,13 @@ func (k *Keeper) open(now time.Time, n *Notify) *dialog {
 	}
 	v := u.devices[at]
 	d := &dialog{key: n.Dialog, device: v, since: now}
+	if o := k.lingering[n.Dialog]; o != nil {
+		d.order = *o
+		delete(k.lingering, n.Dialog)
+	}
 	v.dialogs = append(v.dialogs, d)
 	k.dialogs[n.Dialog] = d
 	return d
-}
-
-// replace ends what full state makes superfluous, but for what is under way.
-func (k *Keeper) replace(d *dialog) (ends []End) {
-	full := -1
-	for at, i := range d.queue {
-		if i.Full {
-			full = at
-		}
-	}
-	first := 0
-	if full > 0 && d.flying(d.queue[0]) {
-		first = 1
-	}
-	for full > first {
-		ends = append(ends, k.end(d, first, Replaced))
-		full--
-	}
-	return ends
 }
 
 // end removes one NOTIFY of a dialog that goes on.
@@ -288,7 +285,11 @@ func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
 		v.inFlight = nil
 		k.recalled = append(k.recalled, v.id)
 	}
-	k.forget(d)
+	if r == Delivered {
+		k.linger(d)
+	} else {
+		k.forget(&d.order)
+	}
 	k.settle(v)
 	return ends
 }
@@ -309,10 +310,6 @@ func (k *Keeper) settle(v *device) {
 		k.due.put(v)
 	}
 }
-
-// Holds tells whether something is kept for a dialog. A NOTIFY of that dialog must not
-// overtake it: it is kept as well.
-func (k *Keeper) Holds(dialog uint64) bool { return k.dialogs[dialog] != nil }
 
 // Len is how many NOTIFYs are kept, Bytes what they cost.
 func (k *Keeper) Len() int { return k.kept }
@@ -339,6 +336,7 @@ func (k *Keeper) Waiting(name string) (n int, since time.Time) {
 
 // Drop ends what is kept for a dialog.
 func (k *Keeper) Drop(dialog uint64, r Result) []End {
+	delete(k.lingering, dialog)
 	d := k.dialogs[dialog]
 	if d == nil {
 		return nil

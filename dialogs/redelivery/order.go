@@ -1,6 +1,10 @@
 package redelivery
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // order is what the NOTIFYs of a dialog have to wait for besides their turn, so that the
 // phone never meets with an older one after a newer one. A client may take the older
@@ -8,38 +12,108 @@ import "time"
 type order struct {
 	// after is when the server's own sending of an earlier NOTIFY is over at the latest.
 	after time.Time
-	// loose is an attempt with looseCSeq that another one has taken the place of. It may
-	// reach the phone until calm.
-	loose     uint64
+	// loose are sendings of the NOTIFY with looseCSeq that others have taken the place of
+	// before they were answered.
+	loose     []loose
 	looseCSeq uint32
-	calm      time.Time
 	// broken: a NOTIFY of the dialog has failed. Else they only wait for their turn.
 	broken bool
 }
 
-// calmTime is for how long an attempt may still reach a phone that is alive: a proxy
-// sends it again after T2 at the latest (Timer E, RFC 3261 17.1.2.2).
-const calmTime = 4500 * time.Millisecond
+// loose is a sending that may reach the phone until then: a proxy that has it sends it
+// again by itself, whatever has become of it here.
+type loose struct {
+	attempt uint64
+	until   time.Time
+}
+
+const (
+	// lifetime is for how long a proxy sends a NOTIFY again, lastPause for how long it
+	// pauses in between, at most (Timers F and E, RFC 3261 17.1.2.2).
+	lifetime, lastPause = 32 * time.Second, 4500 * time.Millisecond
+	// maxLoose bounds them.
+	maxLoose = 4
+	// servers is the sending by the server, which is no attempt.
+	servers = math.MaxUint64
+)
+
+// loosen notes that a sending was given up.
+func (k *Keeper) loosen(o *order, attempt uint64, cseq uint32, sent time.Time) {
+	if cseq != o.looseCSeq {
+		k.forget(o)
+	}
+	if len(o.loose) == maxLoose {
+		o.loose = o.loose[1:] // the oldest one
+	}
+	o.loose, o.looseCSeq = append(o.loose, loose{attempt, sent.Add(lifetime)}), cseq
+}
+
+// forget recalls them.
+func (k *Keeper) forget(o *order) {
+	for _, l := range o.loose {
+		if l.attempt != servers {
+			k.recalled = append(k.recalled, l.attempt)
+		}
+	}
+	o.loose = nil
+}
+
+// reached notes that the phone is: the next of them, if there is any, is not far.
+func (o *order) reached(now time.Time) {
+	for i := range o.loose {
+		if l := &o.loose[i]; l.until.Sub(now) > lastPause {
+			l.until = now.Add(lastPause)
+		}
+	}
+}
+
+// prune leaves out those whose time is over.
+func (o *order) prune(now time.Time) {
+	o.loose = slices.DeleteFunc(o.loose, func(l loose) bool { return !l.until.After(now) })
+}
+
+// calm is when none of them can reach the phone any more.
+func (o *order) calm() (at time.Time) {
+	for _, l := range o.loose {
+		if l.until.After(at) {
+			at = l.until
+		}
+	}
+	return at
+}
+
+// answered notes that one of them is; false: it is none.
+func (o *order) answered(attempt uint64) bool {
+	at := slices.IndexFunc(o.loose, func(l loose) bool { return l.attempt == attempt })
+	if at >= 0 {
+		o.loose = slices.Delete(o.loose, at, at+1)
+	}
+	return at >= 0
+}
 
 // behind notes whether a NOTIFY that is kept waits behind one that the server has sent.
 // Where that has just failed, the pauses begin.
-func (k *Keeper) behind(now time.Time, d *dialog, after time.Time) {
+func (k *Keeper) behind(now time.Time, d *dialog, n *Notify) {
 	waited := !d.order.after.IsZero()
-	d.order.after = after
-	if !after.IsZero() {
-		return
-	}
-	d.order.broken = true
-	if v := d.device; waited && v.inFlight == nil {
-		k.again(now, v)
+	d.order.after = n.After
+	switch v := d.device; {
+	case !n.After.IsZero():
+	case n.Queued && !d.order.broken:
+		k.resume(now, v)
+	case n.Queued:
+	default:
+		d.order.broken = true
+		if waited && v.inFlight == nil {
+			k.again(now, v)
+		}
 	}
 }
 
 // ready is when the next NOTIFY of a dialog may be sent.
 func (d *dialog) ready() time.Time {
 	at := d.order.after
-	if d.order.loose != 0 && d.queue[0].CSeq > d.order.looseCSeq && d.order.calm.After(at) {
-		at = d.order.calm
+	if calm := d.order.calm(); d.queue[0].CSeq > d.order.looseCSeq && calm.After(at) {
+		at = calm
 	}
 	return at
 }
@@ -60,41 +134,86 @@ func (v *device) turn(now time.Time) (turn *dialog, at time.Time) {
 
 // abandon gives up waiting for an attempt of a device that is alive. It is sent once more
 // at once, so that its answer is not long in coming.
-func (k *Keeper) abandon(now time.Time, v *device) {
+func (k *Keeper) abandon(v *device) {
 	d := v.inFlight
-	k.forget(d)
-	d.order.loose, d.order.looseCSeq, d.order.calm = v.id, d.queue[0].CSeq, now.Add(calmTime)
+	k.loosen(&d.order, v.id, d.queue[0].CSeq, v.sent)
 	d.queue[0].Unanswered = true
 	v.inFlight = nil
 	k.hurried = append(k.hurried, v.id)
 }
 
-// forget recalls an attempt that another one has taken the place of.
-func (k *Keeper) forget(d *dialog) {
-	if d.order.loose != 0 {
-		k.recalled = append(k.recalled, d.order.loose)
-		d.order.loose = 0
+// linger notes, of a dialog for which nothing is kept any more, what could come after the
+// next NOTIFY.
+func (k *Keeper) linger(d *dialog) {
+	if len(d.order.loose) > 0 {
+		k.lingering[d.key] = &order{loose: d.order.loose, looseCSeq: d.order.looseCSeq}
 	}
 }
 
-// loosened is the outcome of such an attempt. A 2xx says that the phone has that NOTIFY,
-// and any answer of the phone's that what waits for its end may go.
+// Keeps tells whether something is kept for a dialog.
+func (k *Keeper) Keeps(dialog uint64) bool { return k.dialogs[dialog] != nil }
+
+// Holds tells whether a NOTIFY of a dialog has to be kept as well, because it must not
+// overtake what is.
+func (k *Keeper) Holds(dialog uint64) bool {
+	return k.dialogs[dialog] != nil || k.lingering[dialog] != nil
+}
+
+// Pending is how many NOTIFYs are kept, and for how many dialogs without any something
+// has to be waited for.
+func (k *Keeper) Pending() int { return k.kept + len(k.lingering) }
+
+// calmed ends the lingering that is over.
+func (k *Keeper) calmed(now time.Time) {
+	for key, o := range k.lingering {
+		if !o.calm().After(now) {
+			k.forget(o)
+			delete(k.lingering, key)
+		}
+	}
+}
+
+// loosened is the outcome of an attempt that is not awaited. A 2xx says that the phone
+// has that NOTIFY, and any answer of the phone's that what waits for its end may go.
 func (k *Keeper) loosened(now time.Time, a *Attempt, o Outcome) []End {
-	d := k.dialogs[a.Dialog]
-	if d == nil || d.order.loose != a.ID {
+	if o == Silence || !k.answered(now, a.Dialog, a.ID) {
 		return nil
 	}
-	d.order.loose = 0
-	switch {
-	case o == Accepted && d.queue[0].CSeq == a.CSeq:
-		if d.device.inFlight == d {
-			k.abandon(now, d.device)
-		}
-		return k.delivered(now, d)
-	case o != Silence && d.queue[0].CSeq > a.CSeq:
-		k.alive(now, d.device)
+	d := k.dialogs[a.Dialog]
+	if d == nil || o != Accepted || d.queue[0].CSeq != a.CSeq {
+		return nil
 	}
-	return nil
+	if d.device.inFlight == d {
+		k.abandon(d.device)
+	}
+	return k.delivered(now, d)
+}
+
+// answered notes that a loose sending in a dialog is; false: there is none.
+func (k *Keeper) answered(now time.Time, dialog, attempt uint64) bool {
+	if o := k.lingering[dialog]; o != nil {
+		found := o.answered(attempt)
+		if len(o.loose) == 0 {
+			delete(k.lingering, dialog)
+		}
+		return found
+	}
+	d := k.dialogs[dialog]
+	if d == nil || !d.order.answered(attempt) {
+		return false
+	}
+	if len(d.queue) > 0 && d.queue[0].CSeq > d.order.looseCSeq {
+		k.resume(now, d.device)
+	}
+	return true
+}
+
+// resume has a device looked at again: what its next NOTIFY waited for is over.
+func (k *Keeper) resume(now time.Time, v *device) {
+	if v.inFlight == nil && now.Before(v.next) {
+		v.next = now
+		k.settle(v)
+	}
 }
 
 // Calls gives the attempts that are to be sent again at once, because their device is
@@ -108,14 +227,10 @@ func (k *Keeper) Calls() (hurried, recalled []uint64) {
 // Free tells that the server's own sending of the NOTIFY before those that are kept for
 // a dialog is over.
 func (k *Keeper) Free(now time.Time, dialog uint64) {
-	d := k.dialogs[dialog]
-	if d == nil {
-		return
-	}
-	d.order.after = time.Time{}
-	if v := d.device; v.inFlight == nil && now.Before(v.next) {
-		v.next = now
-		k.settle(v)
+	k.answered(now, dialog, servers)
+	if d := k.dialogs[dialog]; d != nil {
+		d.order.after = time.Time{}
+		k.resume(now, d.device)
 	}
 }
 
@@ -129,12 +244,13 @@ func (k *Keeper) Reached(now time.Time, dialog uint64) {
 // Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
 // not come after it.
 func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
+	k.answered(now, dialog, servers)
 	d := k.dialogs[dialog]
 	if d == nil {
 		return nil
 	}
 	if d.device.inFlight == d && d.queue[0].CSeq <= cseq {
-		k.abandon(now, d.device)
+		k.abandon(d.device)
 	}
 	for len(d.queue) > 0 && d.queue[0].CSeq <= cseq {
 		r := Replaced
@@ -148,5 +264,24 @@ func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
 	}
 	d.since, d.order.after = d.queue[0].since, time.Time{}
 	k.alive(now, d.device)
+	return ends
+}
+
+// replace ends what full state makes superfluous, but for what is under way.
+func (k *Keeper) replace(d *dialog) (ends []End) {
+	full := -1
+	for at, i := range d.queue {
+		if i.Full {
+			full = at
+		}
+	}
+	first := 0
+	if full > 0 && d.flying(d.queue[0]) {
+		first = 1
+	}
+	for full > first {
+		ends = append(ends, k.end(d, first, Replaced))
+		full--
+	}
 	return ends
 }

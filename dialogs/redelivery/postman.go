@@ -38,7 +38,7 @@ type Options struct {
 // be called from any goroutine and do not block; they call nobody.
 type Postman struct {
 	opt   Options
-	some  atomic.Int64 // how many are kept
+	some  atomic.Int64 // of Keeper.Pending
 	wake  chan struct{}
 	limit *rate.Limiter
 
@@ -66,30 +66,6 @@ func NewPostman(o Options) *Postman {
 	}
 }
 
-// Classify tells what an outcome of a NOTIFY means for its redelivery. The first outcome
-// and those of the attempts are judged alike.
-func Classify(o *dialogs.Outcome) Outcome {
-	switch {
-	case o.Kind == dialogs.TimedOut:
-		return Silence
-	case o.Kind != dialogs.Responded:
-		return Temporary
-	case o.Status >= 200 && o.Status < 300:
-		return Accepted
-	case o.Status == 401 || o.Status == 407 || o.Status == 481 || o.Status == 489:
-		return Final // a challenge is the server's to answer; a dialog that is gone stays gone
-	case o.RetryAfter >= 0:
-		return Temporary
-	}
-	switch o.Status {
-	case 408, 480, 491, 502, 503, 504:
-		return Temporary
-	case 500:
-		return Failed500
-	}
-	return Final
-}
-
 // Keep is Keeper.Keep. The bytes are copied.
 func (p *Postman) Keep(now time.Time, n Notify) (bool, []End) {
 	n.Parcel.Raw = bytes.Clone(n.Parcel.Raw)
@@ -105,7 +81,7 @@ func (p *Postman) Keep(now time.Time, n Notify) (bool, []End) {
 }
 
 // count is called with the lock held.
-func (p *Postman) count() { p.some.Store(int64(p.keeper.Len())) }
+func (p *Postman) count() { p.some.Store(int64(p.keeper.Pending())) }
 
 func (p *Postman) signal() {
 	select {
@@ -114,7 +90,7 @@ func (p *Postman) signal() {
 	}
 }
 
-// Some tells whether anything is kept, for the price of a load.
+// Some tells whether Holds could be true of any dialog, for the price of a load.
 func (p *Postman) Some() bool { return p.some.Load() > 0 }
 
 // Alive is Keeper.Alive.
@@ -164,18 +140,24 @@ func (p *Postman) tellKeeper(dialog uint64, now time.Time, what func(*Keeper, ti
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.count()
 	what(p.keeper, now, dialog)
 	p.signal()
 }
 
-// Holds is Keeper.Holds.
-func (p *Postman) Holds(dialog uint64) bool {
+// Holds is Keeper.Holds, Keeps is Keeper.Keeps.
+func (p *Postman) Holds(dialog uint64) bool { return p.askKeeper(dialog, (*Keeper).Holds) }
+
+// Keeps is Keeper.Keeps.
+func (p *Postman) Keeps(dialog uint64) bool { return p.askKeeper(dialog, (*Keeper).Keeps) }
+
+func (p *Postman) askKeeper(dialog uint64, what func(*Keeper, uint64) bool) bool {
 	if !p.Some() {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.keeper.Holds(dialog)
+	return what(p.keeper, dialog)
 }
 
 // Outcome tells how the attempt with that id ended.
@@ -322,7 +304,7 @@ func (p *Postman) Last(ctx context.Context) (left int) {
 	t := time.NewTicker(look / 10)
 	defer t.Stop()
 	for {
-		if left = int(p.some.Load()); left == 0 {
+		if left, _ = p.Totals(); left == 0 {
 			return 0
 		}
 		select {

@@ -153,7 +153,7 @@ func (w *world) check() {
 	n := 0
 	for dialog, of := range w.kept {
 		n += len(of)
-		if len(of) > maxPerDialog || w.k.Holds(dialog) != (len(of) > 0) {
+		if len(of) > maxPerDialog || w.k.Keeps(dialog) != (len(of) > 0) || len(of) > 0 && !w.k.Holds(dialog) {
 			w.Fatal(dialog, "has", len(of))
 		}
 	}

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"bytes"
 	"sync/atomic"
 
 	"rewatch/proxy/resolve"
@@ -146,15 +147,40 @@ func (t *Table) Release(key uint64, at Moment, h resolve.Hop, attempt uint8) Eff
 }
 
 // Close marks a transaction as one that rewatch has answered itself.
-func (t *Table) Close(key uint64, at Moment) {
+func (t *Table) Close(key uint64, at Moment) { t.shut(key, at, false) }
+
+// Outlive is Close for one that got no response; any that comes is told then. It is false
+// where none is open.
+func (t *Table) Outlive(key uint64, at Moment) bool { return t.shut(key, at, true) }
+
+func (t *Table) shut(key uint64, at Moment, unanswered bool) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil && r.phase == open {
-		now, e := t.now(at), Effect{}
-		r.close(now)
-		t.settle(s, r, now, open, 0, &e)
+	r := s.byKey[key]
+	if r == nil || r.phase != open {
+		return false
 	}
+	now, e := t.now(at), Effect{}
+	r.close(now)
+	r.unanswered = unanswered
+	t.settle(s, r, now, open, 0, &e)
+	return true
+}
+
+// Open tells of a NOTIFY of somebody else's that is open, with its bytes; not Known: it
+// is not.
+func (t *Table) Open(key uint64) Effect {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byKey[key]
+	if r == nil || r.phase != open || r.kind != Notify || r.from.Own {
+		return Effect{}
+	}
+	e := r.effect(0)
+	e.Key, e.Text = key, bytes.Clone(r.text)
+	return e
 }
 
 // Hurry has an open transaction that retransmits its request do so at once.

@@ -94,6 +94,7 @@ func (p *process) monitorConfig() monitor.Config {
 	}
 	if p.postman != nil { // an interface that holds a nil pointer is not nil
 		cfg.Post = p.postman
+		cfg.Overdue = func(transaction uint64) { p.proxy.Overdue(transaction) }
 	}
 	return cfg
 }
