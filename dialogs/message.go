@@ -55,9 +55,9 @@ type Message struct {
 	Expires    int // seconds; -1: absent or unreadable
 	// Unasserted: nobody vouches for whoever is named in this SUBSCRIBE.
 	Unasserted bool
-	// Veiled: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
+	// IdentityDiffers: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the NOTIFY's To.
-	Veiled bool
+	IdentityDiffers bool
 	// Parcel is set for a NOTIFY of the server.
 	Parcel Parcel
 }

@@ -103,7 +103,7 @@ func (m *machine) join() joined {
 	case !excused:
 		m.s.Excused = false
 	case j == failedAgain && !m.s.Excused:
-		m.s.Excused, m.s.Free = true, 0
+		m.s.Excused, m.s.UnchargedSent = true, 0
 	}
 	return j
 }
@@ -209,8 +209,8 @@ func (m *decision) broughtBack(b Broken) By {
 	}
 }
 
-// underWay says whether a MESSAGE has left and has no outcome yet.
-func (m *decision) underWay() bool { return m.s.InFlight && m.s.Left }
+// underWay says whether a MESSAGE was sent and has no outcome yet.
+func (m *decision) underWay() bool { return m.s.InFlight && m.s.Transmitted }
 
 // tally counts the broken subscriptions by how far they have come back.
 type tally struct{ all, lost, toldLost, proven int }

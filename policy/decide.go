@@ -24,7 +24,7 @@ import "slices"
 //	           MessageDone        some told are lost         Waiting
 //	           MessageDone        all told back, others lost Gathering
 //	           MessageDone        all back                   Proving     or, if all are proven, Recovered
-//	           Tick, Resumed      it has left                            as MessageDone
+//	           Tick, Resumed      it was sent                            as MessageDone
 //	           Tick, Resumed      it has not left            Notifying   MESSAGE, the same
 //	Waiting    NotifyFailed       another subscription       Waiting     joins, named in the next one
 //	           NotifyFailed       one that had come back     Gathering
@@ -49,10 +49,10 @@ import "slices"
 //	           Subscribed         signed out, not banned     Idle        count from 0, alarm stays
 //	           Registered         not banned                 Idle        count from 0, alarm stays
 //	           Refreshed          signed out, not banned     Idle        count from 0, alarm stays
-//	           Refreshed          not signed out             Exhausted   kept, even if the de-REGISTER has left
+//	           Refreshed          not signed out             Exhausted   kept, even if the de-REGISTER was sent
 //	           DeregisterDone     kept meanwhile             Idle        count from 0, alarm stays
 //	           Turn               not signed out             Exhausted   ban; transmit, once
-//	           Resumed            it has left                Exhausted   signed out, as it seems; or Idle, as above
+//	           Resumed            it was sent                Exhausted   signed out, as it seems; or Idle, as above
 //	           Resumed            it has not left            Exhausted   again, soon
 //	           Excuse             not signed out yet, excused Gathering  clear the alarms, lift the ban
 //	           Tick               ban is over                Idle        end the ban, count from 0
@@ -264,7 +264,7 @@ func (m *machine) proving() {
 func (m *machine) exhausted() {
 	switch m.e.Kind {
 	case NotifyOK:
-		if m.s.Kept && !m.banned() && m.again() {
+		if m.s.StaysRegistered && !m.banned() && m.again() {
 			m.comeBack()
 		} else {
 			m.returning()

@@ -13,7 +13,7 @@ func (m *machine) open() {
 	m.s.Episode++
 	m.s.Tries, m.s.More = 0, 0
 	m.s.Broken, m.s.Deaf, m.s.Signal = nil, false, ByUnknown
-	m.s.Excused, m.s.Free = m.e.Excused || m.e.Unproven, 0
+	m.s.Excused, m.s.UnchargedSent = m.e.Excused || m.e.Unproven, 0
 	m.s.Started, m.s.Messaged, m.s.ForgetAt = m.e.At, time.Time{}, time.Time{}
 	if m.e.Pointless {
 		m.abandon()
@@ -28,7 +28,7 @@ func (m *machine) open() {
 // still, and for long. What is lost since then is part of it.
 func (m *machine) own() {
 	m.s.Episode++
-	m.s.Tries, m.s.Free, m.s.Deaf = 0, 0, false
+	m.s.Tries, m.s.UnchargedSent, m.s.Deaf = 0, 0, false
 	m.s.Started, m.s.Messaged = m.e.At, time.Time{}
 	m.gather()
 }
@@ -68,7 +68,7 @@ func (m *machine) send() {
 	m.s.Phase = Notifying
 	m.charge()
 	m.s.Tries++
-	m.s.InFlight, m.s.Left = true, false
+	m.s.InFlight, m.s.Transmitted = true, false
 	m.s.Deadline = m.in(m.r.MessageTimeout)
 	m.act(Action{Kind: SendMessage, Broken: m.named(), More: m.s.More})
 	for i := range m.s.Broken {
@@ -96,8 +96,8 @@ func (m *machine) wait() {
 	if m.e.Excused || m.e.Deaf || m.e.Unproven && m.e.Stumbled {
 		m.refund()
 	}
-	inOutage := m.s.Excused && m.s.Free == 0 // where that MESSAGE went
-	m.s.InFlight, m.s.Left = false, false
+	inOutage := m.s.Excused && m.s.UnchargedSent == 0 // where that MESSAGE went
+	m.s.InFlight, m.s.Transmitted = false, false
 	m.s.Phase = Waiting
 	m.s.Deadline = m.in(m.patience())
 	m.settle()
@@ -110,7 +110,7 @@ func (m *machine) wait() {
 func (m *machine) patience() time.Duration {
 	pause := double(m.r.ResubscribeTimeout, m.s.Tries-1)
 	if m.unheard() {
-		m.s.Free--
+		m.s.UnchargedSent--
 		pause = min(pause, m.soon())
 	}
 	return pause

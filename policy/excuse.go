@@ -10,7 +10,7 @@ import (
 // spent says whether the MESSAGEs are used up.
 func (m *decision) spent() bool {
 	if m.s.Excused {
-		return m.s.Free >= m.r.Threshold
+		return m.s.UnchargedSent >= m.r.Threshold
 	}
 	return m.s.Sent >= m.r.Threshold
 }
@@ -73,13 +73,13 @@ func (m *decision) soon() time.Duration {
 
 // unheard says whether the MESSAGE at hand was free and did not arrive.
 func (m *decision) unheard() bool {
-	return m.s.Excused && m.s.Free > 0 && m.e.Undelivered && m.s.Tries <= maxUnheard
+	return m.s.Excused && m.s.UnchargedSent > 0 && m.e.Undelivered && m.s.Tries <= maxUnheard
 }
 
 // reachable lets a free MESSAGE that did not arrive be repeated at once, because the
 // user has registered since.
 func (m *decision) reachable() {
-	if m.s.Excused && m.s.Free == 0 {
+	if m.s.Excused && m.s.UnchargedSent == 0 {
 		m.postpone()
 	}
 }
@@ -87,7 +87,7 @@ func (m *decision) reachable() {
 // charge counts one MESSAGE.
 func (m *decision) charge() {
 	if m.s.Excused {
-		m.s.Free++
+		m.s.UnchargedSent++
 		return
 	}
 	m.s.Sent++
@@ -137,7 +137,7 @@ func (m *machine) excuse() {
 	if !m.hit() {
 		return
 	}
-	m.s.Excused, m.s.Free = true, 0
+	m.s.Excused, m.s.UnchargedSent = true, 0
 	if m.s.Phase == Waiting {
 		m.postpone()
 	}
@@ -165,9 +165,9 @@ func (m *exhaustion) takeBack() {
 		return
 	}
 	m.lift()
-	m.s.Kept, m.s.Left, m.s.DeregisterTried = false, false, 0
+	m.s.StaysRegistered, m.s.Transmitted, m.s.DeregisterTried = false, false, 0
 	m.s.BannedUntil, m.s.ForgetAt = time.Time{}, time.Time{}
-	m.s.Excused, m.s.Free = pending || m.hit(), 0
+	m.s.Excused, m.s.UnchargedSent = pending || m.hit(), 0
 	m.postpone()
 }
 
@@ -186,7 +186,7 @@ func (m *machine) returning() {
 		return
 	}
 	m.lift()
-	m.s.BannedUntil, m.s.Left = time.Time{}, false
+	m.s.BannedUntil, m.s.Transmitted = time.Time{}, false
 	m.prove()
 }
 

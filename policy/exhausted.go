@@ -5,7 +5,7 @@ package policy
 // giveUp ends the episode for want of attempts and does what the operator chose.
 func (m *exhaustion) giveUp(lost []Broken) {
 	m.s.Phase, m.s.Gone = Exhausted, mergeDevices(m.s.Gone, devices(lost))
-	m.s.SignedOut, m.s.Kept, m.s.DeregisterTried = false, false, 0
+	m.s.SignedOut, m.s.StaysRegistered, m.s.DeregisterTried = false, false, 0
 	m.s.ForgetAt = m.in(m.r.Forget)
 	m.act(Action{Kind: GaveUp, Took: m.took(), Broken: lost, More: m.s.More})
 	m.raise(AlarmExhausted)
@@ -37,7 +37,7 @@ func (m *exhaustion) banned() bool {
 
 // signOut tries to de-register those of the user's devices that are given up.
 func (m *exhaustion) signOut() {
-	m.s.Left = false
+	m.s.Transmitted = false
 	lost, _ := m.doomed()
 	if len(lost) == 0 {
 		m.keep() // they are back
@@ -49,13 +49,13 @@ func (m *exhaustion) signOut() {
 
 // signingOut says whether a try at de-registering is outstanding or due.
 func (m *exhaustion) signingOut() bool {
-	return !m.s.SignedOut && !m.s.Kept
+	return !m.s.SignedOut && !m.s.StaysRegistered
 }
 
 // overtaken says whether the user has registered since the de-REGISTER left. Which
 // of the two the core saw first is not known here, so the user is given the benefit
 // of the doubt: it stays until the outcome, and then it is back.
-func (s State) overtaken() bool { return s.Kept && s.Left }
+func (s State) overtaken() bool { return s.StaysRegistered && s.Transmitted }
 
 // done notes that our de-REGISTER did its work.
 func (m *exhaustion) done() {
@@ -84,7 +84,7 @@ func (m *exhaustion) parted() {
 // signedOut notes that the registration is gone, by our doing or by itself (the
 // core tells of our own de-REGISTER with a third-party one, its echo).
 func (m *exhaustion) signedOut() {
-	m.s.SignedOut, m.s.Kept, m.s.Left = true, false, false
+	m.s.SignedOut, m.s.StaysRegistered, m.s.Transmitted = true, false, false
 	m.clear(AlarmDeregisterFailed)
 	m.linger()
 }
@@ -94,11 +94,11 @@ func (m *exhaustion) signedOut() {
 // registered, so a NOTIFY that gets through has to be able to end the matter.
 func (m *exhaustion) retrySignOut() {
 	if !m.signingOut() {
-		m.s.Left = false
+		m.s.Transmitted = false
 		return
 	}
 	m.s.DeregisterTried++
-	m.s.Left = false
+	m.s.Transmitted = false
 	m.raise(AlarmDeregisterFailed)
 	if m.e.Pointless || m.s.DeregisterTried >= m.r.DeregisterTries {
 		m.keep()
@@ -111,9 +111,9 @@ func (m *exhaustion) retrySignOut() {
 // keep notes that the user stays registered.
 func (m *exhaustion) keep() {
 	if !m.s.SignedOut {
-		m.s.Kept = true
+		m.s.StaysRegistered = true
 	}
-	m.s.Left = false
+	m.s.Transmitted = false
 	m.linger()
 }
 
@@ -130,7 +130,7 @@ func (m *exhaustion) expire() {
 		m.reinstate()
 	case m.due(m.s.ForgetAt):
 		m.forget()
-	case m.signingOut() && m.s.Left:
+	case m.signingOut() && m.s.Transmitted:
 		m.presume()
 	case m.signingOut():
 		m.signOut()
@@ -196,9 +196,9 @@ func (m *exhaustion) lift() {
 }
 
 // others opens an episode for a device of the user that was not given up, where those
-// that were stay registered (Kept): the user is not refused, and goes on.
+// that were stay registered: the user is not refused, and goes on.
 func (m *machine) others() {
-	if m.s.Kept && !m.s.Left && !m.banned() && !m.again() {
+	if m.s.StaysRegistered && !m.s.Transmitted && !m.banned() && !m.again() {
 		m.lift()
 		m.rest()
 		m.open()

@@ -124,10 +124,10 @@ func rich() []situation {
 			change("more strikes than an outage can give back", func(s *State) { s.Sent = 2 * standard().Threshold })
 		case "notifying":
 			change("the count has begun anew", func(s *State) { s.Sent, s.Strikes = 0, nil })
-			change("excused, charged", func(s *State) { s.Excused, s.Free, s.Sent, s.Strikes = true, 1, 0, nil })
-			change("excused, not charged", func(s *State) { s.Excused, s.Free = true, 0 })
-			change("excused, the last that may be unheard", func(s *State) { s.Excused, s.Free, s.Tries = true, 1, maxUnheard })
-			change("excused, one more than may be unheard", func(s *State) { s.Excused, s.Free, s.Tries = true, 1, maxUnheard+1 })
+			change("excused, charged", func(s *State) { s.Excused, s.UnchargedSent, s.Sent, s.Strikes = true, 1, 0, nil })
+			change("excused, not charged", func(s *State) { s.Excused, s.UnchargedSent = true, 0 })
+			change("excused, the last that may be unheard", func(s *State) { s.Excused, s.UnchargedSent, s.Tries = true, 1, maxUnheard })
+			change("excused, one more than may be unheard", func(s *State) { s.Excused, s.UnchargedSent, s.Tries = true, 1, maxUnheard+1 })
 		case "waiting, the count is full":
 			change("the refresh of another that is back is to come", func(s *State) {
 				b := s.Broken[0]
@@ -145,7 +145,7 @@ func rich() []situation {
 				b.Event, b.Progress, b.Told = "presence;id=7", Lost, false
 				s.Broken = append(s.Broken, b)
 			})
-			change("excused", func(s *State) { s.Excused, s.Free, s.Deadline = true, 1, now.Add(time.Hour) })
+			change("excused", func(s *State) { s.Excused, s.UnchargedSent, s.Deadline = true, 1, now.Add(time.Hour) })
 		}
 	}
 	return all

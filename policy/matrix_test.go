@@ -63,7 +63,7 @@ func situations() []situation {
 			s.Phase, s.Sent, s.Broken[0].Told = Gathering, 3, false
 		})},
 		{"notifying", with(running, func(s *State) { s.Phase, s.InFlight = Notifying, true })},
-		{"notifying, it has left", with(running, func(s *State) { s.Phase, s.InFlight, s.Left = Notifying, true, true })},
+		{"notifying, it has left", with(running, func(s *State) { s.Phase, s.InFlight, s.Transmitted = Notifying, true, true })},
 		{"notifying, all proven meanwhile", with(running, func(s *State) {
 			s.Phase, s.InFlight, s.Broken[0] = Notifying, true, proven
 		})},
@@ -82,13 +82,13 @@ func situations() []situation {
 			s.Phase, s.Sent, s.Deaf, s.Broken[0].Due = Waiting, 0, true, now.Add(time.Hour)
 		})},
 		{"waiting, excused, free ones are left", with(running, func(s *State) {
-			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 3, true, 1
+			s.Phase, s.Sent, s.Excused, s.UnchargedSent = Waiting, 3, true, 1
 		})},
 		{"waiting, excused, the MESSAGE did not arrive", with(running, func(s *State) {
-			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 0
+			s.Phase, s.Sent, s.Excused, s.UnchargedSent = Waiting, 0, true, 0
 		})},
 		{"waiting, excused, none is left", with(running, func(s *State) {
-			s.Phase, s.Sent, s.Excused, s.Free = Waiting, 0, true, 3
+			s.Phase, s.Sent, s.Excused, s.UnchargedSent = Waiting, 0, true, 3
 		})},
 		{"proving", with(running, func(s *State) { s.Phase, s.Broken[0] = Proving, back })},
 		{"proving, an older MESSAGE in flight", with(running, func(s *State) {
@@ -96,9 +96,9 @@ func situations() []situation {
 		})},
 		{"proving, the count is full", with(running, func(s *State) { s.Phase, s.Sent, s.Broken[0] = Proving, 3, back })},
 		{"exhausted, being signed out", exhausted},
-		{"exhausted, being signed out, it has left", with(exhausted, func(s *State) { s.Left = true })},
+		{"exhausted, being signed out, it has left", with(exhausted, func(s *State) { s.Transmitted = true })},
 		{"exhausted, being signed out, it has left, registered since", with(exhausted, func(s *State) {
-			s.Left, s.Kept, s.Deadline = true, true, s.ForgetAt
+			s.Transmitted, s.StaysRegistered, s.Deadline = true, true, s.ForgetAt
 		})},
 		{"exhausted, a de-REGISTER failed", with(exhausted, func(s *State) {
 			s.DeregisterTried, s.DeregisterAlarm, s.Deadline = 1, true, now.Add(5*time.Second)
@@ -108,14 +108,14 @@ func situations() []situation {
 			s.Strikes = []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute), now.Add(-time.Second)}
 		})},
 		{"exhausted, signed out", with(exhausted, func(s *State) { s.SignedOut = true })},
-		{"exhausted, kept", with(exhausted, func(s *State) { s.Kept = true })},
+		{"exhausted, kept", with(exhausted, func(s *State) { s.StaysRegistered = true })},
 		{"exhausted, back and not proven", with(exhausted, func(s *State) { s.Broken[0] = back })},
-		{"exhausted, kept, banned", with(exhausted, func(s *State) { s.Kept, s.BannedUntil = true, now.Add(time.Minute) })},
+		{"exhausted, kept, banned", with(exhausted, func(s *State) { s.StaysRegistered, s.BannedUntil = true, now.Add(time.Minute) })},
 		{"exhausted, being signed out, the ban is over", with(exhausted, func(s *State) {
-			s.BanAlarm, s.BannedUntil, s.Left = true, now, true
+			s.BanAlarm, s.BannedUntil, s.Transmitted = true, now, true
 		})},
 		{"exhausted, its time is over, a MESSAGE in flight", with(exhausted, func(s *State) {
-			s.Kept, s.InFlight, s.ForgetAt, s.Devices = true, true, now, []Device{{ID: "A", Heeds: true}}
+			s.StaysRegistered, s.InFlight, s.ForgetAt, s.Devices = true, true, now, []Device{{ID: "A", Heeds: true}}
 		})},
 		{"exhausted, two tries failed", with(exhausted, func(s *State) { s.DeregisterTried, s.DeregisterAlarm = 2, true })},
 		{"exhausted, banned", with(exhausted, func(s *State) {

@@ -31,7 +31,7 @@ func Merge(r Rules, a, b State) State {
 	returned := a.overtaken()
 	if a.Phase == b.Phase && a.Episode == b.Episode && a.Tries == b.Tries && a.DeregisterTried == b.DeregisterTried {
 		returned = returned || b.overtaken()
-		a.Left = a.Left || b.Left
+		a.Transmitted = a.Transmitted || b.Transmitted
 	}
 	if a.Phase == Idle && !a.Forgettable() {
 		a.forgetLike(r, b)
@@ -42,8 +42,8 @@ func Merge(r Rules, a, b State) State {
 	// Both gave up on the user, who is signed out if either has done it, unless the
 	// other has seen a registration meanwhile.
 	a.SignedOut = (a.SignedOut || b.SignedOut) && !returned
-	a.Kept = !a.SignedOut && (a.Kept || b.Kept)
-	a.Left = a.Left && !a.SignedOut
+	a.StaysRegistered = !a.SignedOut && (a.StaysRegistered || b.StaysRegistered)
+	a.Transmitted = a.Transmitted && !a.SignedOut
 	a.BannedUntil = latest(a.BannedUntil, b.BannedUntil)
 	a.ForgetAt = latest(a.ForgetAt, b.ForgetAt)
 	mergeAlarm(&a.BanAlarm, &a.BanAlarmAt, b.BanAlarm, b.BanAlarmAt)
@@ -53,7 +53,7 @@ func Merge(r Rules, a, b State) State {
 	}
 	again := earliest(a.Deadline, b.Deadline) // the next try at signing them out
 	a.Deadline = earliest(a.BannedUntil, a.ForgetAt)
-	if !a.SignedOut && !a.Kept {
+	if !a.SignedOut && !a.StaysRegistered {
 		a.Deadline = earliest(a.Deadline, again)
 	}
 	return a

@@ -24,40 +24,40 @@ func TestMergeCases(t *testing.T) {
 		ok   func(State) bool
 	}{
 		{
-			"what has left has left", given, with(func(s *State) { s.Left = true }),
-			func(s State) bool { return s.Left },
+			"what has left has left", given, with(func(s *State) { s.Transmitted = true }),
+			func(s State) bool { return s.Transmitted },
 		},
 		{
-			"but not what has left in another try", given, with(func(s *State) { s.Left, s.DeregisterTried = true, 0 }),
-			func(s State) bool { return !s.Left },
+			"but not what has left in another try", given, with(func(s *State) { s.Transmitted, s.DeregisterTried = true, 0 }),
+			func(s State) bool { return !s.Transmitted },
 		},
 		{
-			"nor for another MESSAGE", given, with(func(s *State) { s.Left, s.Tries = true, 1 }),
-			func(s State) bool { return !s.Left },
+			"nor for another MESSAGE", given, with(func(s *State) { s.Transmitted, s.Tries = true, 1 }),
+			func(s State) bool { return !s.Transmitted },
 		},
 		{
-			"nor in an episode before", given, with(func(s *State) { s.Left, s.Episode = true, 3 }),
-			func(s State) bool { return !s.Left },
+			"nor in an episode before", given, with(func(s *State) { s.Transmitted, s.Episode = true, 3 }),
+			func(s State) bool { return !s.Transmitted },
 		},
 		{
-			"nor in another phase", given, with(func(s *State) { s.Left, s.Phase = true, Notifying }),
-			func(s State) bool { return !s.Left },
+			"nor in another phase", given, with(func(s *State) { s.Transmitted, s.Phase = true, Notifying }),
+			func(s State) bool { return !s.Transmitted },
 		},
 		{
-			"signed out is signed out", given, with(func(s *State) { s.SignedOut, s.Left = true, true }),
-			func(s State) bool { return s.SignedOut && !s.Kept && !s.Left },
+			"signed out is signed out", given, with(func(s *State) { s.SignedOut, s.Transmitted = true, true }),
+			func(s State) bool { return s.SignedOut && !s.StaysRegistered && !s.Transmitted },
 		},
 		{
-			"unless there was a registration since", with(func(s *State) { s.Kept, s.Left = true, true }), with(func(s *State) { s.SignedOut = true }),
-			func(s State) bool { return !s.SignedOut && s.Kept },
+			"unless there was a registration since", with(func(s *State) { s.StaysRegistered, s.Transmitted = true, true }), with(func(s *State) { s.SignedOut = true }),
+			func(s State) bool { return !s.SignedOut && s.StaysRegistered },
 		},
 		{
-			"of an earlier try it says nothing", with(func(s *State) { s.DeregisterTried = 2 }), with(func(s *State) { s.Kept, s.Left = true, true }),
-			func(s State) bool { return s.Kept && !s.SignedOut },
+			"of an earlier try it says nothing", with(func(s *State) { s.DeregisterTried = 2 }), with(func(s *State) { s.StaysRegistered, s.Transmitted = true, true }),
+			func(s State) bool { return s.StaysRegistered && !s.SignedOut },
 		},
 		{
-			"kept is kept", given, with(func(s *State) { s.Kept = true }),
-			func(s State) bool { return s.Kept && s.Deadline.Equal(s.ForgetAt) },
+			"kept is kept", given, with(func(s *State) { s.StaysRegistered = true }),
+			func(s State) bool { return s.StaysRegistered && s.Deadline.Equal(s.ForgetAt) },
 		},
 		{
 			"the longer ban, its alarm, and no forgetting before it",

@@ -49,8 +49,8 @@ func TestMerge(t *testing.T) {
 		if s.Phase == Exhausted {
 			s.BannedUntil, s.ForgetAt = instant.Draw(t, "ban"), instant.Draw(t, "forget")
 			s.SignedOut = rapid.Bool().Draw(t, "out")
-			s.Kept = !s.SignedOut && rapid.Bool().Draw(t, "kept")
-			s.Left = !s.SignedOut && rapid.Bool().Draw(t, "left")
+			s.StaysRegistered = !s.SignedOut && rapid.Bool().Draw(t, "kept")
+			s.Transmitted = !s.SignedOut && rapid.Bool().Draw(t, "left")
 		}
 		s.InFlight = rapid.Bool().Draw(t, "in flight")
 		s.Recounted = instant.Draw(t, "recounted")

@@ -253,8 +253,8 @@ func (w *witness) excused(e Event, a Action) {
 	if a.Try > maxUnheard+2*w.r.Threshold {
 		w.t.Fatalf("%s: try %d of an episode", e.Kind, a.Try)
 	}
-	if w.s.Free < 1 || w.s.Free > w.r.Threshold {
-		w.t.Fatalf("%s: free MESSAGE %d of %d", e.Kind, w.s.Free, w.r.Threshold)
+	if w.s.UnchargedSent < 1 || w.s.UnchargedSent > w.r.Threshold {
+		w.t.Fatalf("%s: free MESSAGE %d of %d", e.Kind, w.s.UnchargedSent, w.r.Threshold)
 	}
 }
 
@@ -410,7 +410,7 @@ func (w *witness) comesToRest() {
 				at = w.now
 			}
 			w.happen(Event{Kind: Tick, At: at})
-			if w.s.Phase == Exhausted && !w.s.SignedOut && !w.s.Kept {
+			if w.s.Phase == Exhausted && !w.s.SignedOut && !w.s.StaysRegistered {
 				w.happen(Event{Kind: DeregisterFailed, At: w.now.Add(time.Second)})
 			}
 		}

@@ -2,13 +2,13 @@ package policy
 
 import "time"
 
-// What keeps a crash from doing something twice, or not at all.
+// This file keeps a crash from doing something twice, or not at all.
 //
-// Whether a request has left when its process was killed nobody can tell
-// afterwards. So Left is saved before it leaves: a MESSAGE or de-REGISTER that may
-// have left is never sent again, one that has not left is sent by the next
-// process. What a crash can cost is the one request between the saving and the
-// sending, some microseconds.
+// After a process was killed nobody can tell whether it has sent a request. So
+// Transmitted is saved before the request is sent: a MESSAGE or de-REGISTER that may
+// have been sent is never sent again, and one that was not sent is sent by the next
+// process. A crash can cost the one request that was about to be sent between the two,
+// some microseconds.
 
 // regain is how long a user has, after rewatch was away, to be heard again before
 // anything is held against them: everything that they sent meanwhile they repeat within
@@ -34,21 +34,21 @@ func (m *exhaustion) transmitSignOut() {
 }
 
 func (m *decision) transmit() {
-	if !m.s.Left {
-		m.s.Left = true
+	if !m.s.Transmitted {
+		m.s.Transmitted = true
 		m.act(Action{Kind: Transmit, Try: m.e.Try})
 	}
 }
 
-// conclude goes on without the outcome of the MESSAGE. One that did not leave is
+// conclude goes on without the outcome of the MESSAGE. One that was not sent is
 // sent yet.
 func (m *machine) conclude() {
-	if m.s.Left || m.tally().toldLost == 0 {
+	if m.s.Transmitted || m.tally().toldLost == 0 {
 		m.wait()
 		return
 	}
 	m.s.Deadline = m.in(m.r.MessageTimeout)
-	if m.s.Excused && m.s.Free == 0 || !m.s.Excused && m.s.Sent == 0 {
+	if m.s.Excused && m.s.UnchargedSent == 0 || !m.s.Excused && m.s.Sent == 0 {
 		m.charge() // the count it was part of has ended meanwhile
 	}
 	m.act(Action{Kind: SendMessage, Broken: m.named(), More: m.s.More})
@@ -58,7 +58,7 @@ func (m *machine) conclude() {
 // one could sign out somebody who has come back since, so the first is taken to have
 // done its work. If it has not, the user's next REGISTER begins a new count.
 func (m *exhaustion) presume() {
-	m.s.SignedOut, m.s.Left = true, false
+	m.s.SignedOut, m.s.Transmitted = true, false
 	m.linger()
 }
 
@@ -84,7 +84,7 @@ func (m *exhaustion) resumeExhausted() {
 	case m.s.overtaken():
 		m.done()
 	case !m.signingOut():
-	case m.s.Left:
+	case m.s.Transmitted:
 		m.presume()
 	default:
 		again := m.in(double(m.r.DeregisterRetry, m.s.DeregisterTried-1))
@@ -102,8 +102,8 @@ func (m *exhaustion) alive() {
 	case m.s.SignedOut:
 		m.registeredAgain()
 	case m.signingOut():
-		left := m.s.Left
+		left := m.s.Transmitted
 		m.keep()
-		m.s.Left = left
+		m.s.Transmitted = left
 	}
 }

@@ -23,8 +23,8 @@ func (s State) Active() bool {
 // Equal says whether two states are the same to the last field.
 func (s State) Equal(o State) bool {
 	return s.Phase == o.Phase && s.Sent == o.Sent && s.Tries == o.Tries && s.Episode == o.Episode &&
-		s.More == o.More && s.InFlight == o.InFlight && s.Left == o.Left && s.Hop == o.Hop && s.Excused == o.Excused && s.Free == o.Free &&
-		s.SignedOut == o.SignedOut && s.Kept == o.Kept && s.DeregisterTried == o.DeregisterTried &&
+		s.More == o.More && s.InFlight == o.InFlight && s.Transmitted == o.Transmitted && s.Hop == o.Hop && s.Excused == o.Excused && s.UnchargedSent == o.UnchargedSent &&
+		s.SignedOut == o.SignedOut && s.StaysRegistered == o.StaysRegistered && s.DeregisterTried == o.DeregisterTried &&
 		s.Alarm == o.Alarm && s.BanAlarm == o.BanAlarm && s.DeregisterAlarm == o.DeregisterAlarm &&
 		s.Started.Equal(o.Started) && s.Deadline.Equal(o.Deadline) &&
 		s.AlarmAt.Equal(o.AlarmAt) && s.BanAlarmAt.Equal(o.BanAlarmAt) && s.DeregisterAlarmAt.Equal(o.DeregisterAlarmAt) &&

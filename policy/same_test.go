@@ -61,8 +61,8 @@ func TestEqual(t *testing.T) {
 func TestForgettable(t *testing.T) {
 	idle := map[string]bool{ // what outlives nothing by itself
 		"Strikes": true, "Tries": true, "Episode": true, "Started": true, "Broken": true, "More": true, "Gone": true, "Deaf": true,
-		"Messaged": true, "Signal": true, "Excused": true, "Free": true, "Left": true, "Hop": true, "Deadline": true, "SignedOut": true,
-		"Kept": true, "DeregisterTried": true, "AlarmAt": true, "BanAlarmAt": true, "DeregisterAlarmAt": true, "ForgetAt": true,
+		"Messaged": true, "Signal": true, "Excused": true, "UnchargedSent": true, "Transmitted": true, "Hop": true, "Deadline": true, "SignedOut": true,
+		"StaysRegistered": true, "DeregisterTried": true, "AlarmAt": true, "BanAlarmAt": true, "DeregisterAlarmAt": true, "ForgetAt": true,
 	}
 	for name, s := range differing(t, State{}) {
 		if s.Forgettable() != idle[name] {

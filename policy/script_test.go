@@ -252,7 +252,7 @@ func showState(s State) string {
 		{t.all - t.lost - t.proven, "resubscribed"},
 		{t.proven, "proven"},
 		{s.More, "more"},
-		{s.Free, "free"},
+		{s.UnchargedSent, "free"},
 		{s.DeregisterTried, "de-REGISTERs failed"},
 	} {
 		if n.n > 0 {
@@ -264,11 +264,11 @@ func showState(s State) string {
 		what string
 	}{
 		{s.InFlight, "MESSAGE in flight"},
-		{s.Left, "left"},
+		{s.Transmitted, "left"},
 		{s.Excused, "excused"},
 		{s.Deaf, "deaf"},
 		{s.SignedOut, "signed out"},
-		{s.Kept, "kept"},
+		{s.StaysRegistered, "kept"},
 		{s.Alarm, AlarmExhausted},
 		{s.BanAlarm, AlarmBanned},
 		{s.DeregisterAlarm, AlarmDeregisterFailed},

@@ -117,16 +117,16 @@ type State struct {
 	// a while, so that a replica that did not see it does not bring them back.
 	Recounted time.Time `json:"recounted,omitzero"`
 	// Excused: an outage is to blame for the episode. Its MESSAGEs are no strikes,
-	// and it ends without giving up on the user. Free counts those sent since.
-	Excused bool `json:"excused,omitempty"`
-	Free    int  `json:"free,omitempty"`
+	// and it ends without giving up on the user. UnchargedSent counts those sent since.
+	Excused       bool `json:"excused,omitempty"`
+	UnchargedSent int  `json:"free,omitempty"`
 	// InFlight says that a MESSAGE awaits its final response; there is never a
 	// second one beside it (RFC 3428 section 8).
 	InFlight bool `json:"in_flight"`
-	// Left: the MESSAGE of the present try (while Notifying) or the de-REGISTER
-	// (while Exhausted) has left, or may have. It is set and safe before the request
-	// leaves, so that no other process sends it again.
-	Left bool `json:"left,omitempty"`
+	// Transmitted: the MESSAGE of the present try (while Notifying) or the de-REGISTER
+	// (while Exhausted) was sent, or may have been. It is set and persisted before the
+	// request is sent, so that no other process sends it again.
+	Transmitted bool `json:"left,omitempty"`
 	// Hop is the next hop that the last failure came over; it decides nothing here.
 	Hop string `json:"hop,omitempty"`
 	// Deadline is when the engine has to deliver a Tick; zero means never.
@@ -134,10 +134,10 @@ type State struct {
 	// SignedOut: our de-REGISTER succeeded, or the registration ended by itself,
 	// while Exhausted.
 	SignedOut bool `json:"signed_out"`
-	// Kept: while Exhausted, the user was not signed out (Unsubscribe, or not
+	// StaysRegistered: while Exhausted, the user was not signed out (Unsubscribe, or not
 	// ours to de-register, or they have registered since), so a NOTIFY that gets
-	// through ends it. Kept and Left: they have registered since the de-REGISTER left.
-	Kept bool `json:"kept"`
+	// through ends it. With Transmitted: they have registered since the de-REGISTER was sent.
+	StaysRegistered bool `json:"kept"`
 	// DeregisterTried counts the tries at de-registering while Exhausted.
 	DeregisterTried int `json:"deregister_tried"`
 	// Alarm, BanAlarm, DeregisterAlarm: the alarm is raised and has to be cleared.

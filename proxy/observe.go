@@ -15,7 +15,7 @@ import (
 func (w *worker) observe(from flow) *dialogs.Message {
 	d := w.view(&w.Msg, from)
 	d.At, d.Source = w.now, neighbour(&w.Draft, from)
-	d.Veiled = w.Msg.Request && w.way.IdentityDiffers
+	d.IdentityDiffers = w.Msg.Request && w.way.IdentityDiffers
 	if asksForWatching(&w.Msg, from) {
 		d.Identities, d.Unasserted = w.s.namers.of(from.addr.Addr(), d.Identities)
 	}

@@ -296,7 +296,7 @@ func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	if again {
 		return 0, dialogs.Ruling{Again: true}
 	}
-	if msg.Veiled {
+	if msg.IdentityDiffers {
 		m.note("veiled")
 	}
 	m.note("NOTIFY %s", msg.CallID)

@@ -94,8 +94,8 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 		return 0
 	}
 	if s.notifierTag() == "" {
-		if twin := sh.twin(hash, s, tag); twin != 0 {
-			t.succeed(sh, slot, twin)
+		if twin := sh.madeByNotify(hash, s, tag); twin != 0 {
+			t.replaceBy(sh, slot, twin)
 			return twin
 		}
 		t.rewrite(s, textNotifierTag, tag)
@@ -114,18 +114,18 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 	return t.add(sh, &fork, s.watcher(), &dialogs.Message{Side: dialogs.Server})
 }
 
-// twin is what a NOTIFY has made of the dialog that a SUBSCRIBE is about to get: after a
+// madeByNotify finds the subscription that a NOTIFY has made for the same dialog: after a
 // restart the NOTIFY may be repeated before the SUBSCRIBE is.
-func (sh *subShard) twin(hash uint64, s *subscription, tag []byte) uint32 {
+func (sh *subShard) madeByNotify(hash uint64, s *subscription, tag []byte) uint32 {
 	return sh.first(hash, func(o *subscription) bool {
 		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
 			o.watcherTag() == s.watcherTag() && o.event() == s.event()
 	})
 }
 
-// succeed puts the twin in the place of the SUBSCRIBE. It is the one that stays, for a
-// NOTIFY may be open in it, whose failure nobody would know.
-func (t *Table) succeed(sh *subShard, slot, twin uint32) {
+// replaceBy removes the subscription of a SUBSCRIBE in favour of its twin, which a NOTIFY has
+// made. The twin stays because a NOTIFY may be open in it, whose failure would be missed.
+func (t *Table) replaceBy(sh *subShard, slot, twin uint32) {
 	s, other := sh.subs.At(slot), sh.subs.At(twin)
 	other.initial, other.announced, other.fetch, other.subscribeCSeq, other.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
 	t.remove(sh, slot)
@@ -156,11 +156,11 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	if m.Waits() { // and not before: in its old dialogs the client may answer 481 from now on
 		m.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 	}
-	left := !wanted && !s.fetch && s.phase == ending && !s.left
-	s.left = s.left || left
+	left := !wanted && !s.fetch && s.phase == ending && !s.endTold
+	s.endTold = s.endTold || left
 	a := answer{interested: m.rec.Interested(s.watcher()), ended: left, ref: makeRef(sh.number, slot, s.generation)}
 	if a.began = a.interested && announce; a.began {
-		s.unheard++
+		s.untold++
 	} else {
 		m.note(sh, slot)
 	}
@@ -170,13 +170,13 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 
 // subscribed tells the Engine of a new subscription, and then the Journal.
 func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
-	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken(), By: m.by(s, at)})
-	m.heard(ref)
+	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken(), By: m.broughtBackBy(s, at)})
+	m.toldEngine(ref)
 }
 
 // by says what brought a client back, where that is known here: a refresh that was
 // answered 481 a moment ago. Some clients wait for half a minute then.
-func (m *Monitor) by(s *subscription, at time.Time) policy.By {
+func (m *Monitor) broughtBackBy(s *subscription, at time.Time) policy.By {
 	us := m.userShard(m.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -208,6 +208,6 @@ func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answ
 	if s.phase == requested || outcome.EndsRefresh(msg.Status) && s.phase != dead {
 		m.remove(sh, slot)
 	}
-	ended := c.phase == ending && !c.fetch && !c.left && outcome.EndsRefresh(msg.Status)
+	ended := c.phase == ending && !c.fetch && !c.endTold && outcome.EndsRefresh(msg.Status)
 	return answer{interested: m.rec.Interested(c.watcher()), ended: ended, sub: c}
 }

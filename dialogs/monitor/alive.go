@@ -16,12 +16,12 @@ func (m *Monitor) Waits() bool { return m.rules.redelivers() && m.cfg.Post.Some(
 // Waits: the device is alive.
 func (m *Monitor) Heard(msg *dialogs.Message) {
 	if user, ok := m.watcherOf(msg); ok {
-		m.parcels.alive(user, msg)
+		m.parcels.signOfLife(user, msg)
 	}
 }
 
-// alive is a sign of life of the device that sent a request.
-func (p *parcels) alive(user string, msg *dialogs.Message) {
+// signOfLife tells the Post that the device that sent a request is there.
+func (p *parcels) signOfLife(user string, msg *dialogs.Message) {
 	if p.rules.redelivers() {
 		p.aliveDevice(user, senderKey(msg), msg)
 	}

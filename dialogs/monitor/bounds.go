@@ -7,9 +7,9 @@ import (
 	"rewatch/dialogs/agent"
 )
 
-// Numbers alone bound no memory where a peer chooses how long its names are. So
-// the texts of all subscriptions and registrations have a bound together as well;
-// a common one is a third of what each may have on average.
+// A bound on the number of subscriptions bounds no memory where a peer chooses how long its
+// names are. So the texts of all subscriptions and registrations together are bounded as
+// well. A common subscription takes a third of its share.
 const (
 	textsEach  = 512 // bytes, for each of MaxSubscriptions
 	leastTexts = 1 << 20
@@ -34,15 +34,15 @@ func (r *room) Clients() map[string]int64 { return r.agents.All() }
 
 // takeTexts takes room for the texts of one more identity of a registered user.
 func (r *room) takeTexts(bytes int) bool {
-	if r.registered.Load() >= r.most || r.wordy(bytes) {
+	if r.registered.Load() >= r.most || r.textsFull(bytes) {
 		return false
 	}
 	r.texts.Add(int64(bytes))
 	return true
 }
 
-// wordy tells whether there is no room for so many bytes of text more.
-func (r *room) wordy(more int) bool {
+// textsFull says whether there is no room for that many more bytes of text.
+func (r *room) textsFull(more int) bool {
 	return r.texts.Load()+int64(more) > max(leastTexts, textsEach*r.most)
 }
 
@@ -70,10 +70,10 @@ func (r *room) unconfirmed() bool {
 	return r.pending.Load() >= max(leastPending, r.most/4)
 }
 
-// begins and leaves count a subscription by its phase.
-func (r *room) begins(s *subscription) { r.count(s, 1) }
+// enter and exit count a subscription by its phase: once before the phase changes, once after.
+func (r *room) enter(s *subscription) { r.count(s, 1) }
 
-func (r *room) leaves(s *subscription) { r.count(s, -1) }
+func (r *room) exit(s *subscription) { r.count(s, -1) }
 
 func (r *room) count(s *subscription, n int64) {
 	switch s.phase {

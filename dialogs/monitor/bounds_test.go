@@ -143,7 +143,7 @@ func TestVeiledNotify(t *testing.T) {
 	m := New(NewTable(Config{}, reg), newRecorder(), zerolog.Nop(), reg)
 	veiled := func(call string) *dialogs.Message {
 		n := notifyMessage(call, 1)
-		n.Veiled = true
+		n.IdentityDiffers = true
 		return n
 	}
 	if ref, ruling := m.Notify(veiled("before")); ref != 0 || ruling != (dialogs.Ruling{}) || m.records.Load() != 0 {

@@ -40,8 +40,8 @@ func bit(b bool, i int) byte {
 // its user is reached by.
 func appendSubscription(b []byte, s *subscription, h hop) []byte {
 	b = append(b, entryFormat, byte(s.phase),
-		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.left, 3)|
-			bit(s.emergency, 4)|bit(s.taken, 5)|bit(s.failed, 6)|bit(s.terminated, 7),
+		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.endTold, 3)|
+			bit(s.emergency, 4)|bit(s.usedCSeq, 5)|bit(s.failed, 6)|bit(s.terminated, 7),
 		bit(s.proven, 0)|bit(s.undelivered, 1))
 	b = binary.AppendUvarint(b, s.birth)
 	for _, n := range [...]int64{
@@ -152,7 +152,7 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 		s.proven, s.undelivered = more&1 != 0, more&2 != 0
 	}
 	for i, b := range [...]*bool{
-		&s.fetch, &s.initial, &s.announced, &s.left, &s.emergency, &s.taken, &s.failed, &s.terminated,
+		&s.fetch, &s.initial, &s.announced, &s.endTold, &s.emergency, &s.usedCSeq, &s.failed, &s.terminated,
 	} {
 		*b = bits&(1<<i) != 0
 	}

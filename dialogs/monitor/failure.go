@@ -65,13 +65,13 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	o := w.outcome
 	o.At, o.Head = at, w.head
 	m.strike(sh, slot, &o)
-	s.unheard++
+	s.untold++
 	c, ref := *s, makeRef(sh.number, slot, s.generation)
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(outcome.Label(&o)).Inc()
 	return func() {
 		m.announceFailure(c, o, "")
-		m.heard(ref)
+		m.toldEngine(ref)
 	}
 }
 
@@ -83,7 +83,7 @@ func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome, j *judgemen
 		delete(sh.waiting, slot)
 	}
 	m.strike(sh, slot, &o)
-	s.unheard++
+	s.untold++
 	v, said := m.rules.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
 	j.finding, j.verdict, j.sub = hasFailed, v, *s
@@ -122,7 +122,7 @@ func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 	sh.mu.Unlock()
 	if failed {
 		m.announceFailure(f.subscription, f.outcome, f.said)
-		m.heard(ref)
+		m.toldEngine(ref)
 	}
 }
 
@@ -133,7 +133,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s.failed, s.failedCSeq = true, o.CSeq
 	m.undeliver(sh, slot)
 	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || outcome.KillsDialog(o)) {
-		m.leaves(s)
+		m.exit(s)
 		s.phase = dead
 	}
 	if m.cfg.SignalNotify && !outcome.KillsDialog(o) {
@@ -230,7 +230,7 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 		j.verdict = dialogs.Verdict{} // the server has its 200
 	}
 	if outcome.IsOK(o) {
-		m.parcels.had(sh, slot, o.CSeq, instant(o.At))
+		m.parcels.phoneHas(sh, slot, o.CSeq, instant(o.At))
 	} else {
 		m.parcels.closed(sh, slot, instant(o.At))
 	}
@@ -240,13 +240,13 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	s.failed = false
 	if key := (failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}); sh.has(key) {
 		delete(sh.unannounced, key) // the Engine has not heard of it yet
-		s.unheard--
+		s.untold--
 	}
 	if s.headKept {
 		m.dropHead(sh, slot, s)
 	}
 	j.alive = !told && s.notifyCSeq == o.CSeq && instant(o.At).UnixNano()-s.sent < int64(m.linger)
-	if s.phase == dead && !told && !s.taken {
+	if s.phase == dead && !told && !s.usedCSeq {
 		m.confirm(s)
 	}
 	m.note(sh, slot)
@@ -270,8 +270,8 @@ func (t *Table) Termination(aor, callID, event string) (dialogs.TerminateJob, bo
 	job := dialogs.TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
 	t.dropHead(sh, slot, s)
 	if !t.cfg.DryRun.On() {
-		t.leaves(s)
-		s.phase, s.taken = dead, true
+		t.exit(s)
+		s.phase, s.usedCSeq = dead, true
 		t.note(sh, slot)
 	}
 	return job, true

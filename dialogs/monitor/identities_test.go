@@ -52,7 +52,7 @@ func TestIdentitiesOfOneUser(t *testing.T) {
 		for i := range identities.Shards { // long after
 			w.identities.Forget(i, time.Now().Add(2*time.Hour))
 		}
-		if got := w.kept([]byte("tel:+4930")); got != "tel:+4930" {
+		if got := w.knownUser([]byte("tel:+4930")); got != "tel:+4930" {
 			t.Errorf("it is %s still", got)
 		}
 	})
@@ -68,7 +68,7 @@ func TestIdentitiesAreRestored(t *testing.T) {
 	if !next.Source().Restore(store.Entry{Kind: store.KindRegistration, Key: alice, Value: appendRegistration(nil, &r)}, time.Now()) {
 		t.Fatal("not restored")
 	}
-	if got := next.kept([]byte("tel:+4930")); got != alice {
+	if got := next.knownUser([]byte("tel:+4930")); got != alice {
 		t.Errorf("it is %s", got)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// What the Monitor has to tell the Journal waits in its shards as notes: not what
-// has changed but whose. So a subscription waits once however often it changes,
-// its value is made when the batch is written, and while the Journal is away the
-// notes are bounded by what there is.
+// What the Monitor has to write to the Journal waits in its shards as notes. A note says
+// which subscription has changed, not how. So a subscription waits once however often it
+// changes, its value is made when the batch is written, and while the Journal is away there
+// are no more notes than subscriptions.
 
-// maxGone bounds the keys of a shard that wait to be removed from the Journal. One
-// that does not wait is removed there when its time is over.
+// maxGone bounds the keys of a shard that wait to be removed from the Journal. Any further
+// one is removed there when it expires.
 const maxGone = 1 << 14
 
 // subNotes are those of a subShard, under its lock.
@@ -43,15 +43,15 @@ func (t *Table) note(sh *subShard, slot uint32) {
 	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
 }
 
-// heard notes a subscription when the Engine has heard what it has been through. The next
-// process takes it that whatever a subscription has been through is known of its user, so
-// it is kept from the Journal until then, whatever it was noted for.
-func (t *Table) heard(ref dialogs.Ref) {
+// toldEngine notes a subscription when the Engine was told what has happened to it. A
+// subscription is not journalled before that, whatever it was noted for: the next process
+// relies on it that the state of the user includes what the subscription tells.
+func (t *Table) toldEngine(ref dialogs.Ref) {
 	sh := &t.subs[shardOf(ref)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s, slot := sh.lookup(ref); s != nil {
-		s.unheard--
+		s.untold--
 		t.note(sh, slot)
 	}
 }
@@ -71,7 +71,7 @@ func (sh *subShard) forgetNotes() {
 // noteGone has it removed, if it was ever written.
 func (t *Table) noteGone(sh *subShard, s *subscription) {
 	switch {
-	case !s.kept:
+	case !s.journalled:
 	case len(sh.notes.gone) < maxGone:
 		sh.notes.gone = append(sh.notes.gone, s.key())
 	default:
@@ -180,7 +180,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 		if s == nil {
 			continue // removed since
 		}
-		if s.noted = false; s.unheard > 0 {
+		if s.noted = false; s.untold > 0 {
 			continue // it will be noted once more
 		}
 		batch = append(batch, j.entry(s))
@@ -191,7 +191,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 
 // entry is what the Journal is to know of a subscription.
 func (j *source) entry(s *subscription) store.Entry {
-	s.kept = true
+	s.journalled = true
 	return store.Entry{
 		Kind: store.KindSubscription, Key: s.key(),
 		Value: appendSubscription(nil, s, j.hopOf(s)), Until: time.Unix(0, s.until),
@@ -253,7 +253,7 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	if id.Fault() != ident.Sound || e.Key != s.key() {
 		return false
 	}
-	s.kept = true
+	s.journalled = true
 	s.label = labelOf(id.Package)
 	for b := j.births.Load(); b < s.birth && !j.births.CompareAndSwap(b, s.birth); b = j.births.Load() {
 	}

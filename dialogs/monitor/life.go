@@ -54,7 +54,7 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 // the list of its user. It is 0 if there is no room. watcher is that of s, as a text of its
 // own: it is kept if the user is new.
 func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.Message) uint32 {
-	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(s.text)) {
+	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(s.text)) {
 		return t.turnAway(untrackedFull)
 	}
 	s.identity, s.user = t.identify(s), uint32(dialogs.UserID(watcher)) // #nosec G115 -- it has 32 bits
@@ -82,7 +82,7 @@ func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.
 		us.users.At(user).hop = makeHop(msg.Source, msg.Transport)
 	}
 	t.texts.Add(int64(len(s.text)))
-	t.begins(s)
+	t.enter(s)
 	return slot
 }
 
@@ -96,7 +96,7 @@ func (t *Table) turnAway(why untracked) uint32 {
 // remove takes a subscription out everywhere; the lock of its shard is held.
 func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
-	t.leaves(s)
+	t.exit(s)
 	t.undeliver(sh, slot)
 	t.closes(sh, slot)
 	t.texts.Add(-int64(len(s.text)))
@@ -120,9 +120,9 @@ func (t *Table) confirm(s *subscription) {
 	if s.phase == active {
 		return
 	}
-	t.leaves(s)
+	t.exit(s)
 	s.phase = active
-	t.begins(s)
+	t.enter(s)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	us.confirm(s.node, s.birth)
@@ -132,7 +132,7 @@ func (t *Table) confirm(s *subscription) {
 // end marks a subscription of which nothing is expected any more but what is
 // under way.
 func (t *Table) end(s *subscription, at time.Time) {
-	t.leaves(s)
+	t.exit(s)
 	s.phase = ending
 	s.until = at.Add(t.linger).UnixNano()
 }
@@ -175,13 +175,13 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 	defer us.mu.Unlock()
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
 	if len(uri) > 0 && ident.IsURI(uri) && s.contact() != string(uri) {
-		if !t.wordy(len(uri) - len(s.contact())) {
+		if !t.textsFull(len(uri) - len(s.contact())) {
 			t.rewrite(s, textContact, uri)
 		}
 		s.emergency = from.Emergency
 		us.setEmergency(s.node, s.emergency)
 	}
-	if len(device) > 0 && s.device() != string(device) && !t.wordy(len(device)-len(s.device())) {
+	if len(device) > 0 && s.device() != string(device) && !t.textsFull(len(device)-len(s.device())) {
 		t.rewrite(s, textDevice, device)
 	}
 	if us.rejoin(s.node, t.hashThread(s)) && s.phase == active {

@@ -39,7 +39,7 @@ const (
 	untrackedMalformed
 	untrackedForks
 	untrackedUnconfirmed
-	untrackedVeiled
+	untrackedIdentity
 	untrackedCall
 	untrackedUnasserted // nobody vouches for the user
 	untrackedQuota      // the watcher has its share

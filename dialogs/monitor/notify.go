@@ -54,7 +54,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 	}
 	s := sh.subs.At(slot)
 	if s.phase == dead {
-		return notification{ruling: m.rules.gone(s.taken), ignored: true, label: s.label, why: ignoredDead}
+		return notification{ruling: m.rules.gone(s.usedCSeq), ignored: true, label: s.label, why: ignoredDead}
 	}
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
@@ -130,7 +130,7 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 	m.parcels.opens(sh, slot, msg)
 	n := notification{ref: makeRef(sh.number, slot, s.generation)}
 	if s.announce() && m.rec.Interested(s.watcher()) {
-		s.unheard++
+		s.untold++
 		c := *s
 		n.began = &c
 	} else {
@@ -157,15 +157,15 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	if fork != 0 {
 		return m.adopt(sh, hash, fork, id.NotifierTag)
 	}
-	if sh.adrift(hash, id) {
+	if sh.foreignUsage(hash, id) {
 		m.untracked[untrackedCall].Inc()
 		return 0
 	}
-	if msg.Veiled { // what is claimed there is not to be held against its user
-		m.untracked[untrackedVeiled].Inc()
+	if msg.IdentityDiffers { // what is claimed there is not to be held against its user
+		m.untracked[untrackedIdentity].Inc()
 		return 0
 	}
-	watcher, ok := m.spelled(msg.ToURI)
+	watcher, ok := m.canonicalUser(msg.ToURI)
 	if !ok {
 		m.untracked[untrackedMalformed].Inc()
 		return 0

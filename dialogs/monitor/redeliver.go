@@ -132,7 +132,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 		m.undeliver(sh, slot)
 		m.end(s, at)
 		m.note(sh, slot)
-		n.why, n.ruling = ignoredSuperseded, m.rules.gone(s.taken)
+		n.why, n.ruling = ignoredSuperseded, m.rules.gone(s.usedCSeq)
 		return n
 	}
 	if m.parcels.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
@@ -142,7 +142,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 	// There is no room. It has failed, and what was kept with it.
 	m.undeliver(sh, slot)
 	o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: msg.CSeq}
-	n.ignored, n.ruling, n.failed = false, m.rules.gone(s.taken), m.giveUp(sh, slot, &o)
+	n.ignored, n.ruling, n.failed = false, m.rules.gone(s.usedCSeq), m.giveUp(sh, slot, &o)
 	return n
 }
 
@@ -181,20 +181,20 @@ func (p *parcels) closed(sh *subShard, slot uint32, at time.Time) {
 func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	m.strike(sh, slot, o)
 	s := sh.subs.At(slot)
-	s.unheard++
+	s.untold++
 	c, ref, out := *s, makeRef(sh.number, slot, s.generation), *o
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
 		cause := m.report(c, out)
 		m.ladder.step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
-		m.heard(ref)
+		m.toldEngine(ref)
 	}
 }
 
-// had tells the Post that the phone has a NOTIFY, so that nothing older comes after it.
+// phoneHas tells the Post that the phone has received a NOTIFY, so that nothing older is sent after it.
 // The shard is locked.
-func (p *parcels) had(sh *subShard, slot uint32, cseq uint32, at time.Time) {
+func (p *parcels) phoneHas(sh *subShard, slot uint32, cseq uint32, at time.Time) {
 	s := sh.subs.At(slot)
 	if p.cfg.Post == nil || !p.cfg.Post.Some() {
 		return

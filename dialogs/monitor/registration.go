@@ -39,14 +39,14 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	at := instant(msg.At)
 	expires, own := registerExpires(msg), byItself(msg)
 	identities := m.identities.Learn(msg, at, expires)
-	aor, ok := m.spelled(msg.ToURI)
+	aor, ok := m.canonicalUser(msg.ToURI)
 	if !ok {
 		m.untracked[untrackedMalformed].Inc()
 		return dialogs.Ruling{}
 	}
 	if expires == 0 {
 		// Also the echo of our own de-REGISTER, which starts nothing.
-		if isEverything(msg.Contacts) || !own || !m.asksToLeave(aor, msg) {
+		if isEverything(msg.Contacts) || !own || !m.asksToSignOut(aor, msg) {
 			m.signOut(aor, at)
 		}
 		return dialogs.Ruling{}
@@ -69,7 +69,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	lapsed, began := m.beginRegistration(aor, msg, serving, at, expires, identities)
 	m.periods.Began(aor, at, lapsed, began, device)
 	if own {
-		m.parcels.alive(aor, msg)
+		m.parcels.signOfLife(aor, msg)
 	} else if m.rules.redelivers() {
 		m.parcels.aliveDevice(aor, "", msg) // it names the S-CSCF, and no device
 	}
@@ -115,9 +115,9 @@ func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
 	return sub
 }
 
-// asksToLeave notes that a device of a user asks to be signed out. It is false if no
+// asksToSignOut notes that a device of a user asks to be signed out. It is false if no
 // registration is known.
-func (m *Monitor) asksToLeave(aor string, msg *dialogs.Message) bool {
+func (m *Monitor) asksToSignOut(aor string, msg *dialogs.Message) bool {
 	hash := m.hashAOR(aor)
 	us := m.userShard(hash)
 	us.mu.Lock()
@@ -137,7 +137,7 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	if msg.Status < 200 || msg.Status > 299 {
 		return // the server keeps what it had
 	}
-	aor, ok := m.spelled(msg.ToURI)
+	aor, ok := m.canonicalUser(msg.ToURI)
 	if !ok {
 		return
 	}
@@ -196,11 +196,11 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []by
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
-	if all := strings.Join(identities, " "); all != "" && r.identities != all && !t.wordy(len(all)-len(r.identities)) {
+	if all := strings.Join(identities, " "); all != "" && r.identities != all && !t.textsFull(len(all)-len(r.identities)) {
 		t.texts.Add(int64(len(all) - len(r.identities)))
 		r.identities = all
 	}
-	if r.scscf != string(serving) && !t.wordy(len(serving)-len(r.scscf)) {
+	if r.scscf != string(serving) && !t.textsFull(len(serving)-len(r.scscf)) {
 		t.texts.Add(int64(len(serving) - len(r.scscf)))
 		r.scscf = string(serving)
 	}
@@ -213,7 +213,7 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []by
 
 // admit counts one more user who is registered; false: there is no room for them.
 func (t *Table) admit(aor string) bool {
-	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.wordy(len(aor)) {
+	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(aor)) {
 		t.registered.Add(-1)
 		t.untracked[untrackedFull].Inc()
 		return false

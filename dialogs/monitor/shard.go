@@ -133,8 +133,9 @@ var ofCalls = map[string]bool{
 	"refer": true, "talk": true, "hold": true, "conference": true, "check-sync": true, "keep-alive": true,
 }
 
-// adrift says whether a dialog that is not known is better left alone.
-func (sh *subShard) adrift(hash uint64, id *ident.ID) bool {
+// foreignUsage says whether an unknown ID is better left alone: its event package belongs to
+// a call, and no SUBSCRIBE is known to have made its dialog.
+func (sh *subShard) foreignUsage(hash uint64, id *ident.ID) bool {
 	return ofCalls[string(id.Package)] && sh.first(hash, func(s *subscription) bool {
 		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
 			ident.PackageOf(s.event()) == string(id.Package)

@@ -56,7 +56,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	}
 	if len(id.NotifierTag) == 0 {
 		m.subscribe(msg, &id, watcher, at)
-	} else if m.parcels.alive(watcher, msg); !m.refresh(msg, &id, watcher, at) {
+	} else if m.parcels.signOfLife(watcher, msg); !m.refresh(msg, &id, watcher, at) {
 		return m.refuseRefresh(&id, watcher, msg, at)
 	}
 	m.ladder.subscribe(watcher, at, "server", &id)
@@ -111,7 +111,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 	defer sh.mu.Unlock()
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
-		if sh.adrift(hash, id) {
+		if sh.foreignUsage(hash, id) {
 			m.untracked[untrackedCall].Inc()
 			return true
 		}
@@ -208,15 +208,15 @@ func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 		switch aor, ok := aor.Append(scratch[:0], uri); {
 		case !ok:
 		case !bytes.HasPrefix(aor, []byte("tel:")):
-			return t.kept(aor), true
+			return t.knownUser(aor), true
 		case tel == nil:
 			tel = uri
 		}
 	}
 	if tel != nil {
-		return t.spelled(tel)
+		return t.canonicalUser(tel)
 	}
-	return t.spelled(msg.FromURI)
+	return t.canonicalUser(msg.FromURI)
 }
 
 // watcherIn gives the watcher of the subscription that a SUBSCRIBE belongs to.

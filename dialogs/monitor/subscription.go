@@ -92,16 +92,16 @@ type subscription struct {
 	fetch bool
 	// initial: its SUBSCRIBE came by; announced: the Engine was told.
 	initial, announced bool
-	// left: the Engine was told that the watcher wants it no more.
-	left bool
+	// endTold: the Engine was told that the watcher has unsubscribed.
+	endTold bool
 	// emergency: its Contact is an emergency registration.
 	emergency bool
-	// taken: rewatch has used a CSeq of the dialog, so the server cannot go on.
-	taken bool
-	// noted: it waits for the Journal; kept: the Journal has it.
-	noted, kept bool
-	// unheard is how much of what it went through the Engine has yet to hear.
-	unheard uint8
+	// usedCSeq: rewatch has sent a NOTIFY in the dialog, so the server cannot go on with it.
+	usedCSeq bool
+	// noted: it waits for the Journal; journalled: the Journal has it.
+	noted, journalled bool
+	// untold counts the events of this subscription that the Engine is about to be told.
+	untold uint8
 	// undelivered: something is kept for it, to be delivered.
 	undelivered bool
 	// headKept: subShard.heads has the head of the failed NOTIFY.

@@ -116,20 +116,20 @@ func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 	return 0
 }
 
-// spelled gives the canonical form of a URI. That of a user who is known is the one
-// that is kept of them, and costs no allocation.
-func (t *Table) spelled(uri []byte) (user string, ok bool) {
+// canonicalUser gives the user of a URI in canonical form. For a known user that is the
+// string that is stored already, so it costs no allocation.
+func (t *Table) canonicalUser(uri []byte) (user string, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	canonical, ok := aor.Append(scratch[:0], uri)
 	if !ok {
 		return "", false
 	}
-	return t.kept(canonical), true
+	return t.knownUser(canonical), true
 }
 
-// kept gives a canonical form as it is kept of its user, if the user is known, and that of
-// the user if it is another identity.
-func (t *Table) kept(canonical []byte) string {
+// knownUser gives the stored string of a canonical form, if its user is known; for another
+// identity of a user, that of the user.
+func (t *Table) knownUser(canonical []byte) string {
 	if user := t.identities.UserOf(canonical); user != "" {
 		return user
 	}

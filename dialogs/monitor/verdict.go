@@ -88,7 +88,7 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		} else {
 			m.metrics.ignore(s.label, ignoredEnded)
 		}
-		if !s.fetch && !s.left && m.rec.Interested(s.watcher()) {
+		if !s.fetch && !s.endTold && m.rec.Interested(s.watcher()) {
 			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
 		}
 	case cameLate:
@@ -145,7 +145,7 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 		s.signedOut = notSignedOut
 		m.note(sh, slot)
 	}
-	m.parcels.had(sh, slot, o.CSeq, instant(o.At))
+	m.parcels.phoneHas(sh, slot, o.CSeq, instant(o.At))
 	if s.waiting {
 		s.waiting = false
 		delete(sh.waiting, slot)

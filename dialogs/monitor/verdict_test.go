@@ -97,7 +97,7 @@ func TestLateBeforeAnnounced(t *testing.T) {
 		t.Error(lines)
 	}
 	sh := &m.subs[shardOf(ref)]
-	if s, _ := sh.lookup(ref); s == nil || s.unheard != 0 {
+	if s, _ := sh.lookup(ref); s == nil || s.untold != 0 {
 		t.Error("it waits for something to be heard")
 	}
 }

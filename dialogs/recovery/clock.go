@@ -117,7 +117,7 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	}
 	switch {
 	case u == nil:
-	case u.borrowed && e.alarms.storeAway.Load():
+	case u.foreign && e.alarms.storeAway.Load():
 		// Whoever acts for them does so, whether we hear of it or not.
 		e.schedule(sh, u, now)
 	case e.outages.park(u, now):

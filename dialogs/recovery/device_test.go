@@ -102,7 +102,7 @@ func TestWhoIsBanned(t *testing.T) {
 			r.happens(phoneA, policy.NotifyFailed, "a-1")
 			now := r.at(time.Minute)
 			s, _ := r.State(alice)
-			if r.Banned(alice, now) != test.want || s.BanAlarm != test.want || s.Kept == test.want || !s.Alarm {
+			if r.Banned(alice, now) != test.want || s.BanAlarm != test.want || s.StaysRegistered == test.want || !s.Alarm {
 				t.Errorf("%s: banned %t, %+v", name, r.Banned(alice, now), s)
 			}
 		})
@@ -119,7 +119,7 @@ func TestUnknownContact(t *testing.T) {
 		})
 		r.happens(gadget{}, policy.NotifyFailed, "a-1")
 		r.at(time.Minute)
-		if s, _ := r.State(alice); !s.Kept {
+		if s, _ := r.State(alice); !s.StaysRegistered {
 			t.Errorf("%+v", s)
 		}
 		r.expectMetric(1, "rewatch_deregistrations_total", "result", "skipped", "target", "core")

@@ -11,10 +11,9 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// SetDryRun begins or ends a dry run. From its beginning on nothing leaves, whatever was
-// decided before. What was decided in it did not happen: it is not saved, and at its end
-// every user whom it was about is forgiven, so that nobody is given up for MESSAGEs that
-// it never got.
+// SetDryRun begins or ends a dry run. From its beginning on nothing is sent, whatever was
+// decided before. What is decided in a dry run is not saved, and at its end every user whom
+// it was about is forgiven, so that nobody is given up for MESSAGEs that were never sent.
 func (e *Engine) SetDryRun(on bool) {
 	if on == e.cfg.DryRun.On() {
 		return
@@ -24,8 +23,8 @@ func (e *Engine) SetDryRun(on bool) {
 		e.cfg.DryRun.Set(true)
 		return
 	}
-	// First while nothing leaves, and then once more for whoever failed meanwhile: that
-	// one cannot have come further than to be told.
+	// Once while nothing is sent, and once more for users who failed meanwhile: those
+	// cannot have come further than their first MESSAGE.
 	e.forgiveDry()
 	e.cfg.DryRun.Set(false)
 	e.forgiveDry()

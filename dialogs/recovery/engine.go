@@ -192,7 +192,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.outages.seen(sh, aor, ev)
+	e.outages.heardOf(sh, aor, ev)
 	u := sh.users[aor]
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {

@@ -174,7 +174,7 @@ func TestWhoIsDeregistered(t *testing.T) {
 				r.at(time.Minute)
 				want, kept := map[bool]string{true: "ok", false: "skipped"}[test.want], !test.want
 				r.expectMetric(1, "rewatch_deregistrations_total", "result", want, "target", "core")
-				if s, _ := r.State(test.aor); s.Kept != kept || s.SignedOut == kept {
+				if s, _ := r.State(test.aor); s.StaysRegistered != kept || s.SignedOut == kept {
 					t.Errorf("state %+v", s)
 				}
 			})

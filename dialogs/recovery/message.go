@@ -36,18 +36,18 @@ func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
 		if len(notify) > 0 {
 			m.e.reports.dryly(count.DryNotify)
 		}
-	case m.e.turns.leaves(ctx, aor, a):
+	case m.e.turns.mayTransmit(ctx, aor, a):
 		m.signal(ctx, aor, a, broken)
 		return
-	case m.elsewhere(aor, a):
+	case m.sentElsewhere(aor, a):
 		return
 	}
 	m.told(aor, a, policy.ByUnknown, settled, true)
 }
 
-// elsewhere says whether the MESSAGE has left another process, which awaits its
-// outcome. Here nobody does any more.
-func (m *messenger) elsewhere(aor string, a policy.Action) bool {
+// sentElsewhere says whether another process has sent the MESSAGE and awaits its outcome.
+// This process awaits it no more then.
+func (m *messenger) sentElsewhere(aor string, a policy.Action) bool {
 	sh := m.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -56,7 +56,7 @@ func (m *messenger) elsewhere(aor string, a policy.Action) bool {
 		return true
 	}
 	s := u.state
-	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Left
+	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Transmitted
 	if left {
 		u.messaging = false
 		m.e.schedule(sh, u, s.Deadline)

@@ -56,9 +56,9 @@ func (o *outages) Lost() int64 { return o.e.lost.Load() }
 // lostWatcher is one whose failures wait: for their verdict, or because an outage broke
 // them. They are offered to the policy then, unless the watcher has come back.
 type lostWatcher struct {
-	hop   string // of the last failure
-	subs  []policy.Broken
-	doubt bool // for a verdict
+	hop       string // of the last failure
+	subs      []policy.Broken
+	undecided bool // for a verdict
 }
 
 // keptJob is a request that waits for the end of a hold.
@@ -124,11 +124,11 @@ func (o *outages) lose(f *dialogs.Failure, hop string, doubt bool) {
 		o.e.metrics.dropped.Inc()
 		return
 	case l == nil:
-		l = &lostWatcher{doubt: true}
+		l = &lostWatcher{undecided: true}
 		sh.lost[f.AOR] = l
 		o.e.lost.Add(1)
 	}
-	l.hop, l.doubt = hop, l.doubt && doubt
+	l.hop, l.undecided = hop, l.undecided && doubt
 	l.subs = append(l.subs, f.Event.Sub)
 	o.noteLost(sh, f.AOR)
 	if !doubt && !o.e.hold.Held(hop) {
@@ -149,15 +149,15 @@ func (o *outages) heldToo(aor string) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if l := sh.lost[aor]; l != nil {
-		l.doubt = false
+		l.undecided = false
 		o.e.hold.Release()
 	}
 }
 
-// seen takes note of what is heard of a user who lost something: what has come back is
-// struck off, and a user who is reached by another hop does not wait for its old one. The
-// shard is locked.
-func (o *outages) seen(sh *engineShard, aor string, ev policy.Event) {
+// heardOf takes note of an event of a user who lost something: what has come back is
+// removed from the list, and a user who is reached by another hop does not wait for its old
+// one. The shard is locked.
+func (o *outages) heardOf(sh *engineShard, aor string, ev policy.Event) {
 	if u := sh.users[aor]; u != nil && ev.Hop != "" && (ev.Kind == policy.NotifyOK || ev.Kind == policy.Subscribed) {
 		o.reachedBy(u, ev.Hop)
 	}
@@ -193,7 +193,7 @@ func (o *outages) seen(sh *engineShard, aor string, ev policy.Event) {
 	}
 	o.noteLost(sh, aor)
 	if len(l.subs) == 0 {
-		o.found(sh, aor)
+		o.forgetLost(sh, aor)
 	}
 }
 
@@ -217,8 +217,8 @@ func (o *outages) hopOf(u *engineUser) string {
 // heldUp says whether a user waits for the end of a hold. The shard is locked.
 func (o *outages) heldUp(u *engineUser) bool { return !u.ahead && o.e.hold.Held(o.hopOf(u)) }
 
-// found forgets what a user lost. The shard is locked.
-func (o *outages) found(sh *engineShard, aor string) {
+// forgetLost forgets what a user lost. The shard is locked.
+func (o *outages) forgetLost(sh *engineShard, aor string) {
 	delete(sh.lost, aor)
 	o.e.lost.Add(-1)
 }
@@ -256,7 +256,7 @@ func (o *outages) park(u *engineUser, now time.Time) bool {
 	switch u.state.Phase {
 	case policy.Gathering, policy.Waiting, policy.Proving:
 	case policy.Exhausted:
-		if u.state.SignedOut || u.state.Kept || over(u.state, now) {
+		if u.state.SignedOut || u.state.StaysRegistered || over(u.state, now) {
 			return false
 		}
 	case policy.Idle, policy.Notifying:

@@ -120,7 +120,7 @@ func TestQueuedDeregisterIsCalledOffByARefresh(t *testing.T) {
 				}
 				r.Offer(alice, policy.Event{Kind: policy.Refreshed, At: time.Now()})
 				r.at(200 * time.Second)
-				if s, _ := r.State(alice); s.Phase != policy.Exhausted || !s.Kept {
+				if s, _ := r.State(alice); s.Phase != policy.Exhausted || !s.StaysRegistered {
 					t.Errorf("state %+v", s)
 				}
 				r.change(func() {

@@ -234,7 +234,7 @@ func (f *follower) saveLost(aor string, version uint64, borrowed bool) bool {
 	if u == nil || u.version != version {
 		return true
 	}
-	if u.borrowed && !borrowed {
+	if u.foreign && !borrowed {
 		return false
 	}
 	sh.touch(u)
@@ -268,7 +268,7 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 	}
 	old := u.state
 	f.e.replace(u, r.State)
-	u.version, u.borrowed = r.Version, r.Foreign
+	u.version, u.foreign = r.Version, r.Foreign
 	f.e.schedule(sh, u, r.State.Deadline)
 	f.e.ladders.Align(u.aor, r.State)
 	sh.mu.Unlock()
@@ -281,7 +281,7 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 // locked.
 func (f *follower) late(u *engineUser) time.Duration {
 	switch {
-	case !u.borrowed:
+	case !u.foreign:
 		return 0
 	case u.state.Phase == policy.Notifying:
 		// The MESSAGE may wait for its turn there.

@@ -66,7 +66,7 @@ func TestBackBeforeSignedOut(t *testing.T) {
 				l.offer(policy.NotifyFailed, "bob", "call-1")
 				l.change(func() { l.delay = answerTakes })
 				l.at(500*time.Millisecond + answerTakes + 30*time.Second + answerTakes/2)
-				if s, _ := l.State(alice); s.Phase != policy.Exhausted || !s.Left {
+				if s, _ := l.State(alice); s.Phase != policy.Exhausted || !s.Transmitted {
 					t.Fatalf("no de-REGISTER is under way: %+v", s)
 				}
 				if test.echo {
@@ -122,7 +122,7 @@ func TestBackBeforeSigningOutFails(t *testing.T) {
 		l.at(31 * time.Second)
 		l.register("second", 3600)
 		l.at(5 * time.Minute)
-		if s, _ := l.State(alice); s.Phase != policy.Exhausted || !s.Kept || s.Left || s.DeregisterAlarm {
+		if s, _ := l.State(alice); s.Phase != policy.Exhausted || !s.StaysRegistered || s.Transmitted || s.DeregisterAlarm {
 			t.Errorf("state %+v", s)
 		}
 		l.offer(policy.NotifyOK, "bob", "call-2")

@@ -84,7 +84,7 @@ func (w *writer) flush(ctx context.Context) {
 		}
 		w.sh.finished()
 		if d.alarming() { // an alarm that nobody remembers would never be cleared
-			w.e.turns.makeSafe(ctx, u.aor)
+			w.e.turns.persist(ctx, u.aor)
 		}
 		for _, c := range d.changes {
 			w.e.perform(w.sh, u, c)
@@ -215,7 +215,7 @@ func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft,
 // yield refuses the turns in changes that led to a state, if somebody else has sent, or
 // forgone, what it is the turn of.
 func yield(changes []change, ours, other policy.State) []change {
-	if !other.Left && !other.SignedOut && !other.Kept && !sentAsMany(ours, other) {
+	if !other.Transmitted && !other.SignedOut && !other.StaysRegistered && !sentAsMany(ours, other) {
 		return changes
 	}
 	changes = slices.Clone(changes)

@@ -22,7 +22,7 @@ type deregistrar struct{ e *Engine }
 
 // signOut carries out one DoDeregister and feeds back its outcome.
 func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) {
-	if !r.e.turns.leaves(ctx, aor, a) {
+	if !r.e.turns.mayTransmit(ctx, aor, a) {
 		r.calledOff(aor, a)
 		return
 	}
@@ -32,7 +32,7 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 		return
 	}
 	u := r.e.dir.User(aor)
-	if why := r.mustStay(u); why != "" { // it takes a while until it is safe that it leaves
+	if why := r.mustStay(u); why != "" { // asked again: to persist the turn takes a while
 		r.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
@@ -135,7 +135,7 @@ func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
 // has signed in again while it was queued must not be signed out.
 func (r *deregistrar) stillGivenUp(aor string) bool {
 	s, known := r.e.look(aor)
-	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.Kept
+	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.StaysRegistered
 }
 
 // calledOff drops a de-REGISTER that is not wanted any more, or that another

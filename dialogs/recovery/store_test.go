@@ -51,7 +51,7 @@ func TestStoreAway(t *testing.T) {
 			t.Errorf("%d users are not saved", n)
 		}
 		rec, err := store.Load(t.Context(), alice)
-		if err != nil || rec.State.Phase != policy.Exhausted || !rec.State.Kept {
+		if err != nil || rec.State.Phase != policy.Exhausted || !rec.State.StaysRegistered {
 			t.Errorf("saved %+v, %v", rec, err)
 		}
 		r.offer(policy.NotifyOK, "bob", "call-2")

@@ -7,24 +7,25 @@ import (
 	"rewatch/policy"
 )
 
-// turns says which request of an Engine may be sent.
+// turns decide which request of an Engine may be sent.
 type turns struct{ e *Engine }
 
-// leaves says whether a request that has its turn may be sent. It asks the policy,
-// which lets each leave once, and returns when the answer is safe from a crash: a
-// process that is killed from then on is taken to have sent it.
+// mayTransmit says whether a request that has its turn may be sent. It asks the policy,
+// which lets each request be sent once, records that it is about to be sent, and returns
+// when that record is persisted: if the process is killed from then on, the next one takes
+// the request for sent.
 //
-// Should the store fail, it may be sent all the same; a de-REGISTER then finds that
+// If the store fails, the request may be sent all the same; a de-REGISTER then finds that
 // the store is away.
-func (q *turns) leaves(ctx context.Context, aor string, a policy.Action) bool {
-	answer := q.takesItsTurn(aor, a)
+func (q *turns) mayTransmit(ctx context.Context, aor string, a policy.Action) bool {
+	answer := q.askForTurn(aor, a)
 	if answer == nil {
 		return false
 	}
 	select {
 	case may := <-answer:
 		if may {
-			q.makeSafe(ctx, aor)
+			q.persist(ctx, aor)
 		}
 		return may
 	case <-ctx.Done():
@@ -32,9 +33,9 @@ func (q *turns) leaves(ctx context.Context, aor string, a policy.Action) bool {
 	}
 }
 
-// takesItsTurn decides on the turn of a request. The answer comes when that is
+// askForTurn decides whether a request may be sent. The answer comes when the decision is
 // saved; nil is no.
-func (q *turns) takesItsTurn(aor string, a policy.Action) <-chan bool {
+func (q *turns) askForTurn(aor string, a policy.Action) <-chan bool {
 	sh := q.e.shard(aor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -52,8 +53,8 @@ func (q *turns) takesItsTurn(aor string, a policy.Action) <-chan bool {
 	return answer
 }
 
-// makeSafe waits until what was saved is safe.
-func (q *turns) makeSafe(ctx context.Context, aor string) {
+// persist waits until what was saved of a user is on the disk.
+func (q *turns) persist(ctx context.Context, aor string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := q.e.store.Sync(ctx, aor); err != nil && q.e.alarms.storeFailed(err) {

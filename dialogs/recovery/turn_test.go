@@ -51,7 +51,7 @@ type late struct {
 }
 
 func (l *late) Save(ctx context.Context, r store.Record, with ...store.Entry) (uint64, error) {
-	if r.State.Phase == policy.Exhausted && r.State.Left {
+	if r.State.Phase == policy.Exhausted && r.State.Transmitted {
 		l.leaving()
 	}
 	return l.MemoryStore.Save(ctx, r, with...)
@@ -73,7 +73,7 @@ func TestEmergencyAtTheLastMoment(t *testing.T) {
 		if n := r.lines("REGISTER"); n != 0 {
 			t.Errorf("signed out %d times", n)
 		}
-		if s, _ := r.State(alice); s.Phase != policy.Exhausted || !s.Kept {
+		if s, _ := r.State(alice); s.Phase != policy.Exhausted || !s.StaysRegistered {
 			t.Errorf("state %+v", s)
 		}
 		r.stop()

@@ -44,8 +44,8 @@ type engineUser struct {
 	saving, unsaved bool
 	// unreadable: what the store has of the user is of another version of rewatch.
 	unreadable bool
-	// borrowed: another replica saved them last, and acts for them.
-	borrowed bool
+	// foreign: another replica saved the user last, and acts for them.
+	foreign bool
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
@@ -72,7 +72,7 @@ type change struct {
 	from, to policy.Phase
 	sent     int
 	actions  []policy.Action
-	// turn hears, once the state is saved, whether a request may leave; nil: nobody
+	// turn is told, once the state is saved, whether a request may be sent; nil: nobody
 	// asks.
 	turn chan<- bool
 }
@@ -86,10 +86,10 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 		switch {
 		case !next.Deadline.Equal(u.state.Deadline):
 			u.notBefore = time.Time{} // it was about the one that is overtaken
-		case u.borrowed && !next.Deadline.IsZero():
+		case u.foreign && !next.Deadline.IsZero():
 			u.notBefore = next.Deadline.Add(skew) // it is by another's clock
 		}
-		u.borrowed, u.dry = false, u.dry || e.cfg.DryRun.On()
+		u.foreign, u.dry = false, u.dry || e.cfg.DryRun.On()
 		e.replace(u, next)
 		sh.touch(u)
 	}
@@ -172,7 +172,7 @@ func (e *Engine) restore(r store.Record) bool {
 	if sh.users[r.AOR] != nil || r.State.Forgettable() {
 		return false
 	}
-	u := &engineUser{aor: r.AOR, version: r.Version, borrowed: r.Foreign, place: unplaced}
+	u := &engineUser{aor: r.AOR, version: r.Version, foreign: r.Foreign, place: unplaced}
 	e.add(sh, u)
 	e.replace(u, r.State)
 	e.ladders.Resume(r.AOR, r.State, e.cfg.Rules.Threshold)

@@ -52,7 +52,7 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 		return "", ""
 	}
 	s, hop := u.state, e.outages.hopOf(u)
-	over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.Kept)
+	over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.StaysRegistered)
 	switch {
 	case !over && e.outages.heldUp(u):
 		return StandingHeld, hop
@@ -62,7 +62,7 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 		return "", hop
 	case s.SignedOut:
 		return StandingSignedOut, hop
-	case s.Kept:
+	case s.StaysRegistered:
 		return StandingRegistered, hop
 	default:
 		return StandingSigningOut, hop

@@ -99,7 +99,7 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for aor, l := range sh.lost {
-		if l.doubt {
+		if l.undecided {
 			continue
 		}
 		if held := e.hold.Held(l.hop); !held || e.hold.GoAhead(l.hop) {
@@ -152,9 +152,9 @@ func (w *worklist) takeTurn(t turn, excused bool) {
 			w.goOn(sh, u)
 		}
 	}
-	if l := sh.lost[t.aor]; l != nil && (t.ahead || !w.e.hold.Held(l.hop)) && excused != l.doubt {
+	if l := sh.lost[t.aor]; l != nil && (t.ahead || !w.e.hold.Held(l.hop)) && excused != l.undecided {
 		subs, hop = l.subs, l.hop
-		w.e.outages.found(sh, t.aor)
+		w.e.outages.forgetLost(sh, t.aor)
 	}
 	sh.mu.Unlock()
 	if len(subs) == 0 {

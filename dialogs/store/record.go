@@ -24,7 +24,7 @@ func DecodeState(b []byte) (policy.State, error) {
 	}
 	switch {
 	case s.Phase > policy.Exhausted,
-		s.Sent < 0, s.Tries < 0, s.Free < 0, s.More < 0, s.DeregisterTried < 0,
+		s.Sent < 0, s.Tries < 0, s.UnchargedSent < 0, s.More < 0, s.DeregisterTried < 0,
 		len(s.Broken) > policy.MaxBroken:
 		return policy.State{}, errState
 	}

@@ -14,7 +14,7 @@ func FuzzRecovery(f *testing.F) {
 	for _, s := range []policy.State{
 		{},
 		{Phase: policy.Waiting, Sent: 2, Broken: make([]policy.Broken, 2), InFlight: true},
-		{Phase: policy.Exhausted, Kept: true, BanAlarm: true, BannedUntil: time.Unix(1e9, 0)},
+		{Phase: policy.Exhausted, StaysRegistered: true, BanAlarm: true, BannedUntil: time.Unix(1e9, 0)},
 	} {
 		b, err := EncodeState(s)
 		if err != nil {
@@ -34,7 +34,7 @@ func FuzzRecovery(f *testing.F) {
 			events = events[2:]
 			next, actions := policy.Decide(fuzzRules, s, e)
 			for _, a := range actions {
-				if a.Kind == policy.SendMessage && a.Attempt > max(fuzzRules.Threshold, s.Sent, s.Free) {
+				if a.Kind == policy.SendMessage && a.Attempt > max(fuzzRules.Threshold, s.Sent, s.UnchargedSent) {
 					t.Fatalf("%v sends MESSAGE %d of %d to %+v", e.Kind, a.Attempt, a.Of, s)
 				}
 			}

@@ -174,7 +174,7 @@ func (s *sidecar) thaw(u *user) {
 	case u.state.Phase == policy.Notifying && !u.messaging:
 		u.messaging = true
 		s.messages.push(u)
-	case u.state.Phase == policy.Exhausted && !u.state.SignedOut && !u.state.Kept && !u.signing:
+	case u.state.Phase == policy.Exhausted && !u.state.SignedOut && !u.state.StaysRegistered && !u.signing:
 		u.signing = true
 		s.signOuts.push(u)
 	}

@@ -87,7 +87,7 @@ func (s *sidecar) tell(u *user) {
 // signOut sends a de-REGISTER that has its turn, if it is wanted still.
 func (s *sidecar) signOut(u *user) {
 	now := s.w.clock.now
-	if u.state.Phase != policy.Exhausted || u.state.SignedOut || u.state.Kept {
+	if u.state.Phase != policy.Exhausted || u.state.SignedOut || u.state.StaysRegistered {
 		u.signing = false
 		s.arm(u)
 		return

@@ -64,11 +64,11 @@ type Hold struct {
 	mu    sync.Mutex
 	paths *outage.Paths
 	hosts hosts
-	// doubts are the failures that wait for their verdict, by hop.
-	doubts  map[string][]doubt
-	notices []outage.Notice // not acted upon yet
-	next    time.Time       // what watch sleeps for; zero: nothing
-	asks    []string        // hops to be asked
+	// undecided are the failures that wait for their verdict, by hop.
+	undecided map[string][]undecided
+	notices   []outage.Notice // not acted upon yet
+	next      time.Time       // what watch sleeps for; zero: nothing
+	asks      []string        // hops to be asked
 	// notes are the hops whose record waits for the Journal, told the records of those
 	// that are held, restored those that an earlier process has left.
 	notes    map[string]struct{}
@@ -82,8 +82,8 @@ type Hold struct {
 	cancel         context.CancelFunc
 }
 
-// doubt is a failure that waits for its verdict.
-type doubt struct {
+// undecided is a failure that waits for its verdict.
+type undecided struct {
 	aor string
 	try outage.Try
 }
@@ -93,7 +93,7 @@ type doubt struct {
 func New(cfg Config, users Users, alarms dialogs.Alarms, dry func(action string) bool, log zerolog.Logger) *Hold {
 	return &Hold{
 		cfg: cfg, users: users, alarms: alarms, dry: dry, log: log,
-		paths: outage.NewPaths(cfg.Limits), doubts: make(map[string][]doubt),
+		paths: outage.NewPaths(cfg.Limits), undecided: make(map[string][]undecided),
 		notes: make(map[string]struct{}), told: make(map[string]outage.Record),
 		wake: make(chan struct{}, 1), released: make(chan struct{}, 1),
 		cancel: func() {},
@@ -183,10 +183,10 @@ func (h *Hold) Failed(f *dialogs.Failure, hop string) outage.Verdict {
 	if v == outage.Ask {
 		h.asks = append(h.asks, hop)
 	}
-	if doubted := v == outage.Ask || v == outage.Wait; doubted && f.Witness && len(h.doubts[hop]) == 0 {
-		h.doubts[hop] = []doubt{{"", try}} // of nobody: it tells of the hop alone
+	if doubted := v == outage.Ask || v == outage.Wait; doubted && f.Witness && len(h.undecided[hop]) == 0 {
+		h.undecided[hop] = []undecided{{"", try}} // of nobody: it tells of the hop alone
 	} else if doubted && !f.Witness {
-		h.doubts[hop] = append(h.doubts[hop], doubt{f.AOR, try})
+		h.undecided[hop] = append(h.undecided[hop], undecided{f.AOR, try})
 	}
 	return v
 }

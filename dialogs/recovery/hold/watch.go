@@ -113,8 +113,8 @@ func (h *Hold) holdBegan(r outage.Record) {
 	h.dry(count.DryAlarm)
 	h.alarms.Raise(alarm.Of(alarm.CoreOutage, ObjectOf(r.Hop), outageText(r), r.At))
 	h.mu.Lock()
-	doubts := h.doubts[r.Hop]
-	delete(h.doubts, r.Hop)
+	doubts := h.undecided[r.Hop]
+	delete(h.undecided, r.Hop)
 	h.mu.Unlock()
 	var doubted []string
 	for _, d := range doubts {
@@ -143,12 +143,12 @@ func (h *Hold) holdEnded(ctx context.Context, n outage.Notice) {
 func (h *Hold) settled(hop string) {
 	var proven, held []string
 	h.mu.Lock()
-	doubts := h.doubts[hop]
-	delete(h.doubts, hop)
+	doubts := h.undecided[hop]
+	delete(h.undecided, hop)
 	for _, d := range doubts {
 		switch v := h.take(h.paths.Judge(time.Now(), d.try)); v {
 		case outage.Ask, outage.Wait:
-			if h.doubts[hop] = append(h.doubts[hop], d); v == outage.Ask {
+			if h.undecided[hop] = append(h.undecided[hop], d); v == outage.Ask {
 				h.asks = append(h.asks, hop)
 			}
 		case outage.Outage:
