@@ -287,6 +287,12 @@ func (c *scscf) subscribe(w wish) (*dialog, *message) {
 
 func (c *scscf) subscribeOver(transport string, w wish) (*dialog, *message) {
 	c.t.Helper()
+	return c.subscribeAt(transport, c.s.coreSide(), w)
+}
+
+// subscribeAt does it at one of several addresses of rewatch.
+func (c *scscf) subscribeAt(transport, at string, w wish) (*dialog, *message) {
+	c.t.Helper()
 	if w.contact == "" {
 		w.contact = fmt.Sprintf("sip:%s@%s:5060", w.user, c.s.ip(50))
 	}
@@ -295,10 +301,10 @@ func (c *scscf) subscribeOver(transport string, w wish) (*dialog, *message) {
 		suffix = ";transport=tcp"
 	}
 	w.lines = append(w.lines,
-		"Route: <sip:"+c.s.coreSide()+suffix+";lr>",
+		"Route: <sip:"+at+suffix+";lr>",
 		"Record-Route: <sip:"+c.addr+suffix+";lr>",
 		"P-Asserted-Identity: <sip:"+w.user+"@ims.example>")
-	d, resp := c.peer.subscribe(transport, c.s.coreSide(), w)
+	d, resp := c.peer.subscribe(transport, at, w)
 	// The route set of the answer ends, for the core, at its own Record-Route.
 	if n := len(d.route); n > 0 && hostport(d.route[0]) == c.addr {
 		d.route = d.route[1:]

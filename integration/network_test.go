@@ -152,6 +152,74 @@ func TestSeveralAddresses(t *testing.T) {
 	}
 }
 
+// TestOwnAddress: what a wildcard listener sends leaves from the address that it goes by,
+// which its Via and Record-Route name, and by the system's choice while that is elsewhere.
+func TestOwnAddress(t *testing.T) {
+	if !network(t) {
+		return
+	}
+	const virtual = "10.55.0.7"
+	ip(t, "addr add 10.55.0.1/32 dev lo")
+	ip(t, "addr add "+virtual+"/32 dev lo")
+	s := newSite(t)
+	n := s.startNotifier()
+	c := s.startSCSCF()
+	s.startRewatch(env{
+		"REWATCH_LISTEN":    "udp://0.0.0.0:25060, tcp://0.0.0.0:25060",
+		"REWATCH_ADVERTISE": virtual + ":25060",
+	})
+	for _, transport := range []string{"udp", "tcp"} {
+		user := "alice-" + transport
+		seen := make(chan *message, 8)
+		answer := func(status int) func(*message) {
+			return func(m *message) {
+				seen <- m
+				c.reply(m, status, "As Scripted")
+			}
+		}
+		c.script("NOTIFY", user, answer(200))
+		w, resp := c.subscribeAt(transport, virtual+":25060", wish{user: user, buddy: "bob"})
+		if resp.status != 200 {
+			t.Fatal(resp)
+		}
+		d := n.dialog(w.callID)
+		through := func() (own bool) {
+			t.Helper()
+			if m := n.notify(d, patience); m == nil || m.status != 200 {
+				t.Fatalf("%s: the server got %v, want 200", transport, m)
+			}
+			m := <-seen
+			if via, route := m.get("via"), m.get("record-route"); !strings.Contains(via, " "+virtual+":25060") || !strings.Contains(route, "sip:"+virtual+":25060") {
+				t.Errorf("%s: Via %s, Record-Route %s", transport, via, route)
+			}
+			host, _, _ := net.SplitHostPort(m.source)
+			return host == virtual && m.transport == transport
+		}
+		if !through() {
+			t.Errorf("%s: the NOTIFY leaves from elsewhere", transport)
+		}
+		if transport == "udp" { // a connection stays where it is
+			ip(t, "addr del "+virtual+"/32 dev lo")
+			if through() {
+				t.Error("the address is elsewhere")
+			}
+			ip(t, "addr add "+virtual+"/32 dev lo")
+			eventually(t, patience, "the NOTIFY leaves from the address again", through)
+		}
+		c.script("NOTIFY", user, answer(480))
+		c.script("MESSAGE", user, answer(200))
+		if m := n.notify(d, patience); m == nil || m.status != 481 {
+			t.Fatalf("the server got %v, want 481", m)
+		}
+		for range 2 {
+			m := <-seen
+			if host, _, _ := net.SplitHostPort(m.source); host != virtual {
+				t.Errorf("%s: %s from %s", transport, m.method, m.source)
+			}
+		}
+	}
+}
+
 // TestVirtualAddress: one that is with another machine at the moment can be checked and
 // listened on where the system allows that.
 func TestVirtualAddress(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,9 @@ type local struct {
 	packet    *transport.Packet // of udp
 	four      bool              // it speaks IPv4
 	six       bool              // it speaks IPv6
-	// bound is the address that it is bound to, invalid if that is all of the host's.
-	bound netip.Addr
+	// bound is the address that it is bound to, invalid if that is all of the host's; own is
+	// then the one that requests leave from, invalid if the system chooses.
+	bound, own netip.Addr
 	// self is the address that a Tap is shown for it.
 	self netip.AddrPort
 	// sentBy is host:port for Via; record is the URI for Record-Route, in full:
@@ -63,6 +65,8 @@ func newLocal(index int, l Listener) (*local, route.Names, error) {
 	me := &local{index: index, side: l.Side, transport: n, sentBy: hostPort(string(host), port), self: selfOf(bound, string(host))}
 	if ip := bound.Addr().Unmap(); !ip.IsUnspecified() {
 		me.bound = ip
+	} else {
+		me.own = ownAddress(ip, string(host))
 	}
 	me.four, me.six = families(bound.Addr())
 	me.record = "sip:" + me.sentBy + ";lr;rw"
@@ -85,6 +89,23 @@ func newLocal(index int, l Listener) (*local, route.Names, error) {
 		}
 	}
 	return me, ns, nil
+}
+
+// ownAddress is the address that requests of a socket leave from which is bound to all that
+// the host has: the one that it goes by, so that Via and Record-Route name it and peers and
+// firewalls know it. Invalid: the system has no choice, or it goes by a name.
+func ownAddress(all netip.Addr, advertised string) netip.Addr {
+	ip, err := netip.ParseAddr(advertised)
+	if err != nil || !ip.IsGlobalUnicast() {
+		return netip.Addr{}
+	}
+	others := slices.DeleteFunc(addresses(all), func(a netip.Addr) bool {
+		return a == ip || a.Is4() != ip.Is4() || !a.IsGlobalUnicast()
+	})
+	if len(others) == 0 {
+		return netip.Addr{}
+	}
+	return ip
 }
 
 // families tells which addresses a socket can talk to. One that is bound to [::]

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func (s *Server) open() error {
 			if me.packet, err = transport.NewPacket(l.Packet); err != nil {
 				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
 			}
-			me.packet.OnRefused, me.packet.Single = s.undelivered, s.cfg.SingleDatagrams
+			me.packet.OnRefused, me.packet.Single, me.packet.Own = s.undelivered, s.cfg.SingleDatagrams, me.own
 			s.checkBuffers(me)
 		}
 		s.locals = append(s.locals, me)
@@ -138,13 +139,13 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 }
 
 // boundIPs are the addresses of the listeners of a side that speak a transport, then of
-// those that speak another: what neighbours and firewalls know us by.
+// those that speak another, or those that they go by: what neighbours and firewalls know
+// us by.
 func (s *Server) boundIPs(side dialogs.Side, transports ...wire.Transport) (list []netip.Addr) {
 	for _, t := range transports {
 		for _, l := range s.bySide[side][t] {
-			ap, err := netip.ParseAddrPort(s.cfg.Listeners[l.index].Stream.Addr().String())
-			if err == nil && !ap.Addr().IsUnspecified() {
-				list = append(list, ap.Addr().Unmap())
+			if ip := cmp.Or(l.bound, l.own); ip.IsValid() {
+				list = append(list, ip)
 			}
 		}
 	}

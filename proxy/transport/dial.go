@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -113,7 +115,12 @@ func (t *Streams) connect(ctx context.Context, to peerKey) (net.Conn, error) {
 			break
 		}
 	}
-	return d.DialContext(ctx, "tcp", to.addr.String())
+	conn, err := d.DialContext(ctx, "tcp", to.addr.String())
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && d.LocalAddr != nil && !to.own.IsValid() {
+		d.LocalAddr = nil // a virtual address that is elsewhere at the moment
+		return d.DialContext(ctx, "tcp", to.addr.String())
+	}
+	return conn, err
 }
 
 // Names are what a certificate proves its holder to be in SIP, in lower case: the domains

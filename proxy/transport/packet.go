@@ -40,6 +40,11 @@ type Packet struct {
 	// Single, if set before the first Send, has every datagram leave by itself, never
 	// in one piece with others.
 	Single bool
+	// Own, if set before the first Send, is which address of a socket that is bound to all
+	// of them datagrams leave from that name none: the one that neighbours know it by. While
+	// the host does not have it, as with a virtual address that is elsewhere, the system
+	// chooses.
+	Own netip.Addr
 	batcher
 	closer io.Closer
 	poller *Poller // that reads it, if there is one

@@ -32,6 +32,7 @@ type batcher struct {
 	every bool            // it is bound to all addresses, so that each datagram tells which
 	rd    reader
 	errs  errQueue
+	source
 	segmentation
 }
 

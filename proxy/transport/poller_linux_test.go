@@ -378,7 +378,7 @@ func TestNoRoom(t *testing.T) {
 	s := &o.sys
 	fill := func() syscall.Errno {
 		o.Add([]byte("datagram"), netip.AddrPort{})
-		s.prepare(o, 0, false, false)
+		s.prepare(o, 0, netip.Addr{}, false, false)
 		s.sendmmsg(uintptr(ends[0]))
 		o.reset()
 		return s.errno

@@ -5,6 +5,8 @@ package transport
 import (
 	"errors"
 	"net"
+	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -96,7 +98,7 @@ func (p *Packet) Send(o *Outbox) (failed int, err error) {
 	}
 	s := &o.sys
 	for next := 0; next < len(o.ends); {
-		s.prepare(o, next, p.six, !p.Single && p.segmenting())
+		s.prepare(o, next, p.present(), p.six, !p.Single && p.segmenting())
 		done, f, e := p.sendBatch(o, next)
 		next += done
 		failed += f
@@ -113,8 +115,8 @@ func (p *Packet) Send(o *Outbox) (failed int, err error) {
 }
 
 // prepare fills in headers for the datagrams from one of them on, for several that leave
-// in one piece if that is allowed.
-func (s *outboxSys) prepare(o *Outbox, next int, six, segmenting bool) {
+// in one piece if that is allowed. Those that name no address leave from own, if it is valid.
+func (s *outboxSys) prepare(o *Outbox, next int, own netip.Addr, six, segmenting bool) {
 	s.n, s.sent = 0, 0
 	for ; next < len(o.ends) && s.n < BatchSize; s.n++ {
 		i, h, count, length, segment := s.n, &s.hdrs[s.n].hdr, 1, o.size(next), 0
@@ -128,7 +130,11 @@ func (s *outboxSys) prepare(o *Outbox, next int, six, segmenting bool) {
 		s.iovs[i].SetLen(length)
 		h.Namelen = s.names[i].set(o.to[next], six)
 		h.Control = nil
-		n := s.ctrls[i].set(segment, o.from[next], six)
+		from := o.from[next]
+		if to := o.to[next].Addr(); !from.IsValid() && own.IsValid() && own.Is4() == (to.Is4() || to.Is4In6()) {
+			from = own
+		}
+		n := s.ctrls[i].set(segment, from, six)
 		if h.SetControllen(n); n > 0 {
 			h.Control = (*byte)(unsafe.Pointer(&s.ctrls[i])) //nolint:gosec // cmsg(3)
 		}
@@ -166,6 +172,9 @@ func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
 		case transient(s.errno) && tries < maxTries:
 			p.drainErrors()
 			tries++
+		case absent(s.errno) && p.present().IsValid():
+			p.pauseOwn()
+			return done, failed, nil
 		case s.count[s.sent] > 1:
 			p.pauseSegmenting()
 			return done, failed, nil
@@ -183,6 +192,27 @@ func (p *Packet) sendBatch(o *Outbox, first int) (done, failed int, err error) {
 	}
 	return done, failed, err
 }
+
+// source tells whether the host has Packet.Own.
+type source struct{ absent atomic.Int64 } // since the Unix epoch, until when it is taken not to
+
+// absentFor is how long an address that was not there is left alone.
+const absentFor = time.Second
+
+// present is the address that datagrams leave from, invalid while the system chooses.
+func (p *Packet) present() netip.Addr {
+	if until := p.absent.Load(); until != 0 && time.Now().UnixNano() < until {
+		return netip.Addr{}
+	}
+	return p.Own
+}
+
+// absent tells the errors of a datagram whose address of ours is none.
+func absent(errno syscall.Errno) bool {
+	return errno == syscall.EINVAL || errno == syscall.ENETUNREACH || errno == syscall.EADDRNOTAVAIL
+}
+
+func (p *Packet) pauseOwn() { p.absent.Store(time.Now().Add(absentFor).UnixNano()) }
 
 // maxTries is how often a datagram meets with the errors of earlier ones.
 const maxTries = 3
