@@ -18,6 +18,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 	d.IdentityDiffers = w.Msg.Request && w.way.IdentityDiffers
 	if asksForWatching(&w.Msg, from) {
 		d.Identities, d.Unasserted = w.s.namers.of(from.addr.Addr(), d.Identities)
+		w.watched = true
 	}
 	return d
 }
@@ -29,43 +30,51 @@ type observer struct {
 	contacts []dialogs.Contact // its Contacts
 	// associated are the identities that a REGISTER names.
 	associated [][]byte
+	// watched: the message at hand asks for watching, and seen says who.
+	watched bool
 }
 
-// view reads what of a message concerns the Monitor. Nothing is copied.
+// view reads what of a message concerns the Monitor. Nothing is copied. What a response
+// only repeats of its request is left out.
 func (o *observer) view(m *wire.Message, from flow) *dialogs.Message {
 	d := &o.seen
-	*d = dialogs.Message{
-		Side: from.side(), Transport: from.local.transport.String(), Expires: m.Number(wire.Expires),
-	}
-	if m.Request {
-		d.RequestURI = m.URI
-	} else {
-		d.Status, d.Reason = m.Status, m.Reason
-	}
+	*d = dialogs.Message{}
+	d.Side, d.Transport, d.Expires = from.side(), from.local.transport.String(), m.Number(wire.Expires)
+	d.State.Expires, d.State.RetryAfter = -1, -1
 	d.CallID, _ = m.Value(wire.CallID)
 	var method []byte
 	d.CSeq, method, _ = m.CSeqValue()
 	d.FromURI, d.FromTag = address(m, wire.From)
 	d.ToURI, d.ToTag = address(m, wire.To)
-	event, _ := m.Value(wire.Event)
-	d.Event = dialogs.Event(wire.ParseEvent(event))
-	d.State.Expires, d.State.RetryAfter = -1, -1
-	d.Identities = o.identities(m)
+	registers := bytes.Equal(method, mREGISTER)
 	o.contacts = o.contacts[:0]
-	if from.notifies(m.Method) {
+	switch {
+	case !m.Request:
+		d.Status, d.Reason = m.Status, m.Reason
+		if registers {
+			o.readContacts(m, true)
+		}
+	case from.notifies(m.Method):
+		d.Event = event(m)
 		state, _ := m.Value(wire.SubscriptionState)
 		d.State = dialogs.SubscriptionState(wire.ParseState(state))
 		o.contacts = append(o.contacts, dialogs.Contact(wire.ContactURI(m.URI)))
 		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
-	} else {
-		o.readContacts(m, bytes.Equal(method, mREGISTER))
-	}
-	if m.Request && bytes.Equal(method, mREGISTER) {
-		d.Associated = o.readAssociated(m)
+	default:
+		d.RequestURI, d.Event, d.Identities = m.URI, event(m), o.identities(m)
+		d.UserAgent, _ = m.Value(wire.UserAgent)
+		o.readContacts(m, registers)
+		if registers {
+			d.Associated = o.readAssociated(m)
+		}
 	}
 	d.Contacts = o.contacts
-	d.UserAgent, _ = m.Value(wire.UserAgent)
 	return d
+}
+
+func event(m *wire.Message) dialogs.Event {
+	v, _ := m.Value(wire.Event)
+	return dialogs.Event(wire.ParseEvent(v))
 }
 
 // neighbour is where a request can be sent to reach the sender of the message at
@@ -150,8 +159,12 @@ func (o *observer) mark(m *wire.Message, from flow, n *namers) string {
 	if !asksForWatching(m, from) {
 		return ""
 	}
-	uri, _ := address(m, wire.From)
-	if named, unasserted := n.of(from.addr.Addr(), o.identities(m)); unasserted || aor.Contradicts(named, uri) {
+	named, unasserted, uri := o.seen.Identities, o.seen.Unasserted, o.seen.FromURI
+	if !o.watched {
+		uri, _ = address(m, wire.From)
+		named, unasserted = n.of(from.addr.Addr(), o.identities(m))
+	}
+	if unasserted || aor.Contradicts(named, uri) {
 		return "=" + route.IdentityMark
 	}
 	return ""

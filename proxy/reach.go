@@ -123,16 +123,17 @@ func (w *worker) beyond(from flow, uri []byte) {
 type learner struct {
 	host []byte
 	// last is the value that was read last, at when: nearly every message of a server has
-	// the same one.
-	last []byte
-	when time.Time
+	// the same one. routes are the Record-Routes and the Contacts of the last response that
+	// was read, at whenRoutes, of which the same is true.
+	last, routes     []byte
+	when, whenRoutes time.Time
 }
 
 // relearn is how often a value is read that is the same as the one before.
 const relearn = time.Second
 
-// maxRelearn bounds a value that is remembered.
-const maxRelearn = 256
+// maxRelearn bounds what is remembered of one message.
+const maxRelearn = 1 << 10
 
 // inRequest learns the host that a request of the server names: the
 // uppermost Record-Route, which is of the hop next to rewatch, else its Contact. The request
@@ -163,6 +164,9 @@ func (l *learner) inResponse(s *Server, m *wire.Message, from flow, b draft.Bran
 	if from.side() != dialogs.Server || m.Status <= 100 || m.Status >= 300 || !invite && !b.Begins() {
 		return
 	}
+	if !invite && l.knows(m, now) {
+		return
+	}
 	var above []byte
 	own := 0
 	for values := m.Values(wire.RecordRoute); ; {
@@ -186,6 +190,33 @@ func (l *learner) inResponse(s *Server, m *wire.Message, from flow, b draft.Bran
 	default:
 		l.name(s, draft.FirstValue(m, wire.Contact), now)
 	}
+}
+
+// knows tells whether a response to something else than an INVITE has the same
+// Record-Routes and Contacts as the one before.
+func (l *learner) knows(m *wire.Message, now time.Time) bool {
+	rest, same := l.routes, now.Sub(l.whenRoutes) < relearn
+	for _, n := range [...]wire.Name{wire.RecordRoute, wire.Contact} {
+		for i := m.First(n); i >= 0 && same; i = m.Next(i) {
+			line := m.Raw[m.Lines[i].Start:m.Lines[i].End]
+			if same = bytes.HasPrefix(rest, line); same {
+				rest = rest[len(line):]
+			}
+		}
+	}
+	if same && len(rest) == 0 {
+		return true
+	}
+	l.routes, l.whenRoutes = l.routes[:0], now
+	for _, n := range [...]wire.Name{wire.RecordRoute, wire.Contact} {
+		for i := m.First(n); i >= 0; i = m.Next(i) {
+			l.routes = append(l.routes, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+		}
+	}
+	if len(l.routes) > maxRelearn {
+		l.routes, l.whenRoutes = l.routes[:0], time.Time{}
+	}
+	return false
 }
 
 // name notes a host that the server has named.

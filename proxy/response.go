@@ -149,10 +149,11 @@ func (w *worker) relayable(b draft.Branch) (ok bool) {
 		w.s.metrics.dropped(dropNotOurs, 1)
 		return false
 	}
+	w.back = netip.AddrPort{}
 	if b.Stream != 0 || w.s.locals[b.Local].transport.Reliable() {
 		return true
 	}
-	if _, ok = draft.ResponseAddr(&w.Below); !ok {
+	if w.back, ok = draft.ResponseAddr(&w.Below); !ok {
 		w.s.metrics.dropped(dropUnaddressed, 1)
 	}
 	return ok
@@ -165,8 +166,8 @@ func (w *worker) relay(b draft.Branch) {
 		w.relayStream(l, b.Stream, &w.Below)
 		return
 	}
-	if to, ok := draft.ResponseAddr(&w.Below); ok {
-		w.datagram(l, b.At, to, &w.Edits, w.Msg.Raw)
+	if w.back.IsValid() {
+		w.datagram(l, b.At, w.back, &w.Edits, w.Msg.Raw)
 	}
 }
 

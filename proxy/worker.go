@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 	"time"
 
 	"rewatch/dialogs"
@@ -29,8 +30,10 @@ type worker struct {
 
 	// way is where the request at hand goes, exit the socket that its Route names for
 	// that, nil if none.
-	way    route.Decision
-	exit   *local
+	way  route.Decision
+	exit *local
+	// back is where the response at hand goes, if it goes by UDP.
+	back   netip.AddrPort
 	parked int                  // how often the request at hand has waited for DNS
 	due    []transaction.Effect // what time has brought
 }
@@ -46,6 +49,7 @@ func (s *Server) newWorker() *worker {
 func (s *Server) borrow() *worker {
 	w := s.workers.Get().(*worker) //nolint:forcetypeassert // the pool holds nothing else
 	w.clock()
+	w.watched = false
 	return w
 }
 
