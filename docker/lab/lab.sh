@@ -215,6 +215,8 @@ up() {
 	wait_for "the presence server" server_ctl core.uptime
 	if [ -n "$sink" ]; then wait_for Alertmanager fetch "$sink/-/ready"; fi
 
+	rm -f "$run/redelivers"
+	if [ -n "${REWATCH_REDELIVER:-}" ]; then : >"$run/redelivers"; fi
 	# Short times, so that something happens while one watches.
 	start rewatch env \
 		REWATCH_NOTIFY_TIMEOUT="${REWATCH_NOTIFY_TIMEOUT:-4s}" \
@@ -286,7 +288,7 @@ status() {
 	if alive rewatch; then
 		echo "rewatch:"
 		fetch "http://$admin/metrics" |
-			grep -E '^rewatch_(notify_total|messages_total|recoveries_total|deregistrations_total|alarms_active|subscriptions|registrations)' |
+			grep -E '^rewatch_(notify_total|messages_total|recoveries_total|deregistrations_total|alarms_active|subscriptions|registrations|redeliver_kept|redelivered_total)' |
 			sed '/ 0$/d; s/^/  /' || true
 	fi
 }
@@ -322,6 +324,9 @@ break_it() {
 		;;
 	esac
 	core_ctl htable.sets fault "$user" "$value" >/dev/null
+	if [ "$what" = tunnel ] && [ ! -f "$run/redelivers" ]; then
+		echo "lab: rewatch keeps no NOTIFY for its phone here, so this is a recovery; redelivery: REWATCH_REDELIVER=10m make lab"
+	fi
 	echo "lab: NOTIFYs to $user: $what. bob's presence changes now."
 	publish
 }

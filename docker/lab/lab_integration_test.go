@@ -63,9 +63,10 @@ func (l *lab) command(args ...string) string {
 	return string(out)
 }
 
-// metric is the sum of a metric over the series that have a label.
-func (l *lab) metric(name, label string) int {
-	resp, err := http.Get("http://" + l.net + ".30:9090/metrics")
+// get asks the admin port.
+func (l *lab) get(path string) string {
+	l.t.Helper()
+	resp, err := http.Get("http://" + l.net + ".30:9090" + path)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -74,8 +75,13 @@ func (l *lab) metric(name, label string) int {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return string(text)
+}
+
+// metric is the sum of a metric over the series that have a label.
+func (l *lab) metric(name, label string) int {
 	sum := 0.0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(l.get("/metrics")) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if base, _, _ := strings.Cut(series, "{"); base == name && strings.Contains(series, label) {
 			v, err := strconv.ParseFloat(value, 64)
@@ -136,4 +142,45 @@ func TestLab(t *testing.T) {
 	if out := l.command("status"); strings.Contains(out, "tunnel") {
 		t.Errorf("a fault is left:\n%s", out)
 	}
+}
+
+// TestLabTunnel plays the tunnel with redelivery: nobody gets a MESSAGE, no subscription
+// is lost, and the newest state comes with the network. The console tells it meanwhile.
+func TestLabTunnel(t *testing.T) {
+	l := newLab(t)
+	t.Setenv("REWATCH_REDELIVER", "10m")
+	defer l.command("down")
+	l.command("up")
+	through := func() int { return l.metric("rewatch_notify_total", `"ok"`) }
+	l.eventually("three phones watch", func() bool { return through() >= 3 })
+	before := l.subscriptions()
+
+	l.command("break", "tunnel")
+	l.eventually("alice's NOTIFY is kept", func() bool { return l.metric("rewatch_redeliver_kept", "") == 1 })
+	l.command("publish", "and something newer")
+	l.eventually("the newer one takes its place", func() bool { return l.metric("rewatch_redelivered_total", `"replaced"`) >= 1 })
+	if out := l.command("status"); !strings.Contains(out, "rewatch_redeliver_kept 1") || !strings.Contains(out, "tunnel") {
+		t.Errorf("the status does not tell it:\n%s", out)
+	}
+	if view := l.get("/api/v1/recoveries"); !strings.Contains(view, `"delivery": true`) || !strings.Contains(view, `"notifies": 1`) {
+		t.Errorf("the API does not tell it:\n%s", view)
+	}
+	l.command("heal")
+	l.eventually("alice has it", func() bool {
+		return l.metric("rewatch_redelivered_total", `"delivered"`) >= 1 && l.metric("rewatch_redeliver_kept", "") == 0
+	})
+	if n := l.metric("rewatch_messages_total", "") + l.metric("rewatch_notify_total", `"failed"`); n != 0 {
+		t.Errorf("%d MESSAGEs and failures\n%s", n, l.command("status"))
+	}
+	if after := l.subscriptions(); after != before || strings.Count(after, "alice watches") != 1 {
+		t.Errorf("the subscriptions were\n%s\nand are\n%s", before, after)
+	}
+	l.nobodySignedOut()
+}
+
+// subscriptions are the rows of the presence server.
+func (l *lab) subscriptions() string {
+	_, rest, _ := strings.Cut(l.command("status"), "subscriptions at the presence server:\n")
+	rows, _, _ := strings.Cut(rest, "faults:")
+	return rows
 }
