@@ -145,6 +145,8 @@ simulate-table: build ## simulate the defaults and write the tables into policy/
 	$(call into-readme,simulate,policy/simulate)
 	$(BIN) simulate -scenario all -sizes -seed 1 -markdown > bin/sizes.md
 	$(call into-readme,sizes,policy/simulate)
+	$(BIN) simulate -scenario all -redeliver -watchers 100000 -seed 1 -markdown > bin/redeliver.md
+	$(call into-readme,redeliver,policy/simulate)
 
 # What is in bin/NAME.md comes between the markers NAME:start and NAME:end of FOLDER/README.md.
 define into-readme

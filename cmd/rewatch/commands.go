@@ -40,7 +40,7 @@ func commands() []command {
 		{"health", "ask a rewatch that runs with the same environment whether it is alive; -ready whether it is ready", []string{"-ready"}, health.Command},
 		{"ctl", "change a rewatch that runs: hold, resume, dry-run, log-level, reset, unban, status; -h lists them", ctl.Words(), ctl.Command},
 		{"demo", "show a recovery on loopback, with a core, a server and phones of its own", []string{"-keep", "-plain", "-v"}, demo.Command},
-		{"simulate", "show what the rules do to millions of watchers in an outage", []string{"-scenario", "-seed", "-svg", "-markdown", "-h"}, simulate.Command},
+		{"simulate", "show what the rules do to millions of watchers in an outage", []string{"-scenario", "-redeliver", "-seed", "-svg", "-markdown", "-h"}, simulate.Command},
 		{"completion", "print the completion for bash, zsh or fish", manual.Shells, completionCommand},
 		{"version", "print the version", nil, versionCommand},
 		{"help", "print this; -man the manual page", []string{"-man"}, helpCommand},

@@ -62,7 +62,7 @@ func TestRoomsOfTheCommand(t *testing.T) {
 		cmd + "/check":    {cmd + "/admin", cmd + "/sidecar"},
 		cmd + "/health":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
 		cmd + "/manual":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
-		cmd + "/simulate": {"rewatch/proxy", "rewatch/dialogs", cmd + "/admin", cmd + "/sidecar"},
+		cmd + "/simulate": {"rewatch/proxy", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", cmd + "/admin", cmd + "/sidecar"},
 		cmd:               {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy"},
 	}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, cmd+"/...").Output()

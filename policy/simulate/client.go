@@ -44,6 +44,7 @@ func (w *world) subscribe(s *sidecar, u *user, e event) {
 		if u.lost&(1<<sub) == 0 || u.device(sub)&here == 0 {
 			continue
 		}
+		w.carry()
 		u.lost &^= 1 << sub
 		u.unproven |= 1 << sub
 		u.gen[sub]++
@@ -66,6 +67,7 @@ func (w *world) register(s *sidecar, u *user) {
 		w.clock.put(now+steps(policy.TimerF)+w.dice.within(30*time.Second), event{who: u.id, kind: registers})
 		return
 	}
+	w.carry()
 	kind := policy.Refreshed
 	if u.gone == u.devices() {
 		kind = policy.Registered
@@ -86,6 +88,9 @@ func (w *world) moved(s *sidecar, u *user) {
 		w.broken++
 		w.res.Broken++
 		u.since = w.clock.now
+	}
+	if u.missing != 0 {
+		s.forget(u, u.devices())
 	}
 	for sub := range uint8(w.crowd.subscriptions(u.id)) { //nolint:gosec // most
 		u.lost |= 1 << sub

@@ -24,24 +24,26 @@ func at(t time.Time) moment { return steps(t.Sub(dawn)) }
 type kind uint8
 
 const (
-	tick       kind = iota // his deadline
-	notify                 // the server sends a NOTIFY of a new subscription, or to a dead phone
-	passed                 // it got through
-	expired                // its deadline has passed
-	refresh                // the client refreshes a subscription
-	subscribe              // the client subscribes anew
-	told                   // the MESSAGE has its final response
-	untold                 // it has none
-	heard                  // the MESSAGE arrived
-	signedOut              // the de-REGISTER has its response
-	unanswered             // the de-REGISTER has none
-	dies                   // the phone is switched off
-	revives                // and on again
-	registers              // the phone registers anew
-	unfrozen               // a deadline that was kept back by a hold
-	renew                  // the client subscribes anew after its own refresh was refused
-	moves                  // the phone loses its network
-	moved                  // and subscribes anew in another one
+	tick        kind = iota // his deadline
+	notify                  // the server sends a NOTIFY of a new subscription, or to a dead phone
+	passed                  // it got through
+	expired                 // its deadline has passed
+	refresh                 // the client refreshes a subscription
+	subscribe               // the client subscribes anew
+	told                    // the MESSAGE has its final response
+	untold                  // it has none
+	heard                   // the MESSAGE arrived
+	signedOut               // the de-REGISTER has its response
+	unanswered              // the de-REGISTER has none
+	dies                    // the phone is switched off
+	revives                 // and on again
+	registers               // the phone registers anew
+	unfrozen                // a deadline that was kept back by a hold
+	renew                   // the client subscribes anew after its own refresh was refused
+	moves                   // the phone loses its network
+	moved                   // and subscribes anew in another one
+	delivered               // a NOTIFY that was kept has got through
+	undelivered             // and has not
 )
 
 // event is something that will happen to one watcher, or to one subscription.
@@ -51,6 +53,8 @@ type event struct {
 	kind kind
 	sub  uint8
 	gen  uint8 // the generation of the subscription, see user.gen
+	last bool  // it is kept no more
+	id   uint32
 }
 
 // calendar is the virtual clock: a list of events for every step. What lies

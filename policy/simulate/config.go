@@ -32,6 +32,8 @@ type Config struct {
 	// no limit; DeregisterCap is the most per hour, 0 is none.
 	MessageRate, DeregisterRate float64
 	DeregisterCap               int
+	// NewPost makes what keeps NOTIFYs for each replica; nil: nothing is kept.
+	NewPost func() Post
 }
 
 // Clients say how watchers behave.

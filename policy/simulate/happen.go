@@ -50,6 +50,8 @@ func (w *world) happen(e event) {
 		w.revive(u)
 	case registers:
 		w.register(s, u)
+	case delivered, undelivered:
+		s.attempted(u, e)
 	}
 }
 
@@ -86,6 +88,7 @@ func (w *world) notify(u *user, sub, gen uint8) {
 		return
 	}
 	w.res.Notifies++
+	w.carry()
 	now := w.clock.now
 	e := event{who: u.id, kind: passed, sub: sub, gen: gen, sent: now}
 	at, ok := w.net.delivery(w.dice, w.route(u, u.device(sub)), now, w.cfg.NotifyTimeout)
@@ -102,12 +105,9 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 	if u.gen[e.sub] != e.gen {
 		return
 	}
-	was := u.broken()
-	u.unproven &^= 1 << e.sub
-	if was && !u.broken() {
-		w.broken--
-		w.res.took = append(w.res.took, w.clock.now-u.since)
-		u.since = 0
+	if was := u.broken(); was {
+		u.unproven &^= 1 << e.sub
+		w.mends(u)
 	}
 	s.offer(u, policy.Event{Kind: policy.NotifyOK, Sub: u.lostOne(e.sub, e.gen)})
 }
@@ -117,15 +117,11 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 func (w *world) failed(s *sidecar, u *user, e event) {
 	w.res.Failed++
 	verdict := s.prove(u, e.sent, false)
-	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone&u.device(e.sub) != 0 {
+	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone&u.device(e.sub) != 0 || !e.last && s.keep(u, e.sub, e.gen) {
 		return
 	}
-	if !u.broken() {
-		w.broken++
-		if w.res.Broken++; u.since == 0 {
-			u.since = max(e.sent, 1)
-		}
-	}
+	w.breaks(u, e.sent)
+	w.res.Lost++
 	u.lost |= 1 << e.sub
 	u.unproven &^= 1 << e.sub
 	e.kind = refresh
@@ -201,6 +197,9 @@ func (w *world) die(u *user) {
 func (w *world) revive(u *user) {
 	if u.broken() {
 		u.since = w.clock.now
+	}
+	if u.missing != 0 {
+		w.sidecars[w.crowd.replica(u.id)].forget(u, u.down)
 	}
 	kind := subscribe
 	if u.gone != 0 {

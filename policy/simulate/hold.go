@@ -39,6 +39,9 @@ func (s *sidecar) heard(u *user) {
 	var got outage.Passes
 	got.Add(s.w.clock.now.time(), uint64(u.id))
 	s.apply(s.paths.Passed(s.w.clock.now.time(), s.hop(u), got))
+	if u.missing != 0 {
+		s.post.Alive(s.w.clock.now.time(), u.id)
+	}
 }
 
 // prove judges a request that failed. OPTIONS are answered within a step, or not at all.

@@ -31,13 +31,16 @@ func (p *pace) begin(now moment) {
 	p.begun = p.begun[n:]
 }
 
+// free tells whether a request may begin.
+func (p *pace) free() bool { return p.perStep == 0 || p.credit >= 1 }
+
 // next takes the next one whose turn it is, or nil.
 func (p *pace) next() *user {
 	if p.head == len(p.queue) {
 		p.queue, p.head = p.queue[:0], 0
 		return nil
 	}
-	if p.perStep > 0 && p.credit < 1 || p.cap > 0 && len(p.begun) >= p.cap {
+	if !p.free() || p.cap > 0 && len(p.begun) >= p.cap {
 		return nil
 	}
 	u := p.queue[p.head]

@@ -16,6 +16,9 @@ type Result struct {
 	// Messages and Deregisters were sent. Wrong are the users who were signed out
 	// though their phone was alive, and not just being switched on.
 	Messages, Deregisters, Wrong int
+	// Lost counts the subscriptions that the server deleted, Delivered the NOTIFYs that were
+	// kept and got through.
+	Lost, Delivered int
 	// WrongBy are these, by what their clients do.
 	WrongBy [kinds]int
 	// Strikes counts the watchers who have MESSAGEs on their count at the end.
@@ -40,6 +43,8 @@ type Second struct {
 	// Broken is how many watchers are without a subscription, Held how many
 	// replicas hold.
 	Broken, Held int
+	// Carried are the requests that recovery and redelivery had the core carry.
+	Carried int
 }
 
 // second is the entry of the series for a time.
@@ -71,4 +76,22 @@ func (r *Result) percentile(p int) time.Duration {
 		return 0
 	}
 	return time.Duration(r.took[(len(r.took)-1)*p/100]) * step
+}
+
+// After counts what the core had to carry from a time on, what of that in the second
+// with the most, and after how long the last watcher had all that it should have; false:
+// some never had.
+func (r *Result) After(since time.Duration) (carried, peak int, last time.Duration, ok bool) {
+	first := int(since / time.Second)
+	for i, s := range r.Series {
+		if i < first {
+			continue
+		}
+		carried += s.Carried
+		peak = max(peak, s.Carried)
+		if s.Broken > 0 {
+			last = time.Duration(i+1-first) * time.Second
+		}
+	}
+	return carried, peak, last, len(r.Series) > 0 && r.Series[len(r.Series)-1].Broken == 0
 }

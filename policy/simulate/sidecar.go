@@ -20,6 +20,9 @@ type sidecar struct {
 	// noted, for each hop, those that wait for its end.
 	returning *pace
 	noted     [][]*user
+	// post keeps NOTIFYs; nil: nothing is kept.
+	post       Post
+	deliveries *pace
 	// frozen, for each hop, are the deadlines and requests kept back by a hold.
 	frozen [][]*user
 	// recent are the failures and the strikes that a hold may still reach back to.
@@ -42,9 +45,12 @@ func newSidecar(w *world, number int) *sidecar {
 		w: w, number: number, paths: outage.NewPaths(w.cfg.Outage),
 		messages:  newPace(w.cfg.MessageRate, 0),
 		signOuts:  newPace(w.cfg.DeregisterRate, w.cfg.DeregisterCap),
-		returning: newPace(w.cfg.MessageRate, 0),
-		noted:     make([][]*user, w.cfg.Hops),
-		frozen:    make([][]*user, w.cfg.Hops),
+		returning: newPace(w.cfg.MessageRate, 0), deliveries: newPace(w.cfg.MessageRate, 0),
+		noted:  make([][]*user, w.cfg.Hops),
+		frozen: make([][]*user, w.cfg.Hops),
+	}
+	if w.cfg.NewPost != nil {
+		s.post = w.cfg.NewPost()
 	}
 	for hop := range w.cfg.Hops {
 		s.hops = append(s.hops, "hop-"+strconv.Itoa(hop))

@@ -16,7 +16,8 @@ type user struct {
 	id    uint32
 	// lost are his subscriptions that the server has deleted, unproven those that
 	// were renewed and have had no NOTIFY yet.
-	lost, unproven uint16
+	// missing are those that the server has, and whose newest NOTIFY is kept for the phone.
+	lost, unproven, missing uint16
 	// gen numbers the dialogs of each subscription, for a new one has a Call-ID
 	// of its own.
 	gen [most]uint8
@@ -105,7 +106,7 @@ func (u *user) remember(s policy.State) {
 func (u *user) dead(now moment) bool { return u.away(now) == u.devices() }
 
 // broken says whether any of his subscriptions is not what it should be.
-func (u *user) broken() bool { return u.lost|u.unproven != 0 }
+func (u *user) broken() bool { return u.lost|u.unproven|u.missing != 0 }
 
 // crowd has the watchers: what each is like, and the records of those in trouble.
 type crowd struct {

@@ -14,9 +14,10 @@ func (s *sidecar) work() {
 		s.release()
 	}
 	s.trim()
-	for _, p := range []*pace{s.returning, s.messages, s.signOuts} {
+	for _, p := range []*pace{s.returning, s.messages, s.signOuts, s.deliveries} {
 		p.begin(now)
 	}
+	s.deliver()
 	for u := s.returning.next(); u != nil; u = s.returning.next() {
 		s.workOff(u)
 	}
@@ -75,6 +76,7 @@ func (s *sidecar) tell(u *user) {
 	s.messages.spend(now)
 	s.w.res.Messages++
 	s.w.res.second(now).Messages++
+	s.w.carry()
 	when, ok := s.w.net.delivery(s.w.dice, s.w.route(u, 0), now, policy.TimerF)
 	if !ok {
 		s.w.clock.put(now+steps(policy.TimerF), event{who: u.id, kind: untold, sent: now})

@@ -129,6 +129,9 @@ func (w *world) lose(s *sidecar, hop int) {
 		w.res.Notifies--
 		return
 	}
+	if u.missing&(1<<sub) != 0 && s.keep(u, sub, u.gen[sub]) {
+		return // it takes the place of the one before
+	}
 	w.clock.put(w.clock.now+steps(w.cfg.NotifyTimeout), event{
 		who: who, kind: expired, sub: sub, gen: u.gen[sub], sent: w.clock.now,
 	})
@@ -144,7 +147,7 @@ func (w *world) healthy(hop, replica int) (uint32, bool) {
 		if w.crowd.index[who] == 0 {
 			return who, true
 		}
-		if u := w.crowd.record(who); u.lost&(1<<sub) == 0 && (u.gone|u.away(w.clock.now))&u.device(sub) == 0 {
+		if u := w.crowd.record(who); (u.lost|u.missing)&(1<<sub) == 0 && (u.gone|u.away(w.clock.now))&u.device(sub) == 0 {
 			return who, true
 		}
 	}

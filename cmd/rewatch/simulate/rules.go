@@ -10,6 +10,7 @@ import (
 
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs/redelivery"
 	"rewatch/policy/simulate"
 )
 
@@ -18,7 +19,7 @@ import (
 // so that what is simulated is what is delivered.
 var simulatedRules = []string{
 	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
-	"PATIENCE", "STRIKE_TTL", "SIGNAL", "MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
+	"PATIENCE", "STRIKE_TTL", "REDELIVER", "MAX_REDELIVER", "SIGNAL", "MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
 }
 
 // ruleTexts are their values as they were given.
@@ -29,7 +30,11 @@ func (r *ruleTexts) flags(fs *flag.FlagSet) {
 	*r = make(ruleTexts)
 	for _, v := range ruleVariables() {
 		name := strings.TrimPrefix(v.Name, "REWATCH_")
-		fs.Var(ruleFlag{*r, name, v.Default}, strings.ReplaceAll(strings.ToLower(name), "_", "-"), strings.ReplaceAll(v.Doc, "'", ""))
+		var value flag.Value = ruleFlag{*r, name, v.Default}
+		if name == "REDELIVER" {
+			value = redeliverFlag{ruleFlag{*r, name, v.Default}}
+		}
+		fs.Var(value, strings.ReplaceAll(strings.ToLower(name), "_", "-"), strings.ReplaceAll(v.Doc, "'", ""))
 	}
 }
 
@@ -59,6 +64,9 @@ func (r ruleTexts) apply(c *simulate.Config) error {
 	c.SignalNotify = cfg.Dialogs.Signal.Notify
 	c.NotifyTimeout = cfg.Proxy.NotifyTimeout
 	c.MessageRate, c.DeregisterRate = cfg.UAC.MessageRate, cfg.UAC.DeregisterRate
+	if d := cfg.Dialogs; d.Redeliver > 0 {
+		c.NewPost = newPost(redelivery.Config{For: d.Redeliver, MaxBytes: int(d.MaxRedeliver)})
+	}
 	return r.applyHold(c)
 }
 

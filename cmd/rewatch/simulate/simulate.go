@@ -29,6 +29,9 @@ func Command(ctx context.Context, c cli.Call) error {
 	if opts.sizes {
 		return opts.printSizes(ctx, c.Stdout)
 	}
+	if _, redelivers := opts.rules["REDELIVER"]; redelivers {
+		return opts.printComparison(ctx, c.Stdout)
+	}
 	var results []scene
 	for _, s := range opts.scenarios {
 		cfg, err := opts.configFor(s)

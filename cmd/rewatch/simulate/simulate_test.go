@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -218,5 +219,95 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 	if got := niceTop([]int{0, 130}); got != 200 {
 		t.Errorf("a scale to %v for 130", got)
+	}
+}
+
+// compared are the two rows of a comparison, by column.
+func compared(t *testing.T, args ...string) (without, with map[string]string) {
+	t.Helper()
+	lines := strings.Split(simulated(t, append(args, "-markdown")...), "\n")
+	cells := func(line string) (all []string) {
+		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+			all = append(all, strings.TrimSpace(c))
+		}
+		return all
+	}
+	rows := []map[string]string{{}, {}}
+	for i, row := range rows {
+		for k, v := range cells(lines[i+2]) {
+			row[cells(lines[0])[k]] = v
+		}
+	}
+	return rows[0], rows[1]
+}
+
+func figure(t *testing.T, row map[string]string, column string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.ReplaceAll(row[column], ",", ""))
+	if err != nil {
+		t.Fatalf("%s: %v in %v", column, err, row)
+	}
+	return n
+}
+
+// TestRedeliverySideBySide: with redelivery an outage loses no subscription and needs no
+// MESSAGE, the core has less to carry, and all are current within kept / rate + 10 s.
+func TestRedeliverySideBySide(t *testing.T) {
+	args := []string{"-redeliver", "-scenario", "outage", "-watchers", "5000", "-subscriptions", "1", "-notify-every", "10s", "-duration", "10m"}
+	without, with := compared(t, args...)
+	if figure(t, without, "users without state") < 2000 || figure(t, without, "subscriptions lost") < 2000 || figure(t, without, "delivered") != 0 {
+		t.Errorf("without: %v", without)
+	}
+	delivered := figure(t, with, "delivered")
+	if figure(t, with, "subscriptions lost") != 0 || figure(t, with, "MESSAGEs") != 0 || delivered < 2000 {
+		t.Errorf("with: %v", with)
+	}
+	const carried = "requests after the end of the trouble"
+	if figure(t, with, carried) >= figure(t, without, carried) || figure(t, with, "peak/s") > 201 {
+		t.Errorf("with %v, without %v", with, without)
+	}
+	last, err := time.ParseDuration(with["last user current after"])
+	if limit := time.Duration(delivered/200+10) * time.Second; err != nil || last > limit {
+		t.Errorf("the last is current after %s (%v), not within %s", last, err, limit)
+	}
+}
+
+// TestRedeliveryWithoutRoom: what finds no room is recovered as without redelivery.
+func TestRedeliveryWithoutRoom(t *testing.T) {
+	without, with := compared(t, "-redeliver=5m", "-max-redeliver", "1MiB", "-watchers", "20000", "-ignore", "0", "-lost", "0", "-duration", "30m")
+	if with["REWATCH_REDELIVER"] != "5m" || figure(t, with, "delivered") < 500 {
+		t.Errorf("%v", with)
+	}
+	if lost := figure(t, with, "subscriptions lost"); lost == 0 || lost >= figure(t, without, "subscriptions lost") {
+		t.Errorf("with %v, without %v", with, without)
+	}
+	if with["last user current after"] == "not at the end" {
+		t.Errorf("%v", with)
+	}
+}
+
+// TestREADMEComparison: the table has each scenario both ways, and what it is there to
+// show: an outage loses nothing, and asks less of the core.
+func TestREADMEComparison(t *testing.T) {
+	text, err := os.ReadFile("../../../policy/simulate/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- redeliver:start -->\n")
+	table, _, ok := strings.Cut(rest, "<!-- redeliver:end -->")
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	scenarios := selectScenarios(allScenarios)
+	if !ok || len(rows) != 2*len(scenarios)+2 {
+		t.Fatalf("%d rows for %d scenarios", len(rows), len(scenarios))
+	}
+	for i, s := range scenarios {
+		for _, row := range rows[2*i+2 : 2*i+4] {
+			if !strings.HasPrefix(row, "| "+s.Name+" | ") {
+				t.Errorf("%s is not of %s", row, s.Name)
+			}
+		}
+		if cells := strings.Split(rows[2*i+3], " | "); (s.Name == "outage" || s.Name == "standard") && (cells[3] != "0" || cells[6] != "0") {
+			t.Errorf("%s: subscriptions are lost, or MESSAGEs needed", rows[2*i+3])
+		}
 	}
 }
