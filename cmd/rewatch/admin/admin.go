@@ -45,6 +45,7 @@ type Backend interface {
 	// nobody in particular is meant.
 	Audit(actor, action, user, reason, detail string)
 	Controls
+	Captures
 }
 
 // Condition is one thing that readiness waits for.

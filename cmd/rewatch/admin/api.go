@@ -23,6 +23,7 @@ func (a *Admin) routeAPI(mux *http.ServeMux) {
 	read("/api/v1/watchers", a.watchers)
 	read("/api/v1/subscriptions", paged(a.backend.Subscriptions))
 	read("/api/v1/recoveries", a.recoveries)
+	a.routeCaptures(read)
 	read("/api/v1/alarms", a.alarms)
 	read("/api/v1/clients", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, Page{Items: a.backend.Clients()})

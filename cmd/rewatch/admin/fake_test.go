@@ -27,6 +27,19 @@ type fakeBackend struct {
 	found      map[string][]map[string]any
 	level      string
 	after      string
+	captured   map[string][]map[string]any // messages by recovery; nil: none are kept
+}
+
+func (f *fakeBackend) Captures() bool { return f.captured != nil }
+
+func (f *fakeBackend) Messages(id string) (any, bool) {
+	m, ok := f.captured[id]
+	return m, ok
+}
+
+func (f *fakeBackend) Pcap(id string) ([]byte, bool) {
+	_, ok := f.captured[id]
+	return []byte("pcap of " + id), ok
 }
 
 type fakeRecovery struct {

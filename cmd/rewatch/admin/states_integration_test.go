@@ -241,6 +241,44 @@ func TestConsoleOffersNothingWithoutToken(t *testing.T) {
 	}
 }
 
+// TestConsoleShowsMessages: Call-ID, CSeq and branch are there when they are wanted, and
+// the file comes for the token. Where no messages are kept nothing offers them.
+func TestConsoleShowsMessages(t *testing.T) {
+	b := startBrowser(t)
+	for _, width := range []int{1280, 390} {
+		backend := &lockedBackend{fakeBackend: busyBackend(time.Now())}
+		backend.captured = map[string][]map[string]any{"7": {{
+			"at": time.Now(), "transport": "udp", "from": "10.0.0.7:5060", "to": "10.0.0.1:5060",
+			"start": "NOTIFY sip:alice@10.0.0.9 SIP/2.0", "call_id": "c-17@server", "cseq": "42 NOTIFY", "branch": "z9hG4bKrw17",
+		}}}
+		b.open(serveConsole(t, backend, "s3cret")+"/#7", width, 1400)
+		says := func(text string) func() bool {
+			return func() bool { return strings.Contains(b.eval("document.body.innerText"), text) }
+		}
+		eventually(t, "the offer", says("Call-IDs, CSeqs and branches"))
+		if says("c-17@server")() {
+			t.Error("shown before it was asked for")
+		}
+		b.eval(`document.querySelector("details.messages").open = true`)
+		for _, text := range []string{"c-17@server", "42 NOTIFY", "z9hG4bKrw17", "NOTIFY sip:alice@10.0.0.9 SIP/2.0", "10.0.0.1:5060 udp"} {
+			eventually(t, text, says(text))
+		}
+		if got := b.eval("document.documentElement.scrollWidth"); got != fmt.Sprint(width) {
+			t.Errorf("the page is %s px wide", got)
+		}
+		b.eval(`[...document.querySelectorAll("button")].find((x) => x.textContent === "Download pcap").click()`)
+		b.eval(`document.getElementById("token").value = "s3cret"`)
+		b.eval(`document.getElementById("ask-yes").click()`)
+		eventually(t, "the file", says("The file is there."))
+		b.eval("sessionStorage.clear()")
+	}
+	b.open(serveConsole(t, busyBackend(time.Now()), "s3cret")+"/#7", 1280, 1400)
+	eventually(t, "the ladder", func() bool { return b.eval(`document.querySelectorAll("svg.ladder").length`) != "0" })
+	if page := b.eval("document.body.innerText"); strings.Contains(page, "Download pcap") || strings.Contains(page, "branches") {
+		t.Errorf("the page offers what is not kept:\n%s", page)
+	}
+}
+
 // TestConsoleHolds goes the whole way from the button to the hold and back.
 func TestConsoleHolds(t *testing.T) {
 	b := startBrowser(t)

@@ -18,6 +18,7 @@ type Summary struct {
 	Ready         bool        `json:"ready"`
 	Conditions    []Condition `json:"conditions"`
 	CanChange     bool        `json:"can_change"` // a token is configured
+	Captures      bool        `json:"captures"`   // messages are kept, for download
 	Modes         []string    `json:"modes"`      // what rewatch_mode says
 	Holds         any         `json:"holds"`
 	LogLevel      string      `json:"log_level"`
@@ -48,6 +49,7 @@ func (a *Admin) summary(w http.ResponseWriter, _ *http.Request) {
 		Ready:         allOK(conditions),
 		Conditions:    conditions,
 		CanChange:     a.token != "",
+		Captures:      a.backend.Captures(),
 		Modes:         a.backend.Modes(),
 		Holds:         a.backend.Holds(),
 		LogLevel:      a.backend.LogLevel(),

@@ -36,7 +36,7 @@ type Config struct {
 	Alarm   AlarmConfig   `envPrefix:"REWATCH_" doc:"Alarms"`
 	SNMP    SNMPConfig    `envPrefix:"REWATCH_" doc:"Alarms by SNMP"`
 	Admin   AdminConfig   `envPrefix:"REWATCH_" doc:"Administration"`
-	HEP     HEPConfig     `envPrefix:"REWATCH_" doc:"Mirror for Homer"`
+	HEP     HEPConfig     `envPrefix:"REWATCH_" doc:"Mirror for Homer, and capture"`
 	Process ProcessConfig `envPrefix:"REWATCH_" doc:"The process"`
 	Pod     PodConfig     `doc:"The pod"`
 }

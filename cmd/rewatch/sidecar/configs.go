@@ -120,9 +120,7 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 	if p.postman != nil {
 		cfg.Delivered = p.postman.Outcome
 	}
-	if p.mirror != nil { // an interface that holds a nil pointer is not nil
-		cfg.Tap = p.mirror
-	}
+	cfg.Tap = p.tap()
 	if p.registers != nil {
 		cfg.Registers = p.registers
 	}

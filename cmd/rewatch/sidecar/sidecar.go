@@ -29,6 +29,7 @@ import (
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
+	"rewatch/proxy/capture"
 	"rewatch/proxy/hep"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
@@ -52,7 +53,8 @@ type process struct {
 	registers *fallback.Queue
 	proxy     *proxy.Server
 	admin     *admin.Admin
-	mirror    *hep.Sender // nil without a collector
+	mirror    *hep.Sender       // nil without a collector
+	recorder  *capture.Recorder // nil: no messages are kept
 	memory    memory
 	keeper    *store.Keeper // nil if nothing outlives the process
 	settling  *time.Timer
@@ -122,6 +124,7 @@ func (p *process) build(ctx context.Context) error {
 		return err
 	}
 	p.postman = p.newPostman(reg)
+	p.recorder = p.cfg.HEP.Recorder()
 	table := monitor.NewTable(p.monitorConfig(), reg)
 	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
 	p.keepRegisters(reg)

@@ -47,9 +47,12 @@ function show() {
   showConditions(data.summary);
   const running = found.filter((r) => !when(r.ended) && r.phase !== "exhausted");
   setText(node("t-broken"), running.length && running.every((r) => r.delivery) ? "Waiting for phones" : "Broken now");
-  list("broken", running, (r) => r.id ?? r.aor, recovery,
+  const s = data.summary;
+  const tools = { get, captures: s.captures, ask: s.can_change ? ask : null };
+  const card = (r, old) => recovery(r, old, tools);
+  list("broken", running, (r) => r.id ?? r.aor, card,
     wanted ? "No recovery that matches runs." : calm());
-  list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, recovery,
+  list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, card,
     wanted ? "No earlier recovery matches." : "No recovery yet. Each one will be here with its messages.");
   list("users", users(data.alarms).filter((u) => match(u.aor)), (u) => u.aor, (u) => user(u, data.summary.can_change ? ask : null),
     wanted ? "No user that matches is given up." : "Nobody at the moment.");

@@ -48,12 +48,13 @@ export function ticking(text) {
 // recovery is a card that opens to the ladder. The ladder is built when the card
 // is opened: a hundred closed cards cost nothing. The address of the page names
 // the card that was opened last, so that it can be sent to a colleague.
-export function recovery(r, old) {
+// tools has what it needs of the page: {get, captures, ask}.
+export function recovery(r, old, tools) {
   const running = !when(r.ended);
   const card = el("details", running ? "card" : "card ended");
   card.append(el("summary", "", headOf(r, running), factsOf(r, running)));
   const fill = () => {
-    if (card.open && !card.querySelector(".inside")) card.append(inside(r));
+    if (card.open && !card.querySelector(".inside")) card.append(inside(r, tools));
   };
   card.addEventListener("toggle", () => {
     fill();
@@ -137,7 +138,7 @@ function missedText(broken) {
   return broken.map((b) => `${b.event} of ${b.resource}`).join(", ");
 }
 
-function inside(r) {
+function inside(r, tools) {
   const box = el("div", "inside");
   if (!r.delivery && (r.broken || []).length) box.append(subscriptions(r.broken, r.more || 0));
   const steps = rows(r.steps || []);
@@ -157,9 +158,44 @@ function inside(r) {
     setTimeout(() => { copy.textContent = "Copy as text"; }, 1500);
   });
   const began = when(steps[0].at);
-  box.append(ladder(steps, r.aor),
-    el("div", "tools", el("span", "", began ? `Began ${new Date(began).toLocaleString()}` : ""), copy));
+  const buttons = el("div", "tools", el("span", "", began ? `Began ${new Date(began).toLocaleString()}` : ""), copy);
+  box.append(ladder(steps, r.aor), buttons);
+  if (tools.captures) {
+    if (tools.ask) buttons.append(download(r, tools.ask));
+    box.append(messages(r, tools.get));
+  }
   return box;
+}
+
+function download(r, ask) {
+  const b = el("button", "small", "Download pcap");
+  b.type = "button";
+  b.addEventListener("click", () => ask(r.id, "pcap"));
+  return b;
+}
+
+// messages are those of a recovery with their Call-ID, CSeq and branch, asked for when they
+// are wanted.
+function messages(r, get) {
+  const box = el("details", "messages");
+  box.append(el("summary", "", "Call-IDs, CSeqs and branches"));
+  box.addEventListener("toggle", async () => {
+    if (!box.open || box.querySelector("table, p")) return;
+    try {
+      const list = (await get(`recoveries/${encodeURIComponent(r.id)}/messages`)).items || [];
+      box.append(list.length ? messageTable(list) : el("p", "facts", "They are kept no more."));
+    } catch {
+      box.append(el("p", "facts", "They cannot be had now."));
+    }
+  });
+  return box;
+}
+
+function messageTable(list) {
+  const head = el("tr", "", ...["Time", "From", "To", "Message", "Call-ID", "CSeq", "Branch"].map((t) => el("th", "", t)));
+  const lines = list.map((m) => el("tr", "", ...[new Date(when(m.at)).toISOString().slice(11, 23), m.from, `${m.to} ${m.transport}`,
+    m.start, m.call_id, m.cseq, m.branch].map((t) => el("td", "", t))));
+  return el("div", "scroll", el("table", "subs", el("thead", "", head), el("tbody", "", ...lines)));
 }
 
 function subscriptions(broken, beyond) {

@@ -16,6 +16,12 @@ const questions = {
     yes: "Lift the ban",
     done: (aor) => `${aor} is not banned any more.`,
   },
+  pcap: {
+    title: "Download the messages?",
+    text: () => "The file has every message of this recovery with its body, for Wireshark or sngrep. That it was downloaded is written down.",
+    yes: "Download", request: (id) => ["GET", `recoveries/${encodeURIComponent(id)}/pcap`], file: (id) => `rewatch-${id}.pcap`,
+    done: () => "The file is there.",
+  },
   hold: {
     title: "Hold everything?",
     text: () => "No MESSAGE is sent, nobody is counted and nobody is signed out until recovery is let go on. A restart does not end it where a state is kept.",
@@ -112,11 +118,21 @@ async function submit(refresh) {
   if (response.ok) {
     sessionStorage.setItem(storageKey, token);
     node("ask").close();
+    if (questions[what].file) save(questions[what].file(aor), await response.blob());
     toast(questions[what].done(aor));
     refresh();
     return;
   }
   refused(response.status, await errorOf(response));
+}
+
+// save gives a file to whoever looks at the page.
+function save(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 function refused(status, text) {
