@@ -199,7 +199,9 @@ func (c *outageCase) nap(d time.Duration) time.Duration {
 // expectNoStrikes: nobody has one, but those who had it before.
 func (c *outageCase) expectNoStrikes(but ...string) {
 	c.t.Helper()
-	eventually(c.t, patience, "every recovery has ended", func() bool { return c.r.metric("rewatch_recoveries_active") == 0 })
+	eventually(c.t, patience, "every recovery has ended, but for those given up", func() bool {
+		return c.r.metric("rewatch_recoveries_active") == float64(c.dead)
+	})
 	strikes := c.city.strikes(c.r)
 	c.expect(slices.Equal(strikes, but), "%d have strikes, %s", len(strikes), strings.Join(strikes, " "))
 }

@@ -52,6 +52,8 @@ func TestSilentCore(t *testing.T) {
 			told := c.city.messages()
 
 			c.comeBack()
+			took := c.r.metric("rewatch_recovery_seconds_sum") // from when each broke, half a minute and more on average
+			c.expect(took > float64(10*people), "the recoveries took %v s together", took)
 			eventually(t, patient, "the last phone is well before it dies", func() bool { return c.city.working(c.returned, victims[2]) == 1 })
 			over := time.Now()
 			eventually(t, patient, "the core is not taken to stumble any more", func() bool { return time.Since(over) > 12*time.Second })

@@ -265,6 +265,35 @@ func TestMergedSubscribe(t *testing.T) {
 	}
 }
 
+// A loop that a NOTIFY of a subscription meets with tells of the path; a 482 that a phone
+// gives in a call, or to what belongs to no dialog, is its own affair.
+func TestWhose482(t *testing.T) {
+	for _, c := range []struct {
+		call       call
+		subscribed bool
+		faults     int
+	}{
+		{call{phoneA, "c", "s", "presence", "sip:bob@ims.test"}, true, 1},
+		{call{phoneA, "c", "s", "refer", "sip:bob@ims.test"}, false, 0},
+		{call{phoneA, "c", "s", "talk", "sip:bob@ims.test"}, false, 0},
+		{call{phoneA, "c", "", "message-summary", "sip:bob@ims.test"}, false, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, faults := &ward{}, 0
+			cfg := Config{RoutingFault: func(netip.AddrPort, string, int) { faults++ }}
+			w.Monitor = New(NewTable(cfg, nil), wardRecorder{w}, zerolog.Nop(), nil)
+			if c.subscribed {
+				w.subscribe(c.call, 1, 600, 200)
+				w.notify(c.call, 1, answered(200))
+			}
+			w.notify(c.call, 2, answered(482))
+			if faults != c.faults || len(w.failures) != c.faults {
+				t.Errorf("%s: %d routing faults, %d failures, want %d", c.call.event, faults, len(w.failures), c.faults)
+			}
+		})
+	}
+}
+
 // What brings a client back: its own refresh, which is answered 481.
 func TestReturnByRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -141,11 +141,16 @@ func (t *Table) end(s *subscription, at time.Time) {
 // of s, which may be a copy of one that is gone: one that was accepted, and one that a
 // NOTIFY of has got through.
 func (t *Table) superseded(s *subscription) (accepted, proven bool) {
-	thread := t.hashThread(s)
+	thread, place := t.hashThread(s), t.hashPlace(s)
 	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	return us.superseded(thread, s.birth)
+	accepted, proven = us.superseded(thread, s.birth)
+	if place != thread { // it may not tell any more who it is
+		acceptedThere, provenThere := us.superseded(place, s.birth)
+		accepted, proven = accepted || acceptedThere, proven || provenThere
+	}
+	return accepted, proven
 }
 
 // replaced says whether an outcome says nothing of the watcher, because a newer

@@ -154,14 +154,26 @@ func (h *hasher) hashAOR(aor string) uint64 { return maphash.String(h.seed, aor)
 // subscription is known to replace an older one: it has a fresh Call-ID, and perhaps
 // another Event id.
 func (h *hasher) hashThread(s *subscription) uint64 {
+	device := s.device()
+	if device == "" {
+		return h.hashPlace(s)
+	}
 	var room [384]byte
-	b := room[:0]
+	return maphash.Bytes(h.seed, append(appendKind(room[:0], s), device...))
+}
+
+// appendKind appends what subscriptions of one kind have in common, whatever the device.
+func appendKind(b []byte, s *subscription) []byte {
 	for _, text := range [...]string{s.watcher(), s.resource(), ident.PackageOf(s.event())} {
 		b = append(append(b, text...), 0)
 	}
-	if device := s.device(); device != "" {
-		return maphash.Bytes(h.seed, append(b, device...))
-	}
+	return b
+}
+
+// hashPlace is hashThread of a device that does not tell who it is: its Contact does.
+func (h *hasher) hashPlace(s *subscription) uint64 {
+	var room [384]byte
+	b := appendKind(room[:0], s)
 	var contact [aor.MaxScratch]byte
 	if place, ok := aor.Append(b, append(contact[:0], s.contact()...)); ok {
 		b = place
