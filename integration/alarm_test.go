@@ -23,9 +23,18 @@ type alarmPost struct {
 
 // A webhook receives alarms.
 type webhook struct {
-	url   string
+	url string
+
 	mu    sync.Mutex
 	posts []alarmPost
+	texts strings.Builder // all that came
+}
+
+// text is all that came.
+func (w *webhook) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.texts.String()
 }
 
 // startWebhook starts a receiver of alarms at an address of the site.
@@ -41,6 +50,7 @@ func (s *site) startWebhook() *webhook {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.posts = append(w.posts, p)
+		_, _ = w.texts.Write(append(b, '\n'))
 	}))
 	l, err := net.Listen("tcp4", s.ip(60)+":8080")
 	if err != nil {
@@ -98,29 +108,34 @@ func (s *site) startAlertmanager() string {
 	return "http://" + addr
 }
 
-// alerts are the active alerts of a name for a user, as Alertmanager has them.
-func (s *site) alerts(base, name, user string) int {
+// alertsText is what Alertmanager says of its active alerts.
+func (s *site) alertsText(base string) string {
 	s.t.Helper()
 	r, err := http.Get(base + "/api/v2/alerts?active=true")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// alerts are the active alerts of a name for a user, as Alertmanager has them.
+func (s *site) alerts(base, name, user string) int {
+	s.t.Helper()
 	var list []struct {
 		Labels map[string]string `json:"labels"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&list); err != nil {
+	if err := json.Unmarshal([]byte(s.alertsText(base)), &list); err != nil {
 		s.t.Fatal(err)
 	}
 	n := 0
 	for _, a := range list {
-		if a.Labels["alertname"] == name {
-			for _, v := range a.Labels {
-				if strings.Contains(v, user+"@") {
-					n++
-					break
-				}
-			}
+		if a.Labels["alertname"] == name && strings.Contains(a.Labels["object"], user) {
+			n++
 		}
 	}
 	return n

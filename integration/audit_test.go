@@ -6,34 +6,41 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"rewatch/dialogs/pseudonym"
 )
 
-// TestPseudonymsAndAudit: the threshold flow leaves no address of a user in the log, in
-// an alarm or in a label; the audit file has one line for the sign-out and one for each
-// change by an administrator, in clear text and for its owner only.
+// TestPseudonymsAndAudit: the threshold flow leaves no user's name in the log, in a label
+// or in an alarm, whoever is told of it (webhook, Alertmanager, SNMP); the audit file has
+// one line for the sign-out and one for each change by an administrator, in clear text and
+// for its owner only.
 func TestPseudonymsAndAudit(t *testing.T) {
 	t.Parallel()
 	const key = "0123456789abcdef0123"
 	s := newSite(t)
 	n := s.startNotifier()
 	c := s.startSCSCF()
-	hook := s.startWebhook()
+	hook, manager, d := s.startWebhook(), s.startAlertmanager(), s.startTrapd()
 	file := s.file("audit.log")
 	r := s.startRewatch(env{
-		"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_ALARM_WEBHOOK": hook.url, "REWATCH_LOG_LEVEL": "debug",
+		"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_LOG_LEVEL": "debug",
+		"REWATCH_ALARM_WEBHOOK": hook.url, "REWATCH_ALARM_ALERTMANAGER": manager, "REWATCH_ALARM_SNMP": d.addr,
 		"REWATCH_LOG_USERS": "pseudonym", "REWATCH_LOG_USERS_KEY": key, "REWATCH_AUDIT": file, "REWATCH_ADMIN_TOKEN": "let-me-in",
 	})
 	_, carol := established(c, n, "carol", "bob")
-	_, d := established(c, n, "alice", "bob")
+	_, alice := established(c, n, "alice", "bob")
 	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
-	n.notify(d, patience)
+	n.notify(alice, patience)
 	n.notify(carol, patience)
 	name := pseudonym.New(key).Of("sip:alice@ims.example")
 	eventually(t, patient, "the alarm is told under the pseudonym", func() bool { return hook.about("watcher-exhausted", name, false) == 1 })
+	eventually(t, patience, "Alertmanager and the trap's receiver have it", func() bool {
+		return s.alerts(manager, "watcher-exhausted", name) == 1 && len(s.traps("1", "watcher-exhausted")) == 1
+	})
+	told := s.alertsText(manager)
 	c.expect(patience, "de-REGISTER", to("REGISTER", "alice"))
 	if status, body := r.get("/api/v1/watchers/sip:alice@ims.example"); status != 200 || !strings.Contains(body, "sip:alice@ims.example") {
 		t.Errorf("the API says %d %s", status, body)
@@ -67,18 +74,22 @@ func TestPseudonymsAndAudit(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the audit file has mode %v, %v", info.Mode(), err)
 	}
+	eventually(t, patience, "the trap's receiver hears of the clear", func() bool { return len(s.traps("2", "watcher-exhausted")) == 1 })
 	_, metrics := r.get("/metrics")
-	for what, text := range map[string]string{"log": r.output(), "metrics": metrics} {
-		for _, user := range []string{"alice@", "bob@", "carol@"} {
-			for line := range strings.Lines(text) {
-				if strings.Contains(line, user) {
-					t.Errorf("the %s has %s", what, line)
-				}
+	traps, err := os.ReadFile(s.file("traps.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := map[string]string{"log": r.output(), "metrics": metrics, "webhook": hook.text(), "Alertmanager": told, "traps": string(traps)}
+	for what, text := range outputs {
+		if what != "metrics" && !strings.Contains(text, name) {
+			t.Errorf("the %s: the pseudonym does not stand there, so what was searched is not the flow:\n%s", what, text)
+		}
+		for line := range strings.Lines(text) {
+			if regexp.MustCompile(`(?i)\b(alice|bob|carol)\b`).MatchString(line) {
+				t.Errorf("the %s has %s", what, line)
 			}
 		}
-	}
-	if !strings.Contains(r.output(), name) {
-		t.Error("the log does not name the pseudonym")
 	}
 }
 
