@@ -30,6 +30,8 @@ type Alarms interface {
 	// an earlier process; Release ends one of which another tells.
 	Adopt(a alarm.Alarm)
 	Release(name, object string)
+	// Amend changes the text of an active alarm: what has come of its matter since.
+	Amend(name, object, text string)
 }
 
 // MessageJob is one MESSAGE.

@@ -67,7 +67,8 @@ type Action struct {
 	Attempt, Of, Try int
 	// Excused: this MESSAGE is no strike.
 	Excused bool
-	// Broken are the subscriptions to name, More how many beyond them.
+	// Broken are the subscriptions to name, or for which a user is given up; More is how
+	// many there are beyond them.
 	Broken []Broken
 	More   int
 	// Devices, of DoDeregister, are those that are to be signed out: broken, told, and

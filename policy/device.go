@@ -42,6 +42,11 @@ func place(uri string) string {
 // device is the device of a subscription.
 func (b Broken) device() Device { return Device{ID: b.Device, Contact: b.Contact} }
 
+// At says whether a device is known to be at a Contact.
+func (d Device) At(contact string) bool {
+	return d.Contact != "" && (d.Contact == contact || place(d.Contact) == place(contact))
+}
+
 func (d Device) has(b Broken) bool { return Broken{Device: d.ID, Contact: d.Contact}.sameDevice(b) }
 
 // known returns what is remembered of the device of b.

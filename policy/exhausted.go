@@ -26,7 +26,7 @@ func (m *exhaustion) ban() {
 	if m.s.ForgetAt.Before(m.s.BannedUntil) {
 		m.s.ForgetAt = m.s.BannedUntil
 	}
-	m.act(Action{Kind: StartBan, Until: m.s.BannedUntil})
+	m.act(Action{Kind: StartBan, Until: m.s.BannedUntil, Broken: m.blamed(), More: m.s.More})
 	m.raise(AlarmBanned)
 }
 
@@ -43,7 +43,7 @@ func (m *exhaustion) signOut() {
 		m.keep() // they are back
 		return
 	}
-	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1, Devices: devices(lost)})
+	m.act(Action{Kind: DoDeregister, Try: m.s.DeregisterTried + 1, Devices: devices(lost), Broken: lost, More: m.s.More})
 	m.s.Deadline = earliest(m.in(m.r.MessageTimeout), m.s.BannedUntil, m.s.ForgetAt)
 }
 

@@ -158,9 +158,13 @@ func (m *decision) fade() {
 func (m *decision) raise(name string) {
 	if raised, at := m.alarm(name); !*raised {
 		*raised, *at = true, m.e.At
-		blamed := slices.DeleteFunc(m.named(), func(b Broken) bool { return !m.s.gone(b) })
-		m.act(Action{Kind: RaiseAlarm, Alarm: name, Broken: blamed, More: m.s.More})
+		m.act(Action{Kind: RaiseAlarm, Alarm: name, Broken: m.blamed(), More: m.s.More})
 	}
+}
+
+// blamed are the subscriptions of the devices that were given up.
+func (m *decision) blamed() []Broken {
+	return slices.DeleteFunc(m.named(), func(b Broken) bool { return !m.s.gone(b) })
 }
 
 // clear clears an alarm if it is raised.

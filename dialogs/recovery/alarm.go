@@ -39,6 +39,36 @@ func (b *alarmBook) restore(r store.Record) {
 	for _, a := range remembered(r.State) {
 		b.Adopt(b.alarmOf(r.AOR, a.Action, a.At))
 	}
+	a := policy.Action{Attempt: r.State.Sent, Broken: r.State.Broken, More: r.State.More}
+	switch {
+	case r.State.SignedOut:
+		b.came(r.AOR, a, "signed out")
+	case r.State.StaysRegistered:
+		b.came(r.AOR, a, "stays registered")
+	}
+}
+
+// came puts into the alarm of a user who was given up what has come of that.
+func (b *alarmBook) came(aor string, a policy.Action, how string) {
+	b.Amend(policy.AlarmExhausted, aor, givenUpText(a)+"; "+how)
+}
+
+// measure is what follows when a user is given up.
+func (b *alarmBook) measure(aor string) string {
+	switch c := &b.e.cfg; {
+	case c.Rules.OnThreshold == policy.Unsubscribe:
+		return "the subscription ends and the user stays registered"
+	case c.sacred(aor):
+		return "the user stays registered (REWATCH_NEVER_SIGN_OUT)"
+	case c.DeregisterAll || c.HookTakesAll:
+		return "to be signed out by " + c.means() + ", of all contacts"
+	default:
+		return "to be signed out by " + c.means() + ", of the contact that is lost"
+	}
+}
+
+func givenUpText(a policy.Action) string {
+	return fmt.Sprintf("user given up after %d MESSAGEs%s", a.Attempt, lostOf(a))
 }
 
 // entries are what is kept together with a decision: the alarms that it raises and
@@ -73,9 +103,9 @@ func (b *alarmBook) textOf(aor string, a policy.Action) string {
 	case policy.AlarmBanned:
 		return fmt.Sprintf("user refused for %s after %d MESSAGEs%s", b.e.cfg.Rules.Ban, a.Attempt, lostOf(a))
 	case policy.AlarmDeregisterFailed:
-		return "user could not be de-registered" + lostOf(a)
+		return "user could not be signed out by " + b.e.cfg.means() + lostOf(a)
 	default:
-		return fmt.Sprintf("user given up after %d MESSAGEs (%s)%s", a.Attempt, b.e.cfg.rulesFor(aor).OnThreshold, lostOf(a))
+		return givenUpText(a) + "; " + b.measure(aor)
 	}
 }
 

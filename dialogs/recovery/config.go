@@ -28,6 +28,9 @@ type Config struct {
 	// DeregisterAll removes all of a user's contacts rather than the one that
 	// failed.
 	DeregisterAll bool
+	// ByHook: a system of the operator's signs users out, not a REGISTER. It does not say
+	// which devices stay. HookTakesAll: it is not told a Contact, and so ends them all.
+	ByHook, HookTakesAll bool
 	// DryRun decides, counts and logs, but sends and raises nothing.
 	DryRun *dialogs.DryRun
 	// DeregisterCap is the most in any hour; 0 is no limit.
@@ -73,6 +76,14 @@ func (c *Config) rulesFor(aor string) policy.Rules {
 		rules.OnThreshold = policy.Unsubscribe
 	}
 	return rules
+}
+
+// means is what signs users out.
+func (c *Config) means() string {
+	if c.ByHook {
+		return "the hook"
+	}
+	return "REGISTER"
 }
 
 // sacred says whether a user is never signed out.

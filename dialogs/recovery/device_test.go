@@ -232,3 +232,50 @@ func TestSignalByAgent(t *testing.T) {
 		})
 	}
 }
+
+// A hook that is not told the Contact would end the other phone as well: it is asked only
+// where there is none, or where the operator means all of them. One that is told says
+// nothing of the phones that stay, and they stay.
+func TestHookAndOtherDevices(t *testing.T) {
+	const first = `
+			500ms   MESSAGE 1 of 1 to sip:alice@ims.example` + byScscf + `: bob
+			30.51s  raise watcher-exhausted of sip:alice@ims.example, minor`
+	const all, one = `
+			30.51s  REGISTER sip:alice@ims.example at core` + byScscf + `: ""`, `
+			30.51s  REGISTER sip:alice@ims.example at core` + byScscf + `: "sip:alice@10.9.0.1"`
+	const gone = `
+			30.52s  signed out sip:alice@ims.example
+			30.52s  REGISTER sip:alice@ims.example at server: "sip:scscf.ims.example:6060;lr"`
+	for name, c := range map[string]struct {
+		takesAll, everything bool
+		contacts             []string
+		want                 string
+	}{
+		"no {contact}, another phone":        {true, false, []string{phoneB.contact, phoneA.contact}, first},
+		"no {contact}, only another is left": {true, false, []string{phoneB.contact}, first},
+		"no {contact}, no other":             {true, false, []string{phoneA.contact + ":5060;ob"}, first + all + gone},
+		"no {contact}, none is left":         {true, false, nil, first + all + gone},
+		"no {contact}, all are meant":        {true, true, []string{phoneB.contact, phoneA.contact}, first + all + gone},
+		"{contact}, another phone":           {false, false, []string{phoneB.contact, phoneA.contact}, first + one},
+		"{contact}, no other":                {false, false, []string{phoneA.contact}, first + one + gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config()
+			cfg.Rules.Threshold = 1
+			cfg.ByHook, cfg.HookTakesAll, cfg.DeregisterAll = true, c.takesAll, c.everything
+			inBubble(t, cfg, func(r *rig) {
+				r.change(func() {
+					u := r.users[alice]
+					u.AtServer, u.Contacts = true, c.contacts
+					r.users[alice] = u
+				})
+				r.happens(phoneA, policy.NotifyFailed, "a-1")
+				r.at(time.Minute)
+				r.expect(c.want)
+				if spared := c.want == first; spared != (r.metric("rewatch_deregistrations_total", "result", "skipped", "target", "core") == 1) {
+					t.Error("it is not counted right whether the user was spared")
+				}
+			})
+		})
+	}
+}

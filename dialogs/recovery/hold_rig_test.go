@@ -482,6 +482,8 @@ func (w *town) Adopt(a alarm.Alarm) { w.note("adopt " + a.Name) }
 
 func (w *town) Release(name, _ string) { w.note("release " + name) }
 
+func (*town) Amend(_, _, _ string) {}
+
 func (w *town) note(line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

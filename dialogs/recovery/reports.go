@@ -20,30 +20,57 @@ type Auditor interface{ Record(audit.Entry) }
 type reports struct{ e *Engine }
 
 // record writes down an action of rewatch's own about a user. A dry run does nothing.
-func (p *reports) record(aor, action string, a policy.Action, detail string) {
+func (p *reports) record(aor, action string, a policy.Action, proof, detail string) {
 	if p.e.cfg.Audit == nil || p.e.cfg.DryRun.On() {
 		return
 	}
 	p.e.cfg.Audit.Record(audit.Entry{
 		Actor: audit.Rewatch, Action: action, User: aor, Detail: detail,
 		Reason: fmt.Sprintf("given up after %d MESSAGEs%s", a.Attempt, lostOf(a)),
-		Proof: fmt.Sprintf("no return after %d of %d MESSAGEs, while others got through by the same hop",
-			a.Attempt, a.Of),
+		Proof:  proof,
 	})
 }
 
-// recordSignOut writes down that a user was signed out, of what, and how.
-func (p *reports) recordSignOut(aor string, a policy.Action, job dialogs.DeregisterJob, res dialogs.Result) {
+// proof is what there is to say now against a user, and for the path.
+func (p *reports) proof(aor string, a policy.Action) string {
+	told, hop := "", ""
+	sh := p.e.shard(aor)
+	sh.mu.Lock()
+	if u := sh.users[aor]; u != nil {
+		hop = p.e.outages.hopOf(u)
+		if at := u.state.Messaged; !at.IsZero() {
+			told = ", the last at " + at.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	sh.mu.Unlock()
+	var due time.Time
+	for _, b := range a.Broken {
+		if b.Due.After(due) {
+			due = b.Due
+		}
+	}
+	refresh := ""
+	if !due.IsZero() {
+		refresh = ", its own refresh was due by " + due.UTC().Format(time.RFC3339Nano)
+	}
+	return fmt.Sprintf("no return after %d of %d MESSAGEs%s%s; %s", a.Attempt, a.Of, told, refresh, p.e.hold.Facts(hop, aor))
+}
+
+// recordSignOut writes down that a user was signed out, of what, and how, which it gives
+// back. proof is what there was to say before.
+func (p *reports) recordSignOut(aor string, a policy.Action, proof string, job dialogs.DeregisterJob, res dialogs.Result) string {
 	contact := job.Contact
 	if contact == "" {
 		contact = "all contacts"
 	}
-	p.record(aor, audit.SignOut, a, contact+": "+responseStep(res))
+	how := fmt.Sprintf("%s by %s: %s", contact, p.e.cfg.means(), responseStep(res))
+	p.record(aor, audit.SignOut, a, proof, how)
+	return how
 }
 
 // recordBan writes down that a user is refused.
 func (p *reports) recordBan(aor string, a policy.Action) {
-	p.record(aor, audit.Ban, a, "until "+a.Until.UTC().Format(time.RFC3339))
+	p.record(aor, audit.Ban, a, p.proof(aor, a), "until "+a.Until.UTC().Format(time.RFC3339))
 }
 
 // The parties of a ladder.

@@ -38,6 +38,7 @@ type rig struct {
 
 	mu       sync.Mutex
 	diary    []string
+	texts    map[string][]string // of the alarms, as raised and amended, by name
 	users    map[string]dialogs.User
 	dialogs  map[string]bool // Call-IDs with a terminating NOTIFY to be had
 	inFlight map[string]int
@@ -276,7 +277,17 @@ func (d *alarmDiary) Raise(a alarm.Alarm) {
 	if a.EventType == "" || a.ProbableCause == "" || a.Severity == "" || a.Text == "" || a.RaisedAt.IsZero() {
 		d.t.Errorf("the alarm lacks fields: %+v", a)
 	}
+	d.Amend(a.Name, a.Object, a.Text)
 	(*rig)(d).write("raise %s of %s, %s", a.Name, a.Object, a.Severity)
+}
+
+func (d *alarmDiary) Amend(name, _, text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.texts == nil {
+		d.texts = make(map[string][]string)
+	}
+	d.texts[name] = append(d.texts[name], text)
 }
 
 func (d *alarmDiary) Clear(name, object string, _ time.Time) {

@@ -41,20 +41,42 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 		r.leaveIn(aor, a, resultSkipped, "the Contact is not known")
 		return
 	}
+	others := r.e.cfg.ByHook && !r.e.cfg.DeregisterAll && anotherOf(u, a) // of which a hook says nothing
+	if others && r.e.cfg.HookTakesAll {
+		r.leaveIn(aor, a, resultSkipped, "the hook has no {contact} and would end the user's other devices")
+		return
+	}
 	var res dialogs.Result
+	var done []string
+	proof := r.e.reports.proof(aor, a)
 	for _, job := range jobs {
 		sent := time.Now()
 		if res = r.deregister(ctx, a, job); !res.OK() {
-			r.e.outages.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
-			if ctx.Err() == nil {                    // else it was not refused: rewatch stops, and takes it up again
-				r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
-			}
+			r.failed(ctx, aor, sent, res)
 			return
 		}
-		r.e.reports.recordSignOut(aor, a, job, res)
+		done = append(done, r.e.reports.recordSignOut(aor, a, proof, job, res))
 	}
+	r.e.alarms.came(aor, a, "signed out: "+strings.Join(done, ", "))
 	r.e.flaps.SignedOut(aor, time.Now())
-	r.signedOut(ctx, a, u, jobs, res.Others)
+	r.signedOut(ctx, a, u, jobs, others || res.Others)
+}
+
+// failed feeds back that a de-REGISTER did not do its work.
+func (r *deregistrar) failed(ctx context.Context, aor string, sent time.Time, res dialogs.Result) {
+	r.e.outages.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
+	if ctx.Err() == nil {                    // else it was not refused: rewatch stops, and takes it up again
+		r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
+	}
+}
+
+// anotherOf says whether a user has a device besides those that an action is about.
+func anotherOf(u dialogs.User, a policy.Action) bool {
+	return slices.ContainsFunc(u.Contacts, func(contact string) bool {
+		return !slices.ContainsFunc(a.Devices, func(d policy.Device) bool {
+			return d.At(contact) || d.Contact == "" && len(u.Contacts) == 1
+		})
+	})
 }
 
 // signedOut goes on when the core has signed out what was to go. Where other devices of
@@ -78,7 +100,7 @@ func (r *deregistrar) signedOut(ctx context.Context, a policy.Action, u dialogs.
 // device whose Contact is not known is left alone, unless the user has but one.
 func (r *deregistrar) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.DeregisterJob) {
 	job := dialogs.DeregisterJob{AOR: u.AOR, Target: dialogs.AtCore, Route: routeTo(u)}
-	if r.e.cfg.DeregisterAll {
+	if r.e.cfg.DeregisterAll || r.e.cfg.HookTakesAll {
 		return []dialogs.DeregisterJob{job}
 	}
 	for _, d := range a.Devices {
@@ -128,6 +150,7 @@ func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
 	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
 	r.e.reports.about(aor, a).Info().Str("reason", why).Msg("not de-registered")
+	r.e.alarms.came(aor, a, "stays registered: "+why)
 	r.e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 

@@ -183,6 +183,19 @@ func (m *Manager) Release(name, object string) {
 	}
 }
 
+// Amend changes the text of an active alarm: what has come of its matter since it was
+// raised. Nobody is told because of that alone; who asks reads it, and so do those who are
+// told again or of the end.
+func (m *Manager) Amend(name, object, text string) {
+	k := key{name, object}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a, ok := m.active[k]; ok {
+		a.Text = text
+		m.active[k] = a
+	}
+}
+
 // tell queues a change for every sink. The caller holds m.mu, so that all sinks
 // see the changes of one alarm in the order in which they happened.
 func (m *Manager) tell(a Alarm) {

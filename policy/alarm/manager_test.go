@@ -350,3 +350,24 @@ func TestRecall(t *testing.T) {
 		t.Errorf("told %+v", told)
 	}
 }
+
+// TestAmend: what has come of an alarm is read by whoever asks and is told with the end,
+// not by itself; of one that is not active nothing is kept.
+func TestAmend(t *testing.T) {
+	var texts []string
+	m := New(Config{Log: zerolog.Nop(), Sinks: []Sink{sinkFunc(func(a Alarm) { texts = append(texts, a.Text) })}})
+	m.Amend(WatcherExhausted, "sip:alice@ims.example", "too early")
+	m.Raise(Alarm{Name: WatcherExhausted, Object: "sip:alice@ims.example", Text: "to be signed out"})
+	m.Amend(WatcherExhausted, "sip:bob@ims.example", "of somebody else")
+	m.Amend(WatcherExhausted, "sip:alice@ims.example", "signed out")
+	if active := m.Active(); len(active) != 1 || active[0].Text != "signed out" {
+		t.Errorf("active: %+v", active)
+	}
+	m.Clear(WatcherExhausted, "sip:alice@ims.example", time.Now())
+	m.Amend(WatcherExhausted, "sip:alice@ims.example", "too late")
+	m.Start(t.Context())
+	shut(t, m)
+	if want := []string{"to be signed out", "signed out"}; !slices.Equal(texts, want) || len(m.Active()) != 0 {
+		t.Errorf("told %q, want %q", texts, want)
+	}
+}

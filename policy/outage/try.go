@@ -85,6 +85,17 @@ func (p *pair) besides(user uint64) time.Time {
 	return p.other.at
 }
 
+// of is when it happened last to this user, as far as that is remembered; zero is never.
+func (p *pair) of(user uint64) time.Time {
+	switch user {
+	case p.last.user:
+		return p.last.at
+	case p.other.user:
+		return p.other.at
+	}
+	return time.Time{}
+}
+
 // several says whether it happened to more than one user.
 func (p *pair) several() bool { return !p.other.at.IsZero() }
 

@@ -124,6 +124,9 @@ func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 		all = append(all, finding{true, "REWATCH_MESSAGE_TEMPLATE", "parses"})
 	}
 	all = append(all, identityFinding(cfg.Dialogs.IdentityFrom), stateFinding(ctx, cfg))
+	if cfg.UAC.Hook != "" {
+		all = append(all, hookFinding(cfg.UAC))
+	}
 	for _, sink := range cfg.Alarm.Alertmanager {
 		all = append(all, sinkHost(ctx, "REWATCH_ALARM_ALERTMANAGER", sink, names))
 	}

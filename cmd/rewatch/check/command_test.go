@@ -80,3 +80,41 @@ func TestState(t *testing.T) {
 		t.Errorf("moved aside: %v", found)
 	}
 }
+
+// TestStateOfTheService: whoever sources the package's environment file is told of the
+// state that the service sets beside it.
+func TestStateOfTheService(t *testing.T) {
+	const unit = "../../../docker/debian/rewatch.service"
+	if got, want := ofService(unit), "; rewatch.service has file:/var/lib/rewatch/state.db where the variable is not set"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, text := range map[string]string{"none.service": "", "other.service": "[Service]\nExecStart=/usr/bin/rewatch\n"} {
+		file := filepath.Join(t.TempDir(), name)
+		if text != "" {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := ofService(file); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestWhomTheHookEnds: a device, or the user with all devices, which wants a warning unless
+// that is what the operator means.
+func TestWhomTheHookEnds(t *testing.T) {
+	const whole = "DELETE http://127.0.0.1:9886/impu/{aor}"
+	for want, env := range map[string]cli.Environ{
+		"  ends the device that is lost":   {"REWATCH_DEREGISTER_HOOK": whole + "?contact={contact}"},
+		"  ends the device that is lost (": {"REWATCH_DEREGISTER_HOOK": "POST http://127.0.0.1:9886/", "REWATCH_DEREGISTER_HOOK_BODY": `{"c":"{contact}"}`},
+		"  warning: without {contact}":     {"REWATCH_DEREGISTER_HOOK": whole},
+		"  ends all devices of a user\n":   {"REWATCH_DEREGISTER_HOOK": whole, "REWATCH_DEREGISTER": "all"},
+	} {
+		out, err := check(t, env)
+		_, line, _ := strings.Cut(out, "REWATCH_DEREGISTER_HOOK")
+		if err != nil || !strings.Contains(line, want) {
+			t.Errorf("%v\n%s\nwant %q", err, out, want)
+		}
+	}
+}

@@ -25,7 +25,7 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 	var err error
 	switch {
 	case cfg.State.Store == config.StateMemory:
-		return finding{true, variable, shown + " ends with the process"}
+		return finding{true, variable, shown + " ends with the process" + ofService(serviceFile)}
 	case isFile:
 		if err = checkFile(path); errors.Is(err, bolt.ErrInUse) {
 			return finding{true, variable, shown + " is in use by another process, perhaps a rewatch that runs"}
@@ -40,6 +40,24 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 		return finding{false, variable, shown + ": " + err.Error()}
 	}
 	return finding{true, variable, shown + " is there"}
+}
+
+// serviceFile is where the Debian package has its service.
+const serviceFile = "/usr/lib/systemd/system/rewatch.service"
+
+// ofService tells of the state that a service sets by itself, which whoever sources its
+// environment file does not see; empty if there is no such service.
+func ofService(file string) string {
+	text, err := os.ReadFile(file) //nolint:gosec // a constant, but for tests
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if state, ok := strings.CutPrefix(strings.TrimSpace(line), "Environment=REWATCH_STATE="); ok {
+			return "; rewatch.service has " + state + " where the variable is not set"
+		}
+	}
+	return ""
 }
 
 // checkFile looks at a state file, or at where it would be made.

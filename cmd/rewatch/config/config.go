@@ -115,7 +115,7 @@ type UACConfig struct {
 	Deregister      DeregisterMode `env:"DEREGISTER" envDefault:"contact" doc:"what a de-REGISTER removes: the watcher's own 'contact' where it is known, or 'all'"`
 	DeregisterRate  float64        `env:"DEREGISTER_RATE" envDefault:"5" doc:"de-REGISTERs per second at most"`
 	DeregisterCap   int            `env:"DEREGISTER_CAP" envDefault:"1000" doc:"de-REGISTERs in any hour at most; others wait, and an alarm is raised; '0' is no cap"`
-	Hook            string         `env:"DEREGISTER_HOOK" doc:"'METHOD URL' with {aor} {user} {domain} {contact} {scscf} (percent-encoded): how users are signed out instead of by REGISTER"`
+	Hook            string         `env:"DEREGISTER_HOOK" doc:"'METHOD URL' with {aor} {user} {domain} {contact} {scscf} (percent-encoded): how users are signed out instead of by REGISTER; without {contact} it ends all devices, and who has another one is signed out only with REWATCH_DEREGISTER=all"`
 	HookBody        string         `env:"DEREGISTER_HOOK_BODY" doc:"JSON body with the same placeholders inside strings, or '@file' to read it from"`
 	HookToken       Secret         `env:"DEREGISTER_HOOK_TOKEN" doc:"bearer token of the hook"`
 	HookFile        string         `env:"DEREGISTER_HOOK_TOKEN_FILE" doc:"file to read it from instead"`

@@ -76,6 +76,7 @@ func (p *process) engineConfig() recovery.Config {
 		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
+		ByHook: c.UAC.Hook != "", HookTakesAll: c.UAC.Hook != "" && !hook.Names(c.UAC.Hook, c.UAC.HookBody),
 		DryRun: p.dryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
 		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
 		Audit: p.audit, NeverSignOut: c.Policy.NeverSignOut.Match,

@@ -225,6 +225,13 @@ func (h *Hold) MayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	return v == outage.Proven
 }
 
+// Facts tells what is known of the path of a user.
+func (h *Hold) Facts(hop, aor string) outage.Facts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.paths.Facts(hop, dialogs.UserID(aor))
+}
+
 // Passed takes what got through over a hop.
 func (h *Hold) Passed(at time.Time, addr netip.AddrPort, hop string, got outage.Passes) {
 	h.mu.Lock()

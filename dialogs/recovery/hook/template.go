@@ -26,6 +26,10 @@ var placeholder = regexp.MustCompile(`\{[A-Za-z_]+\}`)
 // methods are those that can end something.
 var methods = []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet}
 
+// Names says whether a request or its body names the Contact. A system that is not told
+// one ends all devices of a user.
+func Names(request, body string) bool { return strings.Contains(request+body, "{contact}") }
+
 // Check says what is wrong with a request, "METHOD URL" with placeholders.
 func Check(request string) error {
 	_, err := parse(request)
