@@ -189,7 +189,7 @@ func (m *Monitor) broughtBackBy(s *subscription, at time.Time) policy.By {
 
 // announce says, once, that the Engine has to hear of a new subscription.
 func (s *subscription) announce() bool {
-	if s.announced || !s.initial || s.phase != active {
+	if s.announced || s.phase != active {
 		return false
 	}
 	s.announced = true

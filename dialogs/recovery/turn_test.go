@@ -3,14 +3,17 @@ package recovery_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/recovery/hold"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
+	"rewatch/policy/outage"
 )
 
 // A user who is not to be signed out any more takes no turn: where the cap lets one more
@@ -112,4 +115,48 @@ func TestServerIsNotToldOfWhoIsBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The path has to be proven when the turn of a de-REGISTER comes, not only when the user was
+// given up. Until then the de-REGISTER is put off.
+func TestSignOutWaitsForTheProof(t *testing.T) {
+	cfg := config()
+	cfg.Rules.Threshold, cfg.DeregisterRate = 1, 0.01
+	cfg.Hold = hold.Config{}
+	const first, other = "sip:first@ims.example", "sip:other@ims.example"
+	hop := netip.MustParseAddrPort("192.0.2.1:5060")
+	inBubble(t, cfg, func(r *rig) {
+		r.change(func() { r.users[first] = dialogs.User{AOR: first, Registered: true} })
+		passes := func(from, to time.Duration) {
+			for d := from; d <= to; d += time.Second {
+				r.at(d)
+				var got outage.Passes
+				got.Add(time.Now(), dialogs.UserID(other))
+				r.Passed(time.Now(), hop, got)
+			}
+		}
+		fails := func(aor string) {
+			r.Failed(dialogs.Failure{
+				AOR: aor, Hop: hop, Sent: time.Now(),
+				Event: policy.Event{Kind: policy.NotifyFailed, At: time.Now(), Sub: broken("bob", "call-1")},
+			})
+		}
+		passes(0, time.Second)
+		fails(first)
+		fails(alice)
+		passes(2*time.Second, 100*time.Second)
+		if n := r.lines("REGISTER"); n != 1 { // the other one's turn comes after 100 s
+			t.Fatalf("%d de-REGISTERs", n)
+		}
+		r.at(120 * time.Second)
+		fails(other)
+		r.at(150 * time.Second)
+		if n := r.lines("REGISTER"); n != 1 {
+			t.Errorf("%d de-REGISTERs though nobody gets through", n)
+		}
+		passes(151*time.Second, 240*time.Second) // its next turn
+		if n := r.lines("REGISTER"); n != 2 {
+			t.Errorf("%d de-REGISTERs after others got through", n)
+		}
+	})
 }
