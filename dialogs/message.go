@@ -108,7 +108,8 @@ type Ruling struct {
 	// Silent: neither forward nor answer.
 	Silent bool
 	// Again: forward it, but its outcome is known: this NOTIFY was answered with a
-	// 2xx before, and the server, which has not heard it, has sent it once more.
+	// 2xx before, and the server, which has not heard it, has sent it once more, or a
+	// copy of it is late.
 	Again bool
 }
 

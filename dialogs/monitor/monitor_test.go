@@ -11,6 +11,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/dialogstest"
+	"rewatch/policy"
 )
 
 var (
@@ -137,9 +138,35 @@ func TestNotifyAgain(t *testing.T) {
 	notify("the next one, when an older one was answered", 2, 3, false)
 	done(second, 2, 491)
 	notify("one that was refused for a while", 2, 3, false)
+	notify("a late copy of the one before", 1, 1, true)
+	notify("the next one, after that copy", 2, 3, false)
 	untold := notify("one without a transaction", 3, 0, false)
 	done(untold, 3, 200)
 	notify("the same again", 3, 0, false)
+	notify("an older one, when it is not known which was the last", 2, 3, false)
+}
+
+// TestLowerCSeq: no copy of a NOTIFY comes after the server's Timer F. What has a lower
+// CSeq then is a NOTIFY of its own, of a server that has lost count, and is judged.
+func TestLowerCSeq(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newTestMonitor(Config{})
+		notify := func(cseq uint32) bool {
+			msg := notifyMessage("c", cseq)
+			msg.Transaction = uint64(cseq) << 40
+			_, ruling := m.Notify(msg)
+			return ruling.Again
+		}
+		notify(7)
+		time.Sleep(policy.TimerF - time.Second)
+		if !notify(6) {
+			t.Error("a late copy is judged")
+		}
+		time.Sleep(time.Second)
+		if notify(5) {
+			t.Error("a NOTIFY of its own passes without being judged")
+		}
+	})
 }
 
 func TestRefOutlivesNothing(t *testing.T) {

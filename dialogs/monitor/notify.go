@@ -64,6 +64,9 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 	} else if m.parcels.inLine(makeRef(sh.number, slot, s.generation), s, msg, at) {
 		return m.queue(sh, slot, msg, now, at)
 	}
+	if s.overtaken(msg, at, m.linger) {
+		return notification{ruling: dialogs.Ruling{Again: true}}
+	}
 	changes := s.phase == requested || now.Terminated
 	if s.phase == requested {
 		m.confirm(s) // by a refresh whose 2xx is still under way
@@ -84,6 +87,14 @@ func (r *rules) gone(taken bool) dialogs.Ruling {
 		return dialogs.Ruling{Silent: true}
 	}
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
+}
+
+// overtaken says whether a NOTIFY is a late copy of one before the last, which a network
+// that delays or doubles datagrams may deliver: the server sends the next only when it has
+// the answer to the one before (RFC 6665 4.2.2). It is the last one that is judged. A copy
+// is no later than the server's Timer F; after that a lower CSeq is the server's own.
+func (s *subscription) overtaken(msg *dialogs.Message, at time.Time, timerF time.Duration) bool {
+	return msg.CSeq < s.notifyCSeq && s.transaction != 0 && at.UnixNano()-s.sent < int64(timerF)
 }
 
 // transactionOf is the part of a transaction's hash that a subscription keeps: with
