@@ -152,22 +152,23 @@ func TestMergeCases(t *testing.T) {
 	}
 }
 
+// Of sixteen devices something is remembered.
 func TestDevicesAreBounded(t *testing.T) {
 	var a, b State
-	for i := range maxDevices {
+	for i := range 16 {
 		a.Devices = append(a.Devices, Device{ID: string(rune('a' + i))})
 		b.Devices = append(b.Devices, Device{ID: string(rune('A' + i))})
 	}
-	if m := Merge(standard(), a, b); len(m.Devices) != maxDevices {
+	if m := Merge(standard(), a, b); len(m.Devices) != 16 {
 		t.Errorf("%d devices are remembered", len(m.Devices))
 	}
 	m := newMachine(Rules{}, a, Event{})
 	m.learn(Broken{Device: "new"}, func(d *Device) { d.Heeds = true })
-	if n := len(m.s.Devices); n != maxDevices || m.s.Devices[n-1].ID != "new" || m.s.Devices[0].ID != "b" || a.Devices[0].ID != "a" {
+	if n := len(m.s.Devices); n != 16 || m.s.Devices[n-1].ID != "new" || m.s.Devices[0].ID != "b" || a.Devices[0].ID != "a" {
 		t.Errorf("%v", m.s.Devices)
 	}
 	m.learn(Broken{Device: "b"}, func(d *Device) { d.Told = true })
-	if n := len(m.s.Devices); n != maxDevices || m.s.Devices[n-1] != (Device{ID: "b", Told: true}) || m.s.Devices[0].ID != "c" {
+	if n := len(m.s.Devices); n != 16 || m.s.Devices[n-1] != (Device{ID: "b", Told: true}) || m.s.Devices[0].ID != "c" {
 		t.Errorf("%v", m.s.Devices)
 	}
 }
