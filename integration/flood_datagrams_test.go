@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 )
 
 // A flood is an endless sequence of datagrams that nobody should have to read: of
@@ -124,16 +124,16 @@ func (f *flood) pour(ctx context.Context, count int, rate float64) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := transport.NewPacket(conn)
+	p, err := datagram.NewPacket(conn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	to := netip.MustParseAddrPort(f.target)
-	o := transport.NewOutbox()
-	pause := time.Duration(transport.BatchSize / rate * float64(time.Second))
+	o := datagram.NewOutbox()
+	pause := time.Duration(datagram.BatchSize / rate * float64(time.Second))
 	due := time.Now()
-	for sent := 0; sent < count && ctx.Err() == nil; sent += transport.BatchSize {
+	for sent := 0; sent < count && ctx.Err() == nil; sent += datagram.BatchSize {
 		if wait := time.Until(due); wait > 0 {
 			time.Sleep(wait)
 		} else if wait < -10*time.Millisecond {
@@ -141,7 +141,7 @@ func (f *flood) pour(ctx context.Context, count int, rate float64) (err error) {
 		}
 		due = due.Add(pause)
 		f.calm = sent > count/3
-		for range transport.BatchSize {
+		for range datagram.BatchSize {
 			o.Commit(f.next(o.Begin()), netip.Addr{}, to)
 		}
 		_, _ = p.Send(o) // what rewatch answers to a port that is not there comes back as an error

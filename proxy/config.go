@@ -97,7 +97,7 @@ type Config struct {
 	SingleDatagrams bool
 	// Poller, if set, has one goroutine read all UDP sockets, where the system can do that,
 	// and keep a processor of the Go scheduler to itself while datagrams come often
-	// (transport.Poller). It is called when that begins and when it has ended, so that the
+	// (datagram.Poller). It is called when that begins and when it has ended, so that the
 	// scheduler can be given one more meanwhile.
 	Poller func(held bool)
 	// DryRun: no message is changed, and Retry is off, while it is on.

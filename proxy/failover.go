@@ -10,6 +10,7 @@ import (
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
@@ -29,7 +30,7 @@ func causeOf(err error) transaction.Cause {
 		return transaction.Interrupted
 	case crowded(err):
 		return transaction.Overloaded
-	case errors.Is(err, transport.ErrTooLong):
+	case errors.Is(err, datagram.ErrTooLong):
 		return transaction.Oversized
 	case errors.Is(err, errStaleStream) && errors.Is(err, io.EOF):
 		return transaction.Closed
@@ -83,7 +84,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	repeated := s.badHops.has(to, w.now)
 	request := !bytes.HasPrefix(payload, []byte("SIP/"))
 	// That a response cannot leave may be the doing of whoever wrote its Via.
-	if errors.Is(err, transport.ErrUnreachable) || request && !errors.Is(err, transport.ErrTooLong) {
+	if errors.Is(err, datagram.ErrUnreachable) || request && !errors.Is(err, datagram.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
 		s.badHops.failed(h, w.now)
 		s.lost(h, err)
@@ -97,8 +98,8 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, transport.ErrUnreachable): // not all of it came back, so it cannot be answered
-	case errors.Is(err, transport.ErrTooLong):
+	case errors.Is(err, datagram.ErrUnreachable): // not all of it came back, so it cannot be answered
+	case errors.Is(err, datagram.ErrTooLong):
 		s.bounce(b, payload, 513, "Message Too Large")
 	case repeated: // else its retransmission goes to the next hop, if there is one
 		s.bounce(b, payload, 503, "Next Hop Unreachable")

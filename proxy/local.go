@@ -12,7 +12,7 @@ import (
 	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
@@ -21,9 +21,9 @@ type local struct {
 	index     int
 	side      dialogs.Side
 	transport wire.Transport
-	packet    *transport.Packet // of udp
-	four      bool              // it speaks IPv4
-	six       bool              // it speaks IPv6
+	packet    *datagram.Packet // of udp
+	four      bool             // it speaks IPv4
+	six       bool             // it speaks IPv6
 	// bound is the address that it is bound to, invalid if that is all of the host's; own is
 	// then the one that requests leave from, invalid if the system chooses.
 	bound, own netip.Addr

@@ -8,6 +8,7 @@ import (
 	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
@@ -34,7 +35,7 @@ func (o *outlet) tapReceived(from flow, raw []byte) {
 }
 
 // tapDatagrams shows what an outbox is about to send.
-func (s *Server) tapDatagrams(l *local, box *transport.Outbox) {
+func (s *Server) tapDatagrams(l *local, box *datagram.Outbox) {
 	if s.cfg.Tap == nil {
 		return
 	}
@@ -80,14 +81,14 @@ func selfOf(bound netip.AddrPort, advertised string) netip.AddrPort {
 // connections.
 type outlet struct {
 	s   *Server
-	out []*transport.Outbox // by index of local; nil where it is no UDP socket
+	out []*datagram.Outbox // by index of local; nil where it is no UDP socket
 }
 
 func newOutlet(s *Server) outlet {
-	o := outlet{s: s, out: make([]*transport.Outbox, len(s.locals))}
+	o := outlet{s: s, out: make([]*datagram.Outbox, len(s.locals))}
 	for i, l := range s.locals {
 		if l.transport == wire.UDP {
-			o.out[i] = transport.NewOutbox()
+			o.out[i] = datagram.NewOutbox()
 		}
 	}
 	return o
@@ -102,7 +103,7 @@ func (o *outlet) flush() {
 	}
 }
 
-func (o *outlet) send(i int, box *transport.Outbox) {
+func (o *outlet) send(i int, box *datagram.Outbox) {
 	o.s.tapDatagrams(o.s.locals[i], box)
 	if failed, err := o.s.locals[i].packet.Send(box); failed > 0 {
 		o.s.metrics.dropped(dropSend, failed)

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 )
 
 // poller is the goroutine that reads all UDP sockets. While it is held it turns the
 // wheels as well: it runs many times in a tick, and nobody has to be woken for them.
 type poller struct {
-	*transport.Poller
+	*datagram.Poller
 
 	sockets []*local
 	turns   atomic.Bool   // the wheels are its own
@@ -22,7 +22,7 @@ type poller struct {
 // openPoller makes the poller, where the system has such a thing.
 func (s *Server) openPoller() error {
 	l := &poller{rests: make(chan struct{}, 1)}
-	var packets []*transport.Packet
+	var packets []*datagram.Packet
 	for _, me := range s.locals {
 		if me.packet != nil {
 			l.sockets = append(l.sockets, me)
@@ -33,7 +33,7 @@ func (s *Server) openPoller() error {
 		return nil
 	}
 	var err error
-	switch l.Poller, err = transport.NewPoller(packets); {
+	switch l.Poller, err = datagram.NewPoller(packets); {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case err != nil:
@@ -57,7 +57,7 @@ func (s *Server) openPoller() error {
 // readAll is the loop of the poller.
 func (s *Server) readAll(ctx context.Context) {
 	w := s.newWorker()
-	in := transport.NewInbox()
+	in := datagram.NewInbox()
 	var turned int64
 	handle := func(socket int) {
 		w.clock()

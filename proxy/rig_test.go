@@ -14,7 +14,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
 )
@@ -66,7 +66,7 @@ func newRig(t testing.TB, sockets []string, opts ...option) *rig {
 	r.T, _ = t.(*testing.T)
 	packet := func(addr string) *transporttest.PacketConn {
 		c := r.net.ListenPacket(addr)
-		c.OnRefused = func(to netip.AddrPort, payload []byte) { r.s.undelivered(to, payload, transport.ErrUnreachable) }
+		c.OnRefused = func(to netip.AddrPort, payload []byte) { r.s.undelivered(to, payload, datagram.ErrUnreachable) }
 		return c
 	}
 	cfg := Config{

@@ -20,6 +20,7 @@ import (
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
@@ -100,7 +101,7 @@ func (s *Server) open() error {
 			return err
 		}
 		if l.Packet != nil {
-			if me.packet, err = transport.NewPacket(l.Packet); err != nil {
+			if me.packet, err = datagram.NewPacket(l.Packet); err != nil {
 				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
 			}
 			me.packet.OnRefused, me.packet.Single, me.packet.Own = s.undelivered, s.cfg.SingleDatagrams, me.own
@@ -156,8 +157,8 @@ func (s *Server) boundIPs(side dialogs.Side, transports ...wire.Transport) (list
 // needed to sit out a burst.
 func (s *Server) checkBuffers(l *local) {
 	receive, send, known := l.packet.Buffers()
-	if known && min(receive, send) < transport.SocketBuffer {
-		s.log.Warn().Str("listener", l.sentBy).Int("asked", transport.SocketBuffer).Int("receive", receive).Int("send", send).
+	if known && min(receive, send) < datagram.SocketBuffer {
+		s.log.Warn().Str("listener", l.sentBy).Int("asked", datagram.SocketBuffer).Int("receive", receive).Int("send", send).
 			Msg("the kernel gives UDP smaller buffers than asked for; raise net.core.rmem_max and wmem_max, or bursts are lost")
 	}
 }
@@ -194,7 +195,7 @@ func (s *Server) Start() {
 // read is the loop of one UDP socket.
 func (s *Server) read(ctx context.Context, l *local) {
 	w := s.newWorker()
-	in := transport.NewInbox()
+	in := datagram.NewInbox()
 	batch := func() (more bool) {
 		w.clock()
 		w.batch(l, in)

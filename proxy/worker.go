@@ -9,7 +9,7 @@ import (
 	"rewatch/proxy/draft"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
@@ -72,7 +72,7 @@ func (s *Server) giveBack(w *worker) {
 }
 
 // batch handles what was read from a socket.
-func (w *worker) batch(l *local, in *transport.Inbox) {
+func (w *worker) batch(l *local, in *datagram.Inbox) {
 	for i := range in.Len() {
 		raw, from := in.Datagram(i)
 		w.message(flow{local: l, addr: from, at: in.At(i)}, raw)

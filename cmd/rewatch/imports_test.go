@@ -28,15 +28,17 @@ func TestImportsRunOneWay(t *testing.T) {
 
 		"rewatch/dialogs/monitor/slab": {"rewatch/", "github.com/"},
 
-		"rewatch/proxy/wire":        {"rewatch/", "github.com/"},
-		"rewatch/proxy/transport":   {"rewatch/", "github.com/"},
-		"rewatch/proxy/resolve":     {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy/draft":       {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/resolve", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy/health":      {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy/route":       {"rewatch/cmd", "rewatch/proxy/transaction", "rewatch/proxy/transport", "rewatch/proxy/uac"},
-		"rewatch/proxy/transaction": {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
-		"rewatch/proxy":             {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", "github.com/emiago/sipgo"},
-		"rewatch/proxy/uac":         {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store"},
+		"rewatch/proxy/wire":               {"rewatch/", "github.com/"},
+		"rewatch/proxy/transport":          {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/wire", "rewatch/proxy/transport/datagram", "github.com/"},
+		"rewatch/proxy/transport/datagram": {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/wire", "github.com/"},
+		"rewatch/proxy/transport/netaddr":  {"rewatch/", "github.com/"},
+		"rewatch/proxy/resolve":            {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/transport", "github.com/"},
+		"rewatch/proxy/draft":              {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/resolve", "rewatch/proxy/transport", "github.com/"},
+		"rewatch/proxy/health":             {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
+		"rewatch/proxy/route":              {"rewatch/cmd", "rewatch/proxy/transaction", "rewatch/proxy/transport", "rewatch/proxy/uac"},
+		"rewatch/proxy/transaction":        {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
+		"rewatch/proxy":                    {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", "github.com/emiago/sipgo"},
+		"rewatch/proxy/uac":                {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store"},
 	}
 	for pkg, forbidden := range never {
 		for _, dep := range deps(t, pkg) {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"rewatch/proxy/transport/netaddr"
 )
 
 // Serve accepts connections from l until it is closed. Hand it a listener that
@@ -50,7 +52,7 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			}
 			continue
 		}
-		peer := addrPort(conn.RemoteAddr())
+		peer := netaddr.Of(conn.RemoteAddr())
 		if t.cfg.Admit != nil && !t.cfg.Admit(peer) {
 			t.deny(conn, peer)
 			continue

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rewatch/proxy/transport/netaddr"
 )
 
 // Errors of a Stream.
@@ -188,7 +190,7 @@ func (s *Stream) attach(conn net.Conn) bool {
 	if c, ok := s.conn.(stalling); ok {
 		c.onStall(s.hurry)
 	}
-	s.Local = addrPort(conn.LocalAddr())
+	s.Local = netaddr.Of(conn.LocalAddr())
 	s.wake()
 	return true
 }

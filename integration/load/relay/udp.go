@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/datagram"
 )
 
 // relayUDP sends what comes in on one side from the other side's socket.
@@ -30,20 +30,20 @@ func relayUDP(ctx context.Context, core, server side) error {
 	return nil
 }
 
-func open(local netip.AddrPort) (*transport.Packet, error) {
+func open(local netip.AddrPort) (*datagram.Packet, error) {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(local))
 	if err != nil {
 		return nil, err
 	}
-	p, err := transport.NewPacket(conn)
+	p, err := datagram.NewPacket(conn)
 	if err == nil {
 		p.Single = true // plain recvmmsg(2) and sendmmsg(2)
 	}
 	return p, err
 }
 
-func pump(from, by *transport.Packet, to netip.AddrPort) {
-	in, out := transport.NewInbox(), transport.NewOutbox()
+func pump(from, by *datagram.Packet, to netip.AddrPort) {
+	in, out := datagram.NewInbox(), datagram.NewOutbox()
 	_ = from.Serve(in, func() bool {
 		for i := range in.Len() {
 			b, _ := in.Datagram(i)

@@ -1,4 +1,4 @@
-package transport
+package datagram
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"rewatch/proxy/transport/netaddr"
 )
 
 const (
@@ -56,7 +58,7 @@ type Packet struct {
 
 // NewPacket wraps a socket. A *net.UDPConn gets large kernel buffers and batches.
 func NewPacket(conn net.PacketConn) (*Packet, error) {
-	p := &Packet{conn: conn, closer: conn, local: addrPort(conn.LocalAddr())}
+	p := &Packet{conn: conn, closer: conn, local: netaddr.Of(conn.LocalAddr())}
 	if err := p.init(conn); err != nil {
 		return nil, err
 	}
@@ -224,7 +226,7 @@ func receiveOne(conn net.PacketConn, in *Inbox) error {
 	} else {
 		var a net.Addr
 		n, a, err = conn.ReadFrom(in.bufs[0])
-		from = addrPort(a)
+		from = netaddr.Of(a)
 	}
 	if err != nil {
 		return err
@@ -268,20 +270,4 @@ func (p *Packet) refused(o *Outbox, i int, err error) {
 // datagram or its destination.
 func lacksRoom(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
-}
-
-func addrPort(a net.Addr) netip.AddrPort {
-	switch a := a.(type) {
-	case *net.UDPAddr:
-		ap := a.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	case *net.TCPAddr:
-		ap := a.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	case nil:
-		return netip.AddrPort{}
-	default:
-		ap, _ := netip.ParseAddrPort(a.String())
-		return ap
-	}
 }

@@ -1,4 +1,4 @@
-package transport
+package datagram
 
 const (
 	// maxSegment is the largest datagram that goes out in one piece with others: with its

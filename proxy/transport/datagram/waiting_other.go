@@ -1,6 +1,6 @@
 //go:build !linux
 
-package transport
+package datagram
 
 // Waiting is not known here.
 func (p *Packet) Waiting() bool { return false }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package transport
+package datagram
 
 import (
 	"cmp"
@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"rewatch/proxy/transport/netaddr"
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -80,7 +82,7 @@ func (b *batcher) init(conn net.PacketConn) error {
 		b.probe(int(fd))
 		domain, e := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		b.six = e == nil && domain == unix.AF_INET6
-		b.every = addrPort(udp.LocalAddr()).Addr().IsUnspecified() && askAddress(int(fd), b.six)
+		b.every = netaddr.Of(udp.LocalAddr()).Addr().IsUnspecified() && askAddress(int(fd), b.six)
 		// Ask for ICMP errors: a next hop that is not there is then known at
 		// once and not after Timer F.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
