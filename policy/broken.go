@@ -67,20 +67,6 @@ func (b Broken) renewedBy(o Broken) bool {
 	return b.Renewed != "" && (b.Renewed == o.dialog() || b.Renewed == o.CallID)
 }
 
-// add appends a subscription as lost and not yet told. Where the list is full one
-// that has come back makes room; without such a one the newcomer is only counted.
-func (m *decision) add(b Broken) {
-	if len(m.s.Broken) >= MaxBroken {
-		i := slices.IndexFunc(m.s.Broken, func(b Broken) bool { return b.Progress != Lost })
-		if i < 0 {
-			m.s.More++
-			return
-		}
-		m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
-	}
-	m.s.Broken = append(m.s.Broken, b.anew())
-}
-
 // anew is a subscription that breaks: it is lost, and nobody was told of it.
 func (b Broken) anew() Broken {
 	b.Progress, b.Renewed, b.By, b.Told = Lost, "", ByUnknown, false
@@ -120,6 +106,10 @@ func (m *decision) enlist() joined {
 	switch {
 	case b.SameDialog(sub) && !b.renewedBy(sub):
 		return nothingNew // the dialog that is known to be broken
+	case m.wordier(b, &sub):
+		m.s.Broken = slices.Delete(m.s.Broken, i, i+1)
+		m.s.More++
+		return failedFirst
 	case b.Progress == Lost:
 		// A second dialog of the same kind. What was told of the first holds for it
 		// as well.
@@ -188,7 +178,7 @@ func (m *decision) returned(b *Broken, p Progress) {
 	if !m.s.Excused && (b.By == ByMessage || b.By == ByNotify) {
 		m.learn(*b, func(d *Device) { d.Heeds = true })
 	}
-	b.Progress, b.Renewed = p, m.e.Sub.dialog()
+	b.Progress, b.Renewed = p, strings.Clone(m.e.Sub.dialog())
 	if p == Proven {
 		m.act(Action{Kind: Returned, Broken: []Broken{*b}, By: b.By})
 	}

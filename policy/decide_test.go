@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -125,5 +126,36 @@ func TestWords(t *testing.T) {
 	}
 	if err := o.UnmarshalText([]byte("bann")); err == nil {
 		t.Error("bann was taken")
+	}
+}
+
+// A user whose names are long has no more memory than one with short ones: what does not
+// fit is only counted, also where a longer name takes the place of a short one.
+func TestTextOfBrokenIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	var s State
+	fail := func(resource, call string) {
+		s, _ = Decide(standard(), s, Event{Kind: NotifyFailed, At: dawn, Sub: Broken{Event: "presence", Resource: resource, CallID: call, Contact: long}})
+	}
+	for i := range 200 {
+		fail(fmt.Sprint("short", i), "1")
+	}
+	if len(s.Broken)+s.More != 200 || s.More == 0 || textOf(s.Broken) > MaxBrokenText {
+		t.Errorf("%d broken of %d bytes and %d more", len(s.Broken), textOf(s.Broken), s.More)
+	}
+	s = State{}
+	long = ""
+	for i := range MaxBroken {
+		fail(fmt.Sprint("short", i), "1")
+	}
+	long = strings.Repeat("x", 1000)
+	for i := range MaxBroken {
+		fail(fmt.Sprint("short", i), "2")
+	}
+	if len(s.Broken)+s.More < MaxBroken || s.More == 0 || textOf(s.Broken) > MaxBrokenText {
+		t.Errorf("%d broken of %d bytes and %d more", len(s.Broken), textOf(s.Broken), s.More)
+	}
+	if size := s.Size(); size > MaxBrokenText+(MaxBroken+64)*400 {
+		t.Errorf("a state has %d bytes", size)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // differing returns copies of v, each of which differs in one field.
@@ -71,5 +72,17 @@ func TestForgettable(t *testing.T) {
 		if want := name == "Phase" || name == "Alarm"; s.Active() != want {
 			t.Errorf("a state with %s alone is active: %t", name, s.Active())
 		}
+	}
+}
+
+// A clone says the same, in texts of its own.
+func TestCloneOfBroken(t *testing.T) {
+	b := Broken{Event: "e", Resource: "re", CallID: "cal", Tag: "", Cause: "408 x", Device: "d", Contact: "con", Agent: "ag", Renewed: "r", Told: true, Since: dawn}
+	c := b.Clone()
+	if c != b || unsafe.StringData(c.Event) == unsafe.StringData(b.Event) {
+		t.Errorf("%+v", c)
+	}
+	if unsafe.StringData(c.Renewed) != (*byte)(unsafe.Add(unsafe.Pointer(unsafe.StringData(c.Event)), b.Text()-1)) {
+		t.Error("the texts are not one string")
 	}
 }

@@ -31,6 +31,8 @@ type Config struct {
 const (
 	defaultRate     = 100
 	defaultMaxBytes = 64 << 20
+	// Budget is the memory that a Queue takes at most, in bytes, with the default.
+	Budget = defaultMaxBytes + concurrency*64<<10
 	// overhead is about what one costs beside its bytes.
 	overhead = 300
 	// concurrency bounds those that await their response.

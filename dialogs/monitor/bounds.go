@@ -1,10 +1,12 @@
 package monitor
 
 import (
-	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"rewatch/dialogs/agent"
+	"rewatch/dialogs/monitor/slab"
+	"rewatch/dialogs/monitor/throughput"
 )
 
 // A bound on the number of subscriptions bounds no memory where a peer chooses how long its
@@ -27,6 +29,8 @@ type room struct {
 	texts      atomic.Int64       // bytes of the texts that are kept
 	registered atomic.Int64
 	heads      atomic.Int64
+	// Tight is set while memory is short: the table is full then.
+	Tight atomic.Bool
 }
 
 // Clients is how many subscriptions are active, by the family of the clients' software.
@@ -43,7 +47,7 @@ func (r *room) takeTexts(bytes int) bool {
 
 // textsFull says whether there is no room for that many more bytes of text.
 func (r *room) textsFull(more int) bool {
-	return r.texts.Load()+int64(more) > max(leastTexts, textsEach*r.most)
+	return more > 0 && r.Tight.Load() || r.texts.Load()+int64(more) > max(leastTexts, textsEach*r.most)
 }
 
 // rewrite changes one of the texts of a subscription that has its place.
@@ -51,15 +55,6 @@ func (r *room) rewrite(s *subscription, i int, with []byte) {
 	before := len(s.text)
 	s.replace(i, with)
 	r.texts.Add(int64(len(s.text) - before))
-}
-
-// own gives a part of the text of s that is to outlive it. A short text may as well
-// live on as a whole, a long one must not be kept by a short part.
-func (s *subscription) own(part string) string {
-	if len(s.text) > textsEach {
-		return strings.Clone(part)
-	}
-	return part
 }
 
 // unconfirmed tells whether too many SUBSCRIBEs have neither been answered nor led
@@ -85,3 +80,35 @@ func (r *room) count(s *subscription, n int64) {
 	case ending, dead:
 	}
 }
+
+const (
+	// BytesEach is what a subscription and a registration take beside their texts, at most,
+	// with their users, their places in indexes and lists, and a temporary failure.
+	BytesEach = 1000
+	bytesOf   = 700 // of them the subscription
+	// perNote is what it takes that the Journal is to forget something, perHop what has
+	// passed over a hop since it was collected.
+	perNote = 64
+)
+
+// Budget is the memory that a Table takes at most, in bytes: for subscriptions and
+// registrations, and beside them.
+func Budget(cfg Config) (records, others int64) {
+	texts := max(leastTexts, textsEach*int64(cfg.MaxSubscriptions))
+	others = shards*(2*maxGone*perNote+firstChunks) + throughput.Budget
+	if cfg.SignalNotify {
+		others += maxHeads * maxHead
+	}
+	return BytesEach*int64(cfg.MaxSubscriptions) + rounded(texts), others
+}
+
+// rounded is the memory of texts of that length: Go rounds up.
+func rounded(texts int64) int64 { return texts + texts/8 }
+
+// Usage is the memory that subscriptions and registrations take, in bytes.
+func (r *room) Usage() int64 {
+	return bytesOf*r.records.Load() + (BytesEach-bytesOf)*r.registered.Load() + rounded(r.texts.Load())
+}
+
+// firstChunks is what a shard takes that has one of each.
+const firstChunks = int64(unsafe.Sizeof(subscription{})+unsafe.Sizeof(userRecord{})+unsafe.Sizeof(userNode{})+unsafe.Sizeof(thread{})) << slab.ChunkBits

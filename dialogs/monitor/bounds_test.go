@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -215,5 +216,69 @@ func TestUnasserted(t *testing.T) {
 	m.Subscribe(leave)
 	if s, ok := m.load(ref); !ok || s.phase != ending {
 		t.Error("an un-SUBSCRIBE without an assertion is not taken")
+	}
+}
+
+// At the bound, whatever it is filled with, a Table takes no more memory than is stated.
+func TestMemoryIsBounded(t *testing.T) {
+	const most = 20_000
+	long := func(i, n int) string { return fmt.Sprintf("sip:%d-%s@ims.example", i, strings.Repeat("x", n)) }
+	register := func(m *Monitor, i, n int, more ...string) {
+		to := long(i, n)
+		msg := &dialogs.Message{
+			At: time.Now(), ToURI: []byte(to), CallID: []byte("r"), CSeq: 1,
+			Contacts: dialogstest.Contacts("<" + long(i, n) + ">"), Expires: 60,
+		}
+		for _, uri := range append([]string{to}, more...) {
+			msg.Associated = append(msg.Associated, []byte(uri))
+		}
+		m.Register(msg)
+	}
+	subscribe := func(m *Monitor, i, n int) {
+		notify := notifyMessage(long(i, min(n, 400)), 1)
+		notify.ToURI, notify.State = []byte(long(i, n)), dialogstest.State("active;expires=60")
+		ref, _ := m.Notify(notify)
+		m.NotifyDone(ref, dialogs.Outcome{Kind: dialogs.Responded, Status: 491, CSeq: 1, At: time.Now(), Reason: []byte(long(i, 60))})
+	}
+	for name, fill := range map[string]func(m *Monitor, i int){
+		"long names":      func(m *Monitor, i int) { subscribe(m, i, 900) },
+		"many":            func(m *Monitor, i int) { subscribe(m, i, 1); register(m, 2*most+i, 1) },
+		"long registered": func(m *Monitor, i int) { register(m, i, 900) },
+		"identities": func(m *Monitor, i int) {
+			var more []string
+			for j := range 15 {
+				more = append(more, fmt.Sprintf("sip:%d.%d@x", i, j))
+			}
+			register(m, i, 1, more...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{MaxSubscriptions: most, NotifyTimeout: 28 * time.Second}
+			before := heap()
+			m := New(NewTable(cfg, nil), newRecorder(), zerolog.Nop(), nil)
+			_ = store.NewKeeper(store.KeeperConfig{Every: time.Hour}, new(awayJournal), zerolog.Nop(), m.Source())
+			for i := range most + 1000 {
+				fill(m, i)
+			}
+			records, others := Budget(cfg)
+			grown, stated := int64(heap()-before), records+others
+			t.Logf("%d MB of %d, %d subscriptions, %d registrations, %d of text", grown>>20, stated>>20, m.records.Load(), m.registered.Load(), m.texts.Load())
+			if grown > stated {
+				t.Errorf("%d bytes are taken, %d are stated", grown, stated)
+			}
+			if grown > m.Usage()+others {
+				t.Errorf("%d bytes are taken, %d are counted, and %d beside", grown, m.Usage(), others)
+			}
+			if m.records.Load() < most && m.registered.Load() < most && m.texts.Load() < textsEach*most*9/10 {
+				t.Error("it is not full")
+			}
+			runtime.KeepAlive(m)
+			short := New(NewTable(cfg, nil), newRecorder(), zerolog.Nop(), nil)
+			short.Tight.Store(true)
+			fill(short, 1)
+			if short.Usage() != 0 {
+				t.Errorf("%d bytes are taken while memory is short", short.Usage())
+			}
+		})
 	}
 }

@@ -181,6 +181,7 @@ func (m *Monitor) report(s subscription, o dialogs.Outcome) string {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause, sub.Since = outcome.Cause(&o), at
+	sub = sub.Clone() // the Engine keeps it
 	line := m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).Str("event", sub.Event).Str("reason", sub.Cause)
 	if len(o.Tries) > 0 {
 		line = line.Strs("tried", tried(o.Tries))

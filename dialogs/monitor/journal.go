@@ -21,7 +21,7 @@ import (
 
 // maxGone bounds the keys of a shard that wait to be removed from the Journal. Any further
 // one is removed there when it expires.
-const maxGone = 1 << 14
+const maxGone = 1 << 11
 
 // subNotes are those of a subShard, under its lock.
 type subNotes struct {
@@ -72,8 +72,10 @@ func (sh *subShard) forgetNotes() {
 func (t *Table) noteGone(sh *subShard, s *subscription) {
 	switch {
 	case !s.journalled:
-	case len(sh.notes.gone) < maxGone:
-		sh.notes.gone = append(sh.notes.gone, s.key())
+	case len(sh.notes.gone) < maxGone && !t.textsFull(len(s.text)):
+		key := s.key()
+		sh.notes.gone = append(sh.notes.gone, key)
+		t.texts.Add(int64(len(key)))
 	default:
 		t.forgotten[count.ForgottenGone].Inc()
 	}
@@ -87,11 +89,15 @@ func (t *Table) noteRegistration(us *userShard, aor string) {
 	if us.notes == nil {
 		us.notes = make(map[string]struct{})
 	}
-	if _, noted := us.notes[aor]; !noted && len(us.notes) >= maxGone+us.users.Count() {
+	if _, noted := us.notes[aor]; noted {
+		return
+	}
+	if len(us.notes) >= maxGone+us.users.Count() || us.find(t.hashAOR(aor), aor) == 0 && t.textsFull(len(aor)) {
 		t.forgotten[count.ForgottenGone].Inc()
 		return
 	}
 	us.notes[aor] = struct{}{}
+	t.texts.Add(int64(len(aor)))
 }
 
 // unwritten is how many notes wait in a shard.
@@ -173,6 +179,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for _, key := range sh.notes.gone {
+		j.texts.Add(-int64(len(key)))
 		batch = append(batch, store.Entry{Kind: store.KindSubscription, Key: key})
 	}
 	for _, ref := range sh.notes.changed {
@@ -185,6 +192,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 		}
 		batch = append(batch, j.entry(s))
 	}
+	clear(sh.notes.gone)
 	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]
 	return batch
 }
@@ -212,6 +220,7 @@ func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.En
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	for aor := range us.notes {
+		j.texts.Add(-int64(len(aor)))
 		e := store.Entry{Kind: store.KindRegistration, Key: aor}
 		if slot := us.find(j.hashAOR(aor), aor); slot != 0 {
 			if r := &us.users.At(slot).registration; r.known() {

@@ -56,6 +56,7 @@ func FuzzJournalEntry(f *testing.F) {
 		for i := range identities.Shards {
 			m.identities.Forget(i, time.Unix(0, math.MaxInt64))
 		}
+		_, _ = m.Source().Collect(math.MaxInt) // what is gone waits for the Journal
 		if m.records.Load() != 0 || m.live.Load() != 0 || m.registered.Load() != 0 || m.texts.Load() != 0 {
 			t.Fatalf("%d records, %d live, %d registered, %d bytes of text are left",
 				m.records.Load(), m.live.Load(), m.registered.Load(), m.texts.Load())

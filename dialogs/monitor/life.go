@@ -54,7 +54,7 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 // the list of its user. It is 0 if there is no room. watcher is that of s, as a text of its
 // own: it is kept if the user is new.
 func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.Message) uint32 {
-	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(s.text)) {
+	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(s.text)+len(watcher)) {
 		return t.turnAway(untrackedFull)
 	}
 	s.identity, s.user = t.identify(s), uint32(dialogs.UserID(watcher)) // #nosec G115 -- it has 32 bits

@@ -218,7 +218,6 @@ func (t *Table) admit(aor string) bool {
 		t.untracked[untrackedFull].Inc()
 		return false
 	}
-	t.texts.Add(int64(len(aor)))
 	return true
 }
 
@@ -264,7 +263,7 @@ func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	if !u.registration.known() {
 		return
 	}
-	t.texts.Add(-int64(len(u.aor) + len(u.registration.scscf) + len(u.registration.identities)))
+	t.texts.Add(-int64(len(u.registration.scscf) + len(u.registration.identities)))
 	u.registration = registration{}
 	t.registered.Add(-1)
 	us.forget(slot)

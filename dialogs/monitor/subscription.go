@@ -198,8 +198,8 @@ func (s *subscription) over(at int64) bool {
 // broken names the subscription as policy does.
 func (s *subscription) broken() policy.Broken {
 	b := policy.Broken{
-		Event: s.own(s.event()), Resource: s.own(s.resource()), CallID: s.own(s.callID()), Tag: s.own(s.notifierTag()),
-		Device: s.own(s.device()), Contact: s.own(s.contact()), Agent: s.own(s.agent()),
+		Event: s.event(), Resource: s.resource(), CallID: s.callID(), Tag: s.notifierTag(),
+		Device: s.device(), Contact: s.contact(), Agent: s.agent(),
 	}
 	if s.expires != 0 { // its record lives on for 64*T1
 		b.Due = time.Unix(0, max(s.until, s.expires)).UTC()

@@ -63,6 +63,7 @@ func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 		t.subs[i].waiting = make(map[uint32]waiting)
 		t.subs[i].heads = make(map[uint32][]byte)
 		t.subs[i].unannounced = make(map[failureKey]failure)
+		t.users[i].texts = &t.texts
 	}
 	t.tableMetrics = newTableMetrics(t, reg)
 	return t

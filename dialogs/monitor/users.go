@@ -3,6 +3,7 @@ package monitor
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
@@ -22,6 +23,7 @@ type userShard struct {
 	threads  slab.Slab[thread]
 	// notes are the users whose registration waits for the Journal.
 	notes map[string]struct{}
+	texts *atomic.Int64 // of the Table
 }
 
 // userRecord is one user. It lives as long as they have a subscription or a
@@ -157,6 +159,7 @@ func (us *userShard) enter(hash uint64, aor string) uint32 {
 	slot := us.users.Take()
 	*us.users.At(slot) = userRecord{aor: aor, hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
 	us.byHash.Set(slab.TagOf(hash), slot)
+	us.texts.Add(int64(len(aor)))
 	return slot
 }
 
@@ -167,6 +170,7 @@ func (us *userShard) forget(slot uint32) {
 		return
 	}
 	slab.Unchain(&us.byHash, &us.users, slab.TagOf(u.hash), slot, (*userRecord).link)
+	us.texts.Add(-int64(len(u.aor)))
 	*u = userRecord{}
 	us.users.Give(slot)
 }

@@ -44,8 +44,10 @@ type Config struct {
 	MaxQueue int
 	// Concurrency bounds the requests of a kind that await their outcome.
 	Concurrency int
-	// MaxUsers bounds the users whose state is remembered; 0 is no bound.
+	// MaxUsers bounds the users whose state is remembered, MaxBytes the memory of
+	// their states and of what an outage broke; 0 is no bound.
 	MaxUsers int
+	MaxBytes int64
 	// NeverSignOut says who is never signed out nor refused, whatever Rules say; nil:
 	// nobody. It must not block.
 	NeverSignOut func(aor string) bool
@@ -63,6 +65,9 @@ const (
 
 func (c Config) withDefaults() Config {
 	c.MaxUsers = orElse(c.MaxUsers, math.MaxInt32)
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = math.MaxInt64
+	}
 	c.Concurrency = orElse(c.Concurrency, defaultConcurrency)
 	c.MaxQueue = orElse(c.MaxQueue, defaultMaxQueue)
 	c.HoldDown = orElse(c.HoldDown, defaultHoldDown)

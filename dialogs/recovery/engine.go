@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,10 +60,13 @@ type Engine struct {
 	// known counts the users, active those for whom Interested is true, bans
 	// those with a ban.
 	// lost counts the watchers whom an outage broke and who wait for its end.
-	known, active, bans, lost atomic.Int64
-	clock                     engineClock
-	others                    follower
-	flaps                     *holddown.Users
+	// bytes is the memory of all of them.
+	known, active, bans, lost, bytes atomic.Int64
+	// Tight is set while memory is short: there is no room for further failures then.
+	Tight  atomic.Bool
+	clock  engineClock
+	others follower
+	flaps  *holddown.Users
 
 	messages, signOuts *queue.Queue
 	messenger          messenger
@@ -194,6 +198,10 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	defer sh.mu.Unlock()
 	e.outages.heardOf(sh, aor, ev)
 	u := sh.users[aor]
+	if ev.Kind == policy.NotifyFailed && e.noRoom(u) {
+		e.metrics.dropped.Inc()
+		return
+	}
 	if u == nil {
 		if u = e.newcomer(aor, ev); u == nil {
 			return
@@ -212,11 +220,7 @@ func (e *Engine) newcomer(aor string, ev policy.Event) *engineUser {
 	if ev.Kind != policy.NotifyFailed {
 		return nil
 	}
-	if e.known.Load() >= int64(e.cfg.MaxUsers) {
-		e.metrics.dropped.Inc()
-		return nil
-	}
-	return &engineUser{aor: aor, place: unplaced}
+	return &engineUser{aor: strings.Clone(aor), place: unplaced} // it may be a part of a longer text
 }
 
 // Interested says whether successes and new subscriptions of this user matter.

@@ -8,7 +8,7 @@ import (
 	"rewatch/policy"
 )
 
-const byHandRaised, byHandCleared = "[raise held-by-hand rewatch ]", "[clear held-by-hand rewatch]"
+const byHandRaised, byHandCleared = "[raise held-by-hand rewatch warning]", "[clear held-by-hand rewatch]"
 
 // An operator stops everything in the middle of recoveries, and lets it go on: nobody is
 // told twice, or has lost the time in which it could have come back.

@@ -109,10 +109,12 @@ func (s *engineSource) restoreLost(entry store.Entry) bool {
 	sh := s.e.shard(entry.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.lost[entry.Key] != nil || s.e.lost.Load() >= int64(s.e.cfg.MaxUsers) {
+	if sh.lost[entry.Key] != nil || s.e.lost.Load() >= int64(s.e.cfg.MaxUsers) || s.e.crowded(false) {
 		return false
 	}
-	sh.lost[entry.Key] = &lostWatcher{hop: l.Hop, subs: l.Subs}
+	lost := &lostWatcher{hop: l.Hop, subs: l.Subs}
+	sh.lost[entry.Key] = lost
+	lost.weigh(s.e, entry.Key)
 	s.e.lost.Add(1)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"rewatch/dialogs"
@@ -59,6 +60,7 @@ type lostWatcher struct {
 	hop       string // of the last failure
 	subs      []policy.Broken
 	undecided bool // for a verdict
+	size      int  // that it takes, as it is counted in Engine.bytes
 }
 
 // keptJob is a request that waits for the end of a hold.
@@ -119,17 +121,18 @@ func (o *outages) lose(f *dialogs.Failure, hop string, doubt bool) {
 	defer sh.mu.Unlock()
 	l := sh.lost[f.AOR]
 	switch {
-	case l == nil && o.e.lost.Load() >= int64(o.e.cfg.MaxUsers),
-		l != nil && len(l.subs) >= policy.MaxBroken:
+	case l == nil && (o.e.lost.Load() >= int64(o.e.cfg.MaxUsers) || o.e.crowded(false)),
+		l != nil && (len(l.subs) >= policy.MaxBroken || l.size > policy.MaxBrokenText || o.e.crowded(l.size > modest)):
 		o.e.metrics.dropped.Inc()
 		return
 	case l == nil:
 		l = &lostWatcher{undecided: true}
-		sh.lost[f.AOR] = l
+		sh.lost[strings.Clone(f.AOR)] = l
 		o.e.lost.Add(1)
 	}
 	l.hop, l.undecided = hop, l.undecided && doubt
 	l.subs = append(l.subs, f.Event.Sub)
+	l.weigh(o.e, f.AOR)
 	o.noteLost(sh, f.AOR)
 	if !doubt && !o.e.hold.Held(hop) {
 		o.e.hold.Release() // it came late
@@ -191,6 +194,7 @@ func (o *outages) heardOf(sh *engineShard, aor string, ev policy.Event) {
 		l.hop = ev.Hop
 		o.e.hold.Release()
 	}
+	l.weigh(o.e, aor)
 	o.noteLost(sh, aor)
 	if len(l.subs) == 0 {
 		o.forgetLost(sh, aor)
@@ -219,6 +223,7 @@ func (o *outages) heldUp(u *engineUser) bool { return !u.ahead && o.e.hold.Held(
 
 // forgetLost forgets what a user lost. The shard is locked.
 func (o *outages) forgetLost(sh *engineShard, aor string) {
+	o.e.bytes.Add(-int64(sh.lost[aor].size))
 	delete(sh.lost, aor)
 	o.e.lost.Add(-1)
 }

@@ -33,6 +33,7 @@ type engineShard struct {
 type engineUser struct {
 	aor     string
 	state   policy.State
+	size    int    // that the user takes, as it is counted in Engine.bytes
 	version uint64 // of the record in the store; 0: there is none
 	// changes were decided and are not saved yet. There are few: the writer
 	// takes all of them at once, and an event that changes nothing is no change.
@@ -101,6 +102,7 @@ func (e *Engine) replace(u *engineUser, next policy.State) {
 	e.active.Add(one(next.Active()) - one(u.state.Active()))
 	e.bans.Add(one(!next.BannedUntil.IsZero()) - one(!u.state.BannedUntil.IsZero()))
 	u.state = next
+	e.weigh(u)
 }
 
 func one(b bool) int64 {
@@ -127,6 +129,7 @@ func (sh *engineShard) touch(u *engineUser) {
 func (e *Engine) add(sh *engineShard, u *engineUser) {
 	sh.users[u.aor] = u
 	e.known.Add(1)
+	e.weigh(u)
 }
 
 // forget drops a user of whom nothing is left to be remembered.
@@ -139,6 +142,7 @@ func (e *Engine) forget(sh *engineShard, u *engineUser) {
 	if sh.users[u.aor] == u {
 		delete(sh.users, u.aor)
 		e.known.Add(-1)
+		e.bytes.Add(-int64(u.size))
 	}
 	e.schedule(sh, u, time.Time{})
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -17,7 +18,43 @@ import (
 const (
 	defaultQueue  = 1024
 	defaultActive = 65536
+	// maxBytes bounds the memory of the active alarms, in bytes, maxText the text of each.
+	maxBytes = 32 << 20
+	maxText  = 512
+	// perAlarm is what an alarm takes beside its texts, at most; twice in the map.
+	perAlarm = 2*int(unsafe.Sizeof(Alarm{})+unsafe.Sizeof(key{})) + 64
 )
+
+// Budget is the memory that a Manager with so many sinks takes at most, in bytes.
+func Budget(sinks int) int64 {
+	const longest = perAlarm + maxText + 1024 // the longest: an object is an address
+	return maxBytes + int64((sinks+1)*defaultQueue*longest)
+}
+
+// size is the memory that an alarm takes, in bytes.
+func (a *Alarm) size() int { return perAlarm + len(a.Object) + len(a.Text) + len(a.ID) }
+
+// put makes an alarm active; false: there is no room. m.mu is held.
+func (m *Manager) put(k key, a Alarm) bool {
+	if len(m.active) >= m.max || m.bytes+a.size() > maxBytes {
+		return false
+	}
+	m.active[k] = a
+	m.bytes += a.size()
+	m.gauge.WithLabelValues(a.Name).Inc()
+	return true
+}
+
+// drop makes it inactive; false: it is. m.mu is held.
+func (m *Manager) drop(k key) (Alarm, bool) {
+	a, ok := m.active[k]
+	if ok {
+		delete(m.active, k)
+		m.bytes -= a.size()
+		m.gauge.WithLabelValues(a.Name).Dec()
+	}
+	return a, ok
+}
 
 // Config is what a Manager needs.
 type Config struct {
@@ -64,6 +101,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	active map[key]Alarm
+	bytes  int // that they take
 	// recalled are the active ones of an earlier process, until they are raised.
 	recalled map[key]struct{}
 }
@@ -130,12 +168,10 @@ func (m *Manager) Raise(a Alarm) {
 	if _, ok := m.active[k]; ok {
 		return
 	}
-	if len(m.active) >= m.max {
+	if !m.put(k, a) {
 		m.dropped()
 		return
 	}
-	m.active[k] = a
-	m.gauge.WithLabelValues(a.Name).Inc()
 	m.tell(a)
 }
 
@@ -147,13 +183,11 @@ func (m *Manager) Clear(name, object string, at time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a, ok := m.active[k]
+	a, ok := m.drop(k)
 	if !ok {
 		return
 	}
-	delete(m.active, k)
 	a.ClearedAt = &at
-	m.gauge.WithLabelValues(name).Dec()
 	m.tell(a)
 }
 
@@ -165,11 +199,9 @@ func (m *Manager) Adopt(a Alarm) {
 	k := key{a.Name, a.Object}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.active[k]; ok || len(m.active) >= m.max {
-		return
+	if _, ok := m.active[k]; !ok {
+		m.put(k, a)
 	}
-	m.active[k] = a
-	m.gauge.WithLabelValues(a.Name).Inc()
 }
 
 // Release ends an alarm of whose end another replica tells the sinks.
@@ -177,10 +209,7 @@ func (m *Manager) Release(name, object string) {
 	k := key{name, object}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.active[k]; ok {
-		delete(m.active, k)
-		m.gauge.WithLabelValues(name).Dec()
-	}
+	m.drop(k)
 }
 
 // Amend changes the text of an active alarm: what has come of its matter since it was

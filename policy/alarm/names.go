@@ -3,6 +3,7 @@ package alarm
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"rewatch/policy"
@@ -91,6 +92,9 @@ func fill(a Alarm) Alarm {
 	}
 	if a.Text == "" {
 		a.Text = k.text
+	}
+	if len(a.Text) > maxText {
+		a.Text = strings.ToValidUTF8(a.Text[:maxText-len("...")], "") + "..."
 	}
 	return a
 }

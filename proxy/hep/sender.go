@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,8 @@ const (
 	// maxKept is the largest buffer that is used again, so that a few large
 	// messages do not hold memory for ever.
 	maxKept = 16 << 10
+	// maxWaiting bounds the messages that wait, in bytes.
+	maxWaiting = 16 << 20
 	// renewal is how old the socket gets: its collector's name may have moved.
 	renewal = time.Minute
 	// recovery is the pause after the collector could not be reached.
@@ -25,6 +28,10 @@ const (
 	// dialTime bounds the lookup of the collector's name.
 	dialTime = 5 * time.Second
 )
+
+// Budget is the memory that a Sender takes at most, in bytes: what waits, and the buffers
+// that are free.
+const Budget = maxWaiting + defaultBuffers*maxKept + 1<<20
 
 // Config is what a Sender needs.
 type Config struct {
@@ -46,6 +53,8 @@ type Sender struct {
 	cfg  Config
 	free chan []byte
 	full chan []byte
+	// waiting is what waits in full, in bytes.
+	waiting atomic.Int64
 	// The rest belongs to the goroutine.
 	conn   net.Conn
 	dialAt time.Time // not before
@@ -88,10 +97,16 @@ func (s *Sender) mirror(transport string, from, to netip.AddrPort, raw []byte) {
 		s.dropped()
 		return
 	}
+	if s.waiting.Load()+int64(len(raw)) > maxWaiting {
+		s.dropped()
+		return
+	}
 	select {
 	case b := <-s.free:
 		m := Message{Transport: transport, From: from, To: to, At: time.Now(), Capture: s.cfg.Capture, Raw: raw}
-		s.full <- m.Append(b[:0]) // there is room for every buffer
+		b = m.Append(b[:0])
+		s.waiting.Add(int64(cap(b)))
+		s.full <- b // there is room for every buffer
 	default:
 		s.dropped()
 	}
@@ -156,6 +171,7 @@ func (s *Sender) carry(ctx context.Context, b []byte) {
 		s.dial(ctx, now)
 	}
 	s.write(b)
+	s.waiting.Add(-int64(cap(b)))
 	if cap(b) > maxKept {
 		b = nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -13,6 +14,19 @@ const (
 	defaultTimeout = 15 * time.Second
 	// maxWaiters bounds the callbacks that wait for one name.
 	maxWaiters = 4096
+)
+
+// Budget is the memory that a Resolver takes at most, in bytes, with the defaults: the
+// cache, where each name is as long as it can be and has as many hops, what waits, and
+// what is asked for.
+const Budget = defaultEntries*(perName+maxHops*int64(unsafe.Sizeof(Hop{}))) + 2*maxQueued*perJob + defaultFills*perFill
+
+const (
+	// perName is what a name takes beside its hops: itself, three times as a target and as
+	// the name that TLS has to prove, and its record.
+	perName = 3*maxHost + 512
+	perJob  = 3*maxHost + 256
+	perFill = 24 << 10 // a goroutine, and datagrams of DNS
 )
 
 var (

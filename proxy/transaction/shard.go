@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"sync"
 	"sync/atomic"
+	"unsafe"
+
+	"rewatch/proxy/resolve"
 )
 
 // entry is a transaction in its shard. It may be another transaction's as soon as the
@@ -43,7 +46,14 @@ const (
 	maxFree    = 4096
 	maxRoom    = 2 << 20
 	maxKeptRaw = 4096
+	// roomyHops is how many further hops an entry that is free keeps room for.
+	roomyHops = 4
 )
+
+// hopBytes is what a transaction takes for further hops, in bytes.
+func (t *Transaction) hopBytes() int64 {
+	return int64(cap(t.more.rest)) * int64(unsafe.Sizeof(resolve.Hop{}))
+}
 
 // add enters an empty transaction.
 func (s *shard) add(key uint64) *entry {
@@ -63,6 +73,10 @@ func (s *shard) remove(r *entry) {
 	s.wheel.clear(r)
 	delete(s.byKey, r.key)
 	s.release(&r.text)
+	s.bytes.Add(-r.hopBytes())
+	if cap(r.more.rest) > roomyHops {
+		r.more.rest = nil
+	}
 	r.empty()
 	r.key, r.deadline = 0, 0
 	if len(s.free) < maxFree {

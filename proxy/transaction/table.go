@@ -3,6 +3,7 @@ package transaction
 import (
 	"bytes"
 	"sync/atomic"
+	"unsafe"
 
 	"rewatch/proxy/resolve"
 )
@@ -16,11 +17,13 @@ type Table struct {
 	shards [Shards]shard
 	limit  int64
 	n      atomic.Int64
-	// bytes is what the transactions have of their messages. It has a limit too, for
-	// large messages would make the other one mean little.
+	// bytes is what the transactions have of their messages, and of further hops. It has a
+	// limit too, for large messages would make the other one mean little.
 	bytes    atomic.Int64
 	maxBytes int64
 	filled   chan struct{}
+	// Tight is set while memory is short: the table is full then.
+	Tight atomic.Bool
 }
 
 const (
@@ -28,7 +31,17 @@ const (
 	// leastBytes what all of them may have in any case.
 	bytesEach  = 2 << 10
 	leastBytes = 1 << 20
+	// perEntry is what a transaction takes beside that, with its place in the map.
+	perEntry = int64(unsafe.Sizeof(entry{})+unsafe.Sizeof(more{})) + 64
 )
+
+// Budget is the memory that a Table for so many transactions takes at most, in bytes.
+func Budget(limit int) int64 {
+	bytes := max(leastBytes, int64(limit)*bytesEach)
+	free := min(int64(limit), Shards*maxFree)
+	return bytes + bytes/8 + int64(limit)*perEntry + // Go rounds up
+		free*roomyHops*int64(unsafe.Sizeof(resolve.Hop{})) + Shards*(maxRoom+int64(unsafe.Sizeof(wheel{})))
+}
 
 // NewTable makes a table for at most limit transactions.
 func NewTable(limit int, rules Rules) *Table {
@@ -58,6 +71,7 @@ func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
 	}
 	r := s.add(key)
 	r.begin(t.now(at), q)
+	s.bytes.Add(r.hopBytes())
 	s.keep(&r.text, text)
 	s.wheel.set(r, r.due(&t.rules))
 	if t.n.Add(1) == 1 {
@@ -310,22 +324,25 @@ func (t *Table) Len() int { return int(t.n.Load()) }
 // Bytes is what the transactions have of their messages.
 func (t *Table) Bytes() int64 { return t.bytes.Load() }
 
+// Usage is the memory that the transactions take, in bytes.
+func (t *Table) Usage() int64 { return t.n.Load()*perEntry + t.bytes.Load() }
+
 // Filled is signalled when the table is empty no more.
 func (t *Table) Filled() <-chan struct{} { return t.filled }
 
 // Full tells whether a further transaction would pass a limit.
-func (t *Table) Full() bool { return t.n.Load() >= t.limit || t.bytes.Load() >= t.maxBytes }
+func (t *Table) Full() bool { return t.beyond(t.limit, t.maxBytes) }
 
 // Reserved tells whether the room that is left, the last quarter, is for those who
 // have to have it: NOTIFYs above all, whose failures would not be seen.
-func (t *Table) Reserved() bool { return t.beyond(4) }
+func (t *Table) Reserved() bool { return t.beyond(t.limit-t.limit/4, t.maxBytes-t.maxBytes/4) }
 
 // Scarce tells whether the last of that room is for NOTIFYs alone.
-func (t *Table) Scarce() bool { return t.beyond(8) }
+func (t *Table) Scarce() bool { return t.beyond(t.limit-t.limit/8, t.maxBytes-t.maxBytes/8) }
 
-// beyond tells whether less than one part in so many is left.
-func (t *Table) beyond(part int64) bool {
-	return t.n.Load() >= t.limit-t.limit/part || t.bytes.Load() >= t.maxBytes-t.maxBytes/part
+// beyond tells whether there are so many, or they have so many bytes.
+func (t *Table) beyond(n, bytes int64) bool {
+	return t.n.Load() >= n || t.bytes.Load() >= bytes || t.Tight.Load()
 }
 
 // Crowded tells whether it is time to forget what is only nice to remember.

@@ -14,13 +14,19 @@ import (
 type account struct {
 	limit, floor int64
 	used         atomic.Int64
+	tight        *atomic.Bool // nothing is left over
 }
 
 // portion is which part of what is left one stream may have.
 const portion = 8
 
 // share is how much one stream may have now.
-func (a *account) share() int { return int(max(a.floor, (a.limit-a.used.Load())/portion)) }
+func (a *account) share() int {
+	if a.tight.Load() {
+		return int(a.floor)
+	}
+	return int(max(a.floor, (a.limit-a.used.Load())/portion))
+}
 
 // add notes that so many bytes more are used; fewer, where n is negative.
 func (a *account) add(n int) { a.used.Add(int64(n)) }
@@ -63,4 +69,17 @@ func (p *spares) give(b []byte) {
 		p.list = append(p.list, b[:0])
 		p.bytes += n
 	}
+}
+
+// perStream is what a stream takes beside its buffers, with its goroutines and the
+// descriptor's record.
+const perStream = 16 << 10
+
+// Budget is the memory that the streams of one side take at most, in bytes, not counting
+// what TLS has for each.
+func Budget(cfg StreamConfig) int64 {
+	cfg.defaults()
+	streams := 2 * int64(cfg.MaxStreams) // accepted, and dialled
+	return int64(cfg.MaxQueued+cfg.MaxPartial) + maxSpares + streams*(queuedFloor+partialFloor+perStream) +
+		maxDenied*(maxDeniedMessage+perStream)
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type admission struct {
 	most, mostPerPeer int
 	n                 int
 	perPeer           map[netip.Addr]int
+	tight             *atomic.Bool
 	// first and last are the ends of the list of those that have said nothing yet.
 	first, last *Stream
 }
@@ -50,7 +52,7 @@ func (d *admission) opens(peer netip.Addr, now time.Time) (victim *Stream, why R
 	switch {
 	case d.mostPerPeer < d.most && d.perPeer[peer] >= d.mostPerPeer:
 		return d.idler(peer, now), RefusedPerPeer
-	case d.n >= d.most:
+	case d.n >= d.most, d.tight.Load():
 		return d.idler(netip.Addr{}, now), RefusedStreams
 	}
 	return nil, ""

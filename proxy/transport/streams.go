@@ -107,6 +107,9 @@ type Streams struct {
 	// complete; both in bytes.
 	queued, partial account
 	spares          spares
+	// Tight is set while memory is short: no connection is accepted then, unless one that
+	// has said nothing makes room, and each stream has its floor.
+	Tight atomic.Bool
 
 	mu        sync.Mutex
 	byPeer    map[peerKey]*Stream
@@ -125,13 +128,22 @@ var streamIDs atomic.Uint64
 func NewStreams(cfg StreamConfig, h Handler) *Streams {
 	cfg.defaults()
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Streams{
+	t := &Streams{
 		cfg: cfg, handler: h, ctx: ctx, cancel: cancel,
 		byPeer: map[peerKey]*Stream{}, byID: map[uint64]*Stream{},
-		admission: admission{most: cfg.MaxStreams, mostPerPeer: cfg.MaxPerPeer, perPeer: map[netip.Addr]int{}},
-		queued:    account{limit: int64(cfg.MaxQueued), floor: queuedFloor},
-		partial:   account{limit: int64(cfg.MaxPartial), floor: partialFloor},
 	}
+	t.admission = admission{most: cfg.MaxStreams, mostPerPeer: cfg.MaxPerPeer, perPeer: map[netip.Addr]int{}, tight: &t.Tight}
+	t.queued = account{limit: int64(cfg.MaxQueued), floor: queuedFloor, tight: &t.Tight}
+	t.partial = account{limit: int64(cfg.MaxPartial), floor: partialFloor, tight: &t.Tight}
+	return t
+}
+
+// Usage is the memory that the streams take, in bytes.
+func (t *Streams) Usage() int64 {
+	t.mu.Lock()
+	n := len(t.byID)
+	t.mu.Unlock()
+	return int64(n)*perStream + t.queued.used.Load() + t.partial.used.Load()
 }
 
 // enter makes a stream and enters it into the tables. The caller holds the lock,

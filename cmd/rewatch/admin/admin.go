@@ -25,14 +25,14 @@ import (
 type Backend interface {
 	// Ready lists what readiness waits for; all have to be OK.
 	Ready() []Condition
-	// Watchers and Subscriptions return at most limit entries after the one that
-	// a former Page called Next; Watchers those whose address has find in it.
+	// Watchers, Subscriptions and Recoveries return at most limit entries after the one
+	// that a former Page called Next; Watchers those whose address has find in it,
+	// Recoveries the running ones and then the ended ones, newest first.
 	Watchers(limit int, after, find string) Page
 	Subscriptions(limit int, after string) Page
+	Recoveries(limit int, after string) Page
 	// Watcher tells everything about one user; false if nothing is known.
 	Watcher(aor string) (any, bool)
-	// Recoveries returns the running ones and then the ended ones, newest first.
-	Recoveries(limit int) any
 	// Clients tells what each family of clients knows.
 	Clients() any
 	// Alarms returns the active ones, the latest if there are more than limit.

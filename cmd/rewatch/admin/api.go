@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ func (a *Admin) routeAPI(mux *http.ServeMux) {
 	read("/api/v1/summary", a.summary)
 	read("/api/v1/watchers", a.watchers)
 	read("/api/v1/subscriptions", paged(a.backend.Subscriptions))
-	read("/api/v1/recoveries", a.recoveries)
+	read("/api/v1/recoveries", paged(a.backend.Recoveries))
 	a.routeCaptures(read)
 	read("/api/v1/alarms", a.alarms)
 	read("/api/v1/clients", func(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +41,7 @@ func (a *Admin) routeAPI(mux *http.ServeMux) {
 func paged(list func(limit int, after string) Page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if limit, ok := limitOf(w, r); ok {
-			writeJSON(w, http.StatusOK, list(limit, r.URL.Query().Get("after")))
+			writePage(w, limit, r.URL.Query().Get("after"), list)
 		}
 	}
 }
@@ -51,15 +52,9 @@ func (a *Admin) watchers(w http.ResponseWriter, r *http.Request) {
 	})(w, r)
 }
 
-func (a *Admin) recoveries(w http.ResponseWriter, r *http.Request) {
-	if limit, ok := limitOf(w, r); ok {
-		writeJSON(w, http.StatusOK, Page{Items: a.backend.Recoveries(limit)})
-	}
-}
-
 // alarms shows all of them, but for more than anybody reads.
 func (a *Admin) alarms(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, Page{Items: a.backend.Alarms(maxLimit)})
+	writePage(w, maxLimit, "", func(limit int, _ string) Page { return Page{Items: a.backend.Alarms(limit)} })
 }
 
 func (a *Admin) watcher(w http.ResponseWriter, r *http.Request) {
@@ -149,6 +144,47 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON, with nosniff: no browser takes it for HTML.
+}
+
+// writePage writes a part of a list, of as many entries as there is room for in an answer
+// but one at least: entries have the length that peers give them. What is left out is the
+// beginning of the next part.
+func writePage(w http.ResponseWriter, limit int, after string, list func(limit int, after string) Page) {
+	for {
+		page := list(limit, after)
+		text, fit, err := encodeItems(reflect.ValueOf(page.Items))
+		switch {
+		case err != nil:
+			writeError(w, http.StatusInternalServerError, err.Error())
+			return
+		case fit < limit && fit < reflect.ValueOf(page.Items).Len():
+			limit = fit
+			continue
+		}
+		page.Items = json.RawMessage(text)
+		writeJSON(w, http.StatusOK, page)
+		return
+	}
+}
+
+// encodeItems encodes the entries of a slice as far as they fit into an answer, and tells
+// how many did.
+func encodeItems(items reflect.Value) (text []byte, fit int, err error) {
+	text = append(text, '[')
+	for ; fit < items.Len(); fit++ {
+		item, err := json.Marshal(items.Index(fit).Interface())
+		if err != nil {
+			return nil, 0, err
+		}
+		if fit > 0 && len(text)+len(item) > maxAnswer {
+			break
+		}
+		if fit > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, item...)
+	}
+	return append(text, ']'), fit, nil
 }
 
 // apiError is the body of every answer that is not 2xx.

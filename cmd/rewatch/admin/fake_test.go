@@ -148,8 +148,8 @@ func (f *fakeBackend) Watcher(aor string) (any, bool) {
 	return w, ok
 }
 
-func (f *fakeBackend) Recoveries(limit int) any {
-	return f.recoveries[:min(limit, len(f.recoveries))]
+func (f *fakeBackend) Recoveries(limit int, _ string) Page {
+	return Page{Items: f.recoveries[:min(limit, len(f.recoveries))]}
 }
 
 func (f *fakeBackend) Alarms(int) any { return f.alarms }

@@ -14,16 +14,28 @@ import (
 
 const (
 	// maxConns bounds the connections of the admin server, maxAnswers the large
-	// answers that are made at a time, maxUnread the bytes of answers that their
-	// readers have not taken yet.
+	// answers that are made at a time, maxAnswer the bytes of a list in one of them
+	// (before it is indented), maxUnread the bytes of answers that their readers have not
+	// taken yet.
 	maxConns   = 256
-	maxAnswers = 8
-	maxUnread  = 64 << 20
+	maxAnswers = 2
+	maxAnswer  = 2 << 20
+	maxUnread  = 16 << 20
 	// answerWait is how long a request waits for its turn to be answered.
 	answerWait = 2 * time.Second
 	// graceTime is how long a connection may always stay, however many come: long
 	// enough for the request of a probe that is sent with the connection.
 	graceTime = 50 * time.Millisecond
+)
+
+// Budget is the memory that the admin server takes at most, in bytes: connections, what is
+// not read, and the answers that are made, each of which is there in four forms, of which the
+// last two are indented; and what is copied of recoveries and alarms for one.
+const Budget = maxConns*perConn + maxUnread + maxAnswers*(8*maxAnswer+copied)
+
+const (
+	perConn = 40 << 10
+	copied  = 4 << 20
 )
 
 // What rewatch_admin_refused_total tells apart.

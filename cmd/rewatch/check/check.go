@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rewatch/cmd/rewatch/budget"
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 )
@@ -123,7 +124,7 @@ func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 	if cfg.UAC.MessageTemplate != "" {
 		all = append(all, finding{true, "REWATCH_MESSAGE_TEMPLATE", "parses"})
 	}
-	all = append(all, identityFinding(cfg.Dialogs.IdentityFrom), stateFinding(ctx, cfg))
+	all = append(all, identityFinding(cfg.Dialogs.IdentityFrom), stateFinding(ctx, cfg), memoryFinding(cfg, budget.Limit()))
 	if cfg.UAC.Hook != "" {
 		all = append(all, hookFinding(cfg.UAC))
 	}

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"slices"
 	"strings"
 
 	"rewatch/cmd/rewatch/admin"
@@ -69,12 +70,19 @@ func (b backend) Watcher(aor string) (any, bool) {
 	return w, known
 }
 
-func (b backend) Recoveries(limit int) any {
+func (b backend) Recoveries(limit int, after string) admin.Page {
 	all := b.p.engine.Recoveries()
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
+	if after != "" {
+		i := slices.IndexFunc(all, func(v ladder.View) bool { return v.ID == after })
+		if i < 0 {
+			all = nil // it was among the oldest, which go first
+		}
+		all = all[i+1:]
 	}
-	return all
+	if len(all) <= limit {
+		return admin.Page{Items: all}
+	}
+	return admin.Page{Items: all[:limit], Next: all[limit-1].ID}
 }
 
 // client is what one family of clients knows.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/cmd/rewatch/budget"
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
@@ -77,7 +78,7 @@ func (p *process) engineConfig() recovery.Config {
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
 		ByHook: c.UAC.Hook != "", HookTakesAll: c.UAC.Hook != "" && !hook.Names(c.UAC.Hook, c.UAC.HookBody),
-		DryRun: p.dryRun, MaxUsers: c.Dialogs.MaxSubscriptions,
+		DryRun: p.dryRun, MaxUsers: c.Dialogs.MaxSubscriptions, MaxBytes: budget.Recoveries(c),
 		DeregisterCap: c.UAC.DeregisterCap, Hold: p.holdConfig(), Forgotten: p.forgotten,
 		Audit: p.audit, NeverSignOut: c.Policy.NeverSignOut.Match,
 	}

@@ -1,59 +1,40 @@
 package sidecar
 
 import (
-	"math"
-	"os"
-	"path"
+	"context"
 	"runtime/debug"
-	"strconv"
-	"strings"
+
+	"rewatch/cmd/rewatch/budget"
 )
 
-// cgroups is where the kernel shows the limits of containers.
-const cgroups = "/sys/fs/cgroup"
-
-// limitMemory has the garbage collector keep below the memory of the container, as
-// GOMEMLIMIT would: a tenth is left for what is not on the heap. It gives the limit, 0 where
-// there is none or where the operator has set GOMEMLIMIT.
-func limitMemory() int64 {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return 0
+// limitMemory has the garbage collector keep below the memory that the process may take, and
+// gives that; 0: there is no limit.
+func (p *process) limitMemory() int64 {
+	limit := budget.Limit()
+	if limit > 0 {
+		debug.SetMemoryLimit(limit)
+		p.log.Info().Int64("bytes", limit).Msg("memory limit")
 	}
-	own, _ := os.ReadFile("/proc/self/cgroup")
-	most := memoryOf(cgroups, string(own))
-	if most == 0 {
-		return 0
-	}
-	most -= most / 10
-	debug.SetMemoryLimit(most)
-	return most
+	return limit
 }
 
-// memoryOf is the least memory.max of the cgroup of a process and of those above it, by
-// what /proc/self/cgroup says (cgroups(7)); 0: there is no limit. In a container the own
-// cgroup is the root of what is shown.
-func memoryOf(root, own string) int64 {
-	least := int64(math.MaxInt64)
-	take := func(file string) {
-		b, err := os.ReadFile(file) // #nosec G304 -- below /sys/fs/cgroup
-		if err != nil {
-			return
-		}
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 {
-			least = min(least, n)
-		}
+// shareMemory has the tables share what the limit leaves for them, until ctx ends.
+func (p *process) shareMemory(ctx context.Context, limit int64) {
+	if limit == 0 {
+		return
 	}
-	for line := range strings.Lines(own) {
-		_, at, ok := strings.Cut(strings.TrimSpace(line), "::") // version 2 alone
-		for at = path.Clean("/" + at); ok; at = path.Dir(at) {
-			take(path.Join(root, at, "memory.max"))
-			ok = at != "/"
-		}
+	parts := budget.Of(p.cfg)
+	shared, ok := budget.Shared(parts, limit)
+	if !ok {
+		p.log.Warn().Int64("bytes", limit).Msg("the memory limit leaves too little for the tables")
 	}
-	take(path.Join(root, "memory.max"))
-	take(path.Join(root, "memory", "memory.limit_in_bytes")) // version 1
-	if least >= math.MaxInt64/2 {                            // how version 1 says that there is none
-		return 0
+	pool := budget.NewPool(shared,
+		&budget.Table{Usage: p.table.Usage, Tighten: p.table.Tight.Store},
+		&budget.Table{Usage: p.engine.Usage, Tighten: p.engine.Tight.Store},
+		&budget.Table{Usage: p.proxy.Usage, Tighten: p.proxy.Tighten},
+	)
+	pool.Changed = func(tight bool, used int64) {
+		p.log.Warn().Bool("full", tight).Int64("used", used).Int64("shared", shared).Msg("memory of the tables")
 	}
-	return least
+	p.watching.Go(func() { pool.Run(ctx) })
 }

@@ -43,6 +43,7 @@ type process struct {
 	audit    *audit.Log
 	faults   *routingFaults
 	resolver *resolve.Resolver
+	table    *monitor.Table
 	monitor  *monitor.Monitor
 	engine   *recovery.Engine
 	postman  *redelivery.Postman // nil: nothing is kept
@@ -73,15 +74,13 @@ type process struct {
 // Whatever can fail, ports above all, fails before the first message is taken.
 func Run(ctx context.Context, cfg config.Config, again Reload, out io.Writer) error {
 	p := &process{cfg: cfg, template: cfg.UAC.MessageTemplate, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
-	if most := limitMemory(); most > 0 {
-		p.log.Info().Int64("bytes", most).Msg("memory limit, from the cgroup")
-	}
+	limit := p.limitMemory()
 	var err error
 	if p.memory, err = openMemory(cfg); err != nil {
 		return err
 	}
 	if err = p.build(ctx); err == nil {
-		err = p.run(ctx, again)
+		err = p.run(ctx, again, limit)
 	}
 	return errors.Join(err, p.memory.close())
 }
@@ -126,6 +125,7 @@ func (p *process) build(ctx context.Context) error {
 	p.postman = p.newPostman(reg)
 	p.recorder = p.cfg.HEP.Recorder()
 	table := monitor.NewTable(p.monitorConfig(), reg)
+	p.table = table
 	p.engine = recovery.New(p.engineConfig(), p.memory.directory(table), actor, p.alarms, p.memory.store, p.log, reg)
 	p.keepRegisters(reg)
 	p.monitor = monitor.New(table, p.engine, p.log, reg)
@@ -182,7 +182,7 @@ func (p *process) serverChanged(up bool, detail string) {
 // run starts the parts, waits for the end, and stops them in the reverse order:
 // readiness falls, neighbours notice, open NOTIFYs end, our own requests end, and
 // only then do the sockets close.
-func (p *process) run(ctx context.Context, again Reload) error {
+func (p *process) run(ctx context.Context, again Reload, limit int64) error {
 	slog.SetDefault(slog.New(zerolog.NewSlogHandler(p.log.With().Str("from", "sipgo").Logger())))
 	life := context.WithoutCancel(ctx)
 	p.alarms.Start(life)
@@ -194,6 +194,7 @@ func (p *process) run(ctx context.Context, again Reload) error {
 	watch, end := context.WithCancel(ctx)
 	defer end()
 	p.watching.Go(func() { p.certificates.watch(watch) })
+	p.shareMemory(watch, limit)
 	p.watching.Go(func() { p.reloads(watch, again) })
 	p.monitor.Start(life)
 	if p.mirror != nil {

@@ -22,6 +22,8 @@ const (
 	// linger is how long an identity is known after the registration has ended:
 	// its subscriptions may last longer.
 	linger = time.Hour
+	// each is about what one takes beside its texts, in bytes.
+	each = 128
 )
 
 // identity is one that stands for the user under whom all is kept.
@@ -90,8 +92,14 @@ func (s *Set) add(other string, of identity) {
 	sh := &s.shards[maphash.String(s.seed, other)%Shards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if _, known := sh.others[other]; !known && !s.take(len(other)+len(of.user)) {
-		return
+	old, known := sh.others[other]
+	switch {
+	case !known:
+		if !s.take(each + len(other) + len(of.user)) {
+			return
+		}
+	case len(old.user) != len(of.user):
+		s.give(len(old.user) - len(of.user))
 	}
 	if sh.others == nil {
 		sh.others = make(map[string]identity)
@@ -131,7 +139,7 @@ func (s *Set) Forget(number int, now time.Time) {
 	defer sh.mu.Unlock()
 	for other, o := range sh.others {
 		if o.until <= now.UnixNano() {
-			s.give(len(other) + len(o.user))
+			s.give(each + len(other) + len(o.user))
 			delete(sh.others, other)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"rewatch/dialogs"
 	"rewatch/policy/outage"
@@ -32,6 +33,8 @@ const (
 	// maxHopCounts bounds the hops of a shard in one collection. What passes over
 	// further ones counts for a hop that is not known.
 	maxHopCounts = 64
+	// Budget is the memory that they take at most, in bytes, in 64 shards.
+	Budget = 64 * maxHopCounts * int64(unsafe.Sizeof(hopCount{}))
 )
 
 // Add counts one of a user (dialogs.UserID).

@@ -51,10 +51,7 @@ func (h *Hold) ByHand(reason string) {
 }
 
 func (h *Hold) raiseByHand(hand byHand) {
-	h.alarms.Raise(alarm.Alarm{
-		Name: alarm.HeldByHand, Object: handObject, RaisedAt: hand.At,
-		Text: "An operator has stopped all recovery: " + hand.Reason,
-	})
+	h.alarms.Raise(alarm.Of(alarm.HeldByHand, handObject, "An operator has stopped all recovery: "+hand.Reason, hand.At))
 }
 
 // EndByHand ends the hold by hand: recovery goes on where it was. Who waited for an answer

@@ -5,10 +5,12 @@
 package holddown
 
 import (
+	"container/list"
 	"context"
 	"encoding/json"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,8 +22,8 @@ const (
 	window = time.Hour
 	// longest bounds what doubles.
 	longest = 4 * time.Hour
-	// most bounds those who are remembered.
-	most = 1 << 18
+	// Budget bounds the memory of those who are remembered, in bytes; some 45,000 of them.
+	Budget = 16 << 20
 	// lookupTime bounds a look-up of what other replicas know.
 	lookupTime = time.Second
 )
@@ -49,14 +51,38 @@ type Users struct {
 	journal store.Journal
 
 	mu    sync.Mutex
-	users map[string]flap
+	users map[string]*list.Element
+	// order has a *user for each of them, who was signed out first at the front, so that
+	// whom to forget is known without looking at all. Those of an earlier process are in any
+	// order among themselves; that keeps some of them for longer.
+	order list.List
+	bytes int
 	notes map[string]struct{} // those who wait for the Journal
+}
+
+// user is one of them.
+type user struct {
+	aor string
+	flap
+}
+
+// size is what a user takes, in bytes, with its places in list, map and notes.
+func (u *user) size() int {
+	return int(unsafe.Sizeof(*u)+unsafe.Sizeof(list.Element{})) + 160 + len(u.aor)
+}
+
+// get is the flap of a user; fs is locked.
+func (fs *Users) get(aor string) flap {
+	if at := fs.users[aor]; at != nil {
+		return at.Value.(*user).flap
+	}
+	return flap{}
 }
 
 // New makes Users of whom the first is spared for so long, and counts those who are not
 // remembered.
 func New(first time.Duration, forgotten prometheus.Counter) *Users {
-	return &Users{first: first, forgotten: forgotten, users: make(map[string]flap), notes: make(map[string]struct{})}
+	return &Users{first: first, forgotten: forgotten, users: make(map[string]*list.Element), notes: make(map[string]struct{})}
 }
 
 // Attach has a Keeper write down who is noted. journal is nil where nobody else writes to it.
@@ -74,7 +100,7 @@ func (fs *Users) SignedOut(aor string, now time.Time) {
 // of tells when a user was signed out, here or at another replica.
 func (fs *Users) of(aor string) flap {
 	fs.mu.Lock()
-	f := fs.users[aor]
+	f := fs.get(aor)
 	fs.mu.Unlock()
 	if fs.journal != nil {
 		if other := fs.lookUp(aor); other.Last.After(f.Last) {
@@ -87,24 +113,47 @@ func (fs *Users) of(aor string) flap {
 func (fs *Users) set(aor string, f flap, now time.Time) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if _, known := fs.users[aor]; !known && len(fs.users) >= most && !fs.forget(now) {
+	if !fs.put(aor, f, now) {
 		fs.forgotten.Inc()
 		return
 	}
-	fs.users[aor] = f
 	if fs.noting {
 		fs.notes[aor] = struct{}{}
 	}
 }
 
-// forget makes room, and says whether it did; fs is locked.
-func (fs *Users) forget(now time.Time) bool {
-	for aor, f := range fs.users {
-		if now.After(f.over()) {
-			delete(fs.users, aor)
+// put enters the flap of a user, and says whether there was room; fs is locked.
+func (fs *Users) put(aor string, f flap, now time.Time) bool {
+	if at := fs.users[aor]; at != nil {
+		if old := at.Value.(*user); f.Last.After(old.Last) {
+			fs.order.MoveToBack(at)
 		}
+		at.Value.(*user).flap = f
+		return true
 	}
-	return len(fs.users) < most
+	u := &user{aor, f}
+	fs.forget(now)
+	if fs.bytes+u.size() > Budget {
+		return false
+	}
+	fs.bytes += u.size()
+	fs.users[aor] = fs.order.PushBack(u)
+	return true
+}
+
+// forget drops one or two whose time is over; fs is locked. For each that comes two may go,
+// so that those whose time is over become fewer.
+func (fs *Users) forget(now time.Time) {
+	for range 2 {
+		at := fs.order.Front()
+		if at == nil || !now.After(at.Value.(*user).over()) {
+			return
+		}
+		gone := fs.order.Remove(at).(*user)
+		delete(fs.users, gone.aor)
+		delete(fs.notes, gone.aor)
+		fs.bytes -= gone.size()
+	}
 }
 
 // Wait is how long a user is spared because they flap, whose sign-out is tried for the
@@ -162,10 +211,7 @@ func (fs *Users) Restore(entry store.Entry, now time.Time) bool {
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if len(fs.users) < most {
-		fs.users[entry.Key] = f
-	}
-	return true
+	return fs.put(entry.Key, f, now)
 }
 
 // Collect makes the entries of those who are noted.
@@ -173,7 +219,7 @@ func (fs *Users) Collect(batch []store.Entry) []store.Entry {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for aor := range fs.notes {
-		f := fs.users[aor]
+		f := fs.get(aor)
 		batch = append(batch, store.Entry{Kind: store.KindFlap, Key: aor}.With(f, f.over()))
 	}
 	clear(fs.notes)

@@ -35,12 +35,13 @@ func (l *Ladders) Keep(aor string, sub policy.Broken, kept Kept, steps ...dialog
 		l.thin()
 		l.begin(aor, 0, sub.Since, 0)
 		r = l.latest[aor]
-		r.Delivery, r.Broken = true, []policy.Broken{sub}
+		r.Delivery, r.Broken = true, []policy.Broken{sub.Clone()}
 	}
 	r.Kept = &kept
 	for _, s := range steps {
 		r.add(s)
 	}
+	l.weigh(r)
 }
 
 // thin makes room for one more delivery.

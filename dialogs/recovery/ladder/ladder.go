@@ -3,8 +3,10 @@ package ladder
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"rewatch/dialogs"
 	"rewatch/policy"
@@ -15,6 +17,10 @@ const (
 	// steps of each; the oldest go first.
 	maxRecoveries = 512
 	maxSteps      = 64
+	// MaxBytes bounds all of them together, but for the last.
+	MaxBytes = 16 << 20
+	// maxWhat bounds the text of a step.
+	maxWhat = 256
 	// A step that is traced up to afterglow after the end belongs to it still:
 	// the response to the NOTIFY that ended it, for one.
 	afterglow = time.Second
@@ -54,6 +60,7 @@ type Ladders struct {
 	last    uint64 // number of the latest
 	all     []*recovery
 	latest  map[string]*recovery // by AOR
+	bytes   int                  // that all take
 	prelude []traced             // a ring; next is where the oldest is
 	next    int
 }
@@ -62,6 +69,29 @@ type Ladders struct {
 type recovery struct {
 	View
 	episode uint64
+	bytes   int // that it takes, as they are counted in Ladders
+}
+
+// size is the memory that a recovery takes, in bytes.
+func (r *recovery) size() int {
+	n := int(unsafe.Sizeof(*r)) + perEntry + len(r.AOR) + policy.SizeOf(r.Broken) + cap(r.Steps)*int(unsafe.Sizeof(dialogs.Step{}))
+	for i := range r.Steps {
+		n += len(r.Steps[i].What)
+	}
+	return n
+}
+
+// perEntry is what a recovery takes in the map and the list, and its times.
+const perEntry = 160
+
+// weigh counts what a recovery takes now. Where all take too much the oldest go.
+func (l *Ladders) weigh(r *recovery) {
+	now := r.size()
+	l.bytes += now - r.bytes
+	r.bytes = now
+	for l.bytes > MaxBytes && len(l.all) > 1 && l.all[0] != r {
+		l.drop(0)
+	}
 }
 
 // traced is a step of a user without a recovery.
@@ -96,6 +126,7 @@ func (l *Ladders) Follow(
 			r.end(ev.At, result, to.Phase)
 		}
 	}
+	l.weigh(r)
 }
 
 // What becomes of a recovery.
@@ -120,6 +151,7 @@ func (l *Ladders) Align(aor string, s policy.State) {
 	if r == nil {
 		return
 	}
+	defer l.weigh(r)
 	switch s.Phase {
 	case policy.Idle:
 		r.end(time.Now(), ResultAbandoned, s.Phase)
@@ -172,6 +204,7 @@ func (l *Ladders) drop(at int) {
 	if old := l.all[at]; l.latest[old.AOR] == old {
 		delete(l.latest, old.AOR)
 	}
+	l.bytes -= l.all[at].bytes
 	l.all = slices.Delete(l.all, at, at+1)
 }
 
@@ -183,7 +216,9 @@ func (l *Ladders) Resume(aor string, s policy.State, threshold int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin(aor, s.Episode, s.Started, threshold)
-	l.latest[aor].update(s)
+	r := l.latest[aor]
+	r.update(s)
+	l.weigh(r)
 }
 
 // Trace adds a step that the Monitor saw.
@@ -192,8 +227,10 @@ func (l *Ladders) Trace(aor string, s dialogs.Step) {
 	defer l.mu.Unlock()
 	if r := l.latest[aor]; r != nil && (r.Ended == nil || s.At.Sub(*r.Ended) < afterglow) {
 		r.add(s)
+		l.weigh(r)
 		return
 	}
+	s.What = short(s.What)
 	if len(l.prelude) < maxPrelude {
 		l.prelude = append(l.prelude, traced{aor, s})
 		return
@@ -209,6 +246,7 @@ func (l *Ladders) Add(aor string, s dialogs.Step) {
 	defer l.mu.Unlock()
 	if r := l.latest[aor]; r != nil {
 		r.add(s)
+		l.weigh(r)
 	}
 }
 
@@ -230,10 +268,19 @@ func (l *Ladders) Views() []View {
 }
 
 func (r *recovery) add(s dialogs.Step) {
+	s.What = short(s.What)
 	if len(r.Steps) == maxSteps {
 		r.Steps = slices.Delete(r.Steps, 0, 1)
 	}
 	r.Steps = append(r.Steps, s)
+}
+
+// short is the beginning of a text.
+func short(text string) string {
+	if len(text) > maxWhat {
+		return strings.Clone(text[:maxWhat])
+	}
+	return text
 }
 
 // inOrder are the steps by time; what the Monitor saw and what we did are noted

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,37 @@ func TestRecovery(t *testing.T) {
 	l.Follow(alice, policy.State{Episode: 1}, policy.State{Episode: 1}, policy.Event{}, []policy.Action{{Kind: policy.GaveUp}}, 3)
 	if again := l.Views()[0]; again.Result != ResultRecovered {
 		t.Error("an end has a second end")
+	}
+}
+
+// What is remembered has a bound in bytes as well, however long names and steps are.
+func TestBytesAreBounded(t *testing.T) {
+	l := New()
+	long := make([]policy.Broken, policy.MaxBroken)
+	for i := range long {
+		long[i].Resource = strings.Repeat("x", 1024)
+	}
+	for i := range 2 * maxRecoveries {
+		aor := fmt.Sprint("sip:u", i)
+		s := open(l, aor, 1, 0)
+		full := s
+		full.Phase, full.Broken = policy.Waiting, long
+		l.Follow(aor, s, full, policy.Event{At: dawn}, nil, 3)
+		for range 2 * maxSteps {
+			l.Trace(aor, step(0, strings.Repeat("y", 5000)))
+		}
+	}
+	sum := 0
+	for _, r := range l.all {
+		sum += r.size()
+		for _, s := range r.Steps {
+			if len(s.What) > maxWhat {
+				t.Fatalf("a step of %d bytes", len(s.What))
+			}
+		}
+	}
+	if sum != l.bytes || sum > MaxBytes || sum < MaxBytes*9/10 || len(l.all) != len(l.latest) {
+		t.Errorf("%d bytes are counted, %d are taken by %d recoveries, of %d", l.bytes, sum, len(l.all), MaxBytes)
 	}
 }
 

@@ -1,4 +1,4 @@
-package sidecar
+package budget
 
 import (
 	"math"
@@ -45,12 +45,17 @@ func TestMemoryOf(t *testing.T) {
 	}
 }
 
-// TestGOMEMLIMIT leaves what the operator has set.
+// TestGOMEMLIMIT takes what the operator has set.
 func TestGOMEMLIMIT(t *testing.T) {
-	before := debug.SetMemoryLimit(-1)
+	before := debug.SetMemoryLimit(1 << 30)
 	defer debug.SetMemoryLimit(before)
 	t.Setenv("GOMEMLIMIT", "1GiB")
-	if n := limitMemory(); n != 0 || debug.SetMemoryLimit(-1) != before {
-		t.Errorf("the limit is %d, before %d of %d", n, before, int64(math.MaxInt64))
+	if n := Limit(); n != 1<<30 {
+		t.Errorf("the limit is %d", n)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	t.Setenv("GOMEMLIMIT", "off")
+	if n := Limit(); n != 0 {
+		t.Errorf("without one the limit is %d", n)
 	}
 }

@@ -1,0 +1,107 @@
+// Package budget says how much memory rewatch takes at most, table by table, by what the
+// configuration says. Each package states its own (its Budget) and has a test that fills it
+// to the bound with the longest that a peer can write; here they are added up.
+//
+// Most tables never come near their bounds together, so the sum may well be more than the
+// process may have (Limit). A Pool sees to it that what is there is not: the tables that grow
+// with the number of users share what the others leave of the limit. A table that is full
+// forwards what it cannot watch and counts it; a process that is killed loses everything.
+package budget
+
+import (
+	"fmt"
+	"strings"
+
+	"rewatch/cmd/rewatch/admin"
+	"rewatch/cmd/rewatch/config"
+	"rewatch/dialogs/fallback"
+	"rewatch/dialogs/monitor"
+	"rewatch/dialogs/recovery"
+	"rewatch/policy/alarm"
+	"rewatch/proxy"
+	"rewatch/proxy/hep"
+	"rewatch/proxy/resolve"
+)
+
+// Part is what one part of rewatch takes at most, in bytes.
+type Part struct {
+	Name  string
+	Bytes int64
+	// Shared: it grows with the users, and shares a Pool with others like it.
+	Shared bool
+}
+
+// program is what is there without any traffic: Go itself, metrics, the logger, TLS.
+const program = 32 << 20
+
+// Of lists the parts of a configuration.
+func Of(c config.Config) []Part {
+	sockets := len(c.Proxy.Listen) + len(c.Proxy.ServerListen)
+	subscriptions, notes := monitor.Budget(monitor.Config{MaxSubscriptions: c.Dialogs.MaxSubscriptions, SignalNotify: c.Dialogs.Notifies()})
+	transactions, streams, path := proxy.Budget(c.Proxy.MaxTransactions, c.Proxy.MaxConnections, sockets)
+	parts := []Part{
+		{"subscriptions", subscriptions, true},
+		{"recoveries", Recoveries(c), true},
+		{"transactions", transactions, true},
+		{"connections", streams, true},
+	}
+	add := func(name string, on bool, bytes int64) {
+		if on {
+			parts = append(parts, Part{name, bytes, false})
+		}
+	}
+	add("SIP path", true, path)
+	add("own requests and the console", true, notes+recovery.Budget(recovery.Config{MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate}))
+	add("DNS", true, resolve.Budget)
+	add("alarms", true, alarm.Budget(len(c.Alarm.Webhook)+len(c.Alarm.Alertmanager)+len(c.SNMP.Managers)))
+	add("redelivery", c.Dialogs.Redeliver > 0, int64(c.Dialogs.MaxRedeliver))
+	add("REGISTERs kept", c.Proxy.RegisterFallback, fallback.Budget)
+	add("admin port", c.Admin.Listen != "", admin.Budget)
+	add("mirror", c.HEP.Collector.Host != "", hep.Budget)
+	add("program", true, program)
+	return parts
+}
+
+// Recoveries is the memory for what is remembered of users whose subscriptions broke.
+func Recoveries(c config.Config) int64 {
+	return max(recovery.LeastBytes, int64(c.Dialogs.MaxSubscriptions)*recovery.BytesEach)
+}
+
+// Sum is what the parts take together, in bytes.
+func Sum(parts []Part) (sum int64) {
+	for _, p := range parts {
+		sum += p.Bytes
+	}
+	return sum
+}
+
+// Shared is what the parts share that grow with the users, under a limit; false: the others
+// alone leave too little of it.
+func Shared(parts []Part, limit int64) (bytes int64, ok bool) {
+	// A fifth is for what the garbage collector has yet to find.
+	bytes = limit - limit/5
+	for _, p := range parts {
+		if !p.Shared {
+			bytes -= p.Bytes
+		}
+	}
+	return max(bytes, leastShared), bytes >= leastShared
+}
+
+// leastShared is shared in any case: some ten thousand subscriptions.
+const leastShared = 64 << 20
+
+// Text tells people of the parts, the largest first, and their sum.
+func Text(parts []Part) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "at most %s:", size(Sum(parts)))
+	for i, p := range parts {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, " %s %s", p.Name, size(p.Bytes))
+	}
+	return b.String()
+}
+
+func size(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }

@@ -1,0 +1,66 @@
+package budget
+
+import (
+	"context"
+	"time"
+)
+
+// Table is one that grows with the users.
+type Table struct {
+	// Usage is what it takes now, in bytes; Tighten has it take nothing more.
+	Usage   func() int64
+	Tighten func(tight bool)
+	tight   bool
+}
+
+// Pool has tables share memory. Each has a part of its own, so that none starves whatever
+// the others take; the other half is for those that need it.
+type Pool struct {
+	bytes  int64
+	tables []*Table
+	// Changed, if set, is told when a table may take nothing more, or may again.
+	Changed func(tight bool, used int64)
+}
+
+// NewPool has tables share so many bytes.
+func NewPool(bytes int64, tables ...*Table) *Pool { return &Pool{bytes: bytes, tables: tables} }
+
+// checkEvery is how often it is looked at what the tables take: little can come meanwhile.
+const checkEvery = 50 * time.Millisecond
+
+// Run has the tables keep to their shares until ctx ends.
+func (p *Pool) Run(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.check()
+		}
+	}
+}
+
+// check has a table take nothing more that has used its own part, where the common one is
+// used up.
+func (p *Pool) check() {
+	own := p.bytes / 2 / int64(len(p.tables))
+	var used, common int64
+	for _, t := range p.tables {
+		n := t.Usage()
+		used += n
+		common += max(0, n-own)
+	}
+	for _, t := range p.tables {
+		tight := common >= p.bytes/2 && t.Usage() >= own
+		if tight == t.tight {
+			continue
+		}
+		t.tight = tight
+		t.Tighten(tight)
+		if p.Changed != nil {
+			p.Changed(tight, used)
+		}
+	}
+}

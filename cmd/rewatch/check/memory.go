@@ -1,0 +1,24 @@
+package check
+
+import (
+	"fmt"
+
+	"rewatch/cmd/rewatch/budget"
+	"rewatch/cmd/rewatch/config"
+)
+
+// memoryFinding tells how much memory the configuration takes at most, and what the tables
+// share under a limit (0: none).
+func memoryFinding(cfg config.Config, limit int64) finding {
+	parts := budget.Of(cfg)
+	found := finding{true, "memory", budget.Text(parts)}
+	if limit > 0 {
+		shared, ok := budget.Shared(parts, limit)
+		found.ok = ok
+		found.detail += fmt.Sprintf("; of a limit of %d MiB the first four share %d MiB", limit>>20, shared>>20)
+		if !ok {
+			found.detail += ", for the limit leaves them too little"
+		}
+	}
+	return found
+}

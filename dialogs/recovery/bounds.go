@@ -1,0 +1,87 @@
+package recovery
+
+import (
+	"unsafe"
+
+	"rewatch/dialogs/recovery/holddown"
+	"rewatch/dialogs/recovery/ladder"
+	"rewatch/policy"
+)
+
+// The number of users alone bounds no memory, where a peer chooses how much can break of a
+// user and how long its names are. So all states have a bound together as well. A user who
+// takes much cannot keep out those who take little: the second half is for these.
+
+const (
+	// BytesEach is what a user may take on average, where all take something.
+	BytesEach = 1 << 10
+	// LeastBytes is what they may take together in any case.
+	LeastBytes = 16 << 20
+	// modest is what a user takes for whom the second half is.
+	modest = 8 << 10
+	// copies is how often a list of what is broken is there: in the state, in that which
+	// the store has, and in the request that waits or the alarm. Their texts are shared.
+	copies = 3
+	// eachUser and eachLost are what a user takes beside its state: in maps, in the heap of
+	// deadlines, on its way to the store, with a request that waits for its turn.
+	eachUser = 2*unsafe.Sizeof(engineUser{}) + 512
+	eachLost = unsafe.Sizeof(lostWatcher{}) + 128
+)
+
+// weigh counts what a user takes now. The shard is locked.
+func (e *Engine) weigh(u *engineUser) {
+	now := int(eachUser) + 2*len(u.aor) + u.state.Size() + (copies-1)*cap(u.state.Broken)*int(unsafe.Sizeof(policy.Broken{}))
+	e.bytes.Add(int64(now - u.size))
+	u.size = now
+}
+
+// weigh counts what is taken by what a user lost. The shard is locked.
+func (l *lostWatcher) weigh(e *Engine, aor string) {
+	now := int(eachLost) + len(aor) + len(l.hop) + policy.SizeOf(l.subs)
+	e.bytes.Add(int64(now - l.size))
+	l.size = now
+}
+
+// noRoom says whether a failure finds no room; u is nil where its user is not known yet.
+func (e *Engine) noRoom(u *engineUser) bool {
+	if u == nil && e.known.Load() >= int64(e.cfg.MaxUsers) {
+		return true
+	}
+	return e.crowded(u != nil && u.size > modest)
+}
+
+// crowded says whether there is no room for one who takes much, or for anybody.
+func (e *Engine) crowded(much bool) bool {
+	used := e.bytes.Load()
+	return used >= e.cfg.MaxBytes || e.Tight.Load() || much && used >= e.cfg.MaxBytes/2
+}
+
+// Usage is the memory that the states of users take, and what an outage broke, in bytes.
+func (e *Engine) Usage() int64 { return e.bytes.Load() }
+
+// Budget is the memory that an Engine takes at most, in bytes, beside Config.MaxBytes for
+// its users.
+func Budget(cfg Config) int64 {
+	cfg = cfg.withDefaults()
+	running := 0
+	for _, rate := range []float64{cfg.MessageRate, cfg.DeregisterRate} {
+		if most := rate * longestRequest.Seconds(); rate > 0 && most < float64(cfg.Concurrency) {
+			running += int(most)
+		} else {
+			running += cfg.Concurrency
+		}
+	}
+	return ladder.MaxBytes + holddown.Budget + int64(running)*eachRequest + maxChanged*eachChanged
+}
+
+// longestRequest is how long a request of rewatch's own may await its outcome, with a
+// challenge and the next address.
+const longestRequest = 2 * policy.TimerF
+
+const (
+	// eachRequest is what a request of rewatch's own takes until its outcome: a goroutine,
+	// the message and its transaction.
+	eachRequest = 16 << 10
+	// eachChanged is a user that another replica has changed.
+	eachChanged = 128
+)
