@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,59 @@ var everyPath = []string{
 	"/healthz", "/readyz", "/", "/app.js", "/metrics", "/api/v1/summary", "/api/v1/watchers", "/api/v1/watchers/sip:alice@ims.example",
 	"/api/v1/subscriptions", "/api/v1/recoveries", "/api/v1/alarms", "/api/v1/hold", "/api/v1/dry-run", "/api/v1/log-level", "/api/",
 	"/debug/pprof/", "/nothing", "//healthz", "/healthz/../metrics", "/healthz/x",
+}
+
+// routed finds the patterns that the sources give to the mux.
+var routed = regexp.MustCompile(`(?:HandleFunc|read|control)\("(/[^"]*)"|"(/debug/[^"]*)":`)
+
+// routes are all that the admin server answers, with a name in each placeholder.
+func routes(t *testing.T) (all []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, m := range routed.FindAllStringSubmatch(string(text), -1) {
+			all = append(all, strings.NewReplacer("{aor}", "sip:alice@ims.example", "{id}", "1").Replace(m[1]+m[2]))
+		}
+	}
+	for _, known := range []string{"/", "/metrics", "/api/v1/hold", "/api/v1/recoveries/1/pcap", "/api/v1/watchers/sip:alice@ims.example/reset", "/debug/pprof/profile"} {
+		if !slices.Contains(all, known) {
+			t.Errorf("%s was not found in the sources", known)
+		}
+	}
+	return all
+}
+
+// TestEveryRouteAsksForThePassword: whatever the method, only the probes answer without it.
+func TestEveryRouteAsksForThePassword(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	write(t, file, users(t, "right"))
+	b := busyBackend(time.Now())
+	v := visitor{base: "http://" + serve(t, b, file), client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	defer v.client.CloseIdleConnections()
+	open := 0
+	for _, path := range routes(t) {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+			status, text := v.ask(t, method, path, `{"reason":"x"}`, "Authorization", "Bearer s3cret", "X-Rewatch-Token", "s3cret")
+			if probe := path == "/healthz" || path == "/readyz"; probe {
+				open++
+			} else if status != http.StatusUnauthorized {
+				t.Errorf("%s %s: %d %s", method, path, status, text)
+			}
+		}
+	}
+	if open != 2*7 || b.held != "" {
+		t.Errorf("%d answers of probes; held: %q", open, b.held)
+	}
 }
 
 // certificate makes a pair of PEM files that sign themselves, and gives it.
