@@ -49,6 +49,9 @@ func (r *recorder) Failed(f dialogs.Failure) {
 		r.add(fmt.Sprintf("witness %s at %v", f.AOR, f.Hop))
 		return
 	}
+	if f.Superseded {
+		r.add("the next failure is of a superseded subscription")
+	}
 	r.Offer(f.AOR, f.Event)
 }
 

@@ -86,8 +86,13 @@ func (e *Engine) Failed(f dialogs.Failure) {
 		return
 	case outage.Proven, outage.Unproven:
 	}
+	e.blame(f, hop)
+}
+
+// blame offers a failure whose user is to blame. If a hold has begun since the failure was
+// judged, and the others have been excused, so is this user.
+func (e *Engine) blame(f dialogs.Failure, hop string) {
 	e.offer(f.AOR, f.Event, hop)
-	// A hold may have begun meanwhile, and the others have been excused.
 	if since, held := e.hold.Began(hop); held {
 		e.Offer(f.AOR, policy.Event{Kind: policy.Excuse, At: f.Event.At, Since: since})
 	}
@@ -112,7 +117,7 @@ func (e *Engine) MayTry(hop netip.AddrPort) bool {
 
 // lose remembers what was lost. It is nothing where subscribing again is pointless, and
 // where the watcher has done so already.
-func (o *outages) lose(f *dialogs.Failure, hop string, doubt bool) {
+func (o *outages) lose(f *dialogs.Failure, hop string, undecided bool) {
 	if f.Event.Pointless || f.Superseded {
 		return
 	}
@@ -130,11 +135,11 @@ func (o *outages) lose(f *dialogs.Failure, hop string, doubt bool) {
 		sh.lost[strings.Clone(f.AOR)] = l
 		o.e.lost.Add(1)
 	}
-	l.hop, l.undecided = hop, l.undecided && doubt
+	l.hop, l.undecided = hop, l.undecided && undecided
 	l.subs = append(l.subs, f.Event.Sub)
 	l.weigh(o.e, f.AOR)
 	o.noteLost(sh, f.AOR)
-	if !doubt && !o.e.hold.Held(hop) {
+	if !undecided && !o.e.hold.Held(hop) {
 		o.e.hold.Release() // it came late
 	}
 }

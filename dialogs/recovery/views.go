@@ -1,8 +1,6 @@
 package recovery
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"rewatch/dialogs/recovery/ladder"
@@ -73,22 +71,6 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 func (e *Engine) State(aor string) (StateView, bool) {
 	s, ok := e.look(aor)
 	return viewOf(aor, s, e.cfg.Rules.Threshold), ok
-}
-
-// States returns the state of every user of whom anything is known, by AOR. Its
-// slices are shared and must not be changed.
-func (e *Engine) States() []StateView {
-	views := make([]StateView, 0, e.known.Load())
-	for i := range e.shards {
-		sh := &e.shards[i]
-		sh.mu.Lock()
-		for aor, u := range sh.users {
-			views = append(views, viewOf(aor, u.state, e.cfg.Rules.Threshold))
-		}
-		sh.mu.Unlock()
-	}
-	slices.SortFunc(views, func(a, b StateView) int { return cmp.Compare(a.AOR, b.AOR) })
-	return views
 }
 
 func viewOf(aor string, s policy.State, threshold int) StateView {
