@@ -39,6 +39,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"rewatch/proxy/transaction":        {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
 		"rewatch/proxy":                    {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", "github.com/emiago/sipgo"},
 		"rewatch/proxy/uac":                {"rewatch/cmd", "rewatch/proxy/transport", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store"},
+		"rewatch/proxy/capture":            {"rewatch/cmd", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/resolve", "rewatch/proxy/transaction", "rewatch/proxy/transport", "github.com/"},
 	}
 	for pkg, forbidden := range never {
 		for _, dep := range deps(t, pkg) {

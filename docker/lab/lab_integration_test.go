@@ -14,6 +14,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
 )
 
 // patience is how long a fact may take. A NOTIFY without an answer takes 4 s, and its
@@ -63,10 +67,17 @@ func (l *lab) command(args ...string) string {
 	return string(out)
 }
 
-// get asks the admin port.
-func (l *lab) get(path string) string {
+// get asks the admin port, with a token if there is one.
+func (l *lab) get(path string, token ...string) string {
 	l.t.Helper()
-	resp, err := http.Get("http://" + l.net + ".30:9090" + path)
+	req, err := http.NewRequest(http.MethodGet, "http://"+l.net+".30:9090"+path, nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if len(token) > 0 {
+		req.Header.Set("X-Rewatch-Token", token[0])
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -148,7 +159,9 @@ func TestLab(t *testing.T) {
 // is lost, and the newest state comes with the network. The console tells it meanwhile.
 func TestLabTunnel(t *testing.T) {
 	l := newLab(t)
-	t.Setenv("REWATCH_REDELIVER", "10m")
+	for name, value := range map[string]string{"REWATCH_REDELIVER": "10m", "REWATCH_CAPTURE": "4MiB", "REWATCH_ADMIN_TOKEN": "lab"} {
+		t.Setenv(name, value)
+	}
 	defer l.command("down")
 	l.command("up")
 	through := func() int { return l.metric("rewatch_notify_total", `"ok"`) }
@@ -176,6 +189,39 @@ func TestLabTunnel(t *testing.T) {
 		t.Errorf("the subscriptions were\n%s\nand are\n%s", before, after)
 	}
 	l.nobodySignedOut()
+	l.file()
+}
+
+// file reads the capture of the only delivery: the NOTIFY to a phone in the tunnel, its
+// answer by rewatch, and the answer of the phone afterwards.
+func (l *lab) file() {
+	l.t.Helper()
+	_, rest, _ := strings.Cut(l.get("/api/v1/recoveries"), `"id": "`)
+	id, _, _ := strings.Cut(rest, `"`)
+	if list := l.get("/api/v1/recoveries/" + id + "/messages"); !strings.Contains(list, `"branch": "z9hG4bK`) {
+		l.t.Errorf("no messages: %s", list)
+	}
+	text := l.get("/api/v1/recoveries/"+id+"/pcap", "lab")
+	if file := os.Getenv("LAB_PCAP"); file != "" {
+		_ = os.WriteFile(file, []byte(text), 0o600)
+	}
+	reader, err := pcapgo.NewReader(strings.NewReader(text))
+	if err != nil {
+		l.t.Fatalf("%v: %.80q", err, text)
+	}
+	seen := map[string]int{}
+	for {
+		data, _, err := reader.ReadPacketData()
+		if err != nil {
+			break
+		}
+		datagram, _ := gopacket.NewPacket(data, reader.LinkType(), gopacket.Default).Layer(layers.LayerTypeUDP).(*layers.UDP)
+		first, _, _ := strings.Cut(string(datagram.Payload), "\r\n")
+		seen[strings.SplitN(first, " ", 2)[0]]++
+	}
+	if seen["NOTIFY"] < 4 || seen["SIP/2.0"] < 3 { // from the server, to the core, and retransmissions
+		l.t.Errorf("in the file: %v", seen)
+	}
 }
 
 // subscriptions are the rows of the presence server.
