@@ -227,7 +227,7 @@ func compared(t *testing.T, args ...string) (without, with map[string]string) {
 	t.Helper()
 	lines := strings.Split(simulated(t, append(args, "-markdown")...), "\n")
 	cells := func(line string) (all []string) {
-		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+		for c := range strings.SplitSeq(strings.Trim(line, "|"), "|") {
 			all = append(all, strings.TrimSpace(c))
 		}
 		return all
