@@ -88,7 +88,8 @@ func consoleStates(now time.Time) []state {
 			[]string{calm},
 		},
 		{
-			"kept for a phone", map[string]float64{"rewatch_subscriptions": 3, "rewatch_redeliver_kept": 2},
+			"kept for a phone",
+			map[string]float64{"rewatch_subscriptions": 3, "rewatch_redeliver_kept": 2},
 			&fakeBackend{
 				recoveries: []fakeRecovery{
 					{
