@@ -93,6 +93,16 @@ func TestBounds(t *testing.T) {
 	if c := cap(r.entries.list); c*perEntry/2 > size/2 {
 		t.Errorf("room for %d entries", c)
 	}
+	large, sum := New(16<<20), 0
+	for range 10_000 {
+		large.Received("udp", core, here, message("NOTIFY", bob, alice, strings.Repeat("x", 1000)))
+	}
+	for _, m := range large.Of(alice, time.Time{}, time.Now()) {
+		sum += len(m.Raw)
+	}
+	if sum > MaxBytes || sum < MaxBytes*9/10 {
+		t.Errorf("%d bytes of one user", sum)
+	}
 	small := New(4096)
 	for range 100 {
 		small.Received("udp", core, here, message("NOTIFY", bob, alice, ""))

@@ -109,15 +109,22 @@ func (r *Recorder) userOf(raw []byte) (uint64, bool) {
 	return maphash.Bytes(r.seed, user), ok
 }
 
-// Of gives the messages of a user from a time to another, copied, the oldest first.
+// MaxBytes bounds what Of gives: those of one user are rarely more.
+const MaxBytes = 4 << 20
+
+// Of gives the messages of a user from a time to another, copied, the oldest first, and at
+// most MaxBytes of them.
 func (r *Recorder) Of(user string, from, to time.Time) (found []Message) {
-	hash := maphash.String(r.seed, user)
+	hash, room := maphash.String(r.seed, user), MaxBytes
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.entries.len() {
 		e := r.entries.at(i)
 		if e.user != hash || e.at.Before(from) || e.at.After(to) {
 			continue
+		}
+		if room -= e.length; room < 0 {
+			break
 		}
 		start := e.start % uint64(len(r.ring))
 		found = append(found, Message{

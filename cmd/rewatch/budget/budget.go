@@ -57,6 +57,7 @@ func Of(c config.Config) []Part {
 	add("redelivery", c.Dialogs.Redeliver > 0, int64(c.Dialogs.MaxRedeliver))
 	add("REGISTERs kept", c.Proxy.RegisterFallback, fallback.Budget)
 	add("admin port", c.Admin.Listen != "", admin.Budget)
+	add("captured messages", c.HEP.Capture > 0, int64(c.HEP.Capture))
 	add("mirror", c.HEP.Collector.Host != "", hep.Budget)
 	add("program", true, program)
 	return parts

@@ -24,7 +24,7 @@ func load(t *testing.T, environ map[string]string) config.Config {
 
 // everything is a configuration with every part.
 var everything = map[string]string{
-	"REWATCH_REDELIVER": "1h", "REWATCH_REGISTER_FALLBACK": "true", "REWATCH_HEP": "127.0.0.1:9060", "REWATCH_SIGNAL": "message,notify",
+	"REWATCH_REDELIVER": "1h", "REWATCH_REGISTER_FALLBACK": "true", "REWATCH_HEP": "127.0.0.1:9060", "REWATCH_CAPTURE": "64MiB", "REWATCH_SIGNAL": "message,notify",
 	"REWATCH_ALARM_WEBHOOK": "http://127.0.0.1/", "REWATCH_CORE": "sip:127.0.0.1:5071",
 }
 
@@ -34,7 +34,7 @@ func TestText(t *testing.T) {
 	text := Text(parts)
 	for _, part := range []string{
 		size(Sum(parts)), "subscriptions", "recoveries", "transactions", "connections", "SIP path", "DNS", "alarms", "redelivery",
-		"REGISTERs kept", "admin port", "mirror", "program",
+		"REGISTERs kept", "admin port", "captured messages", "mirror", "program",
 	} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %s in %s", part, text)
