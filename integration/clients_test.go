@@ -17,6 +17,12 @@ const modules = "/usr/lib/baresip/modules"
 // startBaresip starts a baresip that registers as a user and watches bob.
 func (s *site) startBaresip(user string, last int) *process {
 	s.t.Helper()
+	return s.startBaresipFor(user, last, 600)
+}
+
+// startBaresipFor starts one that registers for so many seconds at a time.
+func (s *site) startBaresipFor(user string, last, registers int) *process {
+	s.t.Helper()
 	dir := s.file("baresip")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		s.t.Fatal(err)
@@ -28,7 +34,7 @@ func (s *site) startBaresip(user string, last int) *process {
 	files := map[string]string{
 		"config": fmt.Sprintf("poll_method epoll\nsip_listen %[1]s:5060\nnet_interface %[1]s\nmodule_path %[2]s\n"+
 			"module account.so\nmodule contact.so\nmodule presence.so\nmodule menu.so\n", s.ip(last), path),
-		"accounts": fmt.Sprintf("<sip:%s@ims.example>;regint=600;outbound=\"sip:%s:5060\";auth_pass=none\n", user, s.ip(20)),
+		"accounts": fmt.Sprintf("<sip:%s@ims.example>;regint=%d;outbound=\"sip:%s:5060\";auth_pass=none\n", user, registers, s.ip(20)),
 		"contacts": "\"Bob\" <sip:bob@ims.example>;presence=p2p\n",
 	}
 	for name, text := range files {

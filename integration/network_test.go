@@ -28,6 +28,12 @@ const inNetwork = "REWATCH_TEST_NETWORK"
 // is not allowed, or where one of the programs is not there.
 func network(t *testing.T, programs ...string) (inside bool) {
 	t.Helper()
+	return networkFor(t, 2*time.Minute, programs...)
+}
+
+// networkFor is network for a test that takes longer.
+func networkFor(t *testing.T, within time.Duration, programs ...string) (inside bool) {
+	t.Helper()
 	if os.Getenv(inNetwork) == t.Name() {
 		ip(t, "link set lo up")
 		return true
@@ -37,7 +43,8 @@ func network(t *testing.T, programs ...string) (inside bool) {
 			t.Skip("needs ", program, ", which is not here")
 		}
 	}
-	again := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", "-test.timeout=2m", "-test.v")
+	again := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", "-test.timeout="+within.String(),
+		"-test.parallel=16", "-test.v")
 	again.Env = append(os.Environ(), inNetwork+"="+t.Name(), "REWATCH_BINARY="+binary)
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := again.CombinedOutput()
@@ -48,6 +55,8 @@ func network(t *testing.T, programs ...string) (inside bool) {
 		t.Errorf("in its own network: %v\n%s", err, out)
 	case bytes.Contains(out, []byte("--- SKIP")):
 		t.Skipf("in its own network:\n%s", out)
+	case testing.Verbose():
+		t.Logf("in its own network:\n%s", out)
 	}
 	return false
 }
