@@ -57,9 +57,10 @@ func TestHoldBeginsBehindAVerdict(t *testing.T) {
 // of another hold.
 func TestHoldEndsBehindAVerdict(t *testing.T) {
 	inOutage(t, func(r *rig) {
+		r.at(time.Minute)
 		r.Lose(failure())
-		r.at(time.Second)
-		r.expect(`500ms  MESSAGE 0 of 3 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob`)
+		r.at(time.Minute + time.Second)
+		r.expect(`1m0.5s MESSAGE 0 of 3 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob`)
 	})
 }
 
