@@ -74,7 +74,7 @@ func TestMerge(t *testing.T) {
 		case (a.Phase == Exhausted || b.Phase == Exhausted) && ab.Phase != Exhausted:
 			t.Fatalf("somebody gave up, and it was forgotten: %+v", ab)
 		case ab.SignedOut && (a.overtaken() && !further(b, a) || b.overtaken() && !further(a, b)):
-			t.Fatalf("he has registered since, and it was forgotten: %+v", ab)
+			t.Fatalf("the user has registered since, and it was forgotten: %+v", ab)
 		}
 		for _, again := range []State{Merge(standard(), ab, b), Merge(standard(), ab, ab)} {
 			again.Deadline = ab.Deadline // it follows from the others in real states

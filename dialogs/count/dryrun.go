@@ -26,7 +26,7 @@ type DryRun struct{ counter *prometheus.CounterVec }
 // and Engine share it.
 func NewDryRun(reg prometheus.Registerer) DryRun {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rewatch_dry_run_total", Help: "What a dry run has left out.",
+		Name: "rewatch_dry_run_total", Help: "Actions that a dry run has not carried out.",
 	}, []string{"action"})
 	if reg != nil {
 		if err := reg.Register(c); err != nil {

@@ -18,7 +18,7 @@ func (e *Engine) SetDryRun(on bool) {
 	if on == e.cfg.DryRun.On() {
 		return
 	}
-	e.log.Warn().Bool("on", on).Msg("dry run by hand")
+	e.log.Warn().Bool("on", on).Msg("dry run switched by hand")
 	if on {
 		e.cfg.DryRun.Set(true)
 		return

@@ -45,7 +45,7 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 			Name: "rewatch_deregistrations_total", Help: "De-REGISTERs of users given up, by their outcome.",
 		}, []string{"target", "result"}),
 		recoveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by how they did.",
+			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by result.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "rewatch_recovery_seconds", Help: "Time from when the subscription broke until all works again.",
@@ -102,7 +102,7 @@ func engineGauges(e *Engine) []prometheus.Collector {
 		Name: "rewatch_outage", Help: "1 while recovery is held because of an outage, else 0.",
 	}, func() float64 { return float64(one(e.hold.Any())) })
 	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rewatch_outage_watchers", Help: "Watchers whom an outage broke and who have not had their turn yet.",
+		Name: "rewatch_outage_watchers", Help: "Watchers who lost subscriptions in an outage and have not had their turn yet.",
 	}, func() float64 { return float64(e.lost.Load()) })
 	return []prometheus.Collector{active, outage, lost}
 }

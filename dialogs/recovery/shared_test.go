@@ -216,14 +216,14 @@ func TestReplicasShareABan(t *testing.T) {
 		rigs[0].at(time.Minute)
 		for i, r := range rigs {
 			if !r.Banned(alice, time.Now()) {
-				t.Errorf("replica %d lets her in", i)
+				t.Errorf("replica %d lets alice in", i)
 			}
 		}
 		rigs[1].Unban(alice)
 		rigs[1].at(2 * time.Minute)
 		for i, r := range rigs {
 			if r.Banned(alice, time.Now()) {
-				t.Errorf("replica %d does not let her in", i)
+				t.Errorf("replica %d does not let alice in", i)
 			}
 		}
 		stopAll(rigs)

@@ -71,7 +71,7 @@ func (w *worklist) workOffAll(ctx context.Context) bool {
 		}
 	}
 	if turns > 0 {
-		w.e.log.Info().Int("watchers", turns).Dur("took_ms", time.Since(start)).Msg("what the outage left is worked off")
+		w.e.log.Info().Int("watchers", turns).Dur("took_ms", time.Since(start)).Msg("users whom the outage struck have had their turn")
 	}
 	return true
 }

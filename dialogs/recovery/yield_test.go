@@ -26,7 +26,7 @@ func TestReplicaYieldsItsTurn(t *testing.T) {
 		rigs[1].offer(policy.NotifyFailed, "bob", "call-1")
 		rigs[0].at(6*time.Second + 490*time.Millisecond) // their turn is 10 ms later
 		if s, _ := rigs[0].State(alice); s.Phase != policy.Notifying || s.Transmitted {
-			t.Fatalf("her turn has come: %+v", s)
+			t.Fatalf("its turn has come: %+v", s)
 		}
 		hub.cut(false, seats[0])
 		rigs[0].at(8 * time.Second)

@@ -111,7 +111,7 @@ func (k *Keeper) Restore(ctx context.Context) error {
 			switch {
 			case err != nil && k.cfg.Shared:
 				// One that others share may be away: the SIP path does not wait.
-				k.log.Warn().Err(err).Msg("subscriptions of before could not be read")
+				k.log.Warn().Err(err).Msg("subscriptions of the previous process could not be read")
 				return nil
 			case err != nil:
 				return fmt.Errorf("read every %s: %w", kind, err)
@@ -122,7 +122,7 @@ func (k *Keeper) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("what was learnt before")
+	k.log.Info().Int("restored", restored).Int("left_out", refused).Msg("subscriptions and registrations of the previous process restored")
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (k *Keeper) write(ctx context.Context) bool {
 	err := k.journal.Write(ctx, k.batch)
 	if err != nil {
 		if !k.away {
-			k.log.Warn().Err(err).Int("entries", len(k.batch)).Msg("what was learnt cannot be kept for now")
+			k.log.Warn().Err(err).Int("entries", len(k.batch)).Msg("subscriptions and registrations cannot be saved for now")
 		}
 		k.away = true
 		return false

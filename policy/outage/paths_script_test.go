@@ -30,10 +30,10 @@ func user(name string) uint64 {
 //
 //	limits ratio=0.3 quiet=5s         the limits, before anything else
 //	1s   passed core alice bob        they got through over the hop core
-//	28s  failed core alice 0s silent  her request failed that was sent then;
+//	28s  failed core alice 0s silent  a request failed that was sent then;
 //	                                  also refused, unreachable, core, final
 //	29s  judge                        the last one that failed is judged again
-//	30s  blame core alice 29s         may she be blamed, who was told then?
+//	30s  blame core alice 29s         may alice be blamed, who was told then?
 //	31s  answered core 29s yes        the outcome of an OPTIONS that was sent then
 //	32s  tick                         once; "until 40s" ticks whenever it is due
 //	32s  ahead core                   may somebody go ahead?

@@ -24,7 +24,7 @@ func at(t time.Time) moment { return steps(t.Sub(dawn)) }
 type kind uint8
 
 const (
-	tick        kind = iota // his deadline
+	tick        kind = iota // its deadline
 	notify                  // the server sends a NOTIFY of a new subscription, or to a dead phone
 	passed                  // it got through
 	expired                 // its deadline has passed

@@ -12,7 +12,7 @@
 // Time is cut into steps of a tenth of a second. In each, the NOTIFYs of the
 // healthy are drawn as one number for each hop, for nothing follows from a
 // success but its count. Only a watcher in trouble gets a record, a policy.State
-// and events of his own; with ten million watchers that is the few per cent whose
+// and events of its own; with ten million watchers that is the few per cent whose
 // NOTIFY was lost.
 //
 // # What is left out

@@ -38,7 +38,7 @@ func (d dice) within(most time.Duration) moment {
 }
 
 // trait is a number from 0 to 1 that belongs to a watcher for good; each trait
-// has a salt of its own. So nobody needs a record of what he is like.
+// has a salt of its own. So nobody needs a record of what it is like.
 func trait(seed uint64, who uint32, salt uint64) float64 {
 	x := seed ^ uint64(who)<<20 ^ salt
 	x += 0x9e3779b97f4a7c15

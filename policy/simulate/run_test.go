@@ -45,7 +45,7 @@ func run(t *testing.T, c simulate.Config) *simulate.Result {
 	return r
 }
 
-// innocent: nobody was blamed for what he could not help.
+// innocent: nobody was blamed for what it could not help.
 func innocent(t *testing.T, r *simulate.Result) {
 	t.Helper()
 	if r.Wrong != 0 || r.Strikes != 0 {

@@ -34,7 +34,7 @@ type sidecar struct {
 }
 
 // blame is a failure that was taken for the watcher's own, or a MESSAGE that was
-// counted as his strike.
+// counted as a strike of the user.
 type blame struct {
 	u  *user
 	at moment
@@ -63,7 +63,7 @@ func (s *sidecar) hop(u *user) string { return s.hops[s.w.hop(u)] }
 // offer lets the policy decide, and does what it says.
 func (s *sidecar) offer(u *user, e policy.Event) {
 	if e.Kind != policy.NotifyFailed && u.state.Phase == policy.Idle && u.state.Forgettable() {
-		return // of him nothing is known
+		return // nothing is known of the user
 	}
 	e.At = s.w.clock.now.time()
 	next, actions := policy.Decide(s.w.cfg.Rules, *u.state, e)

@@ -14,7 +14,7 @@ const most = 16
 type user struct {
 	state *policy.State // &quiet if there is nothing to remember
 	id    uint32
-	// lost are his subscriptions that the server has deleted, unproven those that
+	// lost are its subscriptions that the server has deleted, unproven those that
 	// were renewed and have had no NOTIFY yet.
 	// missing are those that the server has, and whose newest NOTIFY is kept for the phone.
 	lost, unproven, missing uint16
@@ -27,7 +27,7 @@ type user struct {
 	off, onset moment
 	// due is when the client has refreshed everything that is lost.
 	due moment
-	// ticks is when his Tick is scheduled.
+	// ticks is when its Tick is scheduled.
 	ticks moment
 
 	noted     bool // waits to be worked off
@@ -105,7 +105,7 @@ func (u *user) remember(s policy.State) {
 // dead says whether all of the user's devices are switched off.
 func (u *user) dead(now moment) bool { return u.away(now) == u.devices() }
 
-// broken says whether any of his subscriptions is not what it should be.
+// broken says whether any of its subscriptions is not what it should be.
 func (u *user) broken() bool { return u.lost|u.unproven|u.missing != 0 }
 
 // crowd has the watchers: what each is like, and the records of those in trouble.
@@ -121,7 +121,7 @@ const slab = 4096
 
 func newCrowd(cfg Config) *crowd { return &crowd{cfg: cfg, index: make([]int32, cfg.Watchers)} }
 
-// record returns the record of a watcher, which is made when he needs one.
+// record returns the record of a watcher, which is made when it needs one.
 func (c *crowd) record(who uint32) *user {
 	if i := c.index[who] - 1; i >= 0 {
 		return &c.records[i/slab][i%slab]

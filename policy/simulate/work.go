@@ -43,7 +43,7 @@ func (s *sidecar) trim() {
 }
 
 // workOff begins the recovery of one whom an outage broke. Who came back by
-// himself meanwhile is left alone.
+// by itself meanwhile is left alone.
 func (s *sidecar) workOff(u *user) {
 	u.noted = false
 	now := s.w.clock.now

@@ -68,7 +68,7 @@ func (h *Hold) EndByHand() bool {
 	if !on {
 		return false
 	}
-	h.log.Warn().Msg("recovery is held by hand no more")
+	h.log.Warn().Msg("hold by hand has ended: recovery goes on")
 	h.alarms.Clear(alarm.HeldByHand, handObject, time.Now())
 	h.users.HandEnded()
 	h.Release()

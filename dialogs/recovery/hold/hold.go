@@ -42,7 +42,7 @@ type Users interface {
 	Judged(proven, held []string)
 	// Waiting counts who waits for the end of a hold, by the hop that is held.
 	Waiting() map[string]int
-	// Lost is how many watchers an outage broke who have not had their turn yet.
+	// Lost is how many watchers lost subscriptions in an outage and have not had their turn yet.
 	Lost() int64
 }
 

@@ -55,7 +55,7 @@ func (p *pages) walk(id uint64, least, most []byte) error {
 	}
 	for i := id; i <= id+overflow; i++ {
 		if p.seen[i] {
-			return fmt.Errorf("page %d has two places", i)
+			return fmt.Errorf("page %d is referred to twice", i)
 		}
 		p.seen[i] = true
 	}

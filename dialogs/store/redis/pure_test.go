@@ -137,7 +137,7 @@ func TestCircuit(t *testing.T) {
 		if err := ask(); err != nil {
 			t.Errorf("asked: %v", err)
 		}
-		// Who has asked by himself, and was answered, need not wait for the next probe.
+		// A caller that has asked by itself, and was answered, need not wait for the next probe.
 		well.Store(false)
 		for range patience {
 			_ = ask()
