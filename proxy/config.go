@@ -13,6 +13,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/policy"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/route"
 )
@@ -75,8 +76,8 @@ type Config struct {
 	Core   []string
 	// Trusted are the networks whose hosts may talk to the core side.
 	Trusted []netip.Prefix
-	// Naming says what names the watcher of a SUBSCRIBE.
-	Naming Naming
+	// Namers say what names the watcher of a SUBSCRIBE; nil: by hop.
+	Namers *observe.Namers
 	// Reach is where requests toward the core side may go.
 	Reach route.Reach
 	// HostNamed is told of a host that the presence server has named, with the time at
@@ -155,6 +156,9 @@ type Config struct {
 func (c *Config) defaults() {
 	c.T1 = cmp.Or(c.T1, policy.T1)
 	c.T2 = cmp.Or(c.T2, 8*policy.T1)
+	if c.Namers == nil {
+		c.Namers = observe.NewNamers(observe.ByHop, nil)
+	}
 	if c.Reg == nil {
 		c.Reg = prometheus.NewRegistry()
 	}

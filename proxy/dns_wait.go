@@ -113,7 +113,7 @@ func asker(d *draft.Draft, from flow) uint64 {
 	if from.side() == dialogs.Server {
 		user = wire.To
 	}
-	uri, _ := address(&d.Msg, user)
+	uri, _ := d.Msg.Party(user)
 	neighbour := from.addr.Addr().As16()
 	var h maphash.Hash
 	h.SetSeed(d.Seed)

@@ -73,5 +73,5 @@ func (w *worker) recordRoutes(from flow, h resolve.Hop) {
 		n = wire.UDP
 	}
 	out := w.s.local(from.across(), n, h.Addr.Addr(), w.exit)
-	w.RecordRoute(out.recordFor(w.way.SIPS), w.mark(&w.Msg, from, &w.s.namers), from.local.recordFor(w.way.SIPS))
+	w.RecordRoute(out.recordFor(w.way.SIPS), w.Mark(&w.Msg, from.seen()), from.local.recordFor(w.way.SIPS))
 }

@@ -10,6 +10,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport/datagram"
@@ -173,6 +174,13 @@ type flow struct {
 	// at is the address of ours that it came to, where the socket is bound to all that
 	// the host has: its response leaves from there (RFC 3581 4).
 	at netip.Addr
+}
+
+// seen is the neighbour as an Observer knows it.
+func (f flow) seen() observe.From {
+	return observe.From{
+		Side: f.side(), Addr: f.addr, Transport: f.local.transport.String(), Stream: f.stream != 0, Local: uint8(f.local.index), //nolint:gosec // New bounds the sockets
+	}
 }
 
 func (f flow) side() dialogs.Side { return f.local.side }

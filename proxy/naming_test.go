@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"rewatch/proxy/observe"
 )
 
 // TestNaming says who names the watcher of a SUBSCRIBE, by rule and by what the neighbour
@@ -12,22 +14,22 @@ func TestNaming(t *testing.T) {
 	const alice, nobody = "P-Asserted-Identity: <sip:alice@ims.example>", "P-Asserted-Identity: <nonsense>"
 	for _, c := range []struct {
 		name  string
-		rule  Naming
+		rule  observe.Naming
 		fore  []string // what came before, from the same neighbour
 		line  string
 		told  string // the identities that the Monitor is told of
 		marks bool   // the dialog's NOTIFYs are not to be taken for those of From
 		from  bool   // the From of somebody is believed
 	}{
-		{"from a hop that asserts nothing", NamedByHop, nil, "", "", false, true},
-		{"as ever", NamedByHop, []string{"", ""}, "", "", false, true},
-		{"the first assertion", NamedByHop, []string{""}, alice, "alice", false, false},
-		{"none after an assertion", NamedByHop, []string{alice}, "", "unasserted", true, false},
-		{"one that cannot be read", NamedByHop, []string{alice}, nobody, "unasserted", true, false},
-		{"what cannot be read is none", NamedByHop, []string{nobody}, "", "", false, true},
-		{"pai", NamedByAssertion, nil, alice, "alice", false, false},
-		{"pai, none", NamedByAssertion, nil, "", "unasserted", true, false},
-		{"from", NamedByFrom, []string{alice}, "P-Asserted-Identity: <sip:carol@ims.example>", "", false, true},
+		{"from a hop that asserts nothing", observe.ByHop, nil, "", "", false, true},
+		{"as ever", observe.ByHop, []string{"", ""}, "", "", false, true},
+		{"the first assertion", observe.ByHop, []string{""}, alice, "alice", false, false},
+		{"none after an assertion", observe.ByHop, []string{alice}, "", "unasserted", true, false},
+		{"one that cannot be read", observe.ByHop, []string{alice}, nobody, "unasserted", true, false},
+		{"what cannot be read is none", observe.ByHop, []string{nobody}, "", "", false, true},
+		{"pai", observe.ByAssertion, nil, alice, "alice", false, false},
+		{"pai, none", observe.ByAssertion, nil, "", "unasserted", true, false},
+		{"from", observe.ByFrom, []string{alice}, "P-Asserted-Identity: <sip:carol@ims.example>", "", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(r *rig) {
@@ -46,10 +48,10 @@ func TestNaming(t *testing.T) {
 				if r.monitor.named != c.told {
 					t.Errorf("told of %q, want %q", r.monitor.named, c.told)
 				}
-				if r.s.FromBelieved() != c.from {
+				if r.s.cfg.Namers.FromBelieved() != c.from {
 					t.Errorf("From is believed: %t", !c.from)
 				}
-			}, func(cfg *Config) { cfg.Naming = c.rule })
+			}, func(cfg *Config) { cfg.Namers = observe.NewNamers(c.rule, nil) })
 		})
 	}
 }

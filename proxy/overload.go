@@ -78,6 +78,6 @@ func (s *Server) sheds(m *wire.Message, from flow) bool {
 		bytes.Equal(m.Method, mREGISTER) || bytes.Equal(m.Method, mCANCEL) {
 		return false
 	}
-	_, tag := address(m, wire.To)
+	_, tag := m.Party(wire.To)
 	return len(tag) == 0
 }

@@ -28,8 +28,8 @@ func (w *worker) thirdParty(from flow) (user []byte, ok bool) {
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) {
 		return nil, false
 	}
-	to, tag := address(m, wire.To)
-	sender, _ := address(m, wire.From)
+	to, tag := m.Party(wire.To)
+	sender, _ := m.Party(wire.From)
 	if w.user, ok = aor.Append(w.user[:0], to); !ok || len(tag) > 0 {
 		return nil, false
 	}

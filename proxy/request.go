@@ -47,7 +47,7 @@ func (w *worker) malformed(from flow, err error) {
 // request checks a request (RFC 3261 16.3) and sends it on its way.
 func (w *worker) request(from flow) {
 	m := &w.Msg
-	w.watched = false
+	w.Next()
 	w.s.metrics.request(from.side(), m.Method)
 	var ok bool
 	if w.Via, ok = wire.ParseVia(draft.FirstValue(m, wire.Via)); !ok {

@@ -32,7 +32,6 @@ type Server struct {
 	log       zerolog.Logger
 	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
 	streams   [2]*transport.Streams
-	namers    namers
 	strangers allowance   // of answers to them
 	hosts     route.Hosts // that the presence server has named
 	serverURI []byte
@@ -72,7 +71,6 @@ func New(cfg Config) (*Server, error) {
 		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
 	}
 	s.hosts.Changed = cfg.HostNamed
-	s.namers.rule, s.namers.believed = cfg.Naming, s.believed
 	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))

@@ -7,6 +7,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport/datagram"
@@ -24,7 +25,7 @@ type worker struct {
 	// finder has where the request at hand can go, outlet how it leaves.
 	finder
 	outlet
-	observer
+	observe.Observer
 	learner
 	parties
 
@@ -40,7 +41,7 @@ type worker struct {
 
 func (s *Server) newWorker() *worker {
 	return &worker{
-		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s),
+		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s), Observer: observe.New(s.cfg.Namers),
 		finder: finder{s: s, router: route.Router{Names: s.names, ServerURI: s.serverURI, HasCore: len(s.coreURIs) > 0}},
 	}
 }
@@ -49,7 +50,7 @@ func (s *Server) newWorker() *worker {
 func (s *Server) borrow() *worker {
 	w := s.workers.Get().(*worker) //nolint:forcetypeassert // the pool holds nothing else
 	w.clock()
-	w.watched = false
+	w.Next()
 	return w
 }
 
@@ -59,15 +60,10 @@ func (w *worker) clock() {
 	w.at = w.s.moment(w.now)
 }
 
-// maxKept bounds the values of a message that a worker keeps room for.
-const maxKept = 1 << 10
-
 func (s *Server) giveBack(w *worker) {
 	w.flush()
-	w.Trim()
-	if max(cap(w.asserted), cap(w.contacts)) > maxKept {
-		w.asserted, w.contacts = nil, nil
-	}
+	w.Draft.Trim()
+	w.Observer.Trim()
 	s.workers.Put(w)
 }
 
@@ -78,6 +74,11 @@ func (w *worker) batch(l *local, in *datagram.Inbox) {
 		w.message(flow{local: l, addr: from, at: in.At(i)}, raw)
 	}
 	w.flush()
+}
+
+// observe views the message at hand as the Monitor wants it.
+func (w *worker) observe(from flow) *dialogs.Message {
+	return w.View(&w.Draft, from.seen(), w.now, w.way.IdentityDiffers)
 }
 
 // message handles one message. raw is valid until the call returns.

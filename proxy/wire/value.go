@@ -167,6 +167,14 @@ func Tag(v []byte) []byte {
 	return tag
 }
 
+// Party gives the URI and the tag of a From or To.
+func (m *Message) Party(n Name) (uri, tag []byte) {
+	v, _ := m.Value(n)
+	uri, params, _ := Address(v)
+	tag, _ = Param(params, "tag")
+	return uri, tag
+}
+
 // ValuesWith calls f for the values of all fields of a name that have a mark in them, until
 // it returns false. A search costs less than to read a value; it goes on where the last one
 // ended, so every byte is looked at once, and the work grows as the message does.

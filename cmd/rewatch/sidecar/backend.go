@@ -25,7 +25,7 @@ func (b backend) Ready() []admin.Condition {
 		{Name: "listeners", OK: true},
 		{Name: "server", OK: up, Detail: detail},
 	}
-	if b.p.proxy.FromBelieved() {
+	if b.p.namers.FromBelieved() {
 		ready = append(ready, admin.Condition{
 			Name: "identity", OK: true, Detail: "From names watchers, and a phone can write that of another; see REWATCH_IDENTITY_FROM",
 		})

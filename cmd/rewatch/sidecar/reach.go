@@ -10,6 +10,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/store"
 	"rewatch/proxy"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/route"
 )
 
@@ -70,6 +71,12 @@ func (p *process) recallHosts(ctx context.Context) error {
 }
 
 // namings are what names a watcher, by what the operator says.
-var namings = map[config.IdentityFrom]proxy.Naming{
-	"": proxy.NamedByHop, config.IdentityFromPAI: proxy.NamedByAssertion, config.IdentityFromFrom: proxy.NamedByFrom,
+var namings = map[config.IdentityFrom]observe.Naming{
+	"": observe.ByHop, config.IdentityFromPAI: observe.ByAssertion, config.IdentityFromFrom: observe.ByFrom,
+}
+
+// believed warns of a neighbour whose From is believed.
+func (p *process) believed(neighbour netip.Addr) {
+	p.log.Warn().Stringer("neighbour", neighbour).
+		Msg("a SUBSCRIBE came without P-Asserted-Identity, so its From names the watcher, and a phone can write that of another; see REWATCH_IDENTITY_FROM")
 }

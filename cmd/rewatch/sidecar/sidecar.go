@@ -31,6 +31,7 @@ import (
 	"rewatch/proxy"
 	"rewatch/proxy/capture"
 	"rewatch/proxy/hep"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/uac"
 )
@@ -53,6 +54,7 @@ type process struct {
 	// REWATCH_REGISTER_FALLBACK.
 	registers *fallback.Queue
 	proxy     *proxy.Server
+	namers    *observe.Namers
 	admin     *admin.Admin
 	mirror    *hep.Sender       // nil without a collector
 	recorder  *capture.Recorder // nil: no messages are kept
@@ -114,6 +116,7 @@ func (p *process) build(ctx context.Context) error {
 	p.forgotten = proxy.NewForgotten(reg)
 	p.certificates = certificates{chains: chains(p.cfg.TLS.Cert, p.cfg.Admin), alarms: p.alarms}
 	reg.MustRegister(p.certificates)
+	p.namers = observe.NewNamers(namings[p.cfg.Dialogs.IdentityFrom], p.believed)
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}

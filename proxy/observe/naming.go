@@ -1,4 +1,4 @@
-package proxy
+package observe
 
 import (
 	"net/netip"
@@ -11,21 +11,22 @@ import (
 type Naming uint8
 
 const (
-	// NamedByHop is by what its neighbour asserts, as soon as that has asserted anything,
+	// ByHop is by what its neighbour asserts, as soon as that has asserted anything,
 	// before that by From.
-	NamedByHop Naming = iota
-	// NamedByAssertion is by P-Asserted-Identity alone (RFC 3325).
-	NamedByAssertion
-	// NamedByFrom is by From alone, which a phone writes.
-	NamedByFrom
+	ByHop Naming = iota
+	// ByAssertion is by P-Asserted-Identity alone (RFC 3325).
+	ByAssertion
+	// ByFrom is by From alone, which a phone writes.
+	ByFrom
 )
 
 // maxNamers bounds the neighbours that are remembered.
 const maxNamers = 1024
 
-// namers knows which neighbours assert identities. What a neighbour that does so lets pass
-// without one is nobody's word: From is the phone's own.
-type namers struct {
+// Namers knows which neighbours assert identities. What a neighbour that does so lets pass
+// without one is nobody's word: From is the phone's own. Its methods may be called from any
+// goroutine.
+type Namers struct {
 	rule Naming
 	// believed is told, once for each, of a neighbour whose From is believed.
 	believed func(netip.Addr)
@@ -35,14 +36,20 @@ type namers struct {
 	asserts map[netip.Addr]bool
 }
 
+// NewNamers makes Namers that go by a rule. believed is told, once for each, of a neighbour
+// whose From is believed.
+func NewNamers(rule Naming, believed func(netip.Addr)) *Namers {
+	return &Namers{rule: rule, believed: believed}
+}
+
 // of gives the identities by which the watcher is named, and whether nobody vouches for it.
-func (n *namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, unasserted bool) {
+func (n *Namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, unasserted bool) {
 	switch n.rule {
-	case NamedByFrom:
+	case ByFrom:
 		return nil, false
-	case NamedByAssertion:
+	case ByAssertion:
 		return identities, !aor.Readable(identities)
-	case NamedByHop:
+	case ByHop:
 	}
 	asserted := aor.Readable(identities)
 	n.mu.RLock()
@@ -66,10 +73,9 @@ func (n *namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, 
 }
 
 // FromBelieved tells whether the From of any neighbour is believed.
-func (s *Server) FromBelieved() bool {
-	n := &s.namers
-	if n.rule != NamedByHop {
-		return n.rule == NamedByFrom
+func (n *Namers) FromBelieved() bool {
+	if n.rule != ByHop {
+		return n.rule == ByFrom
 	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -79,10 +85,4 @@ func (s *Server) FromBelieved() bool {
 		}
 	}
 	return false
-}
-
-// believed warns of a neighbour whose From is believed.
-func (s *Server) believed(neighbour netip.Addr) {
-	s.log.Warn().Stringer("neighbour", neighbour).
-		Msg("a SUBSCRIBE came without P-Asserted-Identity, so its From names the watcher, and a phone can write that of another; see REWATCH_IDENTITY_FROM")
 }

@@ -1,8 +1,9 @@
-package proxy
+package observe
 
 import (
 	"bytes"
 	"net/netip"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
@@ -11,20 +12,22 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// observe views the message at hand as the Monitor wants it.
-func (w *worker) observe(from flow) *dialogs.Message {
-	d := w.view(&w.Msg, from)
-	d.At, d.Source = w.now, neighbour(&w.Draft, from)
-	d.IdentityDiffers = w.Msg.Request && w.way.IdentityDiffers
-	if asksForWatching(&w.Msg, from) {
-		d.Identities, d.Unasserted = w.s.namers.of(from.addr.Addr(), d.Identities)
-		w.watched = true
-	}
-	return d
+// From is the neighbour that a message came from, and how it came.
+type From struct {
+	Side dialogs.Side
+	Addr netip.AddrPort
+	// Transport is "udp", "tcp" or "tls". Stream: it came by a connection, whose port is
+	// nobody's to listen on.
+	Transport string
+	Stream    bool
+	Local     uint8 // number of the socket
 }
 
-// observer has room for what a Monitor is shown.
-type observer struct {
+// Observer reads messages for a Monitor, one at a time, and has room for what the Monitor is
+// shown. It belongs to one goroutine.
+type Observer struct {
+	namers *Namers
+
 	seen     dialogs.Message
 	asserted [][]byte          // the asserted identities of the message at hand
 	contacts []dialogs.Contact // its Contacts
@@ -34,19 +37,48 @@ type observer struct {
 	watched bool
 }
 
-// view reads what of a message concerns the Monitor. Nothing is copied. What a response
-// only repeats of its request is left out.
-func (o *observer) view(m *wire.Message, from flow) *dialogs.Message {
+// New makes an Observer that asks n who watches.
+func New(n *Namers) Observer { return Observer{namers: n} }
+
+// Next says that another message is at hand.
+func (o *Observer) Next() { o.watched = false }
+
+// maxKept bounds the values of a message that an Observer keeps room for.
+const maxKept = 1 << 10
+
+// Trim gives room back that an unusually large message has needed.
+func (o *Observer) Trim() {
+	if max(cap(o.asserted), cap(o.contacts)) > maxKept {
+		o.asserted, o.contacts = nil, nil
+	}
+}
+
+// View reads what of the message at hand concerns the Monitor. Nothing is copied, and it is
+// valid until the next View. differs: its Route says that the watcher of its dialog is not
+// the one in From.
+func (o *Observer) View(m *draft.Draft, from From, now time.Time, differs bool) *dialogs.Message {
+	d := o.read(&m.Msg, &from)
+	d.At, d.Source = now, neighbour(m, &from)
+	d.IdentityDiffers = m.Msg.Request && differs
+	if asksForWatching(&m.Msg, &from) {
+		d.Identities, d.Unasserted = o.namers.of(from.Addr.Addr(), d.Identities)
+		o.watched = true
+	}
+	return d
+}
+
+// read reads the fields of a message. What a response only repeats of its request is left out.
+func (o *Observer) read(m *wire.Message, from *From) *dialogs.Message {
 	d := &o.seen
 	*d = dialogs.Message{}
-	d.Side, d.Transport, d.Expires = from.side(), from.local.transport.String(), m.Number(wire.Expires)
+	d.Side, d.Transport, d.Expires = from.Side, from.Transport, m.Number(wire.Expires)
 	d.State.Expires, d.State.RetryAfter = -1, -1
 	d.CallID, _ = m.Value(wire.CallID)
 	var method []byte
 	d.CSeq, method, _ = m.CSeqValue()
-	d.FromURI, d.FromTag = address(m, wire.From)
-	d.ToURI, d.ToTag = address(m, wire.To)
-	registers := bytes.Equal(method, mREGISTER)
+	d.FromURI, d.FromTag = m.Party(wire.From)
+	d.ToURI, d.ToTag = m.Party(wire.To)
+	registers := string(method) == "REGISTER"
 	o.contacts = o.contacts[:0]
 	switch {
 	case !m.Request:
@@ -54,12 +86,12 @@ func (o *observer) view(m *wire.Message, from flow) *dialogs.Message {
 		if registers {
 			o.readContacts(m, true)
 		}
-	case from.notifies(m.Method):
+	case from.Side == dialogs.Server && string(m.Method) == "NOTIFY":
 		d.Event = event(m)
 		state, _ := m.Value(wire.SubscriptionState)
 		d.State = dialogs.SubscriptionState(wire.ParseState(state))
 		o.contacts = append(o.contacts, dialogs.Contact(wire.ContactURI(m.URI)))
-		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.addr, Local: uint8(from.local.index)} //nolint:gosec // New bounds the sockets
+		d.Parcel = dialogs.Parcel{Raw: m.Raw, From: from.Addr, Local: from.Local}
 	default:
 		d.RequestURI, d.Event, d.Identities = m.URI, event(m), o.identities(m)
 		d.UserAgent, _ = m.Value(wire.UserAgent)
@@ -80,23 +112,16 @@ func event(m *wire.Message) dialogs.Event {
 // neighbour is where a request can be sent to reach the sender of the message at
 // hand. The port that a connection, or a datagram without rport, comes from is
 // nobody's to listen on; the Via says which one is (RFC 3261 18.1.1, RFC 3581).
-func neighbour(d *draft.Draft, from flow) netip.AddrPort {
-	if !d.Msg.Request || (from.stream == 0 && d.Via.HasRPort) {
-		return from.addr
+func neighbour(d *draft.Draft, from *From) netip.AddrPort {
+	if !d.Msg.Request || (!from.Stream && d.Via.HasRPort) {
+		return from.Addr
 	}
-	return netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&d.Via))
-}
-
-func address(m *wire.Message, n wire.Name) (uri, tag []byte) {
-	v, _ := m.Value(n)
-	uri, params, _ := wire.Address(v)
-	tag, _ = wire.Param(params, "tag")
-	return uri, tag
+	return netip.AddrPortFrom(from.Addr.Addr(), draft.SentByPort(&d.Via))
 }
 
 // identities gives the URIs of P-Asserted-Identity (RFC 3325 9.1: a sip and a tel URI,
 // in one field or in two). They are valid until they are asked for again.
-func (o *observer) identities(m *wire.Message) [][]byte {
+func (o *Observer) identities(m *wire.Message) [][]byte {
 	o.asserted = o.asserted[:0]
 	for values := m.Values(wire.PAssertedIdentity); ; {
 		v, _, ok := values.Next()
@@ -111,7 +136,7 @@ func (o *observer) identities(m *wire.Message) [][]byte {
 // readAssociated gives the identities that are registered together: those of the
 // REGISTER, else those in the body, where the S-CSCF may have put the user's own REGISTER
 // and the answer to it (TS 24.229 5.4.1.7).
-func (o *observer) readAssociated(m *wire.Message) [][]byte {
+func (o *Observer) readAssociated(m *wire.Message) [][]byte {
 	o.associated = o.associated[:0]
 	for values := m.Values(wire.PAssociatedURI); ; {
 		v, _, ok := values.Next()
@@ -140,7 +165,7 @@ func (o *observer) readAssociated(m *wire.Message) [][]byte {
 
 // readContacts reads the Contacts of the message at hand, or the first one alone: only
 // of a REGISTER they are more than one.
-func (o *observer) readContacts(m *wire.Message, all bool) {
+func (o *Observer) readContacts(m *wire.Message, all bool) {
 	for values := m.Values(wire.Contact); ; {
 		v, _, ok := values.Next()
 		if !ok {
@@ -153,16 +178,16 @@ func (o *observer) readContacts(m *wire.Message, all bool) {
 	}
 }
 
-// mark is what the Record-Route of a request says of the identity of its watcher (see
+// Mark is what the Record-Route of a request says of the identity of its watcher (see
 // route.IdentityMark).
-func (o *observer) mark(m *wire.Message, from flow, n *namers) string {
-	if !asksForWatching(m, from) {
+func (o *Observer) Mark(m *wire.Message, from From) string {
+	if !asksForWatching(m, &from) {
 		return ""
 	}
 	named, unasserted, uri := o.seen.Identities, o.seen.Unasserted, o.seen.FromURI
 	if !o.watched {
-		uri, _ = address(m, wire.From)
-		named, unasserted = n.of(from.addr.Addr(), o.identities(m))
+		uri, _ = m.Party(wire.From)
+		named, unasserted = o.namers.of(from.Addr.Addr(), o.identities(m))
 	}
 	if unasserted || aor.Contradicts(named, uri) {
 		return "=" + route.IdentityMark
@@ -171,6 +196,6 @@ func (o *observer) mark(m *wire.Message, from flow, n *namers) string {
 }
 
 // asksForWatching tells whether a message is a SUBSCRIBE of the core's.
-func asksForWatching(m *wire.Message, from flow) bool {
-	return m.Request && from.side() == dialogs.Core && bytes.Equal(m.Method, mSUBSCRIBE)
+func asksForWatching(m *wire.Message, from *From) bool {
+	return m.Request && from.Side == dialogs.Core && string(m.Method) == "SUBSCRIBE"
 }
