@@ -62,6 +62,9 @@ func (p *Paths) judge(h *path, t *Try, at time.Time) (Verdict, []Notice) {
 	case h.held() || t.Sent.Before(h.ended):
 		return Outage, nil
 	case !other.IsZero() && !other.Before(t.Sent):
+		if t.Unreachable && h != p.pool {
+			return Outage, nil // a hop of many that has started again, which is no user's fault
+		}
 		return Proven, nil
 	case t.Unreachable && t.Core && h != p.pool:
 		return Outage, []Notice{p.hold(h, at, ReasonUnreachable)}

@@ -104,6 +104,9 @@ func (m *model) strict(now time.Time, t *Try) Verdict {
 		return Outage
 	}
 	if p := last(m.passes[path], others); !p.IsZero() && !p.Before(t.Sent) {
+		if t.Unreachable && path != poolName {
+			return Outage
+		}
 		return Proven
 	}
 	if t.Unreachable && t.Core {
