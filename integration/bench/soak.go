@@ -19,7 +19,7 @@ const soakToken = "soak"
 // soakPlan is half an hour, or with quick two thirds of a minute.
 func soakPlan(quick bool) load.Soak {
 	p := load.Soak{
-		Users: 50000, Rate: 5000, Registers: 10, Air: 0.05, Last: 30 * time.Minute,
+		Users: 10000, Rate: 5000, Registers: 10, Air: 0.05, Last: 30 * time.Minute,
 		Restart: 2 * time.Minute, Down: 2 * time.Second, Moves: []int{5, 10}, Seed: 1,
 	}
 	if quick {

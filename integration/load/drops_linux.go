@@ -12,14 +12,17 @@ import (
 
 // drops is how many datagrams the kernel dropped at our sockets because they
 // were full. A loss with drops here is the generator's and not the target's.
-func (g *Generator) drops() (n int) {
+func (g *Generator) drops() int { return dropsAt(g.cfg.Net.Core(), g.cfg.Net.Server()) }
+
+// dropsAt is how many the kernel has dropped at the sockets of some addresses.
+func dropsAt(addrs ...netip.AddrPort) (n int) {
 	f, err := os.Open("/proc/net/udp")
 	if err != nil {
 		return 0
 	}
 	defer f.Close() //nolint:errcheck // only read
 	own := map[string]bool{}
-	for _, a := range []netip.AddrPort{g.cfg.Net.Core(), g.cfg.Net.Server()} {
+	for _, a := range addrs {
 		own[procAddr(a)] = true
 	}
 	for s := bufio.NewScanner(f); s.Scan(); {

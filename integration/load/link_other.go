@@ -19,4 +19,6 @@ func Listening(_ string, _ netip.AddrPort) bool { return false }
 
 func (g *Generator) drops() int { return 0 }
 
+func dropsAt(...netip.AddrPort) int { return 0 }
+
 func sharpen() {}

@@ -44,11 +44,17 @@ type Verdicts struct {
 	Restarts   int
 	Moved      int
 
+	// The machine: datagrams that the kernel dropped at any of the sockets, which nobody
+	// knows of, and the longest time that the generator did not get to run.
+	Drops  int
+	Paused time.Duration
+
 	// What may not be.
 	Misjudged int // failed for the server although the phone had answered 2xx
 	Invented  int // 2xx for the server although no phone had said so
 	Changed   int // final responses that were another one before
 	Unheard   int // no final response by Timer F although none was lost on its way
+	Strikes   int // MESSAGEs that count, though all failures are the core's and the network's
 	Needless  int // MESSAGEs to phones whose subscription was well
 	SignedOut int // REGISTERs of the target's own
 	Refused   int // REGISTERs and SUBSCRIBEs answered otherwise than 2xx
@@ -68,6 +74,7 @@ func (v Verdicts) Faults() string {
 		{v.Invented, "2xx though no phone had answered so"},
 		{v.Changed, "final responses that changed"},
 		{v.Unheard, "without a final response though none was lost"},
+		{v.Strikes, "MESSAGEs that count though it was the core"},
 		{v.Needless, "MESSAGEs to phones that had lost nothing"},
 		{v.SignedOut, "REGISTERs of the target's own"},
 		{v.Refused, "REGISTERs or SUBSCRIBEs refused"},
@@ -78,6 +85,9 @@ func (v Verdicts) Faults() string {
 			list = append(list, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
+	if len(list) > 0 && v.Drops > 0 {
+		list = append(list, fmt.Sprintf("and the machine is too slow: the kernel dropped %d datagrams", v.Drops))
+	}
 	if len(list) > 0 && v.Sample != "" {
 		list = append(list, "the first:\n"+v.Sample)
 	}
@@ -85,8 +95,9 @@ func (v Verdicts) Faults() string {
 }
 
 func (v Verdicts) String() string {
-	return fmt.Sprintf("%d NOTIFYs: %d delivered, %d failed, %d without an end; %d REGISTERs, %d SUBSCRIBEs, %d MESSAGEs; %d restarts, %d moves",
-		v.Notified, v.Delivered, v.Failed, v.Unended, v.Registered, v.Subscribed, v.Messages, v.Restarts, v.Moved)
+	return fmt.Sprintf("%d NOTIFYs: %d delivered, %d failed, %d without an end; %d REGISTERs, %d SUBSCRIBEs, %d MESSAGEs; %d restarts, %d moves; %d datagrams dropped by the kernel, longest pause %v",
+		v.Notified, v.Delivered, v.Failed, v.Unended, v.Registered, v.Subscribed, v.Messages,
+		v.Restarts, v.Moved, v.Drops, v.Paused.Round(time.Millisecond))
 }
 
 // course is what the generator knows of a transaction in a soak.
@@ -97,8 +108,9 @@ type course struct {
 	done    bool          // it has a final response, or Timer F has fired
 	status  byte          // first digit of that response
 	muffled bool          // a response to it was lost on its way to the server
-	told    time.Duration // when the phone's first answer came to the target; 0: never
-	well    bool          // that answer was 2xx
+	came    bool          // to the phone, or the server
+	well    bool          // and is answered 2xx there
+	told    time.Duration // when the first answer came to the target; 0: never
 }
 
 // soak is a Soak under way.
@@ -146,14 +158,17 @@ func (g *Generator) Soak(ctx context.Context, p Soak) (Verdicts, error) {
 	sharpen()
 	g.run = new(run)
 	err := s.live(ctx)
+	s.Drops += dropsAt(s.address(s.era), s.cfg.Net.Server(), s.cfg.Target.CoreSide, s.cfg.Target.ServerSide)
 	s.Without, s.Needless = s.town.without(), s.town.needless()
 	return s.Verdicts, err
 }
 
 // live is the loop: until Last is over, and then until everything has come to its end.
 func (s *soak) live(ctx context.Context) error {
+	last := s.now()
 	for step := 0; ; step++ {
 		now := s.now()
+		s.Paused, last = max(s.Paused, now-last), now
 		if s.rest = now-s.begin > s.Last; s.rest && (now-s.begin > s.Last+settle || s.settled()) {
 			return nil
 		}
@@ -197,6 +212,7 @@ func (s *soak) core(now time.Duration) (err error) {
 		if err := s.ends[coreEnd].flush(); err != nil {
 			return err
 		}
+		s.Drops += dropsAt(s.address(s.era))
 		s.ends[coreEnd].close()
 		s.ends[coreEnd] = nobody{}
 		s.up, s.next = now+s.Down, s.next+s.Restart

@@ -180,14 +180,15 @@ func (s *soak) arrived(end int, raw []byte, o *open) {
 		s.print()
 	}
 	s.scratch = w.appendAnswer(s.scratch[:0], raw, &s.head, o.kind, o.transaction)
-	well := true
-	if _, _, current := s.town.of(o.dialog); o.kind == Notify && !current {
-		well = false
+	if _, _, current := s.town.of(o.dialog); !c.came {
+		c.came, c.well = true, o.kind != Notify || current // and so is every copy answered
+	}
+	if !c.well {
 		s.scratch = append([]byte("SIP/2.0 481 Gone\r\n"), s.scratch[len(okLine):]...)
 	}
 	if s.put(end, now) && c.told == 0 {
-		c.told, c.well = now, well
-		if o.kind == Notify && well && !c.done {
+		c.told = now
+		if o.kind == Notify && c.well && !c.done {
 			s.Delivered++
 		}
 	}
@@ -205,7 +206,7 @@ func (s *soak) answer(raw []byte, o *open) {
 	case c.done:
 		if c.status != 0 && c.status != status {
 			s.Changed++
-			s.keep("another final response than before", raw)
+			s.keep("a final response, and before one with "+string(c.status), raw)
 		}
 		return
 	case o.kind != Notify && c.life != s.life: // to a core that has forgotten it
@@ -273,6 +274,10 @@ func (s *soak) foreign(end int, raw []byte) {
 		s.keep("signed out", raw)
 	case bytes.HasPrefix(raw, []byte("MESSAGE ")):
 		s.Messages++
+		if !bytes.Contains(raw, []byte("\r\nAttempt: 0 of ")) {
+			s.Strikes++
+			s.keep("a strike, though it was the core", raw)
+		}
 		s.town.told(userOf(raw), callIDOf(raw), now)
 	}
 	s.scratch = b
