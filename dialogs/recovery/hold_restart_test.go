@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"rewatch/policy"
 )
 
 // restart ends rewatch and starts it again after a pause.
@@ -21,15 +19,7 @@ func (w *town) restart(pause time.Duration) {
 // after its end.
 func TestHoldOutlivesRestart(t *testing.T) {
 	inTown(t, townConfig(), 1000, 1, func(w *town) {
-		p := w.phones[3]
-		p.ignores = true
-		w.run(500)
-		w.at(10 * time.Second)
-		w.change(func() { p.dead = true })
-		w.at(11 * time.Second)
-		w.silence(0, true) // noticed at 39s
-		w.at(38800 * time.Millisecond)
-		w.expect(p, policy.Notifying, 1)
+		p := w.strickenOnTheWay()
 		w.at(time.Minute)
 		lost := w.gauge("rewatch_outage_watchers")
 		if lost < 900 {

@@ -211,19 +211,27 @@ func TestOutageAndDeafClients(t *testing.T) {
 	})
 }
 
+// strickenOnTheWay gives a phone of whom a recovery is under way when an outage begins, a
+// moment before that is noticed.
+func (w *town) strickenOnTheWay() *phone {
+	w.t.Helper()
+	p := w.phones[3]
+	p.ignores = true
+	w.run(500)
+	w.at(10 * time.Second)
+	w.change(func() { p.dead = true })
+	w.at(11 * time.Second)
+	w.silence(0, true) // noticed at 39s
+	w.at(38800 * time.Millisecond)
+	w.expect(p, policy.Notifying, 1)
+	return p
+}
+
 // A recovery that was under way is interrupted: no Tick while held, the whole wait
 // after it.
 func TestHoldInterruptsARecovery(t *testing.T) {
 	inTown(t, townConfig(), 1000, 1, func(w *town) {
-		p := w.phones[3]
-		p.ignores = true
-		w.run(500)
-		w.at(10 * time.Second)
-		w.change(func() { p.dead = true })
-		w.at(11 * time.Second)
-		w.silence(0, true) // noticed at 39s
-		w.at(38800 * time.Millisecond)
-		w.expect(p, policy.Notifying, 1)
+		p := w.strickenOnTheWay()
 		w.at(38900 * time.Millisecond)
 		w.change(func() { p.dead = false })
 		w.at(3 * time.Minute)

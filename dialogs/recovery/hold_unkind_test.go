@@ -203,57 +203,39 @@ func TestCoreThatStumbles(t *testing.T) {
 }
 
 // A core that was restarted knows nobody. Who has registered again gets their turn
-// before those who have not.
+// before those who have not; where they take their time, each is told when they have.
 func TestCoreThatHasForgottenItsUsers(t *testing.T) {
-	inTown(t, townConfig(), 2000, 1, func(w *town) {
-		w.run(500)
-		w.at(10 * time.Second)
-		w.silence(0, true)
-		w.at(70 * time.Second)
-		w.change(func() {
-			for _, p := range w.phones {
-				p.away = true
-			}
+	for name, c := range map[string]struct{ apart, until time.Duration }{
+		"at once": {4 * time.Millisecond, 90 * time.Second},
+		"slowly":  {20 * time.Millisecond, 115 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, townConfig(), 2000, 1, func(w *town) {
+				w.run(500)
+				w.at(10 * time.Second)
+				w.silence(0, true)
+				w.at(70 * time.Second)
+				w.change(func() {
+					for _, p := range w.phones {
+						p.away = true
+					}
+				})
+				w.silence(0, false)
+				go func() {
+					for _, p := range w.phones {
+						w.register(p)
+						time.Sleep(c.apart)
+					}
+				}()
+				w.at(c.until)
+				w.expectOutages(1)
+				w.expectInnocent()
+				if n := w.sent(); name == "at once" && n > 2000 {
+					t.Errorf("%d MESSAGEs", n)
+				}
+			})
 		})
-		w.silence(0, false)
-		go func() {
-			for _, p := range w.phones {
-				w.register(p)
-				time.Sleep(4 * time.Millisecond)
-			}
-		}()
-		w.at(70*time.Second + 2000/200*time.Second + 10*time.Second)
-		w.expectOutages(1)
-		w.expectInnocent()
-		if n := w.sent(); n > 2000 {
-			t.Errorf("%d MESSAGEs", n)
-		}
-	})
-}
-
-// Where they take their time to register, each is told when they have.
-func TestCoreWhoseUsersReturnSlowly(t *testing.T) {
-	inTown(t, townConfig(), 2000, 1, func(w *town) {
-		w.run(500)
-		w.at(10 * time.Second)
-		w.silence(0, true)
-		w.at(70 * time.Second)
-		w.change(func() {
-			for _, p := range w.phones {
-				p.away = true
-			}
-		})
-		w.silence(0, false)
-		go func() {
-			for _, p := range w.phones {
-				w.register(p)
-				time.Sleep(20 * time.Millisecond)
-			}
-		}()
-		w.at(70*time.Second + 2000*20*time.Millisecond + 5*time.Second)
-		w.expectOutages(1)
-		w.expectInnocent()
-	})
+	}
 }
 
 // Nine dead phones with a hundred subscriptions each do not hold the others up: somebody
