@@ -41,8 +41,6 @@ const (
 	Settled
 )
 
-func (k NoticeKind) String() string { return [...]string{"began", "ended", "settled"}[k] }
-
 // Notice says what has changed.
 type Notice struct {
 	Kind NoticeKind
@@ -116,6 +114,3 @@ func (p *Paths) GoAhead(hop string) bool {
 	h.few--
 	return true
 }
-
-// Ended is when the last hold ended that a hop is judged by; zero: there was none.
-func (p *Paths) Ended(hop string) time.Time { return p.find(hop).ended }

@@ -21,10 +21,6 @@ const (
 	Outage
 )
 
-func (v Verdict) String() string {
-	return [...]string{"proven", "ask", "wait", "unproven", "outage"}[v]
-}
-
 // Try is a request to a user that failed: a NOTIFY, a MESSAGE or a de-REGISTER.
 type Try struct {
 	Hop  string // the next hop; empty if it is not known

@@ -58,8 +58,6 @@ const (
 	kinds
 )
 
-func (k Kind) String() string { return [...]string{"obeys", "deaf", "lost"}[k] }
-
 // device is the bit of the device that has a subscription.
 func (u *user) device(sub uint8) uint8 {
 	if u.twin {
