@@ -153,6 +153,11 @@ func TestAlarmNamesWhatIsDone(t *testing.T) {
 				if got := r.texts[policy.AlarmExhausted]; !slices.Equal(got, want) {
 					t.Errorf("got\n%q\nwant\n%q", got, want)
 				}
+				steps := fmt.Sprint(r.Recoveries()[0].Steps)
+				byHook, bySIP := strings.Contains(steps, "rewatch core sign-out by the hook"), strings.Contains(steps, "rewatch core REGISTER Expires: 0")
+				if signs := strings.HasPrefix(c.texts[0], "to be"); byHook != (signs && cfg.ByHook) || bySIP != (signs && !cfg.ByHook) {
+					t.Errorf("the ladder has %s", steps)
+				}
 				if got := r.texts[policy.AlarmDeregisterFailed]; (c.answer != nil) != (len(got) == 1) {
 					t.Errorf("deregister-failed: %q", got)
 				}

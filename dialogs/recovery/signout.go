@@ -236,11 +236,14 @@ func (r *deregistrar) returned(aor string) bool {
 func (r *deregistrar) deregister(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) dialogs.Result {
 	ctx, cancel := context.WithTimeout(ctx, r.e.cfg.Rules.MessageTimeout)
 	defer cancel()
-	target := atCore
-	if job.Target == dialogs.AtServer {
+	target, what := atCore, "REGISTER Expires: 0"
+	switch {
+	case job.Target == dialogs.AtServer:
 		target = atServer
+	case r.e.cfg.ByHook:
+		what = "sign-out by the hook"
 	}
-	r.e.reports.note(job.AOR, atRewatch, target, "REGISTER Expires: 0")
+	r.e.reports.note(job.AOR, atRewatch, target, what)
 	res := r.e.actor.Deregister(ctx, job)
 	r.e.reports.noteResult(job.AOR, target, res)
 	result := resultOK

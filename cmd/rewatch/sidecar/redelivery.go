@@ -58,7 +58,8 @@ func (k keptNotes) Kept(at time.Time, n *redelivery.Notify, waiting int, since t
 		said = "200 OK, kept behind an earlier one"
 		steps = append(steps, dialogs.Step{At: at, From: "server", To: "rewatch", What: what})
 	}
-	steps = append(steps, dialogs.Step{At: at, From: "rewatch", To: "server", What: said})
+	// What it answers is noted later, with the same time.
+	steps = append(steps, dialogs.Step{At: at.Add(time.Microsecond), From: "rewatch", To: "server", What: said})
 	k.p.engine.Ladders().Keep(n.User, sub, ladder.Kept{NOTIFYs: waiting, Since: since}, steps...)
 }
 

@@ -128,7 +128,7 @@ const failed = (step) => !deliberate(step) && /^[3-6]\d\d\b|no response|timeout|
 function kind(step) {
   if (failed(step)) return "fail";
   if (/^(2\d\d|recovered|proven)\b/i.test(step.what)) return "fine";
-  return deliberate(step) || step.from === "rewatch" && /^(MESSAGE|REGISTER)\b|terminated;/.test(step.what) ? "own" : "";
+  return deliberate(step) || step.from === "rewatch" && /^(MESSAGE|REGISTER|sign-out)\b|terminated;/.test(step.what) ? "own" : "";
 }
 
 // asText is the diagram for the clipboard and for screen readers.
