@@ -81,12 +81,12 @@ func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
 func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	w := s.borrow()
 	defer s.giveBack(w)
-	repeated := s.badHops.has(to, w.now)
+	repeated := s.badHops.Has(to, w.now)
 	request := !bytes.HasPrefix(payload, []byte("SIP/"))
 	// That a response cannot leave may be the doing of whoever wrote its Via.
 	if errors.Is(err, datagram.ErrUnreachable) || request && !errors.Is(err, datagram.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
-		s.badHops.failed(h, w.now)
+		s.badHops.Add(h.Addr, w.now)
 		s.lost(h, err)
 	}
 	if b, ok := s.own.branchIn(payload); ok {

@@ -76,7 +76,7 @@ func TestOwnCloseJudgesNobody(t *testing.T) {
 					<-x.gone
 					r.pass(4*time.Second + 2*transaction.Tick)
 				}
-				if r.s.badHops.has(netip.MustParseAddrPort(coreAddr), time.Now()) {
+				if r.s.badHops.Has(netip.MustParseAddrPort(coreAddr), time.Now()) {
 					t.Error("the hop is held to be bad")
 				}
 				want := "NOTIFY c1; NOTIFY timeout 0 late=false"

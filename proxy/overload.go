@@ -5,7 +5,9 @@ import (
 	"errors"
 	"hash/maphash"
 	"strconv"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
@@ -80,4 +82,20 @@ func (s *Server) sheds(m *wire.Message, from flow) bool {
 	}
 	_, tag := m.Party(wire.To)
 	return len(tag) == 0
+}
+
+// strangersPerSecond is how many datagrams of strangers are answered in a second: enough to
+// find out what is wrong, too few to be of use against whoever's address they bear.
+const strangersPerSecond = 10
+
+// allowance is how much of something is left in this second.
+type allowance struct{ second, taken atomic.Int64 }
+
+// take takes one; false: there is none left.
+func (a *allowance) take(now time.Time) bool {
+	s := now.Unix()
+	if a.second.Swap(s) != s {
+		a.taken.Store(0)
+	}
+	return a.taken.Add(1) <= strangersPerSecond
 }

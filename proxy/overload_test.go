@@ -2,15 +2,12 @@ package proxy
 
 import (
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"rewatch/proxy/route"
 )
 
 var retryAfterField = regexp.MustCompile(`\r\nRetry-After: [2-5]\r\n`)
@@ -201,26 +198,3 @@ func TestTooManyParked(t *testing.T) {
 		}
 	})
 }
-
-// TestMemoFull keeps what is there.
-func TestMemoFull(t *testing.T) {
-	play(t, func(r *rig) {
-		now := time.Now()
-		h, _ := route.Literal([]byte("sip:10.0.0.3:1"))
-		first := h.Addr
-		for range maxMemo + 1 {
-			r.s.badHops.add(h.Addr, now)
-			h.Addr = nextPort(h.Addr)
-		}
-		if !r.s.badHops.has(first, now) || r.s.badHops.has(h.Addr, now) || len(r.s.badHops.m) != maxMemo {
-			t.Error("the first one made room for the last")
-		}
-		r.s.badHops.add(h.Addr, now.Add(remembered+time.Second))
-		if !r.s.badHops.has(h.Addr, now) || len(r.s.badHops.m) != 1 {
-			t.Error("what is over is not forgotten")
-		}
-	})
-}
-
-// nextPort is the address with the next port.
-func nextPort(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), a.Port()+1) }

@@ -63,7 +63,7 @@ func (s *Server) readAll(ctx context.Context) {
 		w.clock()
 		w.batch(s.poller.sockets[socket], in)
 		if now := w.at.Ticks(); now != turned && s.poller.turns.Load() {
-			if turned = now; s.paused.over(w.at, s.unread) {
+			if turned = now; s.paused.Over(w.at, s.unread) {
 				w.expire()
 			}
 		}

@@ -73,8 +73,8 @@ func (w *worker) request(from flow) {
 		return
 	}
 	if !w.again(from, t) {
-		if !spiral {
-			w.inRequest(w.s, &w.Msg, from, w.now)
+		if !spiral && from.side() == dialogs.Server {
+			w.learner.Request(&w.Msg, w.now)
 		}
 		w.forward(from, t)
 	}

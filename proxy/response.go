@@ -47,7 +47,9 @@ func (w *worker) response(from flow) {
 	if !w.settle(from, &b, method) {
 		return
 	}
-	w.inResponse(w.s, m, from, routed, method, w.now)
+	if from.side() == dialogs.Server {
+		w.learner.Response(m, routed, method, w.now)
+	}
 	w.observeResponse(from, b, method)
 	w.relay(b)
 }

@@ -151,14 +151,14 @@ func TestHopMemory(t *testing.T) {
 			h, _ := route.Literal([]byte("sip:" + a))
 			w.hops = append(w.hops, h)
 		}
-		w.s.badHops.failed(w.hops[0], w.now)
+		w.s.badHops.Add(w.hops[0].Addr, w.now)
 		w.healthiest(w.now)
 		if w.hops[0].Addr.String() != "10.0.0.4:1" || w.hops[2].Addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
 			t.Error(w.hops)
 		}
 		r.pass(31 * time.Second)
 		w.clock()
-		if w.s.badHops.has(w.hops[2].Addr, w.now) {
+		if w.s.badHops.Has(w.hops[2].Addr, w.now) {
 			t.Error("never forgotten")
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/health"
+	"rewatch/proxy/recent"
 	"rewatch/proxy/route"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
@@ -40,13 +41,13 @@ type Server struct {
 	delivers  maphash.Seed // for the transactions of Deliver
 	table     *transaction.Table
 	health    *health.Health
-	badHops   *memo // hops that failed lately
-	noTCP     *memo // hops that refused TCP lately
+	badHops   *recent.Addresses // hops that failed lately
+	noTCP     *recent.Addresses // hops that refused TCP lately
 	metrics   *metrics
 	own       ownRequests
 	workers   sync.Pool
 	parking   parking
-	paused    pause
+	paused    transaction.Pause
 	poller    *poller   // nil: each UDP socket is read by itself
 	born      time.Time // where the Server's clock begins
 
@@ -66,8 +67,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), seed: maphash.MakeSeed(), delivers: maphash.MakeSeed(),
 		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, Still: cfg.DryRun.On}),
-		badHops: newMemo(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
-		noTCP:   newMemo(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
+		badHops: recent.New(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
+		noTCP:   recent.New(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
 		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
 	}
 	s.hosts.Changed = cfg.HostNamed

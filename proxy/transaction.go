@@ -92,10 +92,10 @@ const forCarry = transaction.Bad | transaction.NoTCP | transaction.Postponed | t
 // carry does what follows from an event, but for what is done with a response at hand.
 func (w *worker) carry(e transaction.Effect) {
 	if e.Do.Has(transaction.Bad) {
-		w.s.badHops.failed(e.Failed, w.now)
+		w.s.badHops.Add(e.Failed.Addr, w.now)
 	}
 	if e.Do.Has(transaction.NoTCP) {
-		w.s.noTCP.add(e.Failed.Addr, w.now)
+		w.s.noTCP.Add(e.Failed.Addr, w.now)
 	}
 	if e.Do.Has(transaction.Postponed) {
 		w.s.metrics.dropped(dropBacklog, 1)

@@ -26,7 +26,7 @@ type worker struct {
 	finder
 	outlet
 	observe.Observer
-	learner
+	learner route.Learner
 	parties
 
 	// way is where the request at hand goes, exit the socket that its Route names for
@@ -41,7 +41,7 @@ type worker struct {
 
 func (s *Server) newWorker() *worker {
 	return &worker{
-		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s), Observer: observe.New(s.cfg.Namers),
+		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s), Observer: observe.New(s.cfg.Namers), learner: route.NewLearner(&s.hosts, s.names),
 		finder: finder{s: s, router: route.Router{Names: s.names, ServerURI: s.serverURI, HasCore: len(s.coreURIs) > 0}},
 	}
 }

@@ -35,6 +35,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"rewatch/proxy/resolve":            {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/transport", "github.com/"},
 		"rewatch/proxy/draft":              {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/resolve", "rewatch/proxy/transport", "github.com/"},
 		"rewatch/proxy/health":             {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
+		"rewatch/proxy/recent":             {"rewatch/"},
 		"rewatch/proxy/route":              {"rewatch/cmd", "rewatch/proxy/transaction", "rewatch/proxy/transport", "rewatch/proxy/uac"},
 		"rewatch/proxy/transaction":        {"rewatch/cmd", "rewatch/dialogs", "rewatch/policy", "rewatch/proxy/draft", "rewatch/proxy/transport", "github.com/"},
 		"rewatch/proxy":                    {"rewatch/cmd", "rewatch/proxy/uac", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", "github.com/emiago/sipgo"},

@@ -1,25 +1,23 @@
-package proxy
+package transaction
 
 import (
 	"testing"
 	"time"
-
-	"rewatch/proxy/transaction"
 )
 
 // TestPause judges no deadline after a pause before what waits has been read, and none is
 // put off for ever.
 func TestPause(t *testing.T) {
-	var p pause
+	var p Pause
 	waits := false
-	at := transaction.Moment(1)
+	at := Moment(1)
 	asks := func(later time.Duration) bool {
 		at = at.Add(later)
-		return p.over(at, func() bool { return waits })
+		return p.Over(at, func() bool { return waits })
 	}
 	for range 10 {
 		waits = true // as it always does under load
-		if !asks(transaction.Tick) {
+		if !asks(Tick) {
 			t.Fatal("the process runs")
 		}
 	}
@@ -27,13 +25,13 @@ func TestPause(t *testing.T) {
 		t.Fatal("nothing was read yet")
 	}
 	for range 10 {
-		if asks(transaction.Tick) {
+		if asks(Tick) {
 			t.Fatal("something waits still")
 		}
 	}
 	waits = false
 	for range 2 {
-		if !asks(transaction.Tick) {
+		if !asks(Tick) {
 			t.Fatal("all was read")
 		}
 	}
@@ -50,8 +48,8 @@ func TestPause(t *testing.T) {
 	if !judged {
 		t.Error("no deadline is judged any more")
 	}
-	p.rested(at.Add(time.Hour))
-	if !asks(time.Hour + transaction.Tick) {
+	p.Rested(at.Add(time.Hour))
+	if !asks(time.Hour + Tick) {
 		t.Error("there was nothing to judge meanwhile")
 	}
 }

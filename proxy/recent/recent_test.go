@@ -1,0 +1,33 @@
+package recent
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// TestFull keeps what is there, and makes room by forgetting what is over.
+func TestFull(t *testing.T) {
+	full := prometheus.NewCounter(prometheus.CounterOpts{Name: "full"})
+	m := New(time.Minute, full)
+	now := time.Unix(1000, 0)
+	at := func(port int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.MustParseAddr("10.0.0.3"), uint16(port))
+	}
+	m.Add(netip.AddrPort{}, now)
+	for i := range most + 1 {
+		m.Add(at(i+1), now)
+	}
+	if !m.Has(at(1), now) || m.Has(at(most+1), now) || len(m.m) != most {
+		t.Error("the first one made room for the last")
+	}
+	later := now.Add(time.Minute + time.Second)
+	if m.Add(at(most+1), later); !m.Has(at(most+1), later) || len(m.m) != 1 {
+		t.Error("what is over is not forgotten")
+	}
+	if m.Has(at(most+1), later.Add(time.Minute+time.Second)) || len(m.m) != 0 {
+		t.Error("one that is over")
+	}
+}
