@@ -107,6 +107,8 @@ type Ruling struct {
 	Reason string
 	// Silent: neither forward nor answer.
 	Silent bool
+	// Safely: answer when the Monitor knows it Safe, for the server forgets it then.
+	Safely bool
 	// Again: forward it, but its outcome is known: this NOTIFY was answered with a
 	// 2xx before, and the server, which has not heard it, has sent it once more, or a
 	// copy of it is late.
@@ -170,4 +172,6 @@ type Verdict struct {
 	// Status and Reason: answer this instead. Status 0 and not Relay: stay silent.
 	Status int
 	Reason string
+	// Safely: answer when the Monitor knows it Safe, for the server forgets it then.
+	Safely bool
 }

@@ -32,6 +32,9 @@ type Monitor interface {
 	// of life.
 	Heard(*dialogs.Message)
 	Waits() bool
+	// Safe calls a function, now or later, when what the Monitor knows by now outlives the
+	// process.
+	Safe(then func())
 }
 
 // Registers keeps third-party REGISTERs that the server could not have, until it can.

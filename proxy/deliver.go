@@ -85,7 +85,7 @@ func (s *Server) Overdue(key uint64) {
 	if v.Status == 0 || !s.table.Outlive(key, s.moment(now)) { // its response has come
 		return
 	}
-	s.answerEnded(e, v.Status, v.Reason)
+	s.answerFor(e, v)
 	if !e.Hop.Transport.Reliable() { // the sooner it is answered, the sooner what follows may go
 		w := s.borrow()
 		defer s.giveBack(w)

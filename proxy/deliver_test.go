@@ -257,3 +257,31 @@ func TestOverdue(t *testing.T) {
 		}, retrying)
 	}
 }
+
+// TestSafely: the server has its answer when what it stands for is safe, and not before;
+// it may send again meanwhile.
+func TestSafely(t *testing.T) {
+	answers := func(r *rig) {
+		r.server.send(serverSide, notify())
+		r.server.nothing()
+		r.core.nothing()
+		if r.monitor.safe == nil {
+			t.Fatal("nobody waits")
+		}
+		r.monitor.safe()
+		r.server.want("SIP/2.0 200")
+		r.server.send(serverSide, notify())
+		r.server.want("SIP/2.0 200")
+	}
+	play(t, func(r *rig) {
+		r.monitor.verdict = func(dialogs.Outcome) dialogs.Verdict { return dialogs.Verdict{Status: 200, Reason: "OK", Safely: true} }
+		r.server.send(serverSide, notify())
+		r.core.send(coreSide, reply(r.core.want("NOTIFY"), "480 Temporarily Unavailable"))
+		answers(r)
+	}, retrying)
+	play(t, func(r *rig) {
+		r.monitor.notify = dialogs.Ruling{Status: 200, Reason: "OK", Safely: true}
+		r.server.send(serverSide, notify())
+		answers(r)
+	})
+}

@@ -178,6 +178,12 @@ func (w *worker) announce(from flow, t ticket) (dialogs.Ref, dialogs.Ruling) {
 func (w *worker) denied(from flow, t ticket, r dialogs.Ruling) {
 	t.record = t.key
 	tracked := !w.s.table.Full() && w.track(from, t, 0, false)
+	if tracked && r.Safely {
+		w.s.table.Close(t.record, w.at)
+		e := transaction.Effect{Known: true, Key: t.record, Kind: transaction.Notify, From: from.origin(), Text: bytes.Clone(w.Msg.Raw)}
+		w.s.answerFor(e, dialogs.Verdict{Status: r.Status, Reason: r.Reason, Safely: true})
+		return
+	}
 	w.obey(from, r)
 	if !tracked {
 		return

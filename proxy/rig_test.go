@@ -236,6 +236,7 @@ type monitor struct {
 	open     map[dialogs.Ref]uint64
 	answered map[uint64]bool
 	waits    bool // for a sign of life
+	safe     func()
 	quiet    bool // nothing is noted, nor allocated
 	// named is who named the watcher of the last SUBSCRIBE, or that nobody does.
 	named string
@@ -329,6 +330,9 @@ func (m *monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 }
 
 func (m *monitor) Waits() bool { return m.waits }
+
+// Safe keeps the function for the test to call.
+func (m *monitor) Safe(then func()) { m.safe = then }
 
 func (m *monitor) Heard(msg *dialogs.Message) { m.note("heard %s", msg.CallID) }
 

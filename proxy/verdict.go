@@ -71,7 +71,7 @@ func (w *worker) judge(b draft.Branch, f finished) bool {
 	case relay:
 		w.s.table.Answered(f.Key, w.Stripped())
 	case v.Status != 0:
-		w.s.answerEnded(f.Effect, v.Status, v.Reason)
+		w.s.answerFor(f.Effect, v)
 	}
 	if f.Subject == 0 {
 		return relay
@@ -92,6 +92,15 @@ func (w *worker) lateResponse(f finished) bool {
 		w.s.table.RelayLate(f.Key)
 	}
 	return v.Relay
+}
+
+// answerFor gives the server what the Monitor says, at once or when that is safe.
+func (s *Server) answerFor(e transaction.Effect, v dialogs.Verdict) {
+	if !v.Safely {
+		s.answerEnded(e, v.Status, v.Reason)
+		return
+	}
+	s.cfg.Monitor.Safe(func() { s.answerEnded(e, v.Status, v.Reason) })
 }
 
 // answerEnded answers a request whose transaction is over, from its copy. It uses a

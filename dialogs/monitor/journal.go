@@ -122,12 +122,22 @@ func (t *Table) Source() store.Source { return &source{Table: t} }
 
 // Attach has changes noted for a Keeper from now on.
 func (j *source) Attach(k *store.Keeper) {
-	j.noting = true
+	j.noting, j.once = true, k.Once
 	if j.shared != nil {
 		j.shared.Attach(k.Hurry)
 	} else {
 		j.lapse = time.Now().Add(j.linger).UnixNano()
 	}
+}
+
+// Safe calls a function when what is known by now outlives the process, as far as anything
+// does.
+func (t *Table) Safe(then func()) {
+	if t.once == nil {
+		then()
+		return
+	}
+	t.once(then)
 }
 
 // Kinds are those of the entries that are the Monitor's.

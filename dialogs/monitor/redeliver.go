@@ -37,7 +37,7 @@ func (r *rules) redelivers() bool {
 }
 
 // isKept is what the server gets for a NOTIFY that is kept.
-var isKept = dialogs.Verdict{Status: 200, Reason: "OK"}
+var isKept = dialogs.Verdict{Status: 200, Reason: "OK", Safely: true}
 
 // openFor bounds how long a NOTIFY that was forwarded is taken for open, beyond its
 // deadline.
@@ -136,7 +136,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 		return n
 	}
 	if m.parcels.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
-		n.ruling = dialogs.Ruling{Status: isKept.Status, Reason: isKept.Reason}
+		n.ruling = dialogs.Ruling{Status: isKept.Status, Reason: isKept.Reason, Safely: true}
 		return n
 	}
 	// There is no room. It has failed, and what was kept with it.

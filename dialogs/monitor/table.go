@@ -35,6 +35,7 @@ type Table struct {
 	// noting: there is a Keeper, for whom changes are noted. shared is not nil
 	// where other processes know the same users.
 	noting bool
+	once   func(then func())
 	shared *periods.Directory
 	// lapse is until when a dialog that is not known may have begun in the moments
 	// that a crash took away (Unix nanoseconds); 0: it is older than this process.

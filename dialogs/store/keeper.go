@@ -53,6 +53,7 @@ type Keeper struct {
 
 	mu    sync.Mutex
 	given map[entryKey]Entry // by Keep
+	then  []func()           // by Once
 
 	batch []Entry // that could not be written yet
 	busy  atomic.Bool
@@ -172,6 +173,27 @@ func (k *Keeper) Keep(entries ...Entry) {
 	}
 }
 
+// Once calls a function when what was learnt by now is as safe as it will be: it is
+// written, or the Journal is away.
+func (k *Keeper) Once(then func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.then = append(k.then, then)
+}
+
+// safe takes those functions, to be called after the writing.
+func (k *Keeper) safe() (call func()) {
+	k.mu.Lock()
+	then := k.then
+	k.then = nil
+	k.mu.Unlock()
+	return func() {
+		for _, f := range then {
+			f()
+		}
+	}
+}
+
 // Pending says how much was learnt and is not kept yet, roughly; 0: nothing.
 func (k *Keeper) Pending() int {
 	k.mu.Lock()
@@ -203,6 +225,7 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 // they are, each once.
 func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
+	defer k.safe()()
 	defer func() { k.busy.Store(len(k.batch) > 0) }()
 	if k.away && !k.write(ctx) {
 		return

@@ -207,3 +207,37 @@ func TestKinds(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// Once calls when what was learnt before is written; where the Journal is away, nobody is
+// kept waiting.
+func TestKeeperOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &shaky{MemoryStore: store.NewMemoryStore()}
+		subs := &learner{kind: store.KindSubscription}
+		k := store.NewKeeper(store.KeeperConfig{}, j, zerolog.New(io.Discard), subs)
+		k.Start(t.Context())
+		for _, away := range []bool{false, true, false} {
+			j.set(away)
+			before, called := j.written(), 0
+			subs.learn(fmt.Sprint("away ", away, before))
+			k.Once(func() {
+				called++
+				if (j.written() == before) != away {
+					t.Errorf("away %v: %d are written, were %d", away, j.written(), before)
+				}
+			})
+			synctest.Wait()
+			if called > 0 {
+				t.Error("called before its time")
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if called != 1 {
+				t.Errorf("called %d times", called)
+			}
+		}
+		if err := k.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
