@@ -24,7 +24,7 @@ func (m *Monitor) SubscribeDone(msg *dialogs.Message) {
 	if !a.interested {
 		return
 	}
-	m.ladder.response(a.sub.watcher(), at, "server", "core", msg.Status, msg.Reason)
+	m.ladder.Response(a.sub.watcher(), at, "server", "core", msg.Status, msg.Reason)
 	if a.began {
 		m.subscribed(&a.sub, a.ref, at)
 	}
@@ -176,12 +176,12 @@ func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
 
 // by says what brought a client back, where that is known here: a refresh that was
 // answered 481 a moment ago. Some clients wait for half a minute then.
-func (m *Monitor) broughtBackBy(s *subscription, at time.Time) policy.By {
-	us := m.userShard(m.hashAOR(s.watcher()))
+func (t *Table) broughtBackBy(s *subscription, at time.Time) policy.By {
+	us := t.userShard(t.hashAOR(s.watcher()))
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	slot := us.threadOf(m.hashThread(s))
-	if slot == 0 || at.UnixNano()-us.threads.At(slot).refused > 2*int64(m.linger) {
+	slot := us.threadOf(t.hashThread(s))
+	if slot == 0 || at.UnixNano()-us.threads.At(slot).refused > 2*int64(t.linger) {
 		return policy.ByUnknown
 	}
 	return policy.ByRefresh

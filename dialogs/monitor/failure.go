@@ -7,6 +7,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/outcome"
+	"rewatch/dialogs/monitor/trace"
 	"rewatch/policy"
 )
 
@@ -167,12 +168,12 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 // announceFailure tells the Engine of a failure, and the ladder how it came.
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
 	cause := m.report(s, o)
-	m.ladder.missed(&s, &o, m.noAnswer)
+	m.ladder.Missed(passage(&s, &o), &o, instant(o.At), m.noAnswer)
 	if said == "" && o.Kind == dialogs.Responded && m.cfg.Answer != AnswerSilent {
 		said = cause
 	}
 	if said != "" {
-		m.ladder.step(s.watcher(), instant(o.At), "rewatch", "server", said)
+		m.ladder.Step(s.watcher(), instant(o.At), "rewatch", "server", said)
 	}
 }
 
@@ -184,7 +185,7 @@ func (m *Monitor) report(s subscription, o dialogs.Outcome) string {
 	sub = sub.Clone() // the Engine keeps it
 	line := m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).Str("event", sub.Event).Str("reason", sub.Cause)
 	if len(o.Tries) > 0 {
-		line = line.Strs("tried", tried(o.Tries))
+		line = line.Strs("tried", trace.Tries(o.Tries))
 	}
 	line.Msg("NOTIFY failed")
 	m.throughput.CollectFor(at)

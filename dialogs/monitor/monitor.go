@@ -15,6 +15,7 @@ import (
 	"rewatch/dialogs/monitor/identities"
 	"rewatch/dialogs/monitor/periods"
 	"rewatch/dialogs/monitor/throughput"
+	"rewatch/dialogs/monitor/trace"
 )
 
 // Answer says what the server gets when one of its NOTIFYs fails.
@@ -97,7 +98,7 @@ type Monitor struct {
 	*Table
 
 	throughput *throughput.Sums
-	ladder     tracer
+	ladder     trace.Ladder
 
 	sweeper, collector sweeper
 }
@@ -116,7 +117,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 		rec:      rec,
 		log:      log,
 		metrics:  newMonitorMetrics(reg),
-		ladder:   tracer{rec},
+		ladder:   trace.Ladder{Recovery: rec},
 	}
 	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
 	m.parcels = parcels{t, &m.rules}

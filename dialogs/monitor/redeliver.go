@@ -187,7 +187,7 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
 		cause := m.report(c, out)
-		m.ladder.step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
+		m.ladder.Step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
 		m.toldEngine(ref)
 	}
 }

@@ -59,7 +59,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	} else if m.parcels.signOfLife(watcher, msg); !m.refresh(msg, &id, watcher, at) {
 		return m.refuseRefresh(&id, watcher, msg, at)
 	}
-	m.ladder.subscribe(watcher, at, "server", &id)
+	m.ladder.Subscribe(watcher, at, "server", &id)
 	return dialogs.Ruling{}
 }
 
@@ -70,7 +70,7 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	again := sh.first(hash, func(s *subscription) bool {
-		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id) && !m.settled(s, at)
+		return s.subscribeCSeq == msg.CSeq && s.sameDialogs(id) && !s.settled(at, m.linger)
 	})
 	if again != 0 {
 		return
@@ -98,8 +98,8 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, 
 
 // settled says whether nobody retransmits the SUBSCRIBE of s any more: another one with
 // the same Call-ID, tag and CSeq is that of a client which has started anew.
-func (t *Table) settled(s *subscription, at time.Time) bool {
-	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(t.linger)
+func (s *subscription) settled(at time.Time, linger time.Duration) bool {
+	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(linger)
 }
 
 // refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
@@ -151,8 +151,8 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 // subscribes anew. If it only meant to leave, there is nothing to recover.
 func (m *Monitor) refuseRefresh(id *ident.ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
 	if m.rec.Interested(watcher) {
-		m.ladder.subscribe(watcher, at, "rewatch", id)
-		m.ladder.step(watcher, at, "rewatch", "core", goneText)
+		m.ladder.Subscribe(watcher, at, "rewatch", id)
+		m.ladder.Step(watcher, at, "rewatch", "core", goneText)
 		m.refusedRefresh(id, msg.Expires == 0, at)
 	}
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}

@@ -5,6 +5,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor/outcome"
+	"rewatch/dialogs/monitor/trace"
 	"rewatch/policy"
 )
 
@@ -14,7 +15,7 @@ func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 	if ref == 0 {
 		return m.rules.asItCame(&o) // counted when it passed
 	}
-	m.routing(ref, &o)
+	m.rules.routing(m.Table, ref, &o)
 	sh := &m.subs[shardOf(ref)]
 	var j judgement
 	sh.mu.Lock()
@@ -51,7 +52,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		m.early(sh, slot, o, j)
 		return
 	}
-	m.observe(s, o)
+	m.metrics.observe(s, o)
 	wasOpen := m.rules.redelivers() && s.openCSeq == o.CSeq && !o.Late
 	if wasOpen {
 		m.closes(sh, slot)
@@ -94,11 +95,11 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 	case cameLate:
 		m.metrics.late.Inc()
 		m.rec.Offer(s.watcher(), policy.Event{Kind: policy.LateOK, At: at, Sub: s.broken(), Alive: j.alive})
-		m.ladder.step(s.watcher(), at, "core", "rewatch", outcome.StatusText(o.Status, o.Reason)+" (late)")
+		m.ladder.Step(s.watcher(), at, "core", "rewatch", outcome.StatusText(o.Status, o.Reason)+" (late)")
 	case isIgnored:
 		m.metrics.ignore(s.label, j.why)
 		if j.why == ignoredKept {
-			m.ladder.missed(s, o, m.noAnswer)
+			m.ladder.Missed(passage(s, o), o, instant(o.At), m.noAnswer)
 		}
 		if j.witness {
 			m.throughput.CollectFor(at)
@@ -117,19 +118,19 @@ func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
 }
 
 // observe measures the NOTIFY, if it is the subscription's last one.
-func (m *Monitor) observe(s *subscription, o *dialogs.Outcome) {
+func (mm *monitorMetrics) observe(s *subscription, o *dialogs.Outcome) {
 	if !o.Late && s.sent != 0 && s.notifyCSeq == o.CSeq {
-		m.metrics.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
+		mm.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
 	}
 }
 
 // routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
-func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
-	if m.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
+func (r *rules) routing(t *Table, ref dialogs.Ref, o *dialogs.Outcome) {
+	if r.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
 		return
 	}
-	if s, ok := m.load(ref); ok {
-		m.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
+	if s, ok := t.load(ref); ok {
+		r.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
 	}
 }
 
@@ -179,8 +180,8 @@ func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
 		ev.Hop = o.Hop.String()
 	}
 	m.rec.Offer(s.watcher(), ev)
-	m.ladder.notify(s, o)
-	m.ladder.response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
+	m.ladder.Passed(passage(s, o), o)
+	m.ladder.Response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }
 
 // unsuccessful weighs what is not a 2xx with the state of the subscription.
@@ -216,4 +217,13 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 	default:
 		m.fail(sh, slot, *o, j)
 	}
+}
+
+// passage is how the ladder shows the NOTIFY of an outcome.
+func passage(s *subscription, o *dialogs.Outcome) trace.Notify {
+	at := instant(o.At)
+	if s.notifyCSeq == o.CSeq && s.sent != 0 {
+		at = time.Unix(0, s.sent)
+	}
+	return trace.Notify{Watcher: s.watcher(), Event: s.event(), At: at}
 }

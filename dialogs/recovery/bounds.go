@@ -28,10 +28,13 @@ const (
 	eachLost = unsafe.Sizeof(lostWatcher{}) + 128
 )
 
+// room says how much more an Engine may remember.
+type room struct{ e *Engine }
+
 // weigh counts what a user takes now. The shard is locked.
-func (e *Engine) weigh(u *engineUser) {
+func (r *room) weigh(u *engineUser) {
 	now := int(eachUser) + 2*len(u.aor) + u.state.Size() + (copies-1)*cap(u.state.Broken)*int(unsafe.Sizeof(policy.Broken{}))
-	e.bytes.Add(int64(now - u.size))
+	r.e.bytes.Add(int64(now - u.size))
 	u.size = now
 }
 
@@ -42,18 +45,18 @@ func (l *lostWatcher) weigh(e *Engine, aor string) {
 	l.size = now
 }
 
-// noRoom says whether a failure finds no room; u is nil where its user is not known yet.
-func (e *Engine) noRoom(u *engineUser) bool {
-	if u == nil && e.known.Load() >= int64(e.cfg.MaxUsers) {
+// lacks says whether a failure finds no room; u is nil where its user is not known yet.
+func (r *room) lacks(u *engineUser) bool {
+	if u == nil && r.e.known.Load() >= int64(r.e.cfg.MaxUsers) {
 		return true
 	}
-	return e.crowded(u != nil && u.size > modest)
+	return r.crowded(u != nil && u.size > modest)
 }
 
 // crowded says whether there is no room for one who takes much, or for anybody.
-func (e *Engine) crowded(much bool) bool {
-	used := e.bytes.Load()
-	return used >= e.cfg.MaxBytes || e.Tight.Load() || much && used >= e.cfg.MaxBytes/2
+func (r *room) crowded(much bool) bool {
+	used := r.e.bytes.Load()
+	return used >= r.e.cfg.MaxBytes || r.e.Tight.Load() || much && used >= r.e.cfg.MaxBytes/2
 }
 
 // Usage is the memory that the states of users take, and what an outage broke, in bytes.

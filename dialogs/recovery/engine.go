@@ -75,6 +75,7 @@ type Engine struct {
 	worklist           worklist
 	turns              turns
 	reports            reports
+	room               room
 	// clocking, queueing and writing are the goroutines, in the order in which
 	// they end.
 	clocking, queueing, writing sync.WaitGroup
@@ -112,6 +113,7 @@ func New(
 	e.alarms.Alarms, e.alarms.e, e.others.e, e.clock.e = alarms, e, e, e
 	e.messenger, e.deregistrar = messenger{e}, deregistrar{e}
 	e.worklist, e.turns, e.reports = worklist{e}, turns{e}, reports{e}
+	e.room = room{e}
 	e.outages = outages{e}
 	e.hold = hold.New(cfg.Hold, &e.outages, &e.alarms, e.reports.dryly, log)
 	e.signOuts.Hourly = queue.NewCap(cfg.DeregisterCap, e.alarms.capBites)
@@ -198,7 +200,7 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	defer sh.mu.Unlock()
 	e.outages.heardOf(sh, aor, ev)
 	u := sh.users[aor]
-	if ev.Kind == policy.NotifyFailed && e.noRoom(u) {
+	if ev.Kind == policy.NotifyFailed && e.room.lacks(u) {
 		e.metrics.dropped.Inc()
 		return
 	}

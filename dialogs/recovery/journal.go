@@ -109,7 +109,7 @@ func (s *engineSource) restoreLost(entry store.Entry) bool {
 	sh := s.e.shard(entry.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.lost[entry.Key] != nil || s.e.lost.Load() >= int64(s.e.cfg.MaxUsers) || s.e.crowded(false) {
+	if sh.lost[entry.Key] != nil || s.e.lost.Load() >= int64(s.e.cfg.MaxUsers) || s.e.room.crowded(false) {
 		return false
 	}
 	lost := &lostWatcher{hop: l.Hop, subs: l.Subs}

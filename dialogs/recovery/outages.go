@@ -126,8 +126,8 @@ func (o *outages) lose(f *dialogs.Failure, hop string, undecided bool) {
 	defer sh.mu.Unlock()
 	l := sh.lost[f.AOR]
 	switch {
-	case l == nil && (o.e.lost.Load() >= int64(o.e.cfg.MaxUsers) || o.e.crowded(false)),
-		l != nil && (len(l.subs) >= policy.MaxBroken || l.size > policy.MaxBrokenText || o.e.crowded(l.size > modest)):
+	case l == nil && (o.e.lost.Load() >= int64(o.e.cfg.MaxUsers) || o.e.room.crowded(false)),
+		l != nil && (len(l.subs) >= policy.MaxBroken || l.size > policy.MaxBrokenText || o.e.room.crowded(l.size > modest)):
 		o.e.metrics.dropped.Inc()
 		return
 	case l == nil:

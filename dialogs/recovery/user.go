@@ -102,7 +102,7 @@ func (e *Engine) replace(u *engineUser, next policy.State) {
 	e.active.Add(one(next.Active()) - one(u.state.Active()))
 	e.bans.Add(one(!next.BannedUntil.IsZero()) - one(!u.state.BannedUntil.IsZero()))
 	u.state = next
-	e.weigh(u)
+	e.room.weigh(u)
 }
 
 func one(b bool) int64 {
@@ -129,7 +129,7 @@ func (sh *engineShard) touch(u *engineUser) {
 func (e *Engine) add(sh *engineShard, u *engineUser) {
 	sh.users[u.aor] = u
 	e.known.Add(1)
-	e.weigh(u)
+	e.room.weigh(u)
 }
 
 // forget drops a user of whom nothing is left to be remembered.
