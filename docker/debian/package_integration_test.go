@@ -45,9 +45,52 @@ func TestPackage(t *testing.T) {
 		t.Errorf("%s MESSAGEs were taken, want 1", got)
 	}
 
+	commands(t, m)
 	dropIns(t, m)
 	upgrade(t, m)
 	remove(t, m)
+}
+
+// said are the commands that the guides name in a sentence or indented; refused is what
+// those say that have a name of the reader's to be filled in, or nothing to do here.
+var (
+	said    = regexp.MustCompile("(?m)(?:`|^    )(rewatch (?:ctl|env|help|health|simulate|check)[^`\n#]*)")
+	refused = map[string]string{}
+)
+
+// commands runs every command of rewatch's own that a guide names.
+func commands(t *testing.T, m *machine) {
+	t.Helper()
+	files, err := filepath.Glob("../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range said.FindAllSubmatch(text, -1) {
+			command := strings.TrimSpace(strings.ReplaceAll(string(match[1]), "ims.example", "office.example"))
+			if done[command] {
+				continue
+			}
+			done[command] = true
+			out := m.try("set -a; . /etc/rewatch/rewatch.env; set +a; " + command + "; echo exit $?")
+			want := "exit 0\n"
+			if refused[command] != "" {
+				want = refused[command]
+			}
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: %s says\n%s", file, command, out)
+			}
+		}
+	}
+	if len(done) < 10 {
+		t.Errorf("%d commands were found", len(done))
+	}
+	m.run("set -a; . /etc/rewatch/rewatch.env; rewatch ctl resume; rewatch ctl dry-run off")
 }
 
 // guide is the commands of a guide: its blocks of sh.

@@ -23,6 +23,7 @@ redis-server:/usr/bin/redis-server
 snmptrapd:/usr/sbin/snmptrapd
 chromium:/usr/bin/chromium
 prometheus:/usr/bin/promtool
+logrotate:/usr/sbin/logrotate
 keepalived:/usr/sbin/keepalived
 debootstrap:/usr/sbin/debootstrap
 gcc:/usr/bin/gcc
@@ -46,7 +47,7 @@ for line in $packages; do
 done
 
 if [ -z "$missing" ]; then
-	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis, snmptrapd, Chromium, promtool, keepalived, debootstrap and a C compiler are all installed."
+	echo "lab: Kamailio, SIPp, SQLite, baresip, linphonec, Alertmanager, Redis, snmptrapd, Chromium, promtool, logrotate, keepalived, debootstrap and a C compiler are all installed."
 	exit 0
 fi
 
