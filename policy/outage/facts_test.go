@@ -23,8 +23,11 @@ func TestFacts(t *testing.T) {
 		"off":     {Limits{Off: true}, func(p *Paths) { pass(p, 1, "h", 2) }, "no proof of the path is asked for"},
 		"others":  {Limits{}, func(p *Paths) { pass(p, 1, "h", 2); pass(p, 2, "h", 3); pass(p, 3, "h", 1) }, "by h others got through at 2026-03-01T10:00:02Z, a request to the user was answered at 2026-03-01T10:00:03Z"},
 		"OPTIONS": {Limits{}, func(p *Paths) { pass(p, 1, "h", 2); pass(p, 1, "h", 3); p.Answered(at(5), "h", at(4), true) }, "by h others got through at 2026-03-01T10:00:01Z, OPTIONS was answered at 2026-03-01T10:00:05Z"},
-		"a phone of one's own": {Limits{}, func(p *Paths) { pass(p, 1, "h", 1); pass(p, 2, "i", 2) },
-			"among the phones that are reached directly others got through at 2026-03-01T10:00:02Z, a request to the user was answered at 2026-03-01T10:00:01Z"},
+		"a phone of one's own": {
+			Limits{},
+			func(p *Paths) { pass(p, 1, "h", 1); pass(p, 2, "i", 2) },
+			"among the phones that are reached directly others got through at 2026-03-01T10:00:02Z, a request to the user was answered at 2026-03-01T10:00:01Z",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := NewPaths(c.rules)

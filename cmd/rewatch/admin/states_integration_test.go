@@ -61,6 +61,13 @@ func consoleStates(now time.Time) []state {
 	}
 	kept := map[string]any{"notifies": 2, "since": ago(90 * time.Second)}
 	exhausted := []alarm.Alarm{{ID: "a", Name: "watcher-exhausted", Object: "sip:alice@ims.example", Severity: alarm.Minor, Text: "user given up", RaisedAt: ago(10 * time.Second)}}
+	var crowd []fakeRecovery
+	var names []string
+	for i := range 30 {
+		r := broken("held", "gathering")
+		r.ID, r.AOR = fmt.Sprint(100+i), fmt.Sprintf("sip:user%d@ims.example", 20+i)
+		crowd, names = append(crowd, r), append(names, r.AOR)
+	}
 	return []state{
 		{"calm", served, &fakeBackend{}, "", []string{calm, "Ready", "No alarm."}, nil},
 		{"no subscription", map[string]float64{}, &fakeBackend{}, "", []string{"No subscription is known yet"}, []string{calm}},
@@ -73,6 +80,11 @@ func consoleStates(now time.Time) []state {
 			"held by hand", served, &fakeBackend{held: "a change of the core", recoveries: []fakeRecovery{broken("held", "gathering")}}, "",
 			[]string{"Held by hand", "a change of the core. Nobody is told, counted or signed out", "waits for the end of the hold"},
 			[]string{calm, "next step", "Just broke", "\nReady\n"},
+		},
+		{
+			"held, thirty of them", served, &fakeBackend{holds: []fakeHold{{Hop: "10.0.0.7:5060", Reason: "unreachable", Waiting: 30}}, recoveries: crowd}, "",
+			append(names, "30 users wait"),
+			[]string{calm, "next step", "Just broke"},
 		},
 		{
 			"outage", served, &fakeBackend{holds: []fakeHold{{Hop: "10.0.0.7:5060", Reason: "unreachable", Waiting: 7}}, recoveries: []fakeRecovery{broken("held", "waiting")}}, "",
@@ -144,14 +156,15 @@ func consoleStates(now time.Time) []state {
 		},
 		{
 			"found", served, &fakeBackend{
-				found: map[string][]map[string]any{"dora": {{"aor": "sip:dora@ims.example", "registered": true, "subscriptions": 1}}},
+				recoveries: []fakeRecovery{{ID: "2", AOR: "sip:dora@ims.example", Started: ago(300 * time.Second), Ended: ago(200 * time.Second), Result: "recovered", Broken: []policy.Broken{lost}, Steps: steps}},
+				found:      map[string][]map[string]any{"dora": {{"aor": "sip:dora@ims.example", "registered": true, "subscriptions": 1}}},
 				watchers: map[string]any{"sip:dora@ims.example": map[string]any{"aor": "sip:dora@ims.example", "registered": true, "list": []map[string]any{
 					{"call_id": "d1", "event": "presence", "resource": "sip:erik@ims.example", "device": "urn:uuid:1", "state": "active", "last_notify": now},
 				}}},
 			},
 			`{const f = document.getElementById("find"); f.value = "dora"; f.dispatchEvent(new Event("input"));
 			  setTimeout(() => { const d = document.querySelector("#people details"); if (d) d.open = true }, 1200)}`,
-			[]string{"Users found", "sip:dora@ims.example", "Registered", "1 subscription", "sip:erik@ims.example", "urn:uuid:1", "active"},
+			[]string{"Users found", "sip:dora@ims.example", "Registered", "1 subscription", "sip:erik@ims.example", "urn:uuid:1", "active", "Last NOTIFY", "Recovered"},
 			nil,
 		},
 		{"clients", served, &fakeBackend{}, "", []string{"Linphone", "30 subscribed", "7 failed", "5 by message, 1 by refresh"}, nil},
@@ -226,19 +239,23 @@ func TestConsoleDrawsNoFalseAlarm(t *testing.T) {
 		{At: time.Now(), From: "core", To: "rewatch", What: "481 Call/Transaction Does Not Exist"},
 		{At: time.Now(), From: "rewatch", To: "server", What: "481 Subscription Does Not Exist"},
 	}
-	b.open(serveConsole(t, backend, "t")+"/#7", 1280, 1400)
-	eventually(t, "the ladder", func() bool { return b.eval(`document.querySelectorAll("svg.ladder g.fail").length`) != "0" })
-	if got := b.eval(`[...document.querySelectorAll("svg.ladder g.fail text.label")].map((t) => t.firstChild.data).join()`); got != "481 Call/Transaction Does Not Exist" {
-		t.Errorf("drawn as failures: %s", got)
+	for _, width := range []int{1280, 390} {
+		b.open(serveConsole(t, backend, "t")+"/#7", width, 1400)
+		eventually(t, "the ladder", func() bool { return b.eval(`document.querySelectorAll("svg.ladder g.fail").length`) != "0" })
+		if got := b.eval(`[...document.querySelectorAll("svg.ladder g.fail text.label")].map((t) => t.firstChild.data).join()`); got != "481 Call/Transaction Does Not Exist" {
+			t.Errorf("at %d px drawn as failures: %s", width, got)
+		}
 	}
 }
 
 // TestConsoleOffersNothingWithoutToken: where there is no token, nothing asks for one.
 func TestConsoleOffersNothingWithoutToken(t *testing.T) {
 	b := startBrowser(t)
-	b.open(serveConsole(t, busyBackend(time.Now()), ""), 1280, 1400)
-	if page := b.eval("document.body.innerText"); strings.Contains(page, "Forgive") || strings.Contains(page, "Hold everything") || !strings.Contains(page, "sip:mallory@ims.example") {
-		t.Errorf("the page offers what it cannot do:\n%s", page)
+	for _, width := range []int{1280, 390} {
+		b.open(serveConsole(t, busyBackend(time.Now()), ""), width, 1400)
+		if page := b.eval("document.body.innerText"); strings.Contains(page, "Forgive") || strings.Contains(page, "Hold everything") || !strings.Contains(page, "sip:mallory@ims.example") {
+			t.Errorf("at %d px the page offers what it cannot do:\n%s", width, page)
+		}
 	}
 }
 

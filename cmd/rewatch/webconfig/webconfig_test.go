@@ -173,8 +173,10 @@ func TestHandshake(t *testing.T) {
 		"no TLS 1.1 by default": {own, old, "protocol version"},
 		"TLS 1.1":               {own + "  min_version: TLS11\nhttp_server_config:\n  http2: false\n", old, "in by HTTP/1.1"},
 		"no TLS 1.3":            {own + "  max_version: TLS12\n", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, "protocol version"},
-		"a cipher": {own + "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
-			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384} }, "handshake failure"},
+		"a cipher": {
+			own + "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
+			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384} }, "handshake failure",
+		},
 		"a curve": {own + "  curve_preferences: [CurveP521]\n", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, "handshake failure"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,8 +313,13 @@ func TestPasswords(t *testing.T) {
 		user, password string
 		want, refused  int
 	}{
-		{"", "", 401, 0}, {"ops", "wrong", 401, 1}, {"ops", "right", 404, 1}, {"ops", "right", 404, 1},
-		{"admin", "right", 401, 2}, {"admin", "fakepassword", 401, 3}, {"ops", "fakepassword", 401, 4},
+		{"", "", 401, 0},
+		{"ops", "wrong", 401, 1},
+		{"ops", "right", 404, 1},
+		{"ops", "right", 404, 1},
+		{"admin", "right", 401, 2},
+		{"admin", "fakepassword", 401, 3},
+		{"ops", "fakepassword", 401, 4},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		if step.user != "" {
