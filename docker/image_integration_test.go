@@ -65,23 +65,59 @@ func buildImage(t *testing.T) string {
 	return image
 }
 
+// makeImage is an image that make image makes, and its tag. It runs as nobody's user, and
+// has a volume.
+func makeImage(t *testing.T, build, run string) (image, tag string) {
+	t.Helper()
+	tag = fmt.Sprintf("v0.0.%d-%x", os.Getpid(), len(run))
+	image = "rewatch-test/rewatch:" + tag
+	made := exec.Command("make", "-C", "..", "image", "IMAGE=rewatch-test/rewatch", "VERSION="+tag, "BUILD_IMAGE="+build, "RUN_IMAGE="+run)
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("make image: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", image).Run() })
+	if got := docker(t, "image", "inspect", "-f", "{{.Config.User}} {{.Config.Volumes}}", image); got != "65532:65532 map[/var/lib/rewatch:{}]" {
+		t.Errorf("user and volumes: %s", got)
+	}
+	return image, tag
+}
+
+// onDistroless builds on RUN_IMAGE if it is named, else on one that has what distroless
+// static has (users, CA certificates, time zones), for where there is no registry.
+func onDistroless(t *testing.T, build string) {
+	t.Helper()
+	run := os.Getenv("RUN_IMAGE")
+	if run == "" {
+		run = "rewatch-test/static"
+		shell(t, `mkdir -p "$1/etc/ssl/certs" "$1/usr/share" "$1/home/nonroot" "$1/tmp"
+			printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' > "$1/etc/passwd"
+			printf 'root:x:0:\nnonroot:x:65532:\n' > "$1/etc/group"
+			cp -L /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
+			cp -rL /usr/share/zoneinfo "$1/usr/share/"
+			tar -C "$1" -c . | docker import --change 'USER 65532' --change 'WORKDIR /home/nonroot' --change 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' - `+run, t.TempDir())
+		t.Cleanup(func() { _ = exec.Command("docker", "rmi", run).Run() })
+	}
+	image, tag := makeImage(t, build, run)
+	if got := docker(t, "run", "--rm", "--network", "none", image, "version"); !strings.HasPrefix(got, "rewatch "+tag) {
+		t.Errorf("on %s it says %q", run, got)
+	}
+	// The user of the base image may write the volume, too.
+	out := docker(t, "run", "--rm", "--network", "none", "-e", "REWATCH_SERVER=sip:127.0.0.1:5070", "-e", "REWATCH_STATE=file:/var/lib/rewatch/state.db", image, "check")
+	if !strings.Contains(out, "The configuration is good.") {
+		t.Errorf("on %s: %s", run, out)
+	}
+}
+
 // TestImage: make image gives a small image whose user is not root and may write the
 // volume of the state, and Docker sees whether it is healthy.
 func TestImage(t *testing.T) {
 	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
 		t.Skipf("no Docker here: %v\n%s", err, out)
 	}
-	tag := fmt.Sprintf("v0.0.%d", os.Getpid())
-	image := "rewatch-test/rewatch:" + tag
-	make := exec.Command("make", "-C", "..", "image", "IMAGE=rewatch-test/rewatch", "VERSION="+tag, "BUILD_IMAGE="+buildImage(t), "RUN_IMAGE=scratch")
-	if out, err := make.CombinedOutput(); err != nil {
-		t.Fatalf("make image: %v\n%s", err, out)
-	}
+	build := buildImage(t)
+	image, tag := makeImage(t, build, "scratch")
 	name := "rewatch-test-image-" + tag
-	t.Cleanup(func() {
-		_ = exec.Command("docker", "rm", "-fv", name).Run()
-		_ = exec.Command("docker", "rmi", image).Run()
-	})
+	t.Cleanup(func() { _ = exec.Command("docker", "rm", "-fv", name).Run() })
 	var size int
 	if _, err := fmt.Sscan(docker(t, "image", "inspect", "-f", "{{.Size}}", image), &size); err != nil || size > mostBytes {
 		t.Errorf("the image has %d bytes, at most %d are meant: %v", size, mostBytes, err)
@@ -90,9 +126,7 @@ func TestImage(t *testing.T) {
 	if got := docker(t, "run", "--rm", "--network", "none", image, "version"); !strings.HasPrefix(got, "rewatch "+tag) {
 		t.Errorf("it says %q", got)
 	}
-	if got := docker(t, "image", "inspect", "-f", "{{.Config.User}} {{.Config.Volumes}}", image); got != "65532:65532 map[/var/lib/rewatch:{}]" {
-		t.Errorf("user and volumes: %s", got)
-	}
+	onDistroless(t, build)
 
 	docker(t, "run", "-d", "--name", name, "--network", "none", "--read-only", "--cap-drop", "ALL",
 		"--health-interval", "1s", "-e", "REWATCH_STATE=file:/var/lib/rewatch/state.db",
