@@ -1,28 +1,28 @@
-// Package work counts steps instead of time: TestWorkGrowsAsTheMessage builds the SIP path
+// Package steps counts steps instead of time: TestWorkGrowsAsTheMessage builds the SIP path
 // with a step counted in each function and each turn of a loop, and with the functions of
 // package bytes that are here, which count the bytes that they look at. The product is built
 // without it.
-package work
+package steps
 
 import (
 	"bytes"
 	"sync/atomic"
 )
 
-var steps atomic.Uint64
+var taken atomic.Uint64
 
 // Step counts one step.
-func Step() { steps.Add(1) }
+func Step() { taken.Add(1) }
 
-// Steps is how many there were.
-func Steps() uint64 { return steps.Load() }
+// Count is how many there were.
+func Count() uint64 { return taken.Load() }
 
 // look counts the bytes up to where something was found, or all.
 func look(i, all int) {
 	if i < 0 {
 		i = all
 	}
-	steps.Add(uint64(i) + 1) // #nosec G115 -- it is not negative
+	taken.Add(uint64(i) + 1) // #nosec G115 -- it is not negative
 }
 
 // The functions of package bytes, with their meaning.
@@ -64,8 +64,8 @@ func Contains(b, sub []byte) bool { return Index(b, sub) >= 0 }
 // ContainsAny counts what is looked at.
 func ContainsAny(b []byte, chars string) bool { return IndexAny(b, chars) >= 0 }
 
-// Count counts all.
-func Count(b, sep []byte) int { look(-1, len(b)); return bytes.Count(b, sep) }
+// CountBytes is Count of package bytes, and counts all.
+func CountBytes(b, sep []byte) int { look(-1, len(b)); return bytes.Count(b, sep) }
 
 // Cut counts what is looked at.
 func Cut(b, sep []byte) (before, after []byte, found bool) {

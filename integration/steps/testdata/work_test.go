@@ -12,7 +12,7 @@ import (
 
 	dialogsmonitor "rewatch/dialogs/monitor"
 	"rewatch/dialogs/redelivery"
-	"rewatch/integration/work"
+	"rewatch/integration/steps"
 	"rewatch/proxy/wire"
 )
 
@@ -86,10 +86,10 @@ func TestWork(t *testing.T) {
 		} {
 			judge(t, name, func(n int) uint64 {
 				body := []byte("<?xml version='1.0'?>" + strings.Repeat(part, n/len(part)))
-				before := work.Steps()
+				before := steps.Count()
 				redelivery.Full("application/rlmi+xml", "", body)
 				redelivery.Full("multipart/related;boundary=x", "", []byte(strings.Repeat("--x\r\n\r\n"+part, n/20)))
-				return work.Steps() - before
+				return steps.Count() - before
 			})
 		}
 	})
@@ -145,17 +145,17 @@ func workOf(r *rig, method, with string) uint64 {
 		}
 	}
 	text := start + "\r\n" + strings.Join(append(base, cseq), "\r\n") + "\r\n" + with + "\r\n"
-	before := work.Steps()
+	before := steps.Count()
 	socket := r.core
 	if from == serverAddr {
 		socket = r.server
 	}
 	_, _ = socket.conn.WriteTo([]byte(text), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
 	synctest.Wait()
-	steps := work.Steps() - before
+	taken := steps.Count() - before
 	for _, p := range []*peer{r.core, r.server} { // nothing is left for the next one
 		for p.poll() != "" {
 		}
 	}
-	return steps
+	return taken
 }

@@ -1,6 +1,6 @@
 //go:build integration
 
-package work
+package steps
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ var counted = []string{
 	"dialogs/monitor/outcome", "dialogs/monitor/periods", "dialogs/monitor/throughput", "dialogs/redelivery",
 }
 
-const self = `"rewatch/integration/work"`
+const self = `"rewatch/integration/steps"`
 
 // TestWorkGrowsAsTheMessage: what a peer writes twice as long costs at most about twice the
 // work, whatever it is. The work is counted, not timed (testdata/work_test.go has the
@@ -75,7 +75,7 @@ func TestWorkGrowsAsTheMessage(t *testing.T) {
 }
 
 // ofBytes are calls of those functions of package bytes that this package counts.
-var ofBytes = regexp.MustCompile(`(^|[^.\w])bytes\.(IndexByte|LastIndexByte|Index|IndexAny|IndexFunc|Contains|ContainsAny|Count|Cut|Clone|Equal|EqualFold|HasPrefix|Trim|TrimLeft|TrimRight|TrimSpace|TrimPrefix|TrimSuffix|ToLower)\(`)
+var ofBytes = regexp.MustCompile(`(^|[^.\w])bytes\.(IndexByte|LastIndexByte|Index|IndexAny|IndexFunc|Contains|ContainsAny|Cut|Clone|Equal|EqualFold|HasPrefix|Trim|TrimLeft|TrimRight|TrimSpace|TrimPrefix|TrimSuffix|ToLower)\(`)
 
 // stepped is a file with a step in each function and each turn of a loop, and with the
 // functions of package bytes that count.
@@ -91,10 +91,10 @@ func stepped(t *testing.T, file string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := map[int]string{set.Position(f.Name.End()).Offset: "; import work__ " + self}
+	at := map[int]string{set.Position(f.Name.End()).Offset: "; import steps__ " + self}
 	step := func(body *ast.BlockStmt) {
 		if body != nil {
-			at[set.Position(body.Lbrace).Offset+1] = " work__.Step(); "
+			at[set.Position(body.Lbrace).Offset+1] = " steps__.Step(); "
 		}
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -115,11 +115,12 @@ func stepped(t *testing.T, file string) []byte {
 		b.WriteString(at[i])
 		b.WriteByte(c)
 	}
-	all := ofBytes.ReplaceAllString(b.String(), "${1}work__.$2(")
+	text = bytes.ReplaceAll(b.Bytes(), []byte("bytes.Count("), []byte("steps__.CountBytes("))
+	all := ofBytes.ReplaceAllString(string(text), "${1}steps__.$2(")
 	if strings.Contains(all, "\"bytes\"") {
 		all += "\nvar _ = bytes.MinRead\n"
 	}
-	all += "\nvar _ = work__.Step\n"
+	all += "\nvar _ = steps__.Step\n"
 	if _, err := format.Source([]byte(all)); err != nil {
 		t.Fatal(file, err)
 	}
