@@ -64,6 +64,28 @@ func TestKernelRefusesNotify(t *testing.T) {
 	}
 }
 
+// TestOtherTransport: where DNS offers a server by several transports, one that is refused
+// leads to the next (RFC 3263 4.3), and the last to the verdict.
+func TestOtherTransport(t *testing.T) {
+	msg := strings.Replace(notify(), coreAddr, "core.example", 1)
+	play(t, func(r *rig) {
+		r.names.set("core.example", coreAddr, "tcp/"+coreAddr)
+		accept := r.listen(coreAddr)
+		r.refuse(syscall.EHOSTUNREACH, coreAddr)
+		r.server.send(serverSide, msg)
+		x := accept()
+		x.send(reply(x.want("NOTIFY"), "200 OK"))
+		r.server.want("SIP/2.0 200")
+	})
+	play(t, func(r *rig) {
+		r.names.set("core.example", coreAddr, "tcp/"+coreAddr)
+		r.monitor.verdict = gone
+		r.refuse(syscall.EPERM, coreAddr)
+		r.server.send(serverSide, msg) // nobody listens by TCP
+		r.server.want("SIP/2.0 481")
+	})
+}
+
 // TestNoRoomIsNoFailure: a socket buffer that is full says nothing of the hop; the
 // server sends again.
 func TestNoRoomIsNoFailure(t *testing.T) {
