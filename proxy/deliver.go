@@ -87,10 +87,8 @@ func (s *Server) Overdue(key uint64) {
 	}
 	s.answerFor(e, v)
 	if !e.Hop.Transport.Reliable() { // the sooner it is answered, the sooner what follows may go
-		w := s.borrow()
-		defer s.giveBack(w)
 		e.Do = transaction.Send
-		w.resend(e)
+		s.resend(e)
 	}
 }
 

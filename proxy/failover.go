@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 
-	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
@@ -103,34 +102,6 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 		s.bounce(b, payload, 513, "Message Too Large")
 	case repeated: // else its retransmission goes to the next hop, if there is one
 		s.bounce(b, payload, 503, "Next Hop Unreachable")
-	}
-}
-
-// bounce answers a request that has no record, from its bytes as they were to leave.
-func (s *Server) bounce(b draft.Branch, raw []byte, status int, reason string) {
-	w := s.borrow()
-	defer s.giveBack(w)
-	if b.Local >= len(s.locals) || !w.Load(raw) || bytes.Equal(w.Msg.Method, mACK) {
-		return
-	}
-	var extra []string
-	if status == 503 {
-		extra = w.come(flow{local: s.locals[b.Local]})
-	}
-	answer, ok := w.Answer(netip.AddrPort{}, status, reason, extra...)
-	if !ok {
-		return
-	}
-	// It is passed on as if the hop had sent it: our Via goes, the next one leads.
-	back := s.borrow()
-	defer s.giveBack(back)
-	if wire.Scan(answer, &back.Msg) != nil {
-		return
-	}
-	s.metrics.refused(refusedUnavailable)
-	s.metrics.response(s.locals[b.Local].side, answer)
-	if back.relayable(b) {
-		back.relay(b)
 	}
 }
 

@@ -88,7 +88,7 @@ func (w *worker) unavailable(from flow, reason string) {
 		return
 	}
 	w.s.metrics.refused(refusedUnavailable)
-	w.refuse(from, 503, reason, w.come(from)...)
+	w.refuse(from, 503, reason, come(&w.Draft, from)...)
 }
 
 // stuck ends a request that no next hop could be found for. A NOTIFY of the server
@@ -204,18 +204,5 @@ func (w *worker) stateless(from flow, t ticket, h resolve.Hop) {
 	default:
 		w.s.log.Debug().Err(err).Stringer("hop", h.Addr).Msg("next hop unreachable")
 		w.unavailable(from, "Next Hop Unreachable")
-	}
-}
-
-// trying answers 100 at once: the client retransmits an INVITE, or waits no longer
-// than Timer B, until it hears something, and retransmissions end here.
-func (s *Server) trying(raw []byte, from flow) {
-	own := s.borrow()
-	defer s.giveBack(own)
-	if !own.Load(raw) {
-		return
-	}
-	if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
-		own.sendBack(from, b)
 	}
 }

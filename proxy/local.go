@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -252,4 +253,30 @@ func (s *sockets) ownBranch(value []byte) (draft.Branch, bool) {
 
 func (s *sockets) ownVia(via *wire.ViaValue) bool {
 	return s.names.Find(via.Host, int(draft.SentByPort(via))) != nil
+}
+
+// passed tells whether a request has passed here before: looped without a change to what
+// decides its route (RFC 3261 16.3 step 4, RFC 5393), as a spiral with one.
+func (s *sockets) passed(m *wire.Message, loop uint32) (looped, spiral bool) {
+	m.ValuesWith(wire.Via, draft.BranchStart, func(value []byte) bool {
+		if b, ok := s.ownBranch(value); ok {
+			spiral, looped = true, looped || b.Loop == loop
+		}
+		return !looped
+	})
+	return looped, spiral
+}
+
+// boundIPs are the addresses of the listeners of a side that speak a transport, then of
+// those that speak another, or those that they go by: what neighbours and firewalls know
+// us by.
+func (s *sockets) boundIPs(side dialogs.Side, transports ...wire.Transport) (list []netip.Addr) {
+	for _, t := range transports {
+		for _, l := range s.bySide[side][t] {
+			if ip := cmp.Or(l.bound, l.own); ip.IsValid() {
+				list = append(list, ip)
+			}
+		}
+	}
+	return list
 }

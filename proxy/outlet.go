@@ -20,6 +20,29 @@ type Tap interface {
 	Sent(transport string, from, to netip.AddrPort, raw []byte)
 }
 
+// tapped shows a Tap, if there is one, what leaves.
+type tapped struct{ tap Tap }
+
+// tapDatagrams shows what an outbox is about to send.
+func (t *tapped) tapDatagrams(l *local, box *datagram.Outbox) {
+	if t.tap == nil {
+		return
+	}
+	for i := range box.Len() {
+		raw, to := box.Datagram(i)
+		t.tap.Sent(wire.UDP.String(), l.self, to, raw)
+	}
+}
+
+// write queues a message on a stream, and shows it.
+func (t *tapped) write(st *transport.Stream, l *local, raw []byte) error {
+	err := st.Write(raw)
+	if err == nil && t.tap != nil {
+		t.tap.Sent(transportOf(st).String(), endOf(st, l.self), st.Peer, raw)
+	}
+	return err
+}
+
 // tapReceived shows a message that has come in.
 func (o *outlet) tapReceived(from flow, raw []byte) {
 	if o.s.cfg.Tap == nil {
@@ -32,26 +55,6 @@ func (o *outlet) tapReceived(from flow, raw []byte) {
 		}
 	}
 	o.s.cfg.Tap.Received(from.local.transport.String(), from.addr, here, raw)
-}
-
-// tapDatagrams shows what an outbox is about to send.
-func (s *Server) tapDatagrams(l *local, box *datagram.Outbox) {
-	if s.cfg.Tap == nil {
-		return
-	}
-	for i := range box.Len() {
-		raw, to := box.Datagram(i)
-		s.cfg.Tap.Sent(wire.UDP.String(), l.self, to, raw)
-	}
-}
-
-// write queues a message on a stream, and shows it.
-func (s *Server) write(st *transport.Stream, l *local, raw []byte) error {
-	err := st.Write(raw)
-	if err == nil && s.cfg.Tap != nil {
-		s.cfg.Tap.Sent(transportOf(st).String(), endOf(st, l.self), st.Peer, raw)
-	}
-	return err
 }
 
 // endOf is our end of a stream; of one that is still being dialled only the

@@ -5,6 +5,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -23,18 +24,17 @@ type parties struct{ user, sender []byte }
 // thirdParty gives the user of whom the request at hand tells the server, canonical; false:
 // it is no third-party REGISTER. A user's own REGISTER is not: whether it is the user
 // that sends it only the registrar can say.
-func (w *worker) thirdParty(from flow) (user []byte, ok bool) {
-	m := &w.Msg
+func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) {
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) {
 		return nil, false
 	}
 	to, tag := m.Party(wire.To)
 	sender, _ := m.Party(wire.From)
-	if w.user, ok = aor.Append(w.user[:0], to); !ok || len(tag) > 0 {
+	if p.user, ok = aor.Append(p.user[:0], to); !ok || len(tag) > 0 {
 		return nil, false
 	}
-	w.sender, ok = aor.Append(w.sender[:0], sender)
-	return w.user, !ok || !bytes.Equal(w.sender, w.user)
+	p.sender, ok = aor.Append(p.sender[:0], sender)
+	return p.user, !ok || !bytes.Equal(p.sender, p.user)
 }
 
 // registers tells whether the request at hand is one that is answered here if the server
@@ -43,7 +43,7 @@ func (w *worker) registers(from flow) bool {
 	if w.s.cfg.Registers == nil || !w.way.Server || !w.s.cfg.Registers.On() {
 		return false
 	}
-	_, ok := w.thirdParty(from)
+	_, ok := w.thirdParty(&w.Msg, from)
 	return ok
 }
 
@@ -56,11 +56,11 @@ func (w *worker) waits(from flow) bool {
 
 // come is the Retry-After of a 503 to a REGISTER of the core: an S-CSCF that knows when to
 // come again need not sign out anybody. It is empty for all others.
-func (w *worker) come(from flow) []string {
-	if from.side() != dialogs.Core || !bytes.Equal(w.Msg.Method, mREGISTER) {
+func come(d *draft.Draft, from flow) []string {
+	if from.side() != dialogs.Core || !bytes.Equal(d.Msg.Method, mREGISTER) {
 		return nil
 	}
-	return []string{retryAfter(&w.Draft)}
+	return []string{retryAfter(d)}
 }
 
 // standIn answers the request at hand in the place of the server; false: it is none of
@@ -79,7 +79,8 @@ func (w *worker) standIn(from flow) bool {
 }
 
 // standInAfter is standIn when a transaction has got no response; false as there.
-func (s *Server) standInAfter(e transaction.Effect) bool {
+func (c copies) standInAfter(e transaction.Effect) bool {
+	s := c.s
 	if s.cfg.Registers == nil || !s.cfg.Registers.On() || !e.Whole || e.End == transaction.Responded || e.End == transaction.TooLong {
 		return false
 	}
@@ -99,13 +100,14 @@ func (s *Server) standInAfter(e transaction.Effect) bool {
 
 // register keeps a REGISTER and makes the answer of the server, which says what was asked
 // for (TS 24.229 5.7.1.1).
-func (s *Server) register(raw []byte, from flow) (answer []byte, ok bool) {
+func (c copies) register(raw []byte, from flow) (answer []byte, ok bool) {
+	s := c.s
 	w := s.borrow()
 	defer s.giveBack(w)
 	if !w.Load(raw) {
 		return nil, false
 	}
-	user, ok := w.thirdParty(from)
+	user, ok := w.thirdParty(&w.Msg, from)
 	if !ok {
 		return nil, false
 	}

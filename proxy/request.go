@@ -155,18 +155,6 @@ func (s *Server) admits(ip netip.Addr) bool {
 	return false
 }
 
-// passed tells whether a request has passed here before: looped without a change to what
-// decides its route (RFC 3261 16.3 step 4, RFC 5393), as a spiral with one.
-func (s *Server) passed(m *wire.Message, loop uint32) (looped, spiral bool) {
-	m.ValuesWith(wire.Via, draft.BranchStart, func(value []byte) bool {
-		if b, ok := s.ownBranch(value); ok {
-			spiral, looped = true, looped || b.Loop == loop
-		}
-		return !looped
-	})
-	return looped, spiral
-}
-
 // ruled asks the Monitor about the methods that it watches, NOTIFYs of the
 // server excepted: those are asked about when their record is made. false: the
 // request has been answered.

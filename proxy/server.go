@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +27,8 @@ import (
 // Server is the SIP path. It runs from Start to Shutdown.
 type Server struct {
 	sockets
+	copies
+	tapped
 
 	cfg       Config
 	log       zerolog.Logger
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
 	}
+	s.copies.s, s.tap = s, cfg.Tap
 	s.own.s, s.own.prefix = s, []byte(cfg.OwnBranch)
 	if identity, ok := aor.Append(nil, []byte(cfg.Identity)); ok {
 		s.own.identity = identity
@@ -136,20 +138,6 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 		cfg.Deny = s.deny
 	}
 	return cfg
-}
-
-// boundIPs are the addresses of the listeners of a side that speak a transport, then of
-// those that speak another, or those that they go by: what neighbours and firewalls know
-// us by.
-func (s *Server) boundIPs(side dialogs.Side, transports ...wire.Transport) (list []netip.Addr) {
-	for _, t := range transports {
-		for _, l := range s.bySide[side][t] {
-			if ip := cmp.Or(l.bound, l.own); ip.IsValid() {
-				list = append(list, ip)
-			}
-		}
-	}
-	return list
 }
 
 // checkBuffers tells the administrator of a kernel that gives less room than is

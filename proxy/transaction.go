@@ -101,35 +101,7 @@ func (w *worker) carry(e transaction.Effect) {
 		w.s.metrics.dropped(dropBacklog, 1)
 	}
 	if e.Do&(transaction.Send|transaction.Trying|transaction.Answer) != 0 {
-		w.resend(e)
-	}
-}
-
-// resend sends what is kept: the request, a 100 or the answer. It takes a workspace of
-// its own, because a message may be at hand in w.
-func (w *worker) resend(e transaction.Effect) {
-	own := w.s.borrow()
-	defer w.s.giveBack(own)
-	if !own.Load(e.Text) {
-		return
-	}
-	from := w.s.flowOf(e.From)
-	if e.Do.Has(transaction.Answer) {
-		own.sendBack(from, e.Text)
-		return
-	}
-	if e.Do.Has(transaction.Trying) {
-		if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
-			own.sendBack(from, b)
-		}
-	}
-	if e.Do.Has(transaction.Send) {
-		key := e.Key
-		if e.Kind == transaction.Cancel {
-			key ^= cancelTwist
-		}
-		own.route(from)
-		own.emitRecorded(from, ticket{key: key, loop: e.Loop, attempt: e.Attempt, record: e.Key}, e.Hop)
+		w.s.resend(e)
 	}
 }
 

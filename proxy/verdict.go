@@ -94,52 +94,6 @@ func (w *worker) lateResponse(f finished) bool {
 	return v.Relay
 }
 
-// answerFor gives the server what the Monitor says, at once or when that is safe.
-func (s *Server) answerFor(e transaction.Effect, v dialogs.Verdict) {
-	if !v.Safely {
-		s.answerEnded(e, v.Status, v.Reason)
-		return
-	}
-	s.cfg.Monitor.Safe(func() { s.answerEnded(e, v.Status, v.Reason) })
-}
-
-// answerEnded answers a request whose transaction is over, from its copy. It uses a
-// worker of its own, because a response may be at hand in this one.
-func (s *Server) answerEnded(e transaction.Effect, status int, reason string) {
-	own := s.borrow()
-	defer s.giveBack(own)
-	if !own.Load(e.Text) {
-		return
-	}
-	var extra []string
-	from := s.flowOf(e.From)
-	switch {
-	case e.End == transaction.Crowded:
-		extra = []string{retryAfter(&own.Draft)}
-	case status == 503:
-		extra = own.come(from)
-	}
-	if b, ok := own.Answer(from.addr, status, reason, extra...); ok {
-		s.table.Answered(e.Key, b)
-		own.sendBack(from, b)
-	}
-}
-
-// headOf is the request as it was forwarded, start line and headers without our
-// Via; nil if that is not kept.
-func (s *Server) headOf(e transaction.Effect) []byte {
-	if !s.cfg.KeepHeads {
-		return nil
-	}
-	w := s.borrow()
-	defer s.giveBack(w)
-	if !w.Load(e.Text) {
-		return nil
-	}
-	w.route(s.flowOf(e.From))
-	return w.Edits.AppendRange(nil, w.Msg.Raw, 0, w.Msg.Body)
-}
-
 // conclude ends a transaction that got no response.
 func (w *worker) conclude(e transaction.Effect) {
 	w.s.metrics.retried(e.Tries, false)
