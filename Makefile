@@ -64,7 +64,7 @@ integration: build ## the built binary against Kamailio, SIPp, baresip, Alertman
 	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/store/redis/... ./docker/...
 
 outage: build ## a core that is out, at full size: for a minute in every way, silent for ten minutes before few and many (half an hour)
-	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestSilentCore' ./integration/
+	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestOutageRedelivered|TestSilentCore' ./integration/
 
 soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
 	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)

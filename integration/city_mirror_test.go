@@ -54,3 +54,15 @@ func (m *mirror) count(method string) int {
 	defer m.mu.Unlock()
 	return m.seen[method]
 }
+
+// requests counts those of all methods.
+func (m *mirror) requests() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for method, times := range m.seen {
+		if !strings.HasPrefix(method, "SIP/") {
+			n += times
+		}
+	}
+	return n
+}

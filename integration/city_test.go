@@ -41,6 +41,7 @@ type citizen struct {
 	// them.
 	dead, numb bool
 	attempts   []string // what the MESSAGEs said
+	shows      int      // CSeq of the newest NOTIFY that it has taken in its dialog
 	server     *cityWatch
 	more       []*cityWatch // its subscriptions to others
 }
@@ -132,7 +133,7 @@ func (c *city) register(p *citizen, done func(ok bool)) {
 func (c *city) subscribe(p *citizen, done func(ok bool)) {
 	callID := token("sub")
 	c.mu.Lock()
-	p.callID = callID
+	p.callID, p.shows = callID, 0
 	c.mu.Unlock()
 	c.subscribeTo(p, "bob", callID, done)
 }
@@ -155,6 +156,11 @@ func (c *city) phone(at *peer, m *message) {
 	}
 	if m.method == "MESSAGE" {
 		p.attempts = append(p.attempts, lineOf(m.body, "Attempt: "))
+	}
+	if m.method == "NOTIFY" && p.callID == m.callID() && !p.dead && !p.numb {
+		number, _, _ := strings.Cut(m.get("cseq"), " ")
+		cseq, _ := strconv.Atoi(number)
+		p.shows = max(p.shows, cseq)
 	}
 	dead, numb, mine := p.dead, p.numb, p.callID == m.callID() || strings.HasPrefix(m.callID(), "more")
 	c.mu.Unlock()

@@ -23,6 +23,7 @@ const (
 // An outagePlan says how many are hit by what.
 type outagePlan struct {
 	way, transport string
+	redeliver      string // how it is told in the sum
 	people         int
 	dead           int     // further ones, whose phones die one after the other
 	rate           float64 // NOTIFYs a second
@@ -149,6 +150,7 @@ func (c *outageCase) well() int { return c.city.working(c.returned, c.city.peopl
 // comeBack lets the core return and waits until everybody is recovered.
 func (c *outageCase) comeBack() {
 	c.t.Helper()
+	before := c.mirror.requests()
 	c.letBack()
 	within := time.Duration(c.people)*time.Second/time.Duration(c.messageRate) + 10*time.Second
 	for c.well() < c.people && time.Since(c.returned) < within {
@@ -156,6 +158,7 @@ func (c *outageCase) comeBack() {
 	}
 	took := time.Since(c.returned)
 	c.t.Logf("%d of %d recovered after %s of %s, with %d MESSAGEs", c.well(), c.people, took, within, c.city.messages())
+	c.sum(took, before)
 	if left := c.people - c.well(); left > 0 && left <= goAhead {
 		// Those who tried the hop first were told while their phones were still to
 		// register anew, and their MESSAGE has met with silence (Timer F).

@@ -47,10 +47,10 @@ func (p *parcels) overdue(user, device string, callID []byte, at time.Time) (tra
 	for _, ref := range refs {
 		sh := &p.subs[shardOf(ref)]
 		sh.mu.Lock()
-		s, slot := sh.lookup(ref)
+		s, _ := sh.lookup(ref)
 		if s != nil && !p.opened(s, at).IsZero() && at.UnixNano()-s.sent >= int64(redelivery.Stale) &&
 			(device == "" || device == s.deviceKey() || string(callID) == s.callID()) {
-			transactions = append(transactions, sh.open[slot])
+			transactions = append(transactions, s.openTransaction())
 		}
 		sh.mu.Unlock()
 	}

@@ -98,7 +98,6 @@ func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	t.exit(s)
 	t.undeliver(sh, slot)
-	t.closes(sh, slot)
 	t.texts.Add(-int64(len(s.text)))
 	if s.waiting {
 		delete(sh.waiting, slot)

@@ -60,22 +60,14 @@ func (p *parcels) opened(s *subscription, at time.Time) time.Time {
 
 // opens notes that a NOTIFY is forwarded, where NOTIFYs are kept. The shard is locked.
 func (p *parcels) opens(sh *subShard, slot uint32, msg *dialogs.Message) {
-	if !p.rules.redelivers() {
-		return
+	if p.rules.redelivers() {
+		s := sh.subs.At(slot)
+		s.openCSeq, s.openKey = msg.CSeq, uint32(msg.Transaction) // #nosec G115 -- the rest is in transaction
 	}
-	if sh.open == nil {
-		sh.open = make(map[uint32]uint64)
-	}
-	sh.subs.At(slot).openCSeq, sh.open[slot] = msg.CSeq, msg.Transaction
 }
 
-// closes notes that it has ended. The shard is locked.
-func (t *Table) closes(sh *subShard, slot uint32) {
-	if s := sh.subs.At(slot); s.openCSeq != 0 {
-		s.openCSeq = 0
-		delete(sh.open, slot)
-	}
-}
+// openTransaction is that of the NOTIFY that is open.
+func (s *subscription) openTransaction() uint64 { return uint64(s.transaction)<<32 | uint64(s.openKey) }
 
 // inLine says whether a NOTIFY has to wait its turn: one of its dialog is kept, or is
 // under way, and the phone must see them in their order.
@@ -122,10 +114,10 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 // queue is a NOTIFY that is inLine. The shard is locked.
 func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) notification {
 	s := sh.subs.At(slot)
-	sent := s.sent
+	sent, transaction := s.sent, s.transaction
 	m.notified(s, msg, now, at)
-	if s.openCSeq != 0 {
-		s.sent = sent
+	if s.openCSeq != 0 { // what is known of the one that is open stays known
+		s.sent, s.transaction = sent, transaction
 	}
 	n := notification{ignored: true, label: s.label, why: ignoredKept}
 	if _, proven := m.superseded(s); proven {
@@ -154,7 +146,7 @@ func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgem
 		!m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)) {
 		return
 	}
-	m.closes(sh, slot)
+	s.openCSeq = 0
 	j.finding, j.why, j.sub, j.verdict = isIgnored, ignoredKept, *s, isKept
 }
 

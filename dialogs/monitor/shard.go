@@ -24,8 +24,6 @@ type subShard struct {
 	heads   map[uint32][]byte
 	// unannounced are the failures whose answer is on its way to the server.
 	unannounced map[failureKey]failure
-	// open are the transactions of the NOTIFYs that are (subscription.openCSeq), by slot.
-	open map[uint32]uint64
 	// lost are those for which an earlier process had kept something.
 	lost  []dialogs.Ref
 	notes subNotes

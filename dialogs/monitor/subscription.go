@@ -114,6 +114,8 @@ type subscription struct {
 	// openCSeq is that of the NOTIFY that was forwarded at sent and has not ended; 0: all
 	// have. It is known where NOTIFYs are kept.
 	openCSeq uint32
+	// openKey is the lower half of its transaction, the upper one is in transaction.
+	openKey uint32
 	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
 	birth uint64
 

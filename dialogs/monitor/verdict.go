@@ -55,7 +55,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 	m.metrics.observe(s, o)
 	wasOpen := m.rules.redelivers() && s.openCSeq == o.CSeq && !o.Late
 	if wasOpen {
-		m.closes(sh, slot)
+		s.openCSeq = 0
 	}
 	switch {
 	case o.Late:
