@@ -8,13 +8,11 @@ import (
 // The course of an episode, from the first failure until the user is back or
 // given up.
 
-// open starts an episode with the first failure.
+// open starts an episode with the first failure. Of an earlier one nothing is left: see rest.
 func (m *machine) open() {
 	m.s.Episode++
-	m.s.Tries, m.s.More = 0, 0
-	m.s.Broken, m.s.Deaf, m.s.Signal = nil, false, ByUnknown
-	m.s.Excused, m.s.UnchargedSent = m.e.Excused || m.e.Unproven, 0
-	m.s.Started, m.s.Messaged, m.s.ForgetAt = m.e.At, time.Time{}, time.Time{}
+	m.s.Excused = m.e.Excused || m.e.Unproven
+	m.s.Started, m.s.ForgetAt = m.e.At, time.Time{}
 	if m.e.Pointless {
 		m.abandon()
 		return

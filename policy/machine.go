@@ -98,7 +98,6 @@ func (m *decision) age() {
 	// Those beyond maxStrikes, whose time is not known, are older.
 	m.s.Strikes = m.s.Strikes[n:]
 	if m.s.Sent = len(m.s.Strikes); m.s.Sent == 0 {
-		m.s.Strikes = nil
 		m.s.Devices = untold(m.s.Devices)
 	}
 	if m.s.Phase == Idle {
