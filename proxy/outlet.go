@@ -153,7 +153,7 @@ func (o *outlet) stream(out *local, h resolve.Hop, record uint64, raw []byte) er
 		}
 		if record != 0 {
 			st.Used.Store(true)
-			o.s.table.Left(record, st.ID)
+			o.s.table.SentOver(record, st.ID)
 		}
 		switch err := o.s.write(st, out, raw); {
 		case err == nil:

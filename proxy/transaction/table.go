@@ -83,130 +83,106 @@ func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
 	return true
 }
 
-// Repeat tells of a request that has come once more. An answer to it is appended to buf.
-func (t *Table) Repeat(key uint64, from Origin, buf []byte) Effect {
+// look shows the transaction under a key, if there is one. Its shard is locked meanwhile.
+func (t *Table) look(key uint64, visit func(*shard, *entry)) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil {
-		return Effect{}
+	if r := s.byKey[key]; r != nil {
+		visit(s, r)
 	}
-	e := r.repeat(from)
-	e.Key = key
-	if e.Do.Has(Answer) {
-		e.Text = append(buf, r.text...)
-	}
+}
+
+// happen has an event happen to the transaction under a key, and gives what follows. status
+// is that of the response, if the event is one.
+func (t *Table) happen(key uint64, at Moment, status int, event func(*Transaction, Now) Effect) (e Effect) {
+	t.look(key, func(s *shard, r *entry) { t.decide(s, r, t.now(at), status, event, &e) })
 	return e
+}
+
+// decide lets a transaction say what follows from an event, and does what concerns the table.
+// The shard is locked.
+func (t *Table) decide(s *shard, r *entry, now Now, status int, event func(*Transaction, Now) Effect, e *Effect) {
+	before := r.phase
+	*e = event(&r.Transaction, now)
+	if s.settle(r, now, before, status, e) {
+		t.n.Add(-1)
+	}
 }
 
 // Respond tells of a response.
 func (t *Table) Respond(key uint64, at Moment, q *Response) Effect {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil {
-		return Effect{}
-	}
-	now, before := t.now(at), r.phase
-	e := r.respond(now, q)
-	t.settle(s, r, now, before, q.Status, &e)
-	return e
+	return t.happen(key, at, q.Status, func(r *Transaction, now Now) Effect { return r.respond(now, q) })
 }
 
 // Fail tells of a send that has failed.
 func (t *Table) Fail(key uint64, at Moment, f *Failure) Effect {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil {
-		return Effect{}
-	}
-	now, before := t.now(at), r.phase
-	e := r.fail(now, f)
-	t.settle(s, r, now, before, 0, &e)
+	return t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.fail(now, f) })
+}
+
+// Release sends the CANCEL that is held under a key to where its INVITE went.
+func (t *Table) Release(key uint64, at Moment, h resolve.Hop, attempt uint8) Effect {
+	return t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.release(now, h, attempt) })
+}
+
+// Close marks a transaction as one that rewatch has answered itself.
+func (t *Table) Close(key uint64, at Moment) {
+	t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.shut(now, false) })
+}
+
+// Outlive is Close for one that got no response; any that comes is told then. It is false
+// where none is open.
+func (t *Table) Outlive(key uint64, at Moment) (was bool) {
+	t.happen(key, at, 0, func(r *Transaction, now Now) Effect {
+		was = r.phase == open
+		return r.shut(now, true)
+	})
+	return was
+}
+
+// Repeat tells of a request that has come once more. An answer to it is appended to buf.
+func (t *Table) Repeat(key uint64, from Origin, buf []byte) (e Effect) {
+	t.look(key, func(_ *shard, r *entry) {
+		e = r.repeat(from)
+		e.Key = key
+		if e.Do.Has(Answer) {
+			e.Text = append(buf, r.text...)
+		}
+	})
 	return e
 }
 
 // Follow asks where the ACK or the CANCEL of an INVITE goes; not Known: where the
 // INVITE went is not remembered.
-func (t *Table) Follow(key uint64, ack bool) Effect {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil {
-		return Effect{}
-	}
-	e := r.follow(ack)
-	e.Key = key
+func (t *Table) Follow(key uint64, ack bool) (e Effect) {
+	t.look(key, func(_ *shard, r *entry) {
+		e = r.follow(ack)
+		e.Key = key
+	})
 	return e
-}
-
-// Release sends the CANCEL that is held under a key to where its INVITE went.
-func (t *Table) Release(key uint64, at Moment, h resolve.Hop, attempt uint8) Effect {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil {
-		return Effect{}
-	}
-	now, before := t.now(at), r.phase
-	e := r.release(now, h, attempt)
-	t.settle(s, r, now, before, 0, &e)
-	return e
-}
-
-// Close marks a transaction as one that rewatch has answered itself.
-func (t *Table) Close(key uint64, at Moment) { t.shut(key, at, false) }
-
-// Outlive is Close for one that got no response; any that comes is told then. It is false
-// where none is open.
-func (t *Table) Outlive(key uint64, at Moment) bool { return t.shut(key, at, true) }
-
-func (t *Table) shut(key uint64, at Moment, unanswered bool) bool {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil || r.phase != open {
-		return false
-	}
-	now, e := t.now(at), Effect{}
-	r.close(now)
-	r.unanswered = unanswered
-	t.settle(s, r, now, open, 0, &e)
-	return true
 }
 
 // Open tells of a NOTIFY of somebody else's that is open, with its bytes; not Known: it
 // is not.
-func (t *Table) Open(key uint64) Effect {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.byKey[key]
-	if r == nil || r.phase != open || r.kind != Notify || r.from.Own {
-		return Effect{}
-	}
-	e := r.effect(0)
-	e.Key, e.Text = key, bytes.Clone(r.text)
+func (t *Table) Open(key uint64) (e Effect) {
+	t.look(key, func(_ *shard, r *entry) {
+		if r.phase == open && r.kind == Notify && !r.from.Own {
+			e = r.effect(0)
+			e.Key, e.Text = key, bytes.Clone(r.text)
+		}
+	})
 	return e
 }
 
 // Hurry has an open transaction that retransmits its request do so at once.
 func (t *Table) Hurry(key uint64, at Moment) {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil && r.phase == open && r.resend && r.more.resendAt != 0 {
-		own := r.own()
-		own.interval, own.resendAt = t.rules.T1/2, at
-		s.wheel.set(r, r.due(&t.rules))
-	}
+	t.look(key, func(s *shard, r *entry) {
+		if r.phase == open && r.resend && r.more.resendAt != 0 {
+			own := r.own()
+			own.interval, own.resendAt = t.rules.T1/2, at
+			s.wheel.set(r, r.due(&t.rules))
+		}
+	})
 }
 
 // Expire lets the time pass for one shard, and appends what follows to list.
@@ -217,9 +193,8 @@ func (t *Table) Expire(i int, at Moment, list []Effect) []Effect {
 	now := t.now(at)
 	s.due = s.wheel.expired(at, s.due[:0])
 	for _, r := range s.due {
-		before := r.phase
-		e := r.expire(now)
-		t.settle(s, r, now, before, 0, &e)
+		var e Effect
+		t.decide(s, r, now, 0, (*Transaction).expire, &e)
 		if e.Do&^Forget != 0 || e.End != NotOver {
 			list = append(list, e)
 		}
@@ -228,41 +203,24 @@ func (t *Table) Expire(i int, at Moment, list []Effect) []Effect {
 	return list
 }
 
-func (t *Table) settle(s *shard, r *entry, now Now, before phase, status int, e *Effect) {
-	if s.settle(r, now, before, status, e) {
-		t.n.Add(-1)
-	}
-}
-
 // Answered keeps the answer that retransmissions of a request get.
 func (t *Table) Answered(key uint64, b []byte) {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil && r.phase != open && (r.kind != Invite || !r.from.Reliable) {
-		s.keep(&r.text, b)
-		r.keepsAnswer = true
-	}
+	t.look(key, func(s *shard, r *entry) {
+		if r.phase != open && (r.kind != Invite || !r.from.Reliable) {
+			s.keep(&r.text, b)
+			r.keepsAnswer = true
+		}
+	})
 }
 
 // RelayLate has late responses of a transaction passed on.
 func (t *Table) RelayLate(key uint64) {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil {
-		r.lateRelay = true
-	}
+	t.look(key, func(_ *shard, r *entry) { r.lateRelay = true })
 }
 
-// Left notes the stream that a request has left by.
-func (t *Table) Left(key, stream uint64) {
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.byKey[key]; r != nil {
-		r.stream = stream
-	}
+// SentOver notes the stream that a request was sent over.
+func (t *Table) SentOver(key, stream uint64) {
+	t.look(key, func(_ *shard, r *entry) { r.stream = stream })
 }
 
 // OnStream lists the open transactions whose request left by a stream.
@@ -284,8 +242,8 @@ func (t *Table) Abandon(subject uint64, kind Kind, at Moment) (list []Effect) {
 		s.mu.Lock()
 		for _, r := range s.byKey {
 			if r.phase == open && r.subject == subject && r.kind == kind {
-				e := r.outlived(now, Unreachable)
-				t.settle(s, r, now, open, 0, &e)
+				var e Effect
+				t.decide(s, r, now, 0, func(r *Transaction, now Now) Effect { return r.outlived(now, Unreachable) }, &e)
 				list = append(list, e)
 			}
 		}

@@ -331,6 +331,15 @@ func (t *Transaction) close(now Now) {
 	t.giveUp = now.At.Add(linger)
 }
 
+// shut closes an open transaction that rewatch itself answers. unanswered: no response came.
+func (t *Transaction) shut(now Now, unanswered bool) Effect {
+	if t.phase == open {
+		t.close(now)
+		t.unanswered = unanswered
+	}
+	return t.effect(0)
+}
+
 // outlived closes a transaction that got no response.
 func (t *Transaction) outlived(now Now, end End) Effect {
 	e := t.effect(0)
