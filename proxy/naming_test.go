@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -18,18 +19,21 @@ func TestNaming(t *testing.T) {
 		fore  []string // what came before, from the same neighbour
 		line  string
 		told  string // the identities that the Monitor is told of
+		again bool   // what came before came to an earlier process
 		marks bool   // the dialog's NOTIFYs are not to be taken for those of From
 		from  bool   // the From of somebody is believed
 	}{
-		{"from a hop that asserts nothing", observe.ByHop, nil, "", "", false, true},
-		{"as ever", observe.ByHop, []string{"", ""}, "", "", false, true},
-		{"the first assertion", observe.ByHop, []string{""}, alice, "alice", false, false},
-		{"none after an assertion", observe.ByHop, []string{alice}, "", "unasserted", true, false},
-		{"one that cannot be read", observe.ByHop, []string{alice}, nobody, "unasserted", true, false},
-		{"what cannot be read is none", observe.ByHop, []string{nobody}, "", "", false, true},
-		{"pai", observe.ByAssertion, nil, alice, "alice", false, false},
-		{"pai, none", observe.ByAssertion, nil, "", "unasserted", true, false},
-		{"from", observe.ByFrom, []string{alice}, "P-Asserted-Identity: <sip:carol@ims.example>", "", false, true},
+		{"from a hop that asserts nothing", observe.ByHop, nil, "", "", false, false, true},
+		{"as ever", observe.ByHop, []string{"", ""}, "", "", false, false, true},
+		{"the first assertion", observe.ByHop, []string{""}, alice, "alice", false, false, false},
+		{"none after an assertion", observe.ByHop, []string{alice}, "", "unasserted", false, true, false},
+		{"none after a restart", observe.ByHop, nil, "", "unasserted", true, true, false},
+		{"an assertion after a restart", observe.ByHop, nil, alice, "alice", true, false, false},
+		{"one that cannot be read", observe.ByHop, []string{alice}, nobody, "unasserted", false, true, false},
+		{"what cannot be read is none", observe.ByHop, []string{nobody}, "", "", false, false, true},
+		{"pai", observe.ByAssertion, nil, alice, "alice", false, false, false},
+		{"pai, none", observe.ByAssertion, nil, "", "unasserted", false, true, false},
+		{"from", observe.ByFrom, []string{alice}, "P-Asserted-Identity: <sip:carol@ims.example>", "", false, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(r *rig) {
@@ -37,6 +41,9 @@ func TestNaming(t *testing.T) {
 					r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", strings.Replace(viaCore, "core1", fmt.Sprint("core", i), 1), strings.TrimSuffix("X: y\n"+line, "\n")))
 					r.monitor.told()
 					return r.server.want("SUBSCRIBE")
+				}
+				if c.again && !r.s.cfg.Namers.Restore(netip.MustParseAddrPort(coreAddr).Addr()) {
+					t.Error("there is no room for one neighbour")
 				}
 				for i, line := range c.fore {
 					ask(i, line)

@@ -140,6 +140,28 @@ func TestNamedByServer(t *testing.T) {
 	}
 }
 
+// TestReachAfterRestart: a host that the server named to an earlier process is reached as
+// before, until its time is over; another is not.
+func TestReachAfterRestart(t *testing.T) {
+	const named, over, victim = "10.1.0.7:5080", "10.1.0.8:5080", "10.1.0.66:6379"
+	play(t, func(r *rig) {
+		now := time.Now()
+		if !r.s.RestoreHost(named, now.Add(time.Hour), now) || r.s.RestoreHost(over, now, now) {
+			t.Error("what is over is restored, or what is not is none")
+		}
+		for _, at := range []string{named, over, victim} {
+			far := r.peer(at)
+			r.core.send(coreSide, request("BYE", "sip:bob@"+at, strings.Replace(viaCore, "core1", at[:9], 1), inDialog, ownRoute))
+			if at == named {
+				far.want("BYE")
+			} else {
+				far.nothing()
+				r.core.want("SIP/2.0 481 ")
+			}
+		}
+	})
+}
+
 // TestReachOfServer keeps requests of the server, whose route set a phone wrote, from where
 // the operator does not want them. REWATCH_CORE can be reached wherever it is.
 func TestReachOfServer(t *testing.T) {

@@ -30,6 +30,9 @@ type Namers struct {
 	rule Naming
 	// believed is told, once for each, of a neighbour whose From is believed.
 	believed func(netip.Addr)
+	// Learnt, if set before the first message, is told of a neighbour that asserts an
+	// identity for the first time. It must not block.
+	Learnt func(netip.Addr)
 
 	mu sync.RWMutex
 	// asserts has those that are known: true: it asserts, false: its From is believed.
@@ -65,11 +68,30 @@ func (n *Namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, 
 	}
 	if known || len(n.asserts) < maxNamers {
 		n.asserts[neighbour] = asserted
+		if asserted && n.Learnt != nil {
+			n.Learnt(neighbour)
+		}
 	}
 	if !asserted && n.believed != nil {
 		n.believed(neighbour)
 	}
 	return identities, false
+}
+
+// Restore takes up a neighbour that has asserted identities before: between a restart and
+// its next assertion a phone behind it cannot write another's From either. false: there are
+// too many.
+func (n *Namers) Restore(neighbour netip.Addr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.asserts == nil {
+		n.asserts = make(map[netip.Addr]bool)
+	}
+	if len(n.asserts) >= maxNamers {
+		return false
+	}
+	n.asserts[neighbour] = true
+	return true
 }
 
 // FromBelieved tells whether the From of any neighbour is believed.
@@ -85,4 +107,11 @@ func (n *Namers) FromBelieved() bool {
 		}
 	}
 	return false
+}
+
+// Len is how many neighbours are known.
+func (n *Namers) Len() int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return len(n.asserts)
 }

@@ -46,6 +46,14 @@ func reachOf(only []netip.Prefix, ls []proxy.Listener) route.Reach {
 	return route.DefaultReach(bound, own)
 }
 
+// What is known of a host, as it is kept: the server has named it, or it is a neighbour that
+// asserts identities.
+const (
+	hostNamed    = "{}"
+	hostAsserts  = `{"asserts":true}`
+	assertsKnown = 30 * 24 * time.Hour // how long after it was learnt
+)
+
 // hostNamed keeps what hosts the server has named, if anything is kept.
 func (p *process) hostNamed(host string, until time.Time) {
 	if p.keeper == nil {
@@ -53,9 +61,16 @@ func (p *process) hostNamed(host string, until time.Time) {
 	}
 	e := store.Entry{Kind: store.KindHost, Key: host, Until: until}
 	if !until.IsZero() {
-		e.Value = []byte("{}")
+		e.Value = []byte(hostNamed)
 	}
 	p.keeper.Keep(e)
+}
+
+// neighbourAsserts keeps that a neighbour asserts identities, if anything is kept.
+func (p *process) neighbourAsserts(neighbour netip.Addr) {
+	if p.keeper != nil {
+		p.keeper.Keep(store.Entry{Kind: store.KindHost, Key: neighbour.String(), Value: []byte(hostAsserts), Until: time.Now().Add(assertsKnown)})
+	}
 }
 
 // recallHosts takes up those of an earlier process.
@@ -65,7 +80,11 @@ func (p *process) recallHosts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.proxy.RestoreHost(e.Key, e.Until, now)
+		if string(e.Value) != hostAsserts {
+			p.proxy.RestoreHost(e.Key, e.Until, now)
+		} else if neighbour, err := netip.ParseAddr(e.Key); err == nil {
+			p.namers.Restore(neighbour)
+		}
 	}
 	return nil
 }

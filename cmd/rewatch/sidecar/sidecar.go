@@ -117,6 +117,7 @@ func (p *process) build(ctx context.Context) error {
 	p.certificates = certificates{chains: chains(p.cfg.TLS.Cert, p.cfg.Admin), alarms: p.alarms}
 	reg.MustRegister(p.certificates)
 	p.namers = observe.NewNamers(namings[p.cfg.Dialogs.IdentityFrom], p.believed)
+	p.namers.Learnt = p.neighbourAsserts
 	p.faults = newRoutingFaults(p.alarms, p.forgotten.WithLabelValues("routing-fault"))
 	p.resolver = resolve.New(resolve.Config{Evicted: p.forgotten.WithLabelValues("dns").Inc})
 	sender := &sender{side: p}
