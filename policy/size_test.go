@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -43,5 +44,17 @@ func TestClone(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { c = b.Clone() }); n != 1 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A subscription that breaks anew with a name for which there is no room is only counted; the
+// others stay.
+func TestNoRoomForALongerName(t *testing.T) {
+	long := strings.Repeat("x", MaxBrokenText-100)
+	m := newMachine(standard(), State{Broken: []Broken{
+		{Event: "presence", Resource: "bob", CallID: "1"}, {Event: "presence", Resource: long, CallID: "2"}, {Event: "presence", Resource: "eve", CallID: "3"},
+	}}, Event{Kind: NotifyFailed, Sub: Broken{Event: "presence", Resource: "bob", CallID: strings.Repeat("y", 200)}})
+	if j := m.enlist(); j != failedFirst || m.s.More != 1 || len(m.s.Broken) != 2 || m.s.Broken[0].CallID != "2" || m.s.Broken[1].CallID != "3" {
+		t.Errorf("%d, %d more, %d are named", j, m.s.More, len(m.s.Broken))
 	}
 }
