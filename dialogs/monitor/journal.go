@@ -253,7 +253,7 @@ func (j *source) collectIdentities(batch []store.Entry, e store.Entry) []store.E
 	if err != nil {
 		return batch
 	}
-	for _, other := range strings.Fields(r.identities) {
+	for other := range strings.FieldsSeq(r.identities) {
 		if other != e.Key {
 			batch = append(batch, store.Entry{Kind: e.Kind, Key: other, Value: e.Value, Until: e.Until})
 		}

@@ -100,7 +100,7 @@ func TestConsoleShows(t *testing.T) {
 func TestConsoleFitsAPhone(t *testing.T) {
 	b := startBrowser(t)
 	b.open(serveConsole(t, busyBackend(time.Now()), "t")+"/#7", 360, 1800)
-	time.Sleep(300 * time.Millisecond)
+	eventually(t, "the ladder", func() bool { return b.eval(`document.querySelector("svg.ladder") !== null`) == "true" })
 	if got := b.eval("document.documentElement.scrollWidth"); got != "360" {
 		t.Errorf("the page is %s px wide on a phone of 360", got)
 	}

@@ -96,8 +96,8 @@ type client struct {
 func (b backend) Clients() any {
 	known, subscribed := b.p.engine.Clients(), b.p.monitor.Clients()
 	for family, n := range subscribed {
-		if n > 0 {
-			known[family] = known[family] // who has not failed is listed as well
+		if _, failed := known[family]; !failed && n > 0 {
+			known[family] = recovery.Client{} // who has not failed is listed as well
 		}
 	}
 	all := make([]client, 0, len(known))

@@ -47,10 +47,14 @@ func TestRecall(t *testing.T) {
 		"cleared, told":     {[][]store.Entry{Entries(about(alarm.CoreOutage, "hop", 0, 0), true), Entries(about(alarm.CoreOutage, "hop", 0, 1), false), Entries(about(alarm.CoreOutage, "hop", 0, 1), true)}, nil},
 		"cleared, not told": {[][]store.Entry{Entries(about(alarm.CoreOutage, "hop", 0, 0), true), Entries(about(alarm.CoreOutage, "hop", 0, 1), false)}, []string{"remind cleared hop"}},
 		"neither was told":  {[][]store.Entry{Entries(about(alarm.CoreOutage, "hop", 0, 1), false), Entries(about(alarm.CoreOutage, "hop", 0, 0), false)}, []string{"remind raised hop", "remind cleared hop"}},
-		"two, in their order": {[][]store.Entry{Entries(about(alarm.CoreOutage, "b", time.Second, 0), false), Entries(about(alarm.ServerDown, "a", 0, 0), false)},
-			[]string{"recall a", "remind raised a", "recall b", "remind raised b"}},
-		"nonsense": {[][]store.Entry{{{Kind: store.KindAlarm, Key: "x", Value: []byte("{"), Until: time.Now().Add(time.Hour)}},
-			Entries(about("no-such-alarm", "x", 0, 0), false)}, nil},
+		"two, in their order": {
+			[][]store.Entry{Entries(about(alarm.CoreOutage, "b", time.Second, 0), false), Entries(about(alarm.ServerDown, "a", 0, 0), false)},
+			[]string{"recall a", "remind raised a", "recall b", "remind raised b"},
+		},
+		"nonsense": {[][]store.Entry{
+			{{Kind: store.KindAlarm, Key: "x", Value: []byte("{"), Until: time.Now().Add(time.Hour)}},
+			Entries(about("no-such-alarm", "x", 0, 0), false),
+		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := store.NewMemoryStore()

@@ -163,7 +163,10 @@ func TestSentinel(t *testing.T) {
 	s := open(t, "redis+sentinel://"+sentinel+"/mymaster", "pod-1")
 	version := eventuallySave(t, s, 0)
 	eventually(t, "it is replicated", func() bool { return strings.Contains(replica.cli("keys", "*"), alice) })
-	time.Sleep(2 * time.Second) // the Sentinel has to hear of the replica
+	eventually(t, "the Sentinel has heard of the replica", func() bool {
+		out, err := exec.Command("redis-cli", "-h", sentinel, "-p", "26379", "sentinel", "replicas", "mymaster").Output()
+		return err == nil && strings.Contains(string(out), replica.ip)
+	})
 	master.stop()
 	began := time.Now()
 	eventuallySave(t, s, version)
