@@ -274,7 +274,8 @@ func (s *soak) foreign(end int, raw []byte) {
 		s.keep("signed out", raw)
 	case bytes.HasPrefix(raw, []byte("MESSAGE ")):
 		s.Messages++
-		if !bytes.Contains(raw, []byte("\r\nAttempt: 0 of ")) {
+		// A phone that has subscribed anew says itself that it does not know its old dialog.
+		if !bytes.Contains(raw, []byte("\r\nAttempt: 0 of ")) && !bytes.Contains(raw, []byte("\r\nCause: 481 ")) {
 			s.Strikes++
 			s.keep("a strike, though it was the core", raw)
 		}
