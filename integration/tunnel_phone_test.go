@@ -30,7 +30,7 @@ func startTunnelOf(t *testing.T, vars env) (*tunnelCase, *phone, *dialog) {
 	var d *dialog
 	c := startTunnel(t, func(s *site) *tunneller {
 		p = s.startPhone("alice", 50)
-		p.register(600)
+		p.register(3600)
 		d = p.subscribed("bob")
 		return &tunneller{[]string{"ip saddr " + s.ip(50), "ip daddr " + s.ip(50)}, func() string {
 			if _, body := p.notifies(); strings.Contains(body, "<basic>open") {

@@ -128,7 +128,7 @@ func startTunnel(t *testing.T, start func(s *site) *tunneller, vars env) *tunnel
 	t.Helper()
 	c := &tunnelCase{site: newSite(t)}
 	c.server, c.core, c.mirror, c.bob = c.startPresence(), c.startCore(), c.startMirror(), c.peer("bob", 49, 5060, nil)
-	all := defaults(env{"REWATCH_REDELIVER": "10m", "REWATCH_HEP": c.mirror.addr, "REWATCH_LOG_LEVEL": "debug"})
+	all := defaults(env{"REWATCH_REDELIVER": "10m", "REWATCH_HEP": c.mirror.addr, "REWATCH_HEP_ID": "7", "REWATCH_LOG_LEVEL": "debug"})
 	for k, v := range vars {
 		all[k] = v
 	}
@@ -189,7 +189,7 @@ func (c *tunnelCase) goesOn() {
 	if now := c.server.watchers("alice"); !slices.Equal(now, c.row) {
 		c.t.Errorf("active_watchers: %v, was %v", now, c.row)
 	}
-	if n := c.mirror.count("MESSAGE"); n > 0 {
-		c.t.Errorf("%d MESSAGEs", n)
+	if n := c.r.metric("rewatch_messages_total"); n > 0 || c.mirror.count("MESSAGE") > 0 || c.mirror.count("NOTIFY") == 0 {
+		c.t.Errorf("%v MESSAGEs, %d were seen, and %d NOTIFYs", n, c.mirror.count("MESSAGE"), c.mirror.count("NOTIFY"))
 	}
 }
