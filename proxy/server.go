@@ -77,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 	for _, uri := range cfg.Core {
 		s.coreURIs = append(s.coreURIs, []byte(uri))
 	}
-	s.copies.s, s.tap = s, cfg.Tap
+	s.copies, s.tapped = copies{s}, tapped{cfg.Tap}
 	s.own.s, s.own.prefix = s, []byte(cfg.OwnBranch)
 	if identity, ok := aor.Append(nil, []byte(cfg.Identity)); ok {
 		s.own.identity = identity
