@@ -2,6 +2,7 @@ package budget
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -12,9 +13,7 @@ import (
 func load(t *testing.T, environ map[string]string) config.Config {
 	t.Helper()
 	all := map[string]string{"REWATCH_SERVER": "sip:127.0.0.1:5070"}
-	for name, value := range environ {
-		all[name] = value
-	}
+	maps.Copy(all, environ)
 	c, err := config.Load(all)
 	if err != nil {
 		t.Fatal(err)
