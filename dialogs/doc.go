@@ -17,8 +17,8 @@
 //
 // Notify finds the subscription by Call-ID, tags and event package, and gives
 // back a Ref. The proxy keeps the Ref with the open transaction and returns it
-// with the Outcome to NotifyDone. The table in monitor/outcome.go says what the outcome
-// is worth by itself; monitor/notify.go weighs it with what is known of the
+// with the Outcome to NotifyDone. The table of monitor/outcome says what the outcome
+// is worth by itself; monitor/verdict.go weighs it with what is known of the
 // subscription (it may have ended, or a newer one may have taken its place).
 // Only then is it a failure, and the Engine hears of it once the answer to the
 // server has left.

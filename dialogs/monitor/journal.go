@@ -295,14 +295,6 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	return true
 }
 
-// id is the ID that names this subscription.
-func (s *subscription) id() ident.ID {
-	id := ident.ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
-	e := ident.SplitEvent(s.event())
-	id.Package, id.Param = e.Package, e.ID
-	return id
-}
-
 // restoreUser tells the user of a restored subscription what it knew of them.
 func (j *source) restoreUser(s *subscription, h hop) {
 	us := j.userShard(j.hashAOR(s.watcher()))

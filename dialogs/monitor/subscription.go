@@ -221,3 +221,11 @@ const assumedExpires = 3600
 
 // maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
 const maxSeconds = 1 << 31
+
+// id is the ID that names this subscription.
+func (s *subscription) id() ident.ID {
+	id := ident.ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
+	e := ident.SplitEvent(s.event())
+	id.Package, id.Param = e.Package, e.ID
+	return id
+}
