@@ -65,6 +65,7 @@ func TestRoomsOfTheCommand(t *testing.T) {
 		cmd + "/admin":    {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/sidecar"},
 		cmd + "/check":    {cmd + "/admin", cmd + "/sidecar"},
 		cmd + "/health":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
+		cmd + "/limits":   {"rewatch/"},
 		cmd + "/manual":   {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy", cmd + "/admin", cmd + "/sidecar"},
 		cmd + "/simulate": {"rewatch/proxy", "rewatch/dialogs/monitor", "rewatch/dialogs/recovery", "rewatch/dialogs/store", cmd + "/admin", cmd + "/sidecar"},
 		cmd:               {"rewatch/proxy", "rewatch/dialogs", "rewatch/policy"},

@@ -13,6 +13,7 @@ import (
 	"rewatch/cmd/rewatch/budget"
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
+	"rewatch/cmd/rewatch/limits"
 	"rewatch/dialogs"
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/monitor"
@@ -108,8 +109,8 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		Reach: reachOf(c.Reach, ls), HostNamed: p.hostNamed,
 		Namers:     p.namers,
 		MaxExpires: int(p.cfg.Dialogs.MaxExpires), DryRun: p.dryRun, NotifyTimeout: c.NotifyTimeout, MaxTransactions: c.MaxTransactions,
-		MaxStreams: connections(c.MaxConnections, descriptors(), p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
-		Poller:    oneMoreProcessor(),
+		MaxStreams: limits.Connections(c.MaxConnections, p.log), MaxPerPeer: c.MaxPerPeer, SingleDatagrams: !c.UDPGSO,
+		Poller:    limits.OneMoreProcessor(),
 		Retry:     p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
 		KeepHeads: p.cfg.Dialogs.Notifies(), Monitor: p.monitor, Resolver: p.resolver,
 		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,

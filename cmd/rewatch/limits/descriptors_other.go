@@ -1,6 +1,6 @@
 //go:build !unix
 
-package sidecar
+package limits
 
 // descriptors is how many files and sockets the process may have open; 0 where
 // the system does not tell.

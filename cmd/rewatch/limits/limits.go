@@ -1,4 +1,5 @@
-package sidecar
+// Package limits fits the process into what the system gives it: descriptors and processors.
+package limits
 
 import (
 	"os"
@@ -12,9 +13,11 @@ import (
 // itself, without which no NOTIFY over TCP would leave.
 func spareDescriptors(all int) int { return 100 + all/10 }
 
-// connections is how many connections each side may accept: as many as the
+// Connections is how many connections each side may accept: as many as the
 // operator allows, and as the system has descriptors for. Whoever connects beyond
 // them is turned away; without them rewatch could not even do that.
+func Connections(wanted int, log zerolog.Logger) int { return connections(wanted, descriptors(), log) }
+
 func connections(wanted, descriptors int, log zerolog.Logger) int {
 	most := (descriptors - spareDescriptors(descriptors)) / 2
 	if descriptors == 0 || wanted <= most {
@@ -26,10 +29,10 @@ func connections(wanted, descriptors int, log zerolog.Logger) int {
 	return most
 }
 
-// oneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
+// OneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
 // while it keeps it to itself (proxy.Config.Poller). It is nil where the processors are
 // not ours to choose.
-func oneMoreProcessor() func(held bool) {
+func OneMoreProcessor() func(held bool) {
 	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) != 1 {
 		return nil
 	}
