@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -129,9 +130,7 @@ func startTunnel(t *testing.T, start func(s *site) *tunneller, vars env) *tunnel
 	c := &tunnelCase{site: newSite(t)}
 	c.server, c.core, c.mirror, c.bob = c.startPresence(), c.startCore(), c.startMirror(), c.peer("bob", 49, 5060, nil)
 	all := defaults(env{"REWATCH_REDELIVER": "10m", "REWATCH_HEP": c.mirror.addr, "REWATCH_HEP_ID": "7", "REWATCH_LOG_LEVEL": "debug"})
-	for k, v := range vars {
-		all[k] = v
-	}
+	maps.Copy(all, vars)
 	c.r = c.startRewatch(all)
 	c.publishes("open")
 	c.phone = start(c.site)

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -103,7 +104,7 @@ func TestWrongWords(t *testing.T) {
 		nil, {"stop"}, {"-nonsense"}, {"hold"}, {"status", "now"}, {"dry-run", "maybe"}, {"reset"}, {"reset", "a", "b"}, {"pseudonym"},
 	} {
 		_, err := call(t, cli.Environ{"REWATCH_ADMIN_TOKEN": "s3cret"}, append([]string{"-address", "127.0.0.1:1"}, args...)...)
-		if _, usage := err.(cli.UsageError); !usage {
+		if _, usage := errors.AsType[cli.UsageError](err); !usage {
 			t.Errorf("%v: %v", args, err)
 		}
 	}
