@@ -43,6 +43,9 @@ type Failure struct {
 	// Hop is the next hop that it was sent to; invalid if there was none.
 	Hop  netip.AddrPort
 	Sent time.Time
+	// Unsent: it was never sent on, for it had to wait behind others. Hop is where its
+	// user was heard from last.
+	Unsent bool
 	// Unreachable: the hop takes nothing.
 	Unreachable bool
 	// Silent: there was no answer, or one that tells of the core rather than of the

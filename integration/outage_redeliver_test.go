@@ -73,8 +73,9 @@ func (c *outageCase) redelivered(bound float64) {
 	c.expectNoStrikes()
 }
 
-// TestOutageRedelivered: with REWATCH_REDELIVER an outage costs nobody the subscription. At
-// full size if it is asked for (make outage).
+// TestOutageRedelivered: with REWATCH_REDELIVER an outage costs nobody the subscription.
+// What has no room is recovered as without it. At full size if it is asked for (make
+// outage).
 func TestOutageRedelivered(t *testing.T) {
 	t.Parallel()
 	plan, vars := town(hung, "udp", 20*time.Second), env{"REWATCH_NOTIFY_TIMEOUT": "4s", "REWATCH_REDELIVER": "10m"}
@@ -83,6 +84,47 @@ func TestOutageRedelivered(t *testing.T) {
 		delete(vars, "REWATCH_NOTIFY_TIMEOUT")
 	}
 	plan.redeliver = "10m"
-	c := startOutage(t, plan, defaults(vars))
-	c.redelivered(64 << 20)
+	t.Run("with room", func(t *testing.T) {
+		c := startOutage(t, plan, defaults(vars))
+		c.redelivered(64 << 20)
+	})
+	t.Run("without", func(t *testing.T) {
+		little := plan
+		little.redeliver = "10m, little room"
+		scarce := defaults(vars)
+		scarce["REWATCH_MAX_REDELIVER"] = "1MiB"
+		if os.Getenv("OUTAGE") == "" {
+			scarce["REWATCH_MAX_REDELIVER"] = "128KiB"
+		}
+		c := startOutage(t, little, scarce)
+		c.load()
+		c.stop()
+		bytes := c.r.metric("rewatch_redeliver_bytes")
+		c.expect(bytes > 0 && bytes <= 1<<20, "%v bytes are kept", bytes)
+		lost, before := c.city.lost(), c.mirror.requests()
+		c.expect(lost > c.people/10 && lost < c.people, "%d subscriptions are lost", lost)
+		newest := c.city.cseqs()
+		c.returned = time.Now()
+		c.core.thaw()
+		within := time.Duration(c.people)*time.Second/time.Duration(c.messageRate) + 10*time.Second
+		current := func() bool {
+			n := 0
+			c.city.mu.Lock()
+			for p, cseq := range newest {
+				w := p.server
+				n += one(p.shows >= cseq && w.callID == p.callID && !w.gone || w.callID == p.callID && !w.gone && w.proven.After(c.returned))
+			}
+			c.city.mu.Unlock()
+			return n == c.people
+		}
+		for !current() && time.Since(c.returned) < within {
+			within += c.nap(50 * time.Millisecond)
+		}
+		c.sum(time.Since(c.returned), before)
+		if !current() {
+			c.t.Errorf("not everybody is current after %s: %s", within, c.city.census(c.returned))
+		}
+		c.expect(c.mirror.count("REGISTER") == 0, "%d de-REGISTERs", c.mirror.count("REGISTER"))
+		c.expect(c.city.messages() >= lost, "%d MESSAGEs for %d lost", c.city.messages(), lost)
+	})
 }

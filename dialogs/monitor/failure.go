@@ -167,7 +167,7 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 
 // announceFailure tells the Engine of a failure, and the ladder how it came.
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
-	cause := m.report(s, o)
+	cause := m.report(s, o, m.rules.failureOf(&s, &o))
 	m.ladder.Missed(passage(&s, &o), &o, instant(o.At), m.noAnswer)
 	if said == "" && o.Kind == dialogs.Responded && m.cfg.Answer != AnswerSilent {
 		said = cause
@@ -177,8 +177,8 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	}
 }
 
-// report tells the Engine of a failure, and gives its cause.
-func (m *Monitor) report(s subscription, o dialogs.Outcome) string {
+// report tells the Engine of a failure f, and gives its cause.
+func (m *Monitor) report(s subscription, o dialogs.Outcome, f dialogs.Failure) string {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
 	sub.Cause, sub.Since = outcome.Cause(&o), at
@@ -190,7 +190,6 @@ func (m *Monitor) report(s subscription, o dialogs.Outcome) string {
 	line.Msg("NOTIFY failed")
 	m.throughput.CollectFor(at)
 	superseded, _ := m.superseded(&s)
-	f := m.rules.failureOf(&s, &o)
 	f.Superseded, f.Witness = superseded, false
 	f.Event.Sub, f.Event.Pointless = sub, outcome.Pointless(&o)
 	m.rec.Failed(f)

@@ -41,6 +41,8 @@ type ward struct {
 	failures, offered []string
 	returned          []string
 	last              policy.Event
+	by                netip.AddrPort // hop of the last failure
+	unsent            bool
 }
 
 func newWard() *ward {
@@ -50,6 +52,9 @@ func newWard() *ward {
 }
 
 type wardRecorder struct{ w *ward }
+
+// wardHop is where the phones of a ward are heard from.
+var wardHop = netip.MustParseAddrPort("192.0.2.9:5060")
 
 func (r wardRecorder) Offer(_ string, e policy.Event) {
 	r.w.mu.Lock()
@@ -64,6 +69,7 @@ func (r wardRecorder) Failed(f dialogs.Failure) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	r.w.failures, r.w.last = append(r.w.failures, f.Event.Sub.CallID), f.Event
+	r.w.by, r.w.unsent = f.Hop, f.Unsent
 }
 func (wardRecorder) Passed(time.Time, netip.AddrPort, outage.Passes) {}
 func (wardRecorder) Heard(time.Time, netip.AddrPort, outage.Passes)  {}
@@ -86,7 +92,7 @@ func (w *ward) subscribe(c call, cseq uint32, expires, status int) {
 		contact += `;+sip.instance="<` + c.instance + `>"`
 	}
 	m := dialogs.Message{
-		At: time.Now(), CallID: []byte(c.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + c.id),
+		At: time.Now(), Source: wardHop, CallID: []byte(c.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + c.id),
 		ToURI: []byte(c.resource), RequestURI: []byte(c.resource), Event: dialogstest.Event(c.event), Contacts: dialogstest.Contacts(contact), Expires: expires,
 	}
 	if expires == 0 {

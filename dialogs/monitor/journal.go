@@ -216,14 +216,6 @@ func (j *source) entry(s *subscription) store.Entry {
 	}
 }
 
-// hopOf is where the user of a subscription was heard from last.
-func (j *source) hopOf(s *subscription) hop {
-	us := j.userShard(j.hashAOR(s.watcher()))
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	return us.users.At(us.nodes.At(s.node).user).hop
-}
-
 // collectRegistrations makes the entries of the registrations noted in a shard.
 func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.Entry {
 	us := &j.users[shard]

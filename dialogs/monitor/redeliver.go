@@ -175,10 +175,14 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	s := sh.subs.At(slot)
 	s.untold++
 	c, ref, out := *s, makeRef(sh.number, slot, s.generation), *o
+	f := m.rules.failureOf(s, o)
+	if f.Unsent = !f.Hop.IsValid(); f.Unsent {
+		f.Hop = m.hopOf(s).addrPort()
+	}
 	m.metrics.failed[c.label].Inc()
 	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
-		cause := m.report(c, out)
+		cause := m.report(c, out, f)
 		m.ladder.Step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
 		m.toldEngine(ref)
 	}

@@ -291,6 +291,9 @@ func TestNoRoomToKeep(t *testing.T) {
 		if got := w.state(callA, 17, partial, "x", 200); got != 481 || !slices.Equal(w.failed(), []string{"a1"}) || w.Waits() {
 			t.Fatalf("%d, failed %q", got, w.failed())
 		}
+		if w.by != wardHop || !w.unsent {
+			t.Errorf("what waited in vain is told of %v, unsent %v", w.by, w.unsent)
+		}
 	})
 	redelivering(t, redelivery.Config{For: time.Minute, MaxBytes: 100}, func(w *parcelWard) {
 		w.subscribe(callA, 1, 600, 200)
@@ -345,8 +348,8 @@ func TestKeptOverARestart(t *testing.T) {
 			}
 		}
 		next.giveUpLost(time.Now())
-		if !slices.Equal(next.failures, []string{"a1"}) {
-			t.Errorf("failed %q", next.failures)
+		if !slices.Equal(next.failures, []string{"a1"}) || next.by != wardHop || !next.unsent {
+			t.Errorf("failed %q by %v, unsent %v", next.failures, next.by, next.unsent)
 		}
 	})
 }

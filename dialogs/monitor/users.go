@@ -100,8 +100,23 @@ func (h hop) uri() string {
 	if !h.known {
 		return ""
 	}
-	address := netip.AddrPortFrom(netip.AddrFrom16(h.addr).Unmap(), h.port).String()
-	return "sip:" + address + [...]string{";transport=udp", ";transport=tcp", ";transport=tls"}[h.transport]
+	return "sip:" + h.addrPort().String() + [...]string{";transport=udp", ";transport=tcp", ";transport=tls"}[h.transport]
+}
+
+// addrPort is the address of the neighbour; not valid if none is known.
+func (h hop) addrPort() netip.AddrPort {
+	if !h.known {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(h.addr).Unmap(), h.port)
+}
+
+// hopOf is where the user of a subscription was heard from last.
+func (t *Table) hopOf(s *subscription) hop {
+	us := t.userShard(t.hashAOR(s.watcher()))
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.users.At(us.nodes.At(s.node).user).hop
 }
 
 // find gives the slot of a user, or 0.

@@ -72,6 +72,9 @@ type keptJob struct {
 // Failed takes a NOTIFY that failed: its user's trouble, or that of an outage.
 func (e *Engine) Failed(f dialogs.Failure) {
 	hop := hold.Name(f.Hop)
+	if f.Unsent {
+		hop = e.hold.HopOf(f.Hop)
+	}
 	verdict := e.hold.Failed(&f, hop)
 	if f.Witness {
 		return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,22 +219,23 @@ func TestKeeperOnce(t *testing.T) {
 		k.Start(t.Context())
 		for _, away := range []bool{false, true, false} {
 			j.set(away)
-			before, called := j.written(), 0
+			before := j.written()
+			var called atomic.Int32
 			subs.learn(fmt.Sprint("away ", away, before))
 			k.Once(func() {
-				called++
+				called.Add(1)
 				if (j.written() == before) != away {
 					t.Errorf("away %v: %d are written, were %d", away, j.written(), before)
 				}
 			})
 			synctest.Wait()
-			if called > 0 {
+			if called.Load() > 0 {
 				t.Error("called before its time")
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if called != 1 {
-				t.Errorf("called %d times", called)
+			if n := called.Load(); n != 1 {
+				t.Errorf("called %d times", n)
 			}
 		}
 		if err := k.Shutdown(t.Context()); err != nil {

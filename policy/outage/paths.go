@@ -26,10 +26,11 @@ func NewPaths(l Limits) *Paths {
 }
 
 // Failed takes a request that failed, and judges it. That of a request which was sent
-// before a hold ended is the outage's, and tells nothing of what came after.
+// before a hold ended is the outage's, and tells nothing of what came after, nor does one
+// that was never sent.
 func (p *Paths) Failed(t Try) (Verdict, []Notice) {
 	own, h := p.route(t.Hop, t.User, t.At, t.Core)
-	if !t.Sent.Before(h.ended) {
+	if !t.Unsent && !t.Sent.Before(h.ended) {
 		p.count(h, &t)
 		if own != h && own != nil {
 			p.count(own, &t)

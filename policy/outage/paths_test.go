@@ -376,3 +376,37 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsent: what was never sent tells nothing of a path, however many there are of it, and
+// is judged by what else is known of that.
+func TestUnsent(t *testing.T) {
+	unsent := func(p *Paths, hop string, user uint64) Verdict {
+		v, notices := p.Failed(Try{Hop: hop, User: user, Sent: dawn, At: dawn.Add(28 * time.Second), Unsent: true, Core: hop == "core"})
+		if len(notices) > 0 {
+			t.Errorf("%q: %+v", hop, notices)
+		}
+		return v
+	}
+	for hop, want := range map[string]Verdict{"": Unproven, "core": Ask} {
+		p := NewPaths(Limits{})
+		for _, user := range distinctUsers(200) {
+			if v := unsent(p, hop, user); v != want && v != Wait {
+				t.Fatalf("%q: %v", hop, v)
+			}
+		}
+		if p.Any() {
+			t.Errorf("%q is held", hop)
+		}
+	}
+	p := NewPaths(Limits{})
+	var got Passes
+	got.Add(dawn.Add(time.Second), 7)
+	p.Passed(dawn.Add(time.Second), "core", got)
+	if v := unsent(p, "core", 1); v != Proven {
+		t.Errorf("others got through: %v", v)
+	}
+	p.Restore(Record{Hop: "core", At: dawn}, dawn)
+	if v := unsent(p, "core", 1); v != Outage {
+		t.Errorf("held: %v", v)
+	}
+}

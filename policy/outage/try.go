@@ -32,6 +32,9 @@ type Try struct {
 	Refused bool
 	// Unreachable: the hop takes nothing, and every other way was tried.
 	Unreachable bool
+	// Unsent: it was never sent on. It is judged by what else is known of the path, of
+	// which it tells nothing.
+	Unsent bool
 	// Core: the hop is one of the core's by configuration, so many users are behind
 	// it, whoever was seen.
 	Core bool

@@ -171,10 +171,12 @@ func (h *Hold) Began(hop string) (time.Time, bool) {
 func (h *Hold) Failed(f *dialogs.Failure, hop string) outage.Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hosts.saw(f.Hop, hop)
+	if !f.Unsent {
+		h.hosts.saw(f.Hop, hop)
+	}
 	try := outage.Try{
 		Hop: hop, User: dialogs.UserID(f.AOR), Sent: f.Sent, At: f.Event.At,
-		Refused: !f.Silent, Unreachable: f.Unreachable, Core: h.core(hop),
+		Refused: !f.Silent, Unreachable: f.Unreachable, Unsent: f.Unsent, Core: h.core(hop),
 	}
 	v := h.take(h.paths.Failed(try))
 	if h.hand.on() {
@@ -245,11 +247,23 @@ func (h *Hold) Passed(at time.Time, addr netip.AddrPort, hop string, got outage.
 func (h *Hold) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.take(outage.Proven, h.paths.Passed(at, h.behind(source), got))
+}
+
+// HopOf is the hop that requests go to which concern what came from a neighbour.
+func (h *Hold) HopOf(source netip.AddrPort) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.behind(source)
+}
+
+// behind is HopOf; h is locked.
+func (h *Hold) behind(source netip.AddrPort) string {
 	hop := Name(source)
 	if !h.paths.Knows(hop) {
 		hop = h.hosts.hop(source, hop)
 	}
-	h.take(outage.Proven, h.paths.Passed(at, hop, got))
+	return hop
 }
 
 // take notes what has changed, to be acted upon, and gives back the verdict; h is locked.

@@ -313,3 +313,25 @@ func TestHosts(t *testing.T) {
 		t.Errorf("%d hosts", len(s))
 	}
 }
+
+// TestUnsent: a NOTIFY that was never sent is of the hop that its user's requests come from,
+// by whatever port, and casts no vote.
+func TestUnsent(t *testing.T) {
+	stage(t, func(s *scene) {
+		s.passes("bo", core)
+		from := netip.AddrPortFrom(core.Addr(), 40000)
+		if got := s.HopOf(from); got != Name(core) {
+			t.Errorf("%v is behind %q", from, got)
+		}
+		time.Sleep(time.Hour)
+		for i := range 200 {
+			now := time.Now()
+			s.Failed(&dialogs.Failure{
+				AOR: fmt.Sprint("al", i), Event: policy.Event{Kind: policy.NotifyFailed, At: now}, Hop: from, Sent: now.Add(-28 * time.Second), Silent: true, Unsent: true,
+			}, s.HopOf(from))
+		}
+		if s.Any() {
+			t.Error("held")
+		}
+	})
+}
