@@ -58,11 +58,21 @@ func soak(ctx context.Context, l *lab, net load.Net, p load.Soak, out io.Writer)
 			faults = append(faults, errors.New(f))
 		}
 	}
-	if len(faults) > 0 {
-		return errors.Join(append(faults, errors.New(r.said()))...)
+	switch {
+	case len(faults) == 0:
+		return nil
+	case v.Drops > 0 || v.Paused > longestPause:
+		faults = append(faults, errBusy)
 	}
-	return nil
+	return errors.Join(append(faults, errors.New(r.said()))...)
 }
+
+// errBusy is among the faults of a soak in which the kernel dropped datagrams that nobody
+// knows of, or the generator stood still for longer than longestPause: it may have been the
+// machine.
+var errBusy = errors.New("the machine is too busy for a soak")
+
+const longestPause = 200 * time.Millisecond
 
 // disagree compares what rewatch counted with what the generator knows.
 func disagree(v load.Verdicts, m metrics) (list []string) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,10 +17,17 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.rewatch = filepath.Join(l.dir, "rewatch")
-	var out strings.Builder
-	err := soak(t.Context(), l, "127.205.2", soakPlan(true), &out)
-	t.Log("\n" + out.String())
-	if err != nil {
-		t.Error(err)
+	for range 3 {
+		var out strings.Builder
+		err := soak(t.Context(), l, "127.205.2", soakPlan(true), &out)
+		t.Log("\n" + out.String())
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, errBusy):
+			t.Fatal(err)
+		}
+		t.Log(err)
 	}
+	t.Skip(errBusy)
 }
