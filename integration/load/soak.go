@@ -138,8 +138,13 @@ type soak struct {
 	scratch   []byte
 }
 
+// soakLasts is how long a subscription lasts in a soak, in seconds. What has failed is
+// remembered until then, so what the target holds is level after that time.
+const soakLasts = 300
+
 // Soak runs one. The target has to be new.
 func (g *Generator) Soak(ctx context.Context, p Soak) (Verdicts, error) {
+	g.cfg.Target.Lasts = soakLasts
 	rnd := rand.New(rand.NewPCG(p.Seed, 1)) //nolint:gosec // chance, not secrecy
 	s := &soak{
 		Generator: g, Soak: p, begin: g.now(),

@@ -9,7 +9,7 @@ Call-ID: {call}-{user}@ims.example
 CSeq: {cseq} NOTIFY
 Contact: <sip:SERVER;transport=x>
 Event: presence
-Subscription-State: active;expires=3600
+Subscription-State: active;expires=LASTS
 User-Agent: ims-presence-server/12.4.10{filler}
 Content-Type: application/pidf+xml
 Content-Length: 471
@@ -48,7 +48,7 @@ P-Asserted-Identity: <sip:w{user}@ims.example>
 P-Charging-Vector: icid-value={call}{wtag};orig-ioi=ims.example
 Event: presence
 Accept: application/pidf+xml
-Expires: 3600
+Expires: LASTS
 User-Agent: phone
 Content-Length: 0
 
@@ -59,7 +59,7 @@ To: <sip:p{user}@ims.example>;tag={ptag}
 Call-ID: {call}-{user}@ims.example
 CSeq: {cseq} SUBSCRIBE
 Contact: <sip:SERVER;transport=x>
-Expires: 3600
+Expires: LASTS
 Server: presence
 Content-Length: 0
 

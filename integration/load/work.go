@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +37,9 @@ type Target struct {
 	Transparent bool
 	// OnNotify and OnSubscribe are how many Record-Routes it adds.
 	OnNotify, OnSubscribe int
+	// Lasts is how long subscriptions last from each of their messages on, in seconds; 0: an
+	// hour.
+	Lasts int
 }
 
 // work is one kind of transaction: what is sent, and what is expected.
@@ -61,7 +66,7 @@ func newTexts(n Net, core netip.AddrPort, t Target, network string) texts {
 		"CORE", core.String(), "SERVER", n.Server().String(),
 		"PHONE", n.at(50, 5060).String(), "NODE", n.at(41, 5071).String(),
 		"SIP/2.0/X", "SIP/2.0/"+strings.ToUpper(network), ";transport=x", transport,
-		"MARK", branchMark,
+		"MARK", branchMark, "LASTS", strconv.Itoa(cmp.Or(t.Lasts, 3600)),
 	)}
 }
 
