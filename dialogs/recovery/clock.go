@@ -60,13 +60,37 @@ func (c *engineClock) run() {
 			c.next.Store(next.UnixNano())
 			timer.Reset(time.Until(next))
 		}
+		asleep := time.Now()
 		select {
 		case <-timer.C:
 		case <-c.earlier:
 		case <-c.e.stopClock:
 			return
 		}
+		if overslept(time.Now(), asleep, next) {
+			timer.Reset(readersTurn)
+			select {
+			case <-timer.C:
+			case <-c.e.stopClock:
+				return
+			}
+		}
 	}
+}
+
+const (
+	// longestSleep is by how much a Tick may come late while the process runs.
+	longestSleep = 250 * time.Millisecond
+	// readersTurn is how long deadlines wait when the process has stood still: for what
+	// waits in the sockets, and for the server to answer it.
+	readersTurn = time.Second
+)
+
+// overslept says whether the process stood still for a while: it is late for the deadline
+// that it slept for since asleep (the zero time: for none). Who subscribed anew or answered
+// meanwhile did so in time, though it has not been read.
+func overslept(now, asleep, next time.Time) bool {
+	return !next.IsZero() && min(now.Sub(asleep), now.Sub(next)) > longestSleep
 }
 
 // strike delivers what is due, and returns when the next will be.
