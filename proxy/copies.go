@@ -89,14 +89,21 @@ func (c copies) bounce(b draft.Branch, raw []byte, status int, reason string) {
 
 // trying answers 100 at once: the client retransmits an INVITE, or waits no longer
 // than Timer B, until it hears something, and retransmissions end here.
-func (c copies) trying(raw []byte, from flow) {
+func (c copies) trying(raw []byte, from flow, since transaction.Moment) {
 	own := c.s.borrow()
 	defer c.s.giveBack(own)
-	if !own.Load(raw) {
-		return
+	if own.Load(raw) {
+		own.sendTrying(from, since)
 	}
-	if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
-		own.sendBack(from, b)
+}
+
+// sendTrying answers 100 to the request at hand, which came a while ago.
+func (w *worker) sendTrying(from flow, since transaction.Moment) {
+	w.Delay = since.Until(w.at)
+	b, ok := w.Answer(from.addr, 100, "Trying")
+	w.Delay = 0
+	if ok {
+		w.sendBack(from, b)
 	}
 }
 
@@ -113,9 +120,7 @@ func (c copies) resend(e transaction.Effect) {
 		return
 	}
 	if e.Do.Has(transaction.Trying) {
-		if b, ok := own.Answer(from.addr, 100, "Trying"); ok {
-			own.sendBack(from, b)
-		}
+		own.sendTrying(from, e.Since)
 	}
 	if e.Do.Has(transaction.Send) {
 		key := e.Key

@@ -97,6 +97,9 @@ func (s *Server) deliveryKey(id uint64) uint64 { return maphash.Comparable(s.del
 
 // delivered tells how such a NOTIFY ended.
 func (s *Server) delivered(f finished, now time.Time) {
+	if f.Kind != transaction.Notify {
+		return // a CANCEL, of which nobody asks
+	}
 	o := s.outcome(f, now, nil)
 	o.Parcel = dialogs.Parcel{}
 	s.cfg.Delivered(f.Subject, o)

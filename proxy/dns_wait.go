@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"slices"
@@ -74,6 +75,11 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	raw, times := w.Msg.Raw, w.parked+1
 	if times == 1 {
 		raw = slices.Clone(raw)
+		// A stateful proxy lets nobody wait in silence (RFC 3261 17.2.1). Whoever sends by
+		// UDP is not to stop: it may yet be passed on without a record.
+		if t.trying = from.local.transport.Reliable() && bytes.Equal(w.Msg.Method, mINVITE); t.trying {
+			s.trying(raw, from, t.since)
+		}
 	}
 	s.cfg.Resolver.Await(target, asker(&w.Draft, from), func(_ []resolve.Hop, err error) {
 		if err != nil {

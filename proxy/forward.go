@@ -19,6 +19,10 @@ type ticket struct {
 	attempt uint8
 	// record is the key of its record, 0 if it has none.
 	record uint64
+	// since is when it came, trying that its client has had a 100, told that it has had
+	// the final answer.
+	since        transaction.Moment
+	trying, told bool
 }
 
 // forward finds the next hop of the request at hand and launches it. Where a name
@@ -66,7 +70,7 @@ func (w *worker) follows(from flow, t ticket) bool {
 	if !e.Known {
 		return false
 	}
-	t.attempt = e.Attempt
+	t.attempt, t.told = e.Attempt, !ack
 	w.hops = append(w.hops[:0], e.Hop)
 	switch {
 	case e.Do.Has(transaction.Forward):
@@ -74,6 +78,9 @@ func (w *worker) follows(from flow, t ticket) bool {
 	case e.Do.Has(transaction.Hold):
 		t.record = recordKey(t.key, w.Msg.Method)
 		w.track(from, t, 0, true)
+	}
+	if !ack { // at once, whatever its INVITE meets with (RFC 3261 16.10)
+		w.refuse(from, 200, "OK")
 	}
 	return true
 }
@@ -101,6 +108,10 @@ func (w *worker) stuck(from flow, t ticket, err error) {
 	case from.notifies(w.Msg.Method) && !w.s.table.Full():
 	case crowded(err):
 		w.overloaded(from, tooManyParked)
+		return
+	case errors.Is(err, resolve.ErrNotSIP): // and nobody else to ask (RFC 3261 16.3 step 2)
+		w.s.metrics.refused(refusedUnavailable)
+		w.refuse(from, 416, "Unsupported URI Scheme")
 		return
 	default:
 		w.unavailable(from, "No Next Hop")
@@ -160,8 +171,8 @@ func (w *worker) launch(from flow, t ticket) {
 	if !w.track(from, t, ref, false) {
 		return // the same request, at the same moment, by another reader
 	}
-	if bytes.Equal(w.Msg.Method, mINVITE) {
-		w.s.trying(w.Msg.Raw, from)
+	if bytes.Equal(w.Msg.Method, mINVITE) && !t.trying {
+		w.s.trying(w.Msg.Raw, from, t.since)
 	}
 	w.emitRecorded(from, t, h)
 }

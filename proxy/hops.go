@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"rewatch/dialogs"
@@ -40,6 +41,9 @@ func (f *finder) candidates(d route.Decision, callID []byte, now time.Time) (pen
 		pending, err = f.lookup(d.URI, callID)
 	default:
 		pending, err = f.inDialog(d, callID, now)
+	}
+	for len(f.hops) > 1 && f.s.local(d.Toward, f.hops[0].Transport, f.hops[0].Addr.Addr(), nil) == nil {
+		f.hops = slices.Delete(f.hops, 0, 1) // of another family, or by a transport that no socket of ours has
 	}
 	if len(f.hops) > 0 {
 		f.healthiest(now)
@@ -187,7 +191,7 @@ func (s *Server) pingServer() error {
 	w := s.borrow()
 	defer s.giveBack(w)
 	w.Msg = wire.Message{} // none is at hand
-	pending, err := w.candidates(route.Decision{URI: s.serverURI, Server: true}, nil, w.now)
+	pending, err := w.candidates(route.Decision{URI: s.serverURI, Server: true, Toward: dialogs.Server}, nil, w.now)
 	if err != nil {
 		return err
 	}

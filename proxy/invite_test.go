@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 type talker interface {
 	send(msg string)
 	want(start string) string
+	poll() string
 	nothing()
 }
 
@@ -219,6 +221,7 @@ func TestCancelFollows(t *testing.T) {
 		got := x.want("INVITE")
 		x.send(reply(got, "100 Trying"))
 		r.core.send(coreSide, request("CANCEL", "sip:bob@ims.example", viaCore))
+		r.core.want("SIP/2.0 200")
 		cancel := x.want("CANCEL")
 		if a, b := branchOf(t, got), branchOf(t, cancel); a.Attempt == 0 || a != b {
 			t.Error(a, b)
@@ -266,6 +269,94 @@ func TestCancelWaits(t *testing.T) {
 	})
 }
 
+// TestCancelIsAnswered at once with 200, whatever becomes of the INVITE (RFC 3261 16.10),
+// and again when it is repeated; the answer of the callee goes no further. A CANCEL does
+// not leave after the final response of its INVITE (9.1).
+func TestCancelIsAnswered(t *testing.T) {
+	const cancelled = "SIP/2.0 200 OK\r\n"
+	for _, c := range [][2]string{{"tcp", "udp"}, {"udp", "tcp"}, {"tcp", "tcp"}} {
+		for _, final := range []string{"487 Request Terminated", "200 OK", "603 Decline", ""} {
+			for _, ringing := range []bool{true, false} {
+				t.Run(fmt.Sprint(c, final, ringing), func(t *testing.T) {
+					play(t, func(r *rig) {
+						caller, callee, via := r.pair(c[0], c[1])
+						via += ";branch=z9hG4bKi1"
+						caller.send(request("INVITE", "sip:bob@ims.example", via))
+						caller.want("SIP/2.0 100")
+						got := callee().want("INVITE")
+						if ringing {
+							callee().send(reply(got, "180 Ringing"))
+							caller.want("SIP/2.0 180")
+						}
+						caller.send(request("CANCEL", "sip:bob@ims.example", via))
+						caller.want(cancelled)
+						if ringing {
+							callee().send(reply(callee().want("CANCEL"), "481 Never Heard Of"))
+							caller.nothing()
+						}
+						if c[0] == "udp" {
+							caller.send(request("CANCEL", "sip:bob@ims.example", via))
+							caller.want(cancelled)
+						}
+						callee().nothing()
+						if final == "" {
+							return
+						}
+						callee().send(reply(got, final))
+						caller.want("SIP/2.0 " + final[:3])
+						if final[:3] != "200" {
+							callee().want("ACK")
+						}
+						caller.send(request("ACK", "sip:bob@ims.example", via, "To: <sip:bob@ims.example>;tag=uas"))
+						if final[:3] == "200" || c[0] == "udp" {
+							_ = callee().poll()
+						}
+						caller.send(request("CANCEL", "sip:bob@ims.example", via))
+						caller.want(cancelled)
+						r.pass(5 * time.Minute)
+						callee().nothing()
+						if n := r.s.Transactions(); n != 0 {
+							t.Error(n, "records are left")
+						}
+					}, func(cfg *Config) { cfg.Server += ";transport=" + c[1] })
+				})
+			}
+		}
+	}
+}
+
+// TestOwnFailureRepeated: the 408 or 503 of rewatch's own is sent again toward a client on
+// UDP until its ACK comes (Timer G), which goes no further.
+func TestOwnFailureRepeated(t *testing.T) {
+	for _, status := range []string{"408", "503"} {
+		play(t, func(r *rig) {
+			accept := func() *connection { return nil }
+			if status == "408" {
+				accept = r.listen(serverAddr)
+			}
+			r.core.send(coreSide, request("INVITE", "sip:bob@ims.example", viaCore))
+			r.core.want("SIP/2.0 100")
+			if x := accept(); x != nil {
+				x.want("INVITE")
+				r.pass(32*time.Second + 2*transaction.Tick)
+			}
+			first := r.core.want("SIP/2.0 " + status)
+			r.pass(500*time.Millisecond + 2*transaction.Tick)
+			same(t, r.core.poll(), plain(first))
+			r.pass(time.Second + 2*transaction.Tick)
+			same(t, r.core.poll(), plain(first))
+			tag := ourTag.FindString(first)
+			r.core.send(coreSide, request("ACK", "sip:bob@ims.example", viaCore, "To: <sip:bob@ims.example>;"+tag))
+			r.pass(time.Minute)
+			r.core.nothing()
+			r.server.nothing()
+			if n := r.s.Transactions(); n != 0 {
+				t.Error(n, "records are left")
+			}
+		}, func(c *Config) { c.Server += ";transport=tcp" })
+	}
+}
+
 // TestAcknowledged sends the ACK of a 503 that leads to the next hop, and once more when
 // that comes again; the ACK of one that is passed on is rewatch's too, because the
 // client's is not repeated where it came by a stream.
@@ -305,13 +396,36 @@ Content-Length: 0`))
 	}, func(c *Config) { c.Server = "sip:server.example" })
 }
 
-// TestTimestamp comes back in a 100 of rewatch's own (RFC 3261 8.2.6.1).
+// TestTimestamp comes back in a 100 of rewatch's own, with the delay if there was one (RFC
+// 3261 8.2.6.1). Who sends by a stream has its 100 while the name is looked up.
 func TestTimestamp(t *testing.T) {
+	for stamp, want := range map[string]string{"54": "54 1.500", " 54 0.2": "54 0.2"} {
+		play(t, func(r *rig) {
+			r.core.send(coreSide, request("INVITE", "sip:bob@ims.example", viaCore, "Timestamp: "+stamp))
+			r.pass(1500 * time.Millisecond)
+			r.core.nothing()
+			_ = r.listen(serverAddr)
+			r.names.learn("server.example", nil, "tcp/"+serverAddr)
+			if got := r.core.want("SIP/2.0 100"); !strings.Contains(strings.Join(strings.Fields(got), " "), "Timestamp: "+want+" ") {
+				t.Error(got)
+			}
+		}, func(c *Config) { c.Server = "sip:server.example" })
+	}
 	play(t, func(r *rig) {
 		x := r.dial("10.0.0.2", coreSide)
 		x.send(request("INVITE", "sip:bob@ims.example", viaTCP("i1"), "Timestamp: 54"))
 		if got := x.want("SIP/2.0 100"); !strings.Contains(got, "\r\nTimestamp: 54\r\n") {
 			t.Error(got)
 		}
-	})
+		r.pass(1500 * time.Millisecond)
+		r.names.learn("server.example", nil, serverAddr)
+		r.server.want("INVITE")
+		x.nothing()
+		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1"), "Timestamp: 54", "Call-ID: c2"))
+		r.server.want("MESSAGE")
+		r.pass(4 * time.Second)
+		if got := x.want("SIP/2.0 100"); !strings.Contains(got, "\r\nTimestamp: 54 3.5") {
+			t.Error(got)
+		}
+	}, func(c *Config) { c.Server = "sip:server.example" })
 }

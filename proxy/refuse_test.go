@@ -18,6 +18,7 @@ func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ name, in, out string }{
 		{"Max-Forwards 0", strings.Replace(m, "70", "0", 1), "SIP/2.0 483 Too Many Hops\n" + via + rest},
 		{"Proxy-Require", strings.Replace(m, "\nTo", "\nProxy-Require: foo, bar\nTo", 1), "SIP/2.0 420 Bad Extension\n" + via + rest + "Unsupported: foo, bar\n"},
+		{"Proxy-Require in two lines", strings.Replace(m, "\nTo", "\nProxy-Require: foo\nX: y\nproxy-require:\n bar , baz\nTo", 1), "SIP/2.0 420 Bad Extension\n" + via + rest + "Unsupported: foo, bar, baz\n"},
 		{"no Call-ID", strings.Replace(m, "Call-ID: c1\n", "", 1), "SIP/2.0 400 Bad Request (missing Call-ID)\n" + via + strings.Replace(rest, "Call-ID: c1\n", "", 1)},
 		{"CSeq of another method", strings.Replace(m, "1 MESSAGE", "1 INFO", 1), "SIP/2.0 400 Bad Request (method mismatch in CSeq)\n" + via + strings.Replace(rest, "MESSAGE", "INFO", 1)},
 		{"rport", strings.Replace(strings.Replace(m, "70", "0", 1), ";branch", ";rport;branch", 1), "SIP/2.0 483 Too Many Hops\n" + "Via: SIP/2.0/UDP 10.0.0.2:5060;rport=5060;branch=z9hG4bKcore1;received=10.0.0.2\n" + rest},

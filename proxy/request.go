@@ -65,7 +65,7 @@ func (w *worker) request(from flow) {
 	if w.endsHere(from) {
 		return
 	}
-	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side()))}
+	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side())), since: w.at}
 	looped, spiral := w.s.passed(m, t.loop)
 	if looped {
 		w.s.metrics.refused(refusedLoop)
@@ -91,7 +91,9 @@ func (w *worker) endsHere(from flow) bool {
 		}
 	}
 	switch to, _ := m.Value(wire.To); {
-	case w.OwnACK(), w.badExtension(from):
+	case w.OwnACK():
+		w.s.table.Follow(w.TransactionKey(byte(from.side())), true)
+	case w.badExtension(from):
 	case w.s.own.returned(m, from):
 		w.s.metrics.refused(refusedOwn)
 		w.refuse(from, 482, "Loop Detected")
@@ -110,12 +112,22 @@ func (w *worker) endsHere(from flow) bool {
 // badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch
 // supports no extension that needs a proxy's help.
 func (w *worker) badExtension(from flow) bool {
-	v, ok := w.Msg.Value(wire.ProxyRequire)
-	if !ok || bytes.Equal(w.Msg.Method, mACK) || bytes.Equal(w.Msg.Method, mCANCEL) {
+	if w.Msg.First(wire.ProxyRequire) < 0 || bytes.Equal(w.Msg.Method, mACK) || bytes.Equal(w.Msg.Method, mCANCEL) {
+		return false
+	}
+	var tags []byte
+	for values := w.Msg.Values(wire.ProxyRequire); ; {
+		tag, _, ok := values.Next()
+		if !ok {
+			break
+		}
+		tags = append(append(tags, ", "...), tag...)
+	}
+	if len(tags) == 0 {
 		return false
 	}
 	w.s.metrics.refused(refusedExtension)
-	w.refuse(from, 420, "Bad Extension", "Unsupported: "+draft.Printable(v))
+	w.refuse(from, 420, "Bad Extension", "Unsupported: "+draft.Printable(tags[2:]))
 	return true
 }
 

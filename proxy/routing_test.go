@@ -94,6 +94,41 @@ func TestNames(t *testing.T) {
 	})
 }
 
+// TestUnspeakable: of the addresses of a name those come first that a socket of ours can
+// reach, by a transport that it speaks; a URI that leads nowhere is said to.
+func TestUnspeakable(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		addrs []string
+		want  string
+	}{
+		{"IPv6 first", []string{"[2001:db8::9]:5060", coreAddr}, "MESSAGE"},
+		{"TLS first", []string{"tls/10.0.0.9:5061", coreAddr}, "MESSAGE"},
+		{"both", []string{"tls/10.0.0.9:5061", "[2001:db8::9]:5060", coreAddr, "[2001:db8::7]:5060"}, "MESSAGE"},
+		{"nothing else", []string{"tls/10.0.0.9:5061"}, "SIP/2.0 503 Next Hop Unreachable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(r *rig) {
+				r.names.set("core.example", c.addrs...)
+				r.server.send(serverSide, request("MESSAGE", "sip:bob@ims.example", viaServer))
+				if strings.HasPrefix(c.want, "SIP/") {
+					r.server.want(c.want)
+				} else {
+					r.core.want(c.want)
+				}
+			}, func(c *Config) { c.Core = []string{"sip:core.example"} })
+		})
+	}
+	for _, uri := range []string{"tel:+1234", "urn:service:sos", "mailto:bob@ims.example"} {
+		play(t, func(r *rig) {
+			r.server.send(serverSide, request("MESSAGE", uri, viaServer))
+			r.server.want("SIP/2.0 416 Unsupported URI Scheme")
+			r.server.send(serverSide, request("MESSAGE", uri, viaServer+"r", "Route: <sip:"+coreAddr+";lr>"))
+			r.core.want("MESSAGE " + uri)
+		}, func(c *Config) { c.Core = nil })
+	}
+}
+
 // TestNotifyWithoutHop judges a NOTIFY whose next hop cannot be found as one whose
 // hops are dead.
 func TestNotifyWithoutHop(t *testing.T) {

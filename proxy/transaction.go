@@ -25,6 +25,7 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 		Kind: from.kind(w.Msg.Method), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
 	}
 	q.CSeq, _, _ = w.Msg.CSeqValue()
+	q.From.Own = t.told
 	q.Whole = held || ref == ofRegister && q.Kind == transaction.Other || q.From.Reliable || len(q.Hops) > 1 || q.Hops[0].Transport.Reliable() ||
 		q.Kind == transaction.Notify && w.s.cfg.Retry && !w.s.table.Crowded()
 	text := w.Msg.Raw
@@ -75,6 +76,8 @@ func (w *worker) again(from flow, t ticket) bool {
 	switch {
 	case !e.Known:
 		return false
+	case e.Kind == transaction.Cancel && e.From.Own:
+		w.refuse(from, 200, "OK")
 	case e.Do.Has(transaction.Answer):
 		w.Build = e.Text
 		w.sendBack(from, w.Build)

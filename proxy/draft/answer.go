@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"rewatch/proxy/wire"
 )
@@ -36,7 +37,7 @@ func (d *Draft) Answer(from netip.AddrPort, status int, reason string, extra ...
 			b = d.appendTo(b, i, status)
 		case wire.Timestamp: // RFC 3261 8.2.6.1
 			if status == 100 {
-				b = append(b, m.Raw[m.Lines[i].Start:m.Lines[i].End]...)
+				b = d.appendTimestamp(b, i)
 			}
 		}
 	}
@@ -47,6 +48,18 @@ func (d *Draft) Answer(from netip.AddrPort, status int, reason string, extra ...
 	b = append(b, "Content-Length: 0\r\n\r\n"...)
 	d.Build = b
 	return b, true
+}
+
+// appendTimestamp copies the Timestamp line, with the time that has passed since (RFC 3261
+// 8.2.6.1) if there is none in it.
+func (d *Draft) appendTimestamp(b []byte, i int) []byte {
+	line := d.Msg.Lines[i]
+	if d.Delay < time.Millisecond || bytes.ContainsAny(d.Msg.At(i), " \t") {
+		return append(b, d.Msg.Raw[line.Start:line.End]...)
+	}
+	b = append(b, d.Msg.Raw[line.Start:line.ValueEnd]...)
+	b = strconv.AppendFloat(append(b, ' '), d.Delay.Seconds(), 'f', 3, 64)
+	return append(b, "\r\n"...)
 }
 
 // appendTo copies the To line, with a tag if it lacks one (RFC 3261 8.2.6.2).

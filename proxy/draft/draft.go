@@ -13,6 +13,7 @@ package draft
 
 import (
 	"hash/maphash"
+	"time"
 
 	"rewatch/proxy/wire"
 )
@@ -26,6 +27,8 @@ type Draft struct {
 	// the response at hand.
 	Via, Below wire.ViaValue
 	Edits      wire.Edits
+	// Delay is how long the request at hand has waited for its 100.
+	Delay time.Duration
 	// Build is room for a message that does not go into an outbox.
 	Build []byte
 

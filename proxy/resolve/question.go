@@ -45,7 +45,8 @@ func (q question) pack(id uint16) ([]byte, uint16, error) {
 }
 
 // parse reads the records of the type that was asked for. They may stand under
-// another name, behind a CNAME; the name server has followed it for us.
+// another name, behind a CNAME, which the name server has followed for us: what is behind
+// it holds no longer than the CNAME itself.
 func (q question) parse(msg []byte, id uint16) ([]Record, error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
@@ -69,6 +70,7 @@ func (q question) parse(msg []byte, id uint16) ([]Record, error) {
 
 func (q question) answers(p *dnsmessage.Parser) ([]Record, error) {
 	var records []Record
+	alias := maxTTL
 	for {
 		h, err := p.AnswerHeader()
 		if errors.Is(err, dnsmessage.ErrSectionDone) {
@@ -77,7 +79,11 @@ func (q question) answers(p *dnsmessage.Parser) ([]Record, error) {
 		if err != nil {
 			return nil, err
 		}
+		ttl := time.Duration(h.TTL) * time.Second
 		if h.Type != q.Type || h.Class != dnsmessage.ClassINET {
+			if h.Type == dnsmessage.TypeCNAME {
+				alias = min(alias, ttl)
+			}
 			if err := p.SkipAnswer(); err != nil {
 				return nil, err
 			}
@@ -87,11 +93,14 @@ func (q question) answers(p *dnsmessage.Parser) ([]Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.TTL = time.Duration(h.TTL) * time.Second
+		r.TTL = ttl
 		records = append(records, r)
 	}
 	if len(records) == 0 {
 		return nil, ErrNoRecord
+	}
+	for i := range records {
+		records[i].TTL = min(records[i].TTL, alias)
 	}
 	return records, nil
 }

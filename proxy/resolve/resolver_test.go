@@ -112,8 +112,13 @@ func ims() *zone {
 		},
 		"SRV _sip._tcp.plain.example": {srv(1, 0, 5065, "b.ims.example")},
 		"A host.example":              {addr("192.0.2.5"), addr("192.0.2.6")},
-		"SRV _sip._udp.off.example":   {srv(0, 0, 0, "")},
-		"A off.example":               {addr("192.0.2.8")},
+		"NAPTR safe.example": {
+			naptrRecord(1, 1, "s", "SIP+D2U", "_sip._udp.safe.example"), naptrRecord(2, 1, "s", "SIPS+D2T", "_sips._tcp.hosting.example"),
+		},
+		"SRV _sips._tcp.hosting.example": {srv(1, 0, 5099, "b.ims.example")},
+		"A safe.example":                 {addr("192.0.2.10")},
+		"SRV _sip._udp.off.example":      {srv(0, 0, 0, "")},
+		"A off.example":                  {addr("192.0.2.8")},
 	}}
 }
 
@@ -129,6 +134,8 @@ func TestResolve(t *testing.T) {
 		{"sip:ims.example;transport=udp", "udp 192.0.2.1:5070, udp [2001:db8::1]:5070, udp 192.0.2.2:5080"},
 		{"sip:ims.example;transport=tls", "tls 192.0.2.1:5073, tls [2001:db8::1]:5073"},
 		{"sips:ims.example", "tls 192.0.2.1:5073, tls [2001:db8::1]:5073"},
+		{"sips:safe.example", "tls 192.0.2.2:5099"},
+		{"sips:safe.example;transport=tcp", "tls 192.0.2.10:5061"},
 		{"sip:ims.example", "tls 192.0.2.1:5073, tls [2001:db8::1]:5073, " +
 			"udp 192.0.2.1:5070, udp [2001:db8::1]:5070, udp 192.0.2.2:5080, tcp 192.0.2.1:5071, tcp [2001:db8::1]:5071"},
 		{"sip:plain.example", "udp 192.0.2.77:5060, tcp 192.0.2.2:5065"},

@@ -101,7 +101,8 @@ func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 // services lists the SRV names to ask, in order: those of the one transport that
 // the URI names, those of NAPTR, or the usual ones.
 func (s *search) services(ctx context.Context, t Target) ([]service, error) {
-	if tr := t.transport(); tr != wire.AnyTransport {
+	tr := t.transport()
+	if t.Transport != wire.AnyTransport {
 		return []service{{tr, srvName(tr, t.Host)}}, nil
 	}
 	records, err := s.ask(ctx, t.Host, TypeNAPTR)
@@ -110,6 +111,9 @@ func (s *search) services(ctx context.Context, t Target) ([]service, error) {
 	}
 	if list := naptr(records, t); len(list) > 0 {
 		return list, nil
+	}
+	if tr != wire.AnyTransport { // of a sips URI
+		return []service{{tr, srvName(tr, t.Host)}}, nil
 	}
 	return []service{{wire.UDP, srvName(wire.UDP, t.Host)}, {wire.TCP, srvName(wire.TCP, t.Host)}}, nil
 }

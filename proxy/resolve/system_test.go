@@ -86,8 +86,12 @@ func reply(m *dnsmessage.Message, bodies ...dnsmessage.ResourceBody) []*dnsmessa
 		if _, ok := b.(*dnsmessage.CNAMEResource); ok {
 			typ = dnsmessage.TypeCNAME
 		}
+		ttl := uint32(30)
+		if typ == dnsmessage.TypeCNAME && m.Questions[0].Type == dnsmessage.TypeAAAA {
+			ttl = 7
+		}
 		r.Answers = append(r.Answers, dnsmessage.Resource{
-			Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: typ, Class: dnsmessage.ClassINET, TTL: 30},
+			Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: typ, Class: dnsmessage.ClassINET, TTL: ttl},
 			Body:   b,
 		})
 	}
@@ -120,6 +124,8 @@ func TestSystemReadsRecords(t *testing.T) {
 	}{
 		{dnsmessage.TypeA, []dnsmessage.ResourceBody{cname, a}, Record{TTL: ttl, Addr: netip.MustParseAddr("192.0.2.1")}},
 		{dnsmessage.TypeAAAA, []dnsmessage.ResourceBody{&dnsmessage.AAAAResource{AAAA: v6.As16()}}, Record{TTL: ttl, Addr: v6}},
+		// Behind a CNAME that holds for 7 s nothing holds longer.
+		{dnsmessage.TypeAAAA, []dnsmessage.ResourceBody{cname, &dnsmessage.AAAAResource{AAAA: v6.As16()}}, Record{TTL: 7 * time.Second, Addr: v6}},
 		{
 			dnsmessage.TypeSRV,
 			[]dnsmessage.ResourceBody{&dnsmessage.SRVResource{Priority: 1, Weight: 2, Port: 3, Target: dnsmessage.MustNewName("a.example.")}},

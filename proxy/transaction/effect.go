@@ -73,6 +73,8 @@ type Effect struct {
 	Subject uint64
 	CSeq    uint32
 	Loop    uint32
+	// Since is when it began.
+	Since Moment
 	// Attempt is the present one, Hop where it goes.
 	Attempt uint8
 	Hop     resolve.Hop

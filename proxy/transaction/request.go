@@ -5,6 +5,7 @@ import "rewatch/proxy/resolve"
 // repeat is the request that has come once more.
 func (t *Transaction) repeat(from Origin) Effect {
 	if from.Reliable && from.Local == t.from.Local {
+		from.Own = t.from.Own
 		t.from = from // the connection that it came by before may be gone
 	}
 	e := t.effect(0)
@@ -23,8 +24,11 @@ func (t *Transaction) repeat(from Origin) Effect {
 // went, by the same transport (RFC 3261 9.1, 17.1.1.3), whatever has become of its
 // route. An ACK ends the retransmission of the answer that it confirms, and goes no
 // further where rewatch has confirmed that failure itself. A CANCEL has to wait for a
-// response to the INVITE: it could arrive before it.
+// response to the INVITE: it could arrive before it. After the final one it has no effect.
 func (t *Transaction) follow(ack bool) Effect {
+	if t.kind == Invite && t.phase == closed && ack {
+		t.quiet()
+	}
 	if t.kind != Invite || t.phase == closed {
 		return Effect{}
 	}
@@ -35,7 +39,9 @@ func (t *Transaction) follow(ack bool) Effect {
 		e.Do = 0
 	case ack:
 		t.quiet()
-	case t.phase == open && !t.proceeding:
+	case t.phase != open:
+		e.Do = 0
+	case !t.proceeding:
 		t.holds, t.cancelled = true, true
 		e.Do = Hold
 	default:

@@ -38,10 +38,6 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 		return t.afterAnswer(q)
 	}
 	e := t.effect(0)
-	if t.holds {
-		t.holds = false
-		e.Do |= Release
-	}
 	if q.Status < 300 {
 		e.Do |= Relay
 		t.over(now, q, &e)
@@ -144,12 +140,8 @@ func (t *Transaction) over(now Now, q *Response, e *Effect) {
 		return
 	}
 	e.Do |= Keep
-	if t.kind == Invite && t.failed {
-		// The answer came by a stream, once; down to the client its retransmission is
-		// ours (Timer G, RFC 3261 17.2.1).
-		own := t.own()
-		own.interval = now.Rules.T1
-		own.resendAt = now.At.Add(now.Rules.T1)
+	if t.failed {
+		t.repeated(now) // the answer came by a stream, once
 	}
 }
 

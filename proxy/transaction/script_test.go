@@ -258,6 +258,10 @@ func TestScripts(t *testing.T) {
 		"ACK of a 2xx by the same branch": {"INVITE tcp a", `
 			100: 200 -> relay, = responded
 			200: ACK -> forward a#0`},
+		"a CANCEL that comes too late": {"INVITE tcp a", `
+			100: 180 -> relay
+			200: 200 -> relay, = responded
+			300: CANCEL -> -`},
 		"CANCEL waits for a response": {"INVITE tcp a", `
 			100: CANCEL -> hold
 			500: time -> send a#0
@@ -265,7 +269,7 @@ func TestScripts(t *testing.T) {
 			700: 487 -> ack, relay, = responded`},
 		"no other hop for who has cancelled": {"INVITE tcp a b", `
 			100: CANCEL -> hold
-			200: 503 -> ack, release, relay, = responded`},
+			200: 503 -> ack, relay, = responded`},
 		"no other hop after a CANCEL that was sent": {"INVITE tcp a b", `
 			100: 180 -> relay
 			200: CANCEL -> forward a#0
@@ -279,6 +283,12 @@ func TestScripts(t *testing.T) {
 			32000: time -> = timed out
 			33000: 486 -> ack
 			34000: 200 -> relay`},
+		"a call in vain, from UDP": {"INVITE udp a/tcp", `
+			32000: time -> = timed out
+			32500: time -> answer
+			33500: time -> answer
+			33600: ACK -> unknown
+			64100: time -> forget`},
 		"a long ring": {"INVITE tcp a", `
 			100: 180 -> relay
 			181100: time -> forget, = timed out`},

@@ -31,7 +31,8 @@ type Origin struct {
 	// Reliable: it came by a stream, so that nobody retransmits it.
 	Reliable bool
 	// Own: nobody waits for an answer, because rewatch itself sends the request, once
-	// more. Local is then the socket that it came to before.
+	// more (Local is then the socket that it came to before), or because it is a CANCEL,
+	// which is answered at once.
 	Own bool
 }
 
@@ -213,7 +214,7 @@ func (t *Transaction) begin(now Now, q *Request) {
 // effect describes the transaction as it is now.
 func (t *Transaction) effect(do Action) Effect {
 	return Effect{
-		Known: true, Do: do, Kind: t.kind, From: t.from, Subject: t.subject, CSeq: t.cseq, Loop: t.loop,
+		Known: true, Do: do, Kind: t.kind, From: t.from, Subject: t.subject, CSeq: t.cseq, Loop: t.loop, Since: t.created,
 		Attempt: t.attempt, Hop: t.hop(), Whole: t.whole && !t.keepsAnswer,
 	}
 }
@@ -318,12 +319,23 @@ func (t *Transaction) due(rules *Rules) Moment {
 // owesTrying tells whether a client waits that has to get a 100 after a while.
 func (t *Transaction) owesTrying() bool { return !t.hundred && t.kind != Invite && !t.from.Own }
 
+// repeated has the failure of an INVITE that came by UDP sent again until its ACK comes
+// (Timer G, RFC 3261 17.2.1): its client stopped asking at the 100.
+func (t *Transaction) repeated(now Now) {
+	if t.kind == Invite && !t.from.Reliable {
+		own := t.own()
+		own.interval = now.Rules.T1
+		own.resendAt = now.At.Add(now.Rules.T1)
+	}
+}
+
 // close ends a transaction that rewatch itself answers. It stays for as long as the
 // client may retransmit (Timer J) or a late response may come; when room is short,
 // for as long as a datagram may be under way.
 func (t *Transaction) close(now Now) {
 	t.phase = closed
 	t.quiet()
+	t.repeated(now)
 	linger := 64 * now.Rules.T1
 	if now.Crowded {
 		linger = lingerT4
