@@ -81,6 +81,8 @@ func (w *worker) again(from flow, t ticket) bool {
 	case e.Do.Has(transaction.Answer):
 		w.Build = e.Text
 		w.sendBack(from, w.Build)
+	case e.Do.Has(transaction.Trying):
+		w.sendTrying(from, t.since)
 	case e.Do.Has(transaction.Forward):
 		t.attempt = e.Attempt
 		w.route(from)

@@ -12,6 +12,8 @@ func (t *Transaction) repeat(from Origin) Effect {
 	switch {
 	case t.phase != open && t.keepsAnswer:
 		e.Do = Answer
+	case t.phase == open && t.absorb && !t.from.Reliable && (t.kind == Invite || t.hundred):
+		e.Do = Trying // the one before was lost (RFC 3261 17.2.1)
 	case t.absorb, t.resend, t.held, t.phase == closed, t.more.resumeAt != 0:
 		// on its way already, or answered with silence
 	default:

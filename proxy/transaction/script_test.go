@@ -235,6 +235,16 @@ func TestScripts(t *testing.T) {
 			7600: 100 -> -
 			11500: time -> send a#0
 			32000: time -> = timed out`},
+		"UDP to TCP, slowly": {"MESSAGE udp a/tcp", `
+			500: again -> -
+			3500: time -> 100
+			3600: again -> 100
+			4000: 200 -> relay, keep, = responded`},
+		"INVITE whose 100 is lost": {"INVITE udp a/tcp", `
+			500: again -> 100
+			600: 180 -> relay
+			1500: again -> 100
+			1600: 200 -> relay, keep, = responded`},
 		"UDP to TCP": {"MESSAGE udp a/tcp", `
 			100: again -> -
 			200: 200 -> relay, keep, = responded
