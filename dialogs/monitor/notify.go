@@ -49,6 +49,9 @@ type notification struct {
 // notify finds the subscription of a NOTIFY. The shard is locked.
 func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, now *dialogs.SubscriptionState, at time.Time) notification {
 	slot := sh.find(hash, m.identity(id))
+	if slot == 0 && sh.endings.has(m.identity(id), at) {
+		return notification{ignored: true, label: labelOf(id.Package), why: ignoredEnded}
+	}
 	if slot == 0 {
 		return m.notifyUnknown(sh, hash, msg, id, now, at)
 	}

@@ -28,7 +28,8 @@ type subShard struct {
 	lost  []dialogs.Ref
 	notes subNotes
 	// hops has those that passed since they were collected, by next hop.
-	hops throughput.Counts
+	hops    throughput.Counts
+	endings endings
 
 	_ [52]byte // a cache line of its own
 }
@@ -153,4 +154,23 @@ func (t *Table) drain(take func(*throughput.Counts)) {
 		take(&sh.hops)
 		sh.mu.Unlock()
 	}
+}
+
+// endings are the subscriptions whose end was said lately, by a NOTIFY or upon a refresh:
+// some servers send one more NOTIFY behind their last word, and what becomes of that is
+// nobody's failure. Each is in the place that its hash gives it, and of two in one place
+// the later is known.
+type endings [64]struct {
+	identity uint64
+	until    int64
+}
+
+func (e *endings) note(s *subscription, until time.Time) {
+	place := &e[s.identity%uint64(len(e))]
+	place.identity, place.until = s.identity, until.UnixNano()
+}
+
+func (e *endings) has(identity uint64, at time.Time) bool {
+	place := &e[identity%uint64(len(e))]
+	return place.identity == identity && at.UnixNano() < place.until
 }

@@ -62,6 +62,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		m.late(sh, slot, o, j)
 	case s.terminated && s.terminatedCSeq == o.CSeq:
 		j.finding, j.sub = hasEnded, *s
+		sh.endings.note(s, instant(o.At).Add(m.linger))
 		m.remove(sh, slot)
 		if outcome.IsOK(o) {
 			sh.through(o.Hop, instant(o.At), j.sub.user)
