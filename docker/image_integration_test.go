@@ -48,18 +48,18 @@ func buildImage(t *testing.T) string {
 	// The modules of this project alone, out of what this machine has downloaded.
 	shell(t, `from="file://$(go env GOMODCACHE)/cache/download"
 		GOMODCACHE="$1/mod" GOPROXY="$from" GOSUMDB=off GOFLAGS=-modcacherw go mod download
-		mkdir "$1/root"
-		cp -rL "$(go env GOROOT)" "$1/root/go"
-		mkdir -p "$1/root/bin" "$1/root/tmp" "$1/root/mod"
-		mv "$1/mod/cache/download" "$1/root/mod/"
+		mkdir "$1/tree"
+		cp -rL "$(go env GOROOT)" "$1/tree/go"
+		mkdir -p "$1/tree/bin" "$1/tree/tmp" "$1/tree/mod"
+		mv "$1/mod/cache/download" "$1/tree/mod/"
 		for program in sh mkdir; do
-			cp -L "$(command -v $program)" "$1/root/bin/"
+			cp -L "$(command -v $program)" "$1/tree/bin/"
 			ldd "$(command -v $program)" | grep -o '/[^ ]*' | while read -r lib; do
-				mkdir -p "$1/root$(dirname "$lib")"
-				cp -L "$lib" "$1/root$lib"
+				mkdir -p "$1/tree$(dirname "$lib")"
+				cp -L "$lib" "$1/tree$lib"
 			done
 		done
-		tar -C "$1/root" -c . | docker import --change 'ENV PATH=/go/bin:/bin' --change 'ENV GOPROXY=file:///mod/download' \
+		tar -C "$1/tree" -c . | docker import --change 'ENV PATH=/go/bin:/bin' --change 'ENV GOPROXY=file:///mod/download' \
 			--change 'ENV GOSUMDB=off' --change 'ENV GOROOT=/go' --change 'ENV HOME=/tmp' - `+image, dir)
 	t.Cleanup(func() { _ = exec.Command("docker", "rmi", image).Run() })
 	return image

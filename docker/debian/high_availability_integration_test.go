@@ -108,10 +108,10 @@ func startCore(t *testing.T, m *machine) {
 #!substdef "!CORE_IP!10.0.0.20!g"
 #!substdef "!AS_IP!10.0.0.30!g"
 #!substdef "!AS_PORT!5060!g"
-#!substdef "!RUN_DIR!/root/core!g"
-include_file "/root/kamailio-core.cfg"
+#!substdef "!RUN_DIR!` + home + `/core!g"
+include_file "` + home + `/kamailio-core.cfg"
 CFG`)
-	m.background("kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", "/root/core/core.cfg", "-w", "/root/core", "-Y", "/root/core")
+	m.background("kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", home+"/core/core.cfg", "-w", home+"/core", "-Y", home+"/core")
 }
 
 // startServer starts the lab's presence server, in memory, and a Redis.
@@ -124,9 +124,9 @@ func startServer(t *testing.T, m *machine) {
 #!KAMAILIO
 #!define NO_DATABASE
 #!substdef "!SERVER_IP!10.0.0.40!g"
-#!substdef "!RUN_DIR!/root/server!g"
-include_file "/root/kamailio-presence.cfg"
+#!substdef "!RUN_DIR!` + home + `/server!g"
+include_file "` + home + `/kamailio-presence.cfg"
 CFG`)
-	m.background("kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", "/root/server/server.cfg", "-w", "/root/server", "-Y", "/root/server")
+	m.background("kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", home+"/server/server.cfg", "-w", home+"/server", "-Y", home+"/server")
 	m.background("redis-server", "--bind", "10.0.0.40", "--protected-mode", "no", "--save", "")
 }

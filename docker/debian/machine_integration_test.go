@@ -104,10 +104,13 @@ func lastLines(text []byte, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// run runs a script in /root and returns what it prints; a failure ends the test.
+// home is where everything on a machine is run and put.
+const home = "/root"
+
+// run runs a script there and returns what it prints; a failure ends the test.
 func (m *machine) run(script string) string {
 	m.t.Helper()
-	cmd := exec.Command("docker", "exec", "-i", "-w", "/root", m.name, "sh", "-eu")
+	cmd := exec.Command("docker", "exec", "-i", "-w", home, m.name, "sh", "-eu")
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -118,23 +121,23 @@ func (m *machine) run(script string) string {
 
 // try runs a command and returns what it prints, whatever becomes of it.
 func (m *machine) try(script string) string {
-	out, _ := exec.Command("docker", "exec", "-w", "/root", m.name, "sh", "-c", script).CombinedOutput()
+	out, _ := exec.Command("docker", "exec", "-w", home, m.name, "sh", "-c", script).CombinedOutput()
 	return string(out)
 }
 
 // background starts a command that goes on.
 func (m *machine) background(argv ...string) {
 	m.t.Helper()
-	args := append([]string{"exec", "-d", "-w", "/root", m.name}, argv...)
+	args := append([]string{"exec", "-d", "-w", home, m.name}, argv...)
 	if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
 		m.t.Fatalf("%q: %v\n%s", argv, err, out)
 	}
 }
 
-// put writes a file in /root.
+// put writes a file there.
 func (m *machine) put(name string, content []byte) {
 	m.t.Helper()
-	cmd := exec.Command("docker", "exec", "-i", m.name, "sh", "-c", `cat > "/root/$0"`, name)
+	cmd := exec.Command("docker", "exec", "-i", m.name, "sh", "-c", `cat > "$0"`, home+"/"+name)
 	cmd.Stdin = bytes.NewReader(content)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("put %s: %v\n%s", name, err, out)
