@@ -37,8 +37,10 @@ unit: ## the quick tests, offline
 # On one processor: where several goroutines of a synctest bubble receive from timers at
 # once, Go 1.26 crashes in the detector now and then. It finds a race by what orders the
 # accesses and not by their being simultaneous; TestRaceUnderLoad has more processors.
+# What is smaller with the detector (a file race_on_test.go) is run at full size without it.
 race: ## the quick tests with the race detector
 	$(GO) test -race -cpu 1 ./...
+	$(GO) test ./dialogs/recovery ./policy/simulate
 
 lint: $(LINT) ## go vet, staticcheck and the other linters
 	$(GO) vet ./... && $(GO) vet -tags integration ./...

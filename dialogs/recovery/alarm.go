@@ -23,18 +23,13 @@ const (
 type alarmBook struct {
 	dialogs.Alarms
 	e *Engine
-	// storeAway: the store takes nothing. nothingWaits: a ping found that out; no Save
-	// waits for a retry.
+	// storeAway: the store takes nothing. nothingWaits: that was found out by a ping or a
+	// sync, so no Save waits for a retry.
 	storeAway, nothingWaits atomic.Bool
 }
 
-// raiseFor raises an alarm about a user.
-func (b *alarmBook) raiseFor(aor string, a policy.Action, at time.Time) {
-	b.Raise(b.alarmOf(aor, a, at))
-}
-
-// restore takes up the alarms of a user that an earlier process has raised. Those
-// of which it told nobody are in the Journal as well.
+// restore makes the alarms of a user active that an earlier process raised. Those that the
+// receivers have not been told of are in the Journal as well.
 func (b *alarmBook) restore(r store.Record) {
 	for _, a := range remembered(r.State) {
 		b.Adopt(b.alarmOf(r.AOR, a.Action, a.At))
@@ -48,12 +43,12 @@ func (b *alarmBook) restore(r store.Record) {
 	}
 }
 
-// came puts into the alarm of a user who was given up what has come of that.
+// came adds to the alarm of a user who was given up what became of the sign-out.
 func (b *alarmBook) came(aor string, a policy.Action, how string) {
 	b.Amend(policy.AlarmExhausted, aor, givenUpText(a)+"; "+how)
 }
 
-// measure is what follows when a user is given up.
+// measure says in the alarm what will be done to a user who is given up.
 func (b *alarmBook) measure(aor string) string {
 	switch c := &b.e.cfg; {
 	case c.Rules.OnThreshold == policy.Unsubscribe:
@@ -71,8 +66,8 @@ func givenUpText(a policy.Action) string {
 	return fmt.Sprintf("user given up after %d MESSAGEs%s", a.Attempt, lostOf(a))
 }
 
-// entries are what is kept together with a decision: the alarms that it raises and
-// clears, until everybody has been told, and what came with its events.
+// entries are the alarms that the decisions of a draft raise and clear. They are saved
+// together with the state, and kept until every receiver has been told.
 func (b *alarmBook) entries(aor string, d draft) []store.Entry {
 	if !b.e.noting {
 		return nil
@@ -122,8 +117,8 @@ func lostOf(a policy.Action) string {
 	return text
 }
 
-// storeFailed raises the alarm when the store begins to fail, and says whether that
-// was news.
+// storeFailed raises the alarm when the store begins to fail, and says whether the store
+// worked until now.
 func (b *alarmBook) storeFailed(err error) bool {
 	if b.storeAway.Swap(true) {
 		return false
@@ -132,14 +127,15 @@ func (b *alarmBook) storeFailed(err error) bool {
 	return true
 }
 
-// storeBack clears it when a save has gone well again.
+// storeBack clears the alarm when the store works again.
 func (b *alarmBook) storeBack() {
 	if b.storeAway.Load() && b.storeAway.Swap(false) {
 		b.Clear(alarm.StoreUnavailable, storeObject, time.Now())
 	}
 }
 
-// capBites raises or clears the alarm of the cap.
+// capBites raises the alarm when the hourly cap begins to hold de-REGISTERs up, and clears
+// it when none waits any more.
 func (b *alarmBook) capBites(bites bool) {
 	if !bites {
 		b.Clear(alarm.DeregisterCap, capObject, time.Now())

@@ -8,22 +8,23 @@ import (
 	"rewatch/policy"
 )
 
-// The number of users alone bounds no memory, where a peer chooses how much can break of a
-// user and how long its names are. So all states have a bound together as well. A user who
-// takes much cannot keep out those who take little: the second half is for these.
+// A bound on the number of users does not bound the memory, because peers choose how many
+// subscriptions of a user can break and how long their names are. So all states together
+// have a bound in bytes as well. The second half of it is for users who take little, so that
+// those who take much cannot keep them out.
 
 const (
-	// BytesEach is what a user may take on average, where all take something.
+	// BytesEach is the memory for each user, in bytes, if every user had a state.
 	BytesEach = 1 << 10
-	// LeastBytes is what they may take together in any case.
+	// LeastBytes is the memory for all states together in any case, in bytes.
 	LeastBytes = 16 << 20
-	// modest is what a user takes for whom the second half is.
+	// modest is how many bytes a user may take to be let into the second half.
 	modest = 8 << 10
-	// copies is how often a list of what is broken is there: in the state, in that which
-	// the store has, and in the request that waits or the alarm. Their texts are shared.
+	// copies is in how many places the list of broken subscriptions is: in the state, in the
+	// store, and in a request that waits or an alarm. Their texts are shared.
 	copies = 3
-	// eachUser and eachLost are what a user takes beside its state: in maps, in the heap of
-	// deadlines, on its way to the store, with a request that waits for its turn.
+	// eachUser and eachLost are the bytes that a user takes beside its state: in maps, in the
+	// heap of deadlines, on its way to the store, with a request that waits for its turn.
 	eachUser = 2*unsafe.Sizeof(engineUser{}) + 512
 	eachLost = unsafe.Sizeof(lostWatcher{}) + 128
 )
@@ -31,21 +32,21 @@ const (
 // room says how much more an Engine may remember.
 type room struct{ e *Engine }
 
-// weigh counts what a user takes now. The shard is locked.
+// weigh counts the memory that a user takes now. The shard is locked.
 func (r *room) weigh(u *engineUser) {
 	now := int(eachUser) + 2*len(u.aor) + u.state.Size() + (copies-1)*cap(u.state.Broken)*int(unsafe.Sizeof(policy.Broken{}))
 	r.e.bytes.Add(int64(now - u.size))
 	u.size = now
 }
 
-// weigh counts what is taken by what a user lost. The shard is locked.
+// weigh counts the memory of the subscriptions that a user lost. The shard is locked.
 func (l *lostWatcher) weigh(e *Engine, aor string) {
 	now := int(eachLost) + len(aor) + len(l.hop) + policy.SizeOf(l.subs)
 	e.bytes.Add(int64(now - l.size))
 	l.size = now
 }
 
-// lacks says whether a failure finds no room; u is nil where its user is not known yet.
+// lacks says whether there is no room for a failure; u is nil if its user is not known yet.
 func (r *room) lacks(u *engineUser) bool {
 	if u == nil && r.e.known.Load() >= int64(r.e.cfg.MaxUsers) {
 		return true
@@ -53,13 +54,14 @@ func (r *room) lacks(u *engineUser) bool {
 	return r.crowded(u != nil && u.size > modest)
 }
 
-// crowded says whether there is no room for one who takes much, or for anybody.
+// crowded says whether there is no room for a user who takes much, or little.
 func (r *room) crowded(much bool) bool {
 	used := r.e.bytes.Load()
 	return used >= r.e.cfg.MaxBytes || r.e.Tight.Load() || much && used >= r.e.cfg.MaxBytes/2
 }
 
-// Usage is the memory that the states of users take, and what an outage broke, in bytes.
+// Usage is the memory of the states of all users, and of the subscriptions that an outage
+// broke, in bytes.
 func (e *Engine) Usage() int64 { return e.bytes.Load() }
 
 // Budget is the memory that an Engine takes at most, in bytes, beside Config.MaxBytes for

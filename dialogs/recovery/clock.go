@@ -6,11 +6,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy"
 )
 
-// engineClock tells the goroutine that delivers Ticks of a deadline that comes
-// before the one it sleeps for.
+// engineClock delivers the Ticks. earlier wakes it when a deadline is set that comes before
+// the one that it sleeps for.
 type engineClock struct {
 	e       *Engine
 	next    atomic.Int64 // Unix nanoseconds of what it sleeps for
@@ -40,10 +41,7 @@ func (e *Engine) schedule(sh *engineShard, u *engineUser, at time.Time) {
 		priority.Push(&sh.due, u)
 	}
 	if !at.IsZero() && at.UnixNano() < e.clock.next.Load() {
-		select {
-		case e.clock.earlier <- struct{}{}:
-		default:
-		}
+		queue.Signal(e.clock.earlier)
 	}
 }
 
@@ -52,8 +50,8 @@ func (c *engineClock) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		// Whatever is scheduled from here on wakes us again, so that none is
-		// missed between looking at its shard and going to sleep.
+		// From here on each new deadline wakes this goroutine again, so that none is missed
+		// between the look at its shard and the sleep.
 		c.next.Store(math.MaxInt64)
 		next := c.strike(time.Now())
 		if !next.IsZero() {
@@ -86,46 +84,38 @@ const (
 	readersTurn = time.Second
 )
 
-// overslept says whether the process stood still for a while: it is late for the deadline
-// that it slept for since asleep (the zero time: for none). Who subscribed anew or answered
-// meanwhile did so in time, though it has not been read.
+// overslept says whether the process stood still for a while: it slept from asleep on for
+// the deadline next (the zero time: for none), and is late. What a user sent meanwhile was in
+// time, though it has not been read yet.
 func overslept(now, asleep, next time.Time) bool {
 	return !next.IsZero() && min(now.Sub(asleep), now.Sub(next)) > longestSleep
 }
 
-// strike delivers what is due, and returns when the next will be.
+// strike delivers the Ticks that are due, and returns when the next one will be.
 func (c *engineClock) strike(now time.Time) time.Time {
 	var next time.Time
 	for i := range c.e.shards {
 		sh := &c.e.shards[i]
-		for _, aor := range sh.takeDue(now) {
-			c.e.tick(sh, aor, now)
+		due, at := sh.takeDue(now)
+		for _, aor := range due {
+			c.e.tick(sh, aor, now) // which wakes run if it sets an earlier deadline
 		}
-		if at := sh.firstDue(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+		next = first(next, at)
 	}
 	return next
 }
 
-// takeDue takes the users out of the heap whose time has come.
-func (sh *engineShard) takeDue(now time.Time) []string {
+// takeDue takes the users out of the heap whose Tick is due, and returns when the next one is.
+func (sh *engineShard) takeDue(now time.Time) (due []string, next time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	var due []string
 	for len(sh.due) > 0 && !sh.due[0].wake.After(now) {
 		due = append(due, priority.Pop(&sh.due).(*engineUser).aor)
 	}
-	return due
-}
-
-func (sh *engineShard) firstDue() time.Time {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if len(sh.due) == 0 {
-		return time.Time{}
+	if len(sh.due) > 0 {
+		next = sh.due[0].wake
 	}
-	return sh.due[0].wake
+	return due, next
 }
 
 // tick delivers a Tick to a user. The Directory is asked before the lock is
@@ -142,13 +132,13 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	switch {
 	case u == nil:
 	case u.foreign && e.alarms.storeAway.Load():
-		// Whoever acts for them does so, whether we hear of it or not.
+		// The replica that saved the user acts for it, and cannot be heard now.
 		e.schedule(sh, u, now)
 	case e.outages.park(u, now):
 	case e.outages.unproven(u, now):
 		e.schedule(sh, u, now.Add(tryAgain))
 	case u.signingOut && u.state.Phase == policy.Exhausted && !over(u.state, now):
-		// Its outcome is sure to come as well, be it after hours.
+		// The outcome of the de-REGISTER is sure to come as well, even if after hours.
 		e.schedule(sh, u, first(u.state.BannedUntil, u.state.ForgetAt))
 	case u.messaging && (u.state.Phase == policy.Notifying || u.state.Phase == policy.Gathering):
 		// The MESSAGE waits for its turn or its response. Its outcome is sure to
@@ -161,7 +151,7 @@ func (e *Engine) tick(sh *engineShard, aor string, now time.Time) {
 	}
 }
 
-// unplaced is the place of a user who is not in the heap.
+// unplaced is the place of a user that is not in the heap.
 const unplaced = -1
 
 // deadlines is the heap of a shard, the earliest deadline on top.

@@ -12,8 +12,8 @@ import (
 )
 
 // SetDryRun begins or ends a dry run. From its beginning on nothing is sent, whatever was
-// decided before. What is decided in a dry run is not saved, and at its end every user whom
-// it was about is forgiven, so that nobody is given up for MESSAGEs that were never sent.
+// decided before. What is decided in a dry run is not saved. At its end every user that was
+// decided about is forgiven, so that none is given up for MESSAGEs that were never sent.
 func (e *Engine) SetDryRun(on bool) {
 	if on == e.cfg.DryRun.On() {
 		return
@@ -23,8 +23,8 @@ func (e *Engine) SetDryRun(on bool) {
 		e.cfg.DryRun.Set(true)
 		return
 	}
-	// Once while nothing is sent, and once more for users who failed meanwhile: those
-	// cannot have come further than their first MESSAGE.
+	// Once while nothing is sent, and once more for users who failed meanwhile, who cannot
+	// have got further than their first MESSAGE.
 	e.forgiveDry()
 	e.cfg.DryRun.Set(false)
 	e.forgiveDry()
@@ -46,7 +46,7 @@ func (e *Engine) forgiveDry() {
 	}
 }
 
-// dryAlarms raise nothing in a dry run: the log tells of what would be raised.
+// dryAlarms raises no alarm in a dry run, but logs what would be raised.
 type dryAlarms struct {
 	dialogs.Alarms
 	dry *dialogs.DryRun

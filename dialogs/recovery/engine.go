@@ -50,16 +50,15 @@ type Engine struct {
 
 	metrics *engineMetrics
 	hold    *hold.Hold
-	// noting: what has to outlive the process besides the states is noted for a Keeper.
+	// noting: a Keeper writes down what has to outlive the process besides the states.
 	noting  bool
 	ladders *ladder.Ladders
 	clients agent.Table[Client]
 	seed    maphash.Seed
 	shards  [engineShards]engineShard
 
-	// known counts the users, active those for whom Interested is true, bans
-	// those with a ban.
-	// lost counts the watchers whom an outage broke and who wait for its end.
+	// known counts the users, active those for whom Interested is true, bans those with a
+	// ban, and lost those whose subscriptions an outage broke and who wait for its end.
 	// bytes is the memory of all of them.
 	known, active, bans, lost, bytes atomic.Int64
 	// Tight is set while memory is short: there is no room for further failures then.
@@ -100,7 +99,7 @@ func New(
 	log = log.Hook(dryLog{cfg.DryRun})
 	alarms = &dryAlarms{Alarms: alarms, dry: cfg.DryRun, log: log, quiet: make(map[[2]string]struct{})}
 	if cfg.DryRun.On() {
-		states = store.NewMemoryStore() // what did not happen must not be remembered as if it had
+		states = store.NewMemoryStore() // nothing of a dry run is kept
 	}
 	e := &Engine{
 		cfg: cfg, dir: dir, actor: actor, store: states, log: log,
@@ -129,9 +128,9 @@ func New(
 	return e
 }
 
-// Start takes up what the store remembers and begins to work. Events may be
-// offered before; they are decided, and acted upon from here on. The end of ctx
-// does not stop the Engine, Shutdown does.
+// Start loads the states of the store and begins to work. Events that are offered before
+// are decided at once and acted upon from here on. The end of ctx does not stop the Engine,
+// Shutdown does. The error says that the store cannot be read.
 func (e *Engine) Start(ctx context.Context) error {
 	if err := e.takeUp(ctx); err != nil {
 		return err
@@ -154,9 +153,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown begins nothing new, waits for the requests in flight until ctx ends,
-// then gives them up, and returns when every goroutine has ended and every state
-// is saved. A MESSAGE that had not had its turn is sent after the next start.
+// Shutdown begins nothing new, waits for the requests in flight until ctx ends, then cancels
+// them, and returns when every goroutine has ended and every state is saved. A MESSAGE that
+// waits for its turn is sent after the next start. The error is that of ctx, if it ended first.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	var err error
 	e.stopped.Do(func() {
@@ -190,10 +189,10 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) error {
 	}
 }
 
-// Offer takes an event, decides and returns.
+// Offer has the policy decide on an event of a user. It does not wait for what follows.
 func (e *Engine) Offer(aor string, ev policy.Event) { e.offer(aor, ev, "") }
 
-// offer takes an event. Of a failure it is known over which hop it came.
+// offer is Offer; hop is the next hop that a failure came over, empty if it is not known.
 func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	sh := e.shard(aor)
 	sh.mu.Lock()
@@ -205,9 +204,10 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 		return
 	}
 	if u == nil {
-		if u = e.newcomer(aor, ev); u == nil {
-			return
+		if ev.Kind != policy.NotifyFailed {
+			return // most users never need a record
 		}
+		u = &engineUser{aor: strings.Clone(aor), place: unplaced} // aor may be a part of a longer text
 		e.add(sh, u)
 	}
 	if hop != "" {
@@ -216,16 +216,8 @@ func (e *Engine) offer(aor string, ev policy.Event, hop string) {
 	e.decide(sh, u, ev)
 }
 
-// newcomer makes the record of a user of whom nothing is known, unless the event
-// leaves it at that: most users never need one.
-func (e *Engine) newcomer(aor string, ev policy.Event) *engineUser {
-	if ev.Kind != policy.NotifyFailed {
-		return nil
-	}
-	return &engineUser{aor: strings.Clone(aor), place: unplaced} // it may be a part of a longer text
-}
-
-// Interested says whether successes and new subscriptions of this user matter.
+// Interested says whether the Engine has to be told of NOTIFYs of this user that get through
+// and of its new subscriptions.
 func (e *Engine) Interested(aor string) bool {
 	if e.active.Load() == 0 && e.lost.Load() == 0 {
 		return false
@@ -237,7 +229,7 @@ func (e *Engine) Interested(aor string) bool {
 	return u != nil && u.state.Active() || sh.lost[aor] != nil
 }
 
-// Banned says whether this user is refused.
+// Banned says whether this user is banned at that time. In a dry run nobody is.
 func (e *Engine) Banned(aor string, at time.Time) bool {
 	if e.bans.Load() == 0 {
 		return false
@@ -251,16 +243,17 @@ func (e *Engine) Banned(aor string, at time.Time) bool {
 	return banned
 }
 
-// Hold gives what is held.
+// Hold says which next hops are held.
 func (e *Engine) Hold() *hold.Hold { return e.hold }
 
 // Trace adds a step to the ladder of this user's recovery.
 func (e *Engine) Trace(aor string, s dialogs.Step) { e.ladders.Trace(aor, s) }
 
-// Reset forgives a user everything. It returns false if nothing was known.
+// Reset forgives a user everything: count, ban and alarm. It returns false if nothing was
+// known of the user.
 func (e *Engine) Reset(aor string) bool { return e.order(aor, policy.Reset) }
 
-// Unban ends a user's ban. It returns false if nothing was known.
+// Unban ends the ban of a user. It returns false if nothing was known of the user.
 func (e *Engine) Unban(aor string) bool { return e.order(aor, policy.Unban) }
 
 func (e *Engine) order(aor string, kind policy.EventKind) bool {
@@ -288,9 +281,9 @@ func (e *Engine) shard(aor string) *engineShard {
 	return &e.shards[maphash.String(e.seed, aor)%engineShards]
 }
 
-// takeUp loads what the store remembers, and has the recoveries go on that an
-// earlier process had begun. A store that others share may be away when one of them starts: the
-// SIP path must not wait for it, and what it knows is taken over when it is back.
+// takeUp loads the states of the store, and has the recoveries go on that an earlier process
+// had begun. A store that replicas share may be away when one of them starts: the SIP path
+// must not wait for it, and its states are taken over when it is back.
 func (e *Engine) takeUp(ctx context.Context) error {
 	shared := e.store.Shared()
 	for r, err := range e.store.All(ctx) {
@@ -305,7 +298,11 @@ func (e *Engine) takeUp(ctx context.Context) error {
 			continue
 		}
 		e.alarms.restore(r)
-		if !r.Foreign && e.resume(r.AOR).SignedOut && !shared {
+		if r.Foreign {
+			continue
+		}
+		e.Offer(r.AOR, policy.Event{Kind: policy.Resumed, At: time.Now()})
+		if s, _ := e.look(r.AOR); s.SignedOut && !shared {
 			// A crash may have left the registration; it must not make the user's
 			// return look like a refresh.
 			e.dir.SignedOut(e.dir.User(r.AOR))

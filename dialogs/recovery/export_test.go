@@ -22,7 +22,7 @@ func (e *Engine) States() []StateView {
 		sh := &e.shards[i]
 		sh.mu.Lock()
 		for aor, u := range sh.users {
-			views = append(views, viewOf(aor, u.state, e.cfg.Rules.Threshold))
+			views = append(views, StateView{AOR: aor, State: u.state, Of: e.cfg.Rules.Threshold})
 		}
 		sh.mu.Unlock()
 	}

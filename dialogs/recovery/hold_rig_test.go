@@ -123,7 +123,7 @@ func (w *town) open() {
 	table := monitor.NewTable(monitor.Config{DryRun: w.cfg.DryRun, NotifyTimeout: w.deadline}, metrics)
 	engine := recovery.New(w.cfg, table, w, w, w.store, log, metrics)
 	monitor := monitor.New(table, engine, log, metrics)
-	keeper := store.NewKeeper(store.KeeperConfig{}, w.store, log, table.Source(), engine.Source())
+	keeper := store.NewKeeper(store.KeeperConfig{Every: time.Second}, w.store, log, table.Source(), engine.Source())
 	if err := keeper.Restore(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

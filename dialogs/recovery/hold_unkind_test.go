@@ -137,7 +137,7 @@ func TestOutageThatSeemsOver(t *testing.T) {
 
 // A core that answers 503 to everything is no better than a silent one.
 func TestCoreThatAnswers503(t *testing.T) {
-	inTown(t, townConfig(), 5000, 1, func(w *town) {
+	inTown(t, townConfig(), crowd, 1, func(w *town) {
 		w.run(500)
 		w.at(20 * time.Second)
 		w.change(func() { w.refuse[w.hops[0]] = 503 })
@@ -151,7 +151,7 @@ func TestCoreThatAnswers503(t *testing.T) {
 			t.Errorf("%d MESSAGEs in the hold", n-held)
 		}
 		w.change(func() { clear(w.refuse) })
-		w.at(80*time.Second + 5000/200*time.Second + 10*time.Second)
+		w.at(80*time.Second + crowd/200*time.Second + 10*time.Second)
 		w.expectOutages(1)
 		w.expectInnocent()
 	})

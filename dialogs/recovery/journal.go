@@ -8,34 +8,34 @@ import (
 	"rewatch/policy"
 )
 
-// What an Engine has to remember besides the states of its users: what is held, whom
-// an outage broke, who was signed out lately, and how many in the last hour. It is
-// little, and an operator may have to read it one night, so it is JSON.
+// Besides the states of its users an Engine has to remember what is held, the subscriptions
+// that an outage broke, which users were signed out lately, and how many in the last hour. It
+// is little, and an operator may have to read it one night, so it is JSON.
 
-// lostAge is how long it is remembered what an outage broke. A subscription that was
-// lost for longer has ended by itself.
+// lostAge is how long a subscription that an outage broke is remembered. After that it has
+// ended by itself.
 const lostAge = 24 * time.Hour
 
 // engineSource is the Source of an Engine.
 type engineSource struct{ e *Engine }
 
-// Source is what a Keeper keeps of an Engine.
+// Source gives a Keeper what it has to keep of an Engine.
 func (e *Engine) Source() store.Source { return &engineSource{e} }
 
-// Attach has a Keeper keep what the Engine has to remember.
+// Attach implements store.Source.
 func (s *engineSource) Attach(k *store.Keeper) {
 	s.e.noting = true
 	s.e.flaps.Attach(k.SharedJournal())
 }
 
-// Kinds are those of the entries that are the Engine's.
+// Kinds implements store.Source.
 func (s *engineSource) Kinds() []store.Kind {
 	return []store.Kind{store.KindOutage, store.KindLost, store.KindFlap, store.KindSignOuts}
 }
 
-// Collect makes the entries of all that is noted. It is little.
+// Collect implements store.Source: it makes the entries of all that is noted.
 func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
-	batch = s.collectHeld(batch)
+	batch = s.e.signOuts.Hourly.Collect(s.e.hold.Collect(batch))
 	for i := range s.e.shards {
 		batch = s.e.shards[i].collect(batch)
 	}
@@ -61,7 +61,7 @@ func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
 	return batch
 }
 
-// Unwritten is how many notes wait, and users who are not saved.
+// Unwritten implements store.Source: the notes that wait, and the users that are not saved.
 func (s *engineSource) Unwritten() int {
 	n := s.e.flaps.Unwritten()
 	for i := range s.e.shards {
@@ -79,13 +79,7 @@ type lostEntry struct {
 	Subs []policy.Broken `json:"subs"`
 }
 
-// collectHeld makes the entries of what is noted once for all users.
-func (s *engineSource) collectHeld(batch []store.Entry) []store.Entry {
-	return s.e.signOuts.Hourly.Collect(s.e.hold.Collect(batch))
-}
-
-// Restore takes up what an earlier process has kept; false if it is nothing that could
-// be that.
+// Restore implements store.Source.
 func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 	switch entry.Kind {
 	case store.KindOutage:

@@ -150,7 +150,7 @@ func TestDryRunCountsWhatItLeavesOut(t *testing.T) {
 	cfg := townConfig()
 	cfg.DryRun, cfg.Signal.Notify = dialogs.NewDryRun(true), true
 	inTown(t, cfg, 1000, 1, func(w *town) {
-		w.run(500)
+		w.run(100)
 		w.change(func() { w.phones[0].dead = true })
 		w.at(4 * time.Minute)
 		w.silence(0, true)

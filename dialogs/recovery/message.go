@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,14 +13,16 @@ import (
 	"rewatch/policy"
 )
 
-func short(res dialogs.Result) bool {
+// inconclusive says whether a request failed for a reason of rewatch's own, so that the outcome
+// tells nothing of the user: it came back to rewatch, or too many were under way.
+func inconclusive(res dialogs.Result) bool {
 	return errors.Is(res.Err, dialogs.ErrReturned) || errors.Is(res.Err, dialogs.ErrCrowded)
 }
 
 // messenger sends the MESSAGEs and terminating NOTIFYs of an Engine.
 type messenger struct{ e *Engine }
 
-// tell carries out one SendMessage and feeds back that it is done.
+// tell carries out one SendMessage and tells the policy that it is done.
 func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
 	broken := m.stillBroken(aor, a)
 	switch {
@@ -45,8 +48,8 @@ func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
 	m.told(aor, a, policy.ByUnknown, settled, true)
 }
 
-// sentElsewhere says whether another process has sent the MESSAGE and awaits its outcome.
-// This process awaits it no more then.
+// sentElsewhere says whether another process has sent the MESSAGE and awaits its outcome. If
+// so, this process no longer awaits it.
 func (m *messenger) sentElsewhere(aor string, a policy.Action) bool {
 	sh := m.e.shard(aor)
 	sh.mu.Lock()
@@ -64,7 +67,8 @@ func (m *messenger) sentElsewhere(aor string, a policy.Action) bool {
 	return left
 }
 
-// stumbled says whether an outcome tells of the core rather than of the user.
+// stumbled says whether an outcome is the core's fault rather than the user's: no response,
+// 408, or a 5xx that does not mean "not supported".
 func stumbled(res dialogs.Result) bool {
 	return res.Status == 0 || res.Status == 408 || res.Status >= 500 && res.Status < 600 && !unsupported(res.Status)
 }
@@ -72,26 +76,26 @@ func stumbled(res dialogs.Result) bool {
 // settled stands for the outcome of a MESSAGE that was not sent or not needed.
 var settled = dialogs.Result{Status: 200}
 
-// told feeds back that a watcher has been told. One that the client cannot take has
-// arrived all the same.
+// told tells the policy that the MESSAGE is done. A MESSAGE that the client does not support
+// has reached the client all the same.
 func (m *messenger) told(aor string, a policy.Action, by policy.By, res dialogs.Result, proven bool) {
 	result := messageResult(res)
 	m.e.settle(aor, policy.Event{
-		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, By: by, Excused: short(res),
+		Kind: policy.MessageDone, Episode: a.Episode, Try: a.Try, By: by, Excused: inconclusive(res),
 		Undelivered: result != resultOK && result != resultUnsupported, Stumbled: stumbled(res),
 		Deaf:     unsupported(res.Status),
 		Unproven: !proven,
 	})
 }
 
-// unsupported says whether a client says that it cannot take the MESSAGE at all.
+// unsupported says whether a status means that the client does not support the MESSAGE.
 func unsupported(status int) bool {
 	return status == 405 || status == 415 || status == 488 || status == 501
 }
 
-// signals says whether a MESSAGE is to be sent for what broke, and which of it is to be
-// ended by a NOTIFY. That depends on the client: some come back upon a NOTIFY that
-// others take for the end.
+// signals says whether a MESSAGE is to be sent for the broken subscriptions, and which of them
+// are to be ended by a NOTIFY. That depends on the client: some subscribe again after a
+// terminating NOTIFY, others give up.
 func (e *Engine) signals(broken []policy.Broken) (message bool, notify []policy.Broken) {
 	for _, b := range broken {
 		s := e.cfg.Agents.For(b.Agent, e.cfg.Signal)
@@ -120,8 +124,8 @@ func (m *messenger) signal(ctx context.Context, aor string, a policy.Action, bro
 	m.told(aor, a, policy.ByNotify, settled, true)
 }
 
-// stillBroken returns what a MESSAGE that has its turn has to name. It is nothing
-// if the recovery was called off or the watcher came back while it was queued.
+// stillBroken returns the subscriptions that a MESSAGE has to name. There are none if the
+// recovery was called off or the watcher came back while the MESSAGE was queued.
 func (m *messenger) stillBroken(aor string, a policy.Action) []policy.Broken {
 	s, _ := m.e.look(aor)
 	if s.Phase != policy.Notifying || s.Episode != a.Episode || s.Tries != a.Try {
@@ -136,7 +140,7 @@ func (m *messenger) stillBroken(aor string, a policy.Action) []policy.Broken {
 	return lost
 }
 
-// message sends a MESSAGE. Where it failed it says whether the path is proven.
+// message sends a MESSAGE. The bool says whether the path to the user is proven to work.
 func (m *messenger) message(ctx context.Context, aor string, a policy.Action, broken []policy.Broken) (dialogs.Result, bool) {
 	limited, cancel := context.WithTimeout(ctx, m.e.cfg.Rules.MessageTimeout)
 	defer cancel()
@@ -180,21 +184,15 @@ func (m *messenger) terminateOne(ctx context.Context, job dialogs.TerminateJob) 
 	return m.e.actor.Terminate(ctx, job)
 }
 
-// routeTo is the way to a user: by their S-CSCF, else by where their SUBSCRIBE came
-// from, else (empty) by REWATCH_CORE.
-func routeTo(u dialogs.User) string {
-	if u.SCSCF != "" {
-		return u.SCSCF
-	}
-	return u.LastHop
-}
+// routeTo is the way to a user: by its S-CSCF, else by where its SUBSCRIBE came from, else
+// (empty) by REWATCH_CORE.
+func routeTo(u dialogs.User) string { return cmp.Or(u.SCSCF, u.LastHop) }
 
 func messageStep(a policy.Action) string {
 	return fmt.Sprintf("MESSAGE attempt %d of %d", a.Attempt, a.Of)
 }
 
-// messageResult is the metric label of a MESSAGE's outcome. 405 and 415 say that
-// the client cannot take it at all.
+// messageResult is the metric label of the outcome of a MESSAGE.
 func messageResult(res dialogs.Result) string {
 	switch {
 	case res.OK():

@@ -8,7 +8,7 @@ import (
 	"rewatch/policy"
 )
 
-// The labels of what we did and of how it ended: closed sets.
+// The values of the labels "result": closed sets.
 const (
 	resultOK          = "ok"
 	resultUnsupported = "unsupported"
@@ -34,8 +34,8 @@ type engineMetrics struct {
 	dryRun          count.DryRun
 }
 
-// newEngineMetrics registers the metrics, every label with a first 0, so that a
-// rate over them is right from the first event on.
+// newEngineMetrics registers the metrics. Every label begins with 0, so that a rate is right
+// from the first event on.
 func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	m := &engineMetrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -66,10 +66,8 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	returns := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_returns_total", Help: "Subscriptions that work again, by what brought the client back.",
 	}, []string{"by"})
-	for by := policy.ByUnknown; by <= policy.ByItself; by++ {
-		if by != policy.ByUnknown {
-			m.returns[by] = returns.WithLabelValues(by.String())
-		}
+	for by := policy.ByMessage; by <= policy.ByItself; by++ {
+		m.returns[by] = returns.WithLabelValues(by.String())
 	}
 	m.returns[policy.ByUnknown] = m.returns[policy.ByItself]
 	for _, r := range []string{queueMessage, queueDeregister} {

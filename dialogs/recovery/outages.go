@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -14,11 +15,11 @@ import (
 	"rewatch/policy/outage"
 )
 
-// outages know what a hold means for each user.
+// outages carry out for each user what a hold means. It implements hold.Users.
 type outages struct{ e *Engine }
 
-// HoldBegan implements hold.Users: it excuses those who were struck before the outage was
-// noticed, and lets whoever waits for a verdict wait for the end of the hold.
+// HoldBegan implements hold.Users: the users who were struck before the outage was noticed are
+// excused, and failures that wait for a verdict wait for the end of the hold.
 func (o *outages) HoldBegan(r outage.Record, doubted []string) {
 	for _, aor := range doubted {
 		o.heldToo(aor)
@@ -28,7 +29,7 @@ func (o *outages) HoldBegan(r outage.Record, doubted []string) {
 	}
 }
 
-// HoldEnded implements hold.Users: who waited for an answer waits anew.
+// HoldEnded implements hold.Users: waits that the hold has interrupted begin anew.
 func (o *outages) HoldEnded(ended string) {
 	o.e.worklist.startWaitsAnew(func(hop string) bool { return o.e.hold.JudgedBy(hop) == ended })
 }
@@ -44,7 +45,7 @@ func (o *outages) Judged(proven, held []string) {
 		o.heldToo(aor)
 	}
 	for _, aor := range proven {
-		o.e.worklist.blame(aor)
+		o.e.worklist.takeTurn(turn{aor: aor}, false)
 	}
 }
 
@@ -54,13 +55,13 @@ func (o *outages) Waiting() map[string]int { return o.e.worklist.waitingByHop() 
 // Lost implements hold.Users.
 func (o *outages) Lost() int64 { return o.e.lost.Load() }
 
-// lostWatcher is one whose failures wait: for their verdict, or because an outage broke
-// them. They are offered to the policy then, unless the watcher has come back.
+// lostWatcher is a watcher whose failures wait for their verdict, or for the end of the outage
+// that caused them. Then they are offered to the policy, unless the watcher has come back.
 type lostWatcher struct {
 	hop       string // of the last failure
 	subs      []policy.Broken
-	undecided bool // for a verdict
-	size      int  // that it takes, as it is counted in Engine.bytes
+	undecided bool // the failures wait for a verdict
+	size      int  // in bytes, as it is counted in Engine.bytes
 }
 
 // keptJob is a request that waits for the end of a hold.
@@ -69,7 +70,7 @@ type keptJob struct {
 	job   queue.Job
 }
 
-// Failed takes a NOTIFY that failed: its user's trouble, or that of an outage.
+// Failed implements dialogs.Recovery: a NOTIFY failed, because of its user or of an outage.
 func (e *Engine) Failed(f dialogs.Failure) {
 	hop := hold.Name(f.Hop)
 	if f.Unsent {
@@ -92,8 +93,8 @@ func (e *Engine) Failed(f dialogs.Failure) {
 	e.blame(f, hop)
 }
 
-// blame offers a failure whose user is to blame. If a hold has begun since the failure was
-// judged, and the others have been excused, so is this user.
+// blame offers a failure to the policy that speaks against its user. If a hold has begun since
+// the failure was judged, this user is excused like the others.
 func (e *Engine) blame(f dialogs.Failure, hop string) {
 	e.offer(f.AOR, f.Event, hop)
 	if since, held := e.hold.Began(hop); held {
@@ -101,25 +102,25 @@ func (e *Engine) blame(f dialogs.Failure, hop string) {
 	}
 }
 
-// Passed takes what got through over a next hop.
+// Passed implements dialogs.Recovery: requests got through over a next hop.
 func (e *Engine) Passed(at time.Time, hop netip.AddrPort, got outage.Passes) {
 	e.hold.Passed(at, hop, hold.Name(hop), got)
 }
 
-// Heard takes requests that came from a neighbour on the core side.
+// Heard implements dialogs.Recovery: requests came from a neighbour on the core side.
 func (e *Engine) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	e.hold.Heard(at, source, got)
 }
 
-// MayTry says whether a NOTIFY that is kept for its phone may be tried by a hop now:
-// where it is not held, and a few times where it has answered OPTIONS.
+// MayTry says whether a NOTIFY that is kept for its phone may be sent over a hop now: always
+// if the hop is not held, and a few times if a held hop has answered OPTIONS.
 func (e *Engine) MayTry(hop netip.AddrPort) bool {
 	name := hold.Name(hop)
 	return !e.hold.Held(name) || e.hold.GoAhead(name)
 }
 
-// lose remembers what was lost. It is nothing where subscribing again is pointless, and
-// where the watcher has done so already.
+// lose remembers a subscription that was lost, unless subscribing again is pointless or the
+// watcher has done so already.
 func (o *outages) lose(f *dialogs.Failure, hop string, undecided bool) {
 	if f.Event.Pointless || f.Superseded {
 		return
@@ -147,14 +148,15 @@ func (o *outages) lose(f *dialogs.Failure, hop string, undecided bool) {
 	}
 }
 
-// noteLost has it journalled what an outage broke of a user. The shard is locked.
+// noteLost has the Journal remember which subscriptions of a user an outage broke. The shard is
+// locked.
 func (o *outages) noteLost(sh *engineShard, aor string) {
 	if o.e.noting {
 		sh.lostNotes[aor] = struct{}{}
 	}
 }
 
-// heldToo says that what a user lost is the outage's.
+// heldToo decides that an outage has caused the failures of a user that wait for a verdict.
 func (o *outages) heldToo(aor string) {
 	sh := o.e.shard(aor)
 	sh.mu.Lock()
@@ -165,9 +167,9 @@ func (o *outages) heldToo(aor string) {
 	}
 }
 
-// heardOf takes note of an event of a user who lost something: what has come back is
-// removed from the list, and a user who is reached by another hop does not wait for its old
-// one. The shard is locked.
+// heardOf takes note of an event of a user who lost subscriptions: those that have come back
+// are removed from the list, and a user who is reached over another hop no longer waits for
+// the old one. The shard is locked.
 func (o *outages) heardOf(sh *engineShard, aor string, ev policy.Event) {
 	if u := sh.users[aor]; u != nil && ev.Hop != "" && (ev.Kind == policy.NotifyOK || ev.Kind == policy.Subscribed) {
 		o.reachedBy(u, ev.Hop)
@@ -179,7 +181,7 @@ func (o *outages) heardOf(sh *engineShard, aor string, ev policy.Event) {
 	switch ev.Kind {
 	case policy.Subscribed, policy.NotifyOK, policy.LateOK, policy.Ended:
 		if ev.Kind == policy.LateOK && !ev.Alive {
-			return // a core that is back empties its queues; the server has given up long since
+			return // a core that is back empties its queues, but the server has given up
 		}
 		l.subs = slices.DeleteFunc(l.subs, func(b policy.Broken) bool {
 			switch {
@@ -209,8 +211,8 @@ func (o *outages) heardOf(sh *engineShard, aor string, ev policy.Event) {
 	}
 }
 
-// reachedBy notes that a user is reached by a hop which is not the one that failed. The
-// shard is locked.
+// reachedBy notes that a user is reached over another hop than the held one. The shard is
+// locked.
 func (o *outages) reachedBy(u *engineUser, hop string) {
 	if hop != o.hopOf(u) && o.e.hold.Held(o.hopOf(u)) && !o.e.hold.Held(hop) {
 		u.hop = hop
@@ -218,26 +220,22 @@ func (o *outages) reachedBy(u *engineUser, hop string) {
 	}
 }
 
-// hopOf is the hop that a user is reached by.
+// hopOf is the next hop that a user is reached over.
 func (o *outages) hopOf(u *engineUser) string {
-	if u.hop != "" {
-		return u.hop
-	}
-	return u.state.Hop
+	return cmp.Or(u.hop, u.state.Hop)
 }
 
 // heldUp says whether a user waits for the end of a hold. The shard is locked.
 func (o *outages) heldUp(u *engineUser) bool { return !u.ahead && o.e.hold.Held(o.hopOf(u)) }
 
-// forgetLost forgets what a user lost. The shard is locked.
+// forgetLost forgets which subscriptions a user lost. The shard is locked.
 func (o *outages) forgetLost(sh *engineShard, aor string) {
 	o.e.bytes.Add(-int64(sh.lost[aor].size))
 	delete(sh.lost, aor)
 	o.e.lost.Add(-1)
 }
 
-// excuse tells the policy of an outage, for each user of the shard whom it may
-// have struck.
+// excuse tells the policy of an outage, for each user of the shard that it may have struck.
 func (o *outages) excuse(sh *engineShard, r outage.Record) {
 	ev := policy.Event{Kind: policy.Excuse, At: r.At, Since: r.Since}
 	for _, aor := range sh.behind(o.e, r.Hop) {
@@ -250,7 +248,7 @@ func (o *outages) excuse(sh *engineShard, r outage.Record) {
 	}
 }
 
-// behind lists the users whose trouble came over the hops that a record is about.
+// behind lists the users that are reached over the hops that a record is about.
 func (sh *engineShard) behind(e *Engine, hop string) []string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -263,8 +261,8 @@ func (sh *engineShard) behind(e *Engine, hop string) []string {
 	return aors
 }
 
-// park keeps the Tick of a recovery back while its hop is held, and says whether
-// it did. The shard is locked.
+// park keeps the Tick of a user back while its hop is held, and says whether it did. The shard
+// is locked.
 func (o *outages) park(u *engineUser, now time.Time) bool {
 	switch u.state.Phase {
 	case policy.Gathering, policy.Waiting, policy.Proving:
@@ -282,12 +280,11 @@ func (o *outages) park(u *engineUser, now time.Time) bool {
 	return true
 }
 
-// tryAgain is how soon a user is looked at again whom nothing proves guilty yet.
+// tryAgain is the pause before a user is looked at again whose path is not proven.
 const tryAgain = 250 * time.Millisecond
 
-// unproven says whether the Tick of a user would hold against it what may be the fault of
-// the path: it would get a further MESSAGE that counts, or be given up. The shard is
-// locked.
+// unproven says whether the Tick would count a further MESSAGE against a user, or give it up,
+// although the path may be at fault. The shard is locked.
 func (o *outages) unproven(u *engineUser, now time.Time) bool {
 	if u.state.Excused || u.state.Phase != policy.Gathering && u.state.Phase != policy.Waiting {
 		return false
@@ -297,8 +294,7 @@ func (o *outages) unproven(u *engineUser, now time.Time) bool {
 	return blames && !o.e.hold.MayBlame(now, o.hopOf(u), u.aor, u.state.Messaged)
 }
 
-// keepBack keeps a request back while the user's hop is held, and says whether it
-// did.
+// keepBack keeps a request back while the user's hop is held, and says whether it did.
 func (o *outages) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
 	sh := o.e.shard(aor)
 	sh.mu.Lock()
@@ -311,8 +307,8 @@ func (o *outages) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
 	return true
 }
 
-// outcome tells the hold what became of a request to a user, and says whether the path is
-// proven where it failed.
+// outcome tells the hold what became of a request to a user, and says whether the path to the
+// user is proven to work.
 func (o *outages) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
 	sh := o.e.shard(aor)
 	sh.mu.Lock()
@@ -322,8 +318,8 @@ func (o *outages) outcome(ctx context.Context, aor string, sent time.Time, res d
 	}
 	sh.mu.Unlock()
 	switch {
-	case short(res) || ctx.Err() != nil:
-		return false // it tells of rewatch
+	case inconclusive(res) || ctx.Err() != nil:
+		return false
 	case res.OK() || messageResult(res) == resultUnsupported:
 		o.e.hold.Through(hop, aor)
 		return true

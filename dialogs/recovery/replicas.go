@@ -12,11 +12,10 @@ import (
 	"rewatch/policy"
 )
 
-// Replicas share a store. Each of them knows every user of whom there is anything
-// to know, whoever saved them: a ban is in force at all of them, and a SUBSCRIBE
-// that comes to another replica than the MESSAGE went out from is known for what
-// it is. Who saved a user last acts for them; the others wait a little longer than
-// it would, and take over if it is no more.
+// Replicas share a store. Each replica knows the state of every user, whichever replica saved
+// it: a ban is in force at all of them, and each recognises the SUBSCRIBE that follows the
+// MESSAGE of another one. The replica that saved a user last acts for it. The others wait a
+// little longer, and take over if that replica is gone.
 
 const (
 	// takeOver is how much later than its deadline a user's Tick is due at a
@@ -24,35 +23,35 @@ const (
 	takeOver = skew + 3*time.Second
 	// skew is how far the clocks of two replicas may be apart.
 	skew = time.Minute
-	// catchUpPause is the pause before a user is looked at again who was busy, or
-	// a store that failed.
+	// catchUpPause is the pause before a user is loaded again that was just being saved here,
+	// or could not be loaded.
 	catchUpPause = 5 * time.Millisecond
-	// resyncPause is the pause before everybody is compared with the store again, where
-	// that did not come to its end.
+	// resyncPause is the pause before all users are compared with the store again, if the
+	// store failed meanwhile.
 	resyncPause = 500 * time.Millisecond
-	// ownersTurn is how long whoever acts for a user has to write them again into a
-	// store that has lost them, before those do who may know less.
+	// ownersTurn is how long the replica that acts for a user has to write it again into a
+	// store that has lost it, before the others do, which may know less.
 	ownersTurn = 5 * time.Second
 	// pingEvery is how often the store is asked whether it is there.
 	pingEvery = 2 * time.Second
 )
 
-// follower has the users whom other replicas have changed and who have not been
-// looked at yet.
+// follower takes over what other replicas have saved. changed are the users that they have
+// changed and that were not loaded yet.
 type follower struct {
 	e *Engine
 
 	mu      sync.Mutex
 	changed map[string]struct{}
-	all     bool // something was missed
+	all     bool // a change was missed, so any user may have been changed
 	wake    chan struct{}
 
 	running sync.WaitGroup
 	stop    context.CancelFunc
 }
 
-// start begins to follow the other replicas, if the store is one that has any, and to
-// ask the store how it is.
+// start begins to follow the other replicas, if replicas share the store, and to ping the
+// store.
 func (f *follower) start(ctx context.Context) {
 	f.wake = make(chan struct{}, 1)
 	ctx, f.stop = context.WithCancel(ctx)
@@ -68,9 +67,9 @@ func (f *follower) start(ctx context.Context) {
 	})
 }
 
-// keepAsking tells of a store that is away even while nothing has to be saved: the
-// administrator should know before it matters. That it is there again it tells only
-// if nothing waits to be saved: then whoever saves it does.
+// keepAsking pings the store, so that the administrator hears of a store that is away even if
+// nothing has to be saved. If something waits to be saved, the next Save tells whether the
+// store is back, otherwise the next ping.
 func (f *follower) keepAsking(ctx context.Context) {
 	for queue.Sleep(ctx, pingEvery) {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -89,7 +88,7 @@ func (f *follower) keepAsking(ctx context.Context) {
 	}
 }
 
-// maxChanged bounds the users that are noted one by one; beyond it all are looked at.
+// maxChanged bounds the users that are noted one by one; beyond it all users are compared.
 const maxChanged = 100_000
 
 // told notes that another replica has changed a user.
@@ -102,22 +101,15 @@ func (f *follower) told(aor string) {
 		f.changed, f.all = nil, true
 	}
 	f.mu.Unlock()
-	f.nudge()
+	queue.Signal(f.wake)
 }
 
-// missed notes that anybody may have been changed.
+// missed notes that any user may have been changed.
 func (f *follower) missed() {
 	f.mu.Lock()
 	f.all = true
 	f.mu.Unlock()
-	f.nudge()
-}
-
-func (f *follower) nudge() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	queue.Signal(f.wake)
 }
 
 func (f *follower) take() (changed map[string]struct{}, all bool) {
@@ -128,7 +120,7 @@ func (f *follower) take() (changed map[string]struct{}, all bool) {
 	return changed, all
 }
 
-// catchUp is the goroutine that takes over what the others have saved.
+// catchUp takes over what the others have saved, until ctx ends.
 func (f *follower) catchUp(ctx context.Context) {
 	for {
 		select {
@@ -153,7 +145,7 @@ func (f *follower) catchUp(ctx context.Context) {
 	}
 }
 
-// reload takes over what the store has of a user; false if they have to be looked at again.
+// reload takes over what the store has of a user; false if that has to be tried again.
 func (f *follower) reload(ctx context.Context, aor string) bool {
 	before, busy := f.versionOf(aor)
 	if busy {
@@ -163,7 +155,7 @@ func (f *follower) reload(ctx context.Context, aor string) bool {
 	defer cancel()
 	r, err := f.e.store.Load(ctx, aor)
 	if errors.Is(err, store.ErrUnreadable) {
-		return true // whoever wrote it acts on it
+		return true // the replica that wrote it acts for the user
 	}
 	if err != nil {
 		return false
@@ -184,7 +176,8 @@ func (f *follower) versionOf(aor string) (version uint64, busy bool) {
 	return u.version, u.dirty || u.saving
 }
 
-// resync compares everybody with the store. What it has lost is written again.
+// resync compares all users with the store, and writes again what the store has lost. It is
+// false if the store failed meanwhile.
 func (f *follower) resync(ctx context.Context) bool {
 	known := make(map[string]uint64)
 	for i := range f.e.shards {
@@ -223,9 +216,9 @@ func (f *follower) resync(ctx context.Context) bool {
 	return true
 }
 
-// saveLost has a user saved whom the store did not have. Whether they were deleted or
-// lost, the store says then. It is false for one for whom another replica acts,
-// unless their state is to be saved all the same.
+// saveLost has a user saved that the store did not have. The store says then whether the user
+// was deleted or lost. It is false if another replica acts for the user, unless borrowed says
+// that the state is to be saved all the same.
 func (f *follower) saveLost(aor string, version uint64, borrowed bool) bool {
 	sh := f.e.shard(aor)
 	sh.mu.Lock()
@@ -262,7 +255,7 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 		sh.mu.Unlock()
 		return false
 	case u.unsaved, u.version == r.Version:
-		// What could not be saved is joined with it when it can be.
+		// What could not be saved is merged when the store takes it.
 		sh.mu.Unlock()
 		return true
 	}
@@ -277,8 +270,7 @@ func (f *follower) takeOver(r store.Record, before uint64) bool {
 	return true
 }
 
-// late is how much later than their deadline a user's Tick is due here. The shard is
-// locked.
+// late is how much later than its deadline a user's Tick is due here. The shard is locked.
 func (f *follower) late(u *engineUser) time.Duration {
 	switch {
 	case !u.foreign:
@@ -291,8 +283,8 @@ func (f *follower) late(u *engineUser) time.Duration {
 	}
 }
 
-// followAlarms does to the alarms of a user what another replica has done: it has
-// told of them already.
+// followAlarms raises and clears the alarms of a user as another replica has done, without
+// telling the receivers again.
 func (f *follower) followAlarms(aor string, old, now policy.State) {
 	before, after := remembered(old), remembered(now)
 	same := func(a rememberedAlarm) func(rememberedAlarm) bool {
@@ -310,7 +302,7 @@ func (f *follower) followAlarms(aor string, old, now policy.State) {
 	}
 }
 
-// Known says whether anything is remembered of a user.
+// Known says whether any state is remembered of a user.
 func (e *Engine) Known(aor string) bool {
 	if e.known.Load() == 0 {
 		return false

@@ -13,13 +13,13 @@ import (
 	"rewatch/policy"
 )
 
-// Auditor writes down what was done to a user and why; *audit.Log does.
+// Auditor writes down what was done to a user and why. *audit.Log implements it.
 type Auditor interface{ Record(audit.Entry) }
 
 // reports tells people what an Engine does: the log, the ladders, the metrics and the audit.
 type reports struct{ e *Engine }
 
-// record writes down an action of rewatch's own about a user. A dry run does nothing.
+// record writes an action against a user into the audit, but not in a dry run.
 func (p *reports) record(aor, action string, a policy.Action, proof, detail string) {
 	if p.e.cfg.Audit == nil || p.e.cfg.DryRun.On() {
 		return
@@ -31,7 +31,7 @@ func (p *reports) record(aor, action string, a policy.Action, proof, detail stri
 	})
 }
 
-// proof is what there is to say now against a user, and for the path.
+// proof says for the audit why the user is to blame: it did not come back, and the path works.
 func (p *reports) proof(aor string, a policy.Action) string {
 	told, hop := "", ""
 	sh := p.e.shard(aor)
@@ -56,8 +56,8 @@ func (p *reports) proof(aor string, a policy.Action) string {
 	return fmt.Sprintf("no return after %d of %d MESSAGEs%s%s; %s", a.Attempt, a.Of, told, refresh, p.e.hold.Facts(hop, aor))
 }
 
-// recordSignOut writes down that a user was signed out, of what, and how, which it gives
-// back. proof is what there was to say before.
+// recordSignOut writes a sign-out into the audit, and returns which Contact was signed out and
+// how. proof is that of before the sign-out.
 func (p *reports) recordSignOut(aor string, a policy.Action, proof string, job dialogs.DeregisterJob, res dialogs.Result) string {
 	contact := job.Contact
 	if contact == "" {
@@ -68,7 +68,7 @@ func (p *reports) recordSignOut(aor string, a policy.Action, proof string, job d
 	return how
 }
 
-// recordBan writes down that a user is refused.
+// recordBan writes a ban into the audit.
 func (p *reports) recordBan(aor string, a policy.Action) {
 	p.record(aor, audit.Ban, a, p.proof(aor, a), "until "+a.Until.UTC().Format(time.RFC3339))
 }
@@ -90,13 +90,13 @@ func (p *reports) count(aor string, a policy.Action, ev policy.Event) {
 	p.about(aor, a).Info().Dur("took_ms", a.Took).Str("reason", reasonOf(ev)).Str("result", result).Msg("recovery ended")
 }
 
-// about is the logger for what is done about a user.
+// about is the logger for an action about a user.
 func (p *reports) about(aor string, a policy.Action) *zerolog.Logger {
 	log := p.e.log.With().Str("watcher", aor).Int("attempt", a.Attempt).Logger()
 	return &log
 }
 
-// logChange tells of a change of phase, and of every failure.
+// logChange logs every change of phase and every failure.
 func (p *reports) logChange(aor string, c change) {
 	if c.from == c.to && c.event.Kind != policy.NotifyFailed {
 		return
@@ -117,7 +117,7 @@ func reasonOf(ev policy.Event) string {
 	return ev.Kind.String()
 }
 
-// note adds a request of ours, or its response, to the ladder.
+// note adds a request of rewatch's own, or its response, to the ladder.
 func (p *reports) note(aor, from, to, what string) {
 	p.e.ladders.Add(aor, dialogs.Step{At: time.Now(), From: from, To: to, What: what})
 }
@@ -145,7 +145,7 @@ func responseStep(res dialogs.Result) string {
 	return text
 }
 
-// dryly says whether this is a dry run, and counts what would be done.
+// dryly says whether this is a dry run, and counts then what would have been done.
 func (p *reports) dryly(action string) bool {
 	dry := p.e.cfg.DryRun.On()
 	if dry {

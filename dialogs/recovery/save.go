@@ -25,8 +25,8 @@ type draft struct {
 	state   policy.State
 	version uint64
 	changes []change
-	// join: what the store has is not what the state was made from, so the two
-	// are joined (policy.Merge).
+	// join: the state was not made from what the store has now, so the two are merged
+	// (policy.Merge).
 	join bool
 }
 
@@ -43,11 +43,11 @@ func (d *draft) alarming() bool {
 type writer struct {
 	e  *Engine
 	sh *engineShard
-	// unsaved are those whom the store would not take.
+	// unsaved are the users that the store did not take.
 	unsaved map[*engineUser]bool
 }
 
-// run is the goroutine.
+// run saves the users until the Engine stops.
 func (w *writer) run(ctx context.Context) {
 	var retry <-chan time.Time
 	for {
@@ -68,7 +68,7 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
-// flush works off what has changed.
+// flush saves the users that have changed, and carries out what was decided.
 func (w *writer) flush(ctx context.Context) {
 	for {
 		u, d := w.sh.take()
@@ -77,13 +77,13 @@ func (w *writer) flush(ctx context.Context) {
 		}
 		switch {
 		case w.e.alarms.storeAway.Load():
-			w.unsaved[u] = true // its turn comes when the store is tried again
-			w.sh.settled(u, false)
+			w.unsaved[u] = true // it is saved when the store is tried again
+			w.sh.locked(func() { u.saving, u.unsaved = false, true })
 		default:
 			d = w.save(ctx, u, d)
 		}
 		w.sh.finished()
-		if d.alarming() { // an alarm that nobody remembers would never be cleared
+		if d.alarming() { // an alarm that is forgotten would never be cleared
 			w.e.turns.persist(ctx, u.aor)
 		}
 		for _, c := range d.changes {
@@ -109,21 +109,21 @@ func (sh *engineShard) take() (*engineUser, draft) {
 	return u, d
 }
 
-// save saves a draft, deciding anew as often as somebody else was faster, and
-// returns what was decided in the end. Should the store fail, the recovery goes
-// on with what is known here.
+// save saves a draft, and returns what was decided in the end: it is decided anew as often as
+// another replica has saved the user meanwhile. If the store fails, the recovery goes on with
+// what is known here.
 func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	err := store.ErrConflict
 	for range storeConflicts {
 		var version uint64
 		if version, err = w.put(ctx, u.aor, d); err == nil {
-			w.sh.saved(u, version)
+			w.sh.locked(func() { u.version, u.saving, u.unsaved, u.unreadable = version, false, false, false })
 			delete(w.unsaved, u)
 			w.e.alarms.storeBack()
 			return d
 		}
 		switch {
-		case errors.Is(err, store.ErrLost): // the store was emptied: we know best
+		case errors.Is(err, store.ErrLost): // the store was emptied
 			d.version, d.join, err = 0, true, nil
 		case errors.Is(err, store.ErrConflict):
 			d, err = w.decideAnew(ctx, u, d)
@@ -135,11 +135,11 @@ func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	if err == nil {
 		err = store.ErrConflict
 	}
-	w.sh.settled(u, false)
-	if errors.Is(err, store.ErrUnreadable) {
-		// Of a replica of another version, which acts on the user. It is no trouble of
-		// the store's, and tried again with the next change only.
-		w.sh.leaveAlone(u)
+	unreadable := errors.Is(err, store.ErrUnreadable)
+	w.sh.locked(func() { u.saving, u.unsaved, u.unreadable = false, true, u.unreadable || unreadable })
+	if unreadable {
+		// A replica of another version has written it, and acts for the user. That is no
+		// fault of the store, so it is tried again with the next change only.
 		delete(w.unsaved, u)
 		return d
 	}
@@ -148,28 +148,7 @@ func (w *writer) save(ctx context.Context, u *engineUser, d draft) draft {
 	return d
 }
 
-func (sh *engineShard) saved(u *engineUser, version uint64) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u.version, u.saving, u.unsaved, u.unreadable = version, false, false, false
-}
-
-// leaveAlone notes that what the store has of a user cannot be read here, so that nothing
-// is done to it that its writer may know better.
-func (sh *engineShard) leaveAlone(u *engineUser) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u.unreadable = true
-}
-
-// settled notes that the writer is done with a user for now.
-func (sh *engineShard) settled(u *engineUser, saved bool) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u.saving, u.unsaved = false, !saved
-}
-
-// put writes a draft to the store, or removes what need not be remembered.
+// put writes a draft to the store, or deletes a user that need not be remembered.
 func (w *writer) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -185,8 +164,8 @@ func (w *writer) put(ctx context.Context, aor string, d draft) (uint64, error) {
 	}
 }
 
-// decideAnew takes the state that somebody else saved and lets the events of the
-// draft, and those that came since, happen to that.
+// decideAnew takes the state that another replica has saved, and has the policy decide on the
+// events of the draft, and on those that came since, from there.
 func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -212,8 +191,8 @@ func (w *writer) decideAnew(ctx context.Context, u *engineUser, d draft) (draft,
 	return anew, nil
 }
 
-// yield refuses the turns in changes that led to a state, if somebody else has sent, or
-// forgone, what it is the turn of.
+// yield refuses the turns among the changes that led to a state, if another replica has sent
+// the request meanwhile, or decided not to.
 func yield(changes []change, ours, other policy.State) []change {
 	if !other.Transmitted && !other.SignedOut && !other.StaysRegistered && !sentAsMany(ours, other) {
 		return changes
@@ -227,14 +206,14 @@ func yield(changes []change, ours, other policy.State) []change {
 	return changes
 }
 
-// sentAsMany says whether somebody else has had the answer to as many MESSAGEs as we have
-// counted with the one whose turn it is.
+// sentAsMany says whether another replica has had the outcome of as many MESSAGEs as are
+// counted here with the one whose turn it is.
 func sentAsMany(ours, other policy.State) bool {
 	return ours.Phase == policy.Notifying && other.Sent >= ours.Sent &&
 		(other.Phase == policy.Waiting || other.Phase == policy.Proving)
 }
 
-// replay lets the events of changes happen to a state.
+// replay has the policy decide on the events of changes from another state.
 func (w *writer) replay(aor string, s policy.State, changes []change) (policy.State, []change) {
 	var anew []change
 	for _, c := range changes {
@@ -247,8 +226,8 @@ func (w *writer) replay(aor string, s policy.State, changes []change) (policy.St
 	return s, anew
 }
 
-// saveAgain tries what could not be saved, until the first that fails again. Who
-// has saved such a user meanwhile knew more than we did while the store was away.
+// saveAgain saves the users that could not be saved, until the first that fails again. What
+// another replica has saved of such a user meanwhile is merged.
 func (w *writer) saveAgain(ctx context.Context) {
 	for u := range w.unsaved {
 		w.sh.mu.Lock()
@@ -257,7 +236,7 @@ func (w *writer) saveAgain(ctx context.Context) {
 		w.sh.mu.Unlock()
 		if d.state.Forgettable() && d.version == 0 {
 			delete(w.unsaved, u) // nothing to write, and nothing learnt of the store
-			w.sh.settled(u, true)
+			w.sh.locked(func() { u.saving, u.unsaved = false, false })
 		} else {
 			w.save(ctx, u, d)
 		}

@@ -13,14 +13,14 @@ import (
 	"rewatch/policy"
 )
 
-// serverTries is how often the server is told of a de-registration. That it was
-// not told is a matter of the server's, not of the user's.
+// serverTries is how often rewatch tries to tell the server of a de-registration. If the server
+// cannot be told, that is no concern of the user's.
 const serverTries = 3
 
 // deregistrar signs users out for an Engine.
 type deregistrar struct{ e *Engine }
 
-// signOut carries out one DoDeregister and feeds back its outcome.
+// signOut carries out one DoDeregister and tells the policy the outcome.
 func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) {
 	if !r.e.turns.mayTransmit(ctx, aor, a) {
 		r.calledOff(aor, a)
@@ -32,7 +32,7 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 		return
 	}
 	u := r.e.dir.User(aor)
-	if why := r.mustStay(u); why != "" { // asked again: to persist the turn takes a while
+	if why := r.mustStay(u); why != "" { // asked again, because persisting the turn takes a while
 		r.leaveIn(aor, a, resultSkipped, why)
 		return
 	}
@@ -62,15 +62,15 @@ func (r *deregistrar) signOut(ctx context.Context, aor string, a policy.Action) 
 	r.signedOut(ctx, a, u, jobs, others || res.Others)
 }
 
-// failed feeds back that a de-REGISTER did not do its work.
+// failed tells the policy that a de-REGISTER has failed.
 func (r *deregistrar) failed(ctx context.Context, aor string, sent time.Time, res dialogs.Result) {
 	r.e.outages.outcome(ctx, aor, sent, res) // silence may tell of the path, which drops the sign-out
-	if ctx.Err() == nil {                    // else it was not refused: rewatch stops, and takes it up again
+	if ctx.Err() == nil {                    // else rewatch stops, and its next start tries again
 		r.e.settle(aor, policy.Event{Kind: policy.DeregisterFailed, Pointless: errors.Is(res.Err, dialogs.ErrRefused)})
 	}
 }
 
-// anotherOf says whether a user has a device besides those that an action is about.
+// anotherOf says whether a user has a device besides the devices of an action.
 func anotherOf(u dialogs.User, a policy.Action) bool {
 	return slices.ContainsFunc(u.Contacts, func(contact string) bool {
 		return !slices.ContainsFunc(a.Devices, func(d policy.Device) bool {
@@ -79,8 +79,9 @@ func anotherOf(u dialogs.User, a policy.Action) bool {
 	})
 }
 
-// signedOut goes on when the core has signed out what was to go. Where other devices of
-// the user stay, its registration goes on, and the server is not told of any end.
+// signedOut tells the policy and the server that the core has signed out the devices of an
+// action. If other devices of the user stay, its registration goes on, and the server is not
+// told of any end.
 func (r *deregistrar) signedOut(ctx context.Context, a policy.Action, u dialogs.User, jobs []dialogs.DeregisterJob, others bool) {
 	ours := u.AtServer && u.SCSCF == "" // the server is the registrar: it has the bindings themselves
 	gone := !others && r.e.dir.SignedOut(u)
@@ -114,8 +115,8 @@ func (r *deregistrar) bindings(a policy.Action, u dialogs.User) (jobs []dialogs.
 	return jobs
 }
 
-// mayGo says whether the turn of a de-REGISTER has come. If not, it is kept back,
-// or there is no need or right to send it any more.
+// mayGo says whether a de-REGISTER may be sent now. If not, it was kept back, or it is no
+// longer needed or allowed.
 func (r *deregistrar) mayGo(aor string, a policy.Action, j queue.Job) bool {
 	if !r.stillGivenUp(aor) {
 		r.calledOff(aor, a)
@@ -145,7 +146,7 @@ func (r *deregistrar) putOff(aor string, j queue.Job) bool {
 	return true
 }
 
-// leaveIn feeds back that a user is not de-registered.
+// leaveIn tells the policy that a user is not de-registered, and why.
 func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, result).Inc()
 	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: "+why)
@@ -154,15 +155,14 @@ func (r *deregistrar) leaveIn(aor string, a policy.Action, result, why string) {
 	r.e.settle(aor, policy.Event{Kind: policy.DeregisterSkipped})
 }
 
-// stillGivenUp says whether a de-REGISTER that has its turn is wanted still: whoever
-// has signed in again while it was queued must not be signed out.
+// stillGivenUp says whether a de-REGISTER is still wanted: a user who has signed in again while
+// it was queued must not be signed out.
 func (r *deregistrar) stillGivenUp(aor string) bool {
 	s, known := r.e.look(aor)
 	return known && s.Phase == policy.Exhausted && !s.SignedOut && !s.StaysRegistered
 }
 
-// calledOff drops a de-REGISTER that is not wanted any more, or that another
-// process has sent.
+// calledOff drops a de-REGISTER that is no longer wanted, or that another process has sent.
 func (r *deregistrar) calledOff(aor string, a policy.Action) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
 	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
@@ -179,9 +179,9 @@ func (r *deregistrar) calledOff(aor string, a policy.Action) {
 	sh.touch(u) // it may have been kept only for this
 }
 
-// mustStay says why a user is not de-registered; empty if they are. A watcher may be
-// a resource list server or live in a foreign domain, an emergency registration
-// is sacred, and without the store nobody knows what the other replicas know.
+// mustStay says why a user must not be de-registered; empty if it may be. A watcher may be a
+// resource list server or of a foreign domain; an emergency registration is never ended; and
+// without the store it is not known what the other replicas know.
 func (r *deregistrar) mustStay(u dialogs.User) string {
 	switch {
 	case u.Emergency:
@@ -201,7 +201,7 @@ func (r *deregistrar) mustStay(u dialogs.User) string {
 	}
 }
 
-// unreadable says whether the state of a user that the store has cannot be read here.
+// unreadable says whether the store has a state of the user that cannot be read here.
 func (r *deregistrar) unreadable(aor string) bool {
 	sh := r.e.shard(aor)
 	sh.mu.Lock()
@@ -210,9 +210,9 @@ func (r *deregistrar) unreadable(aor string) bool {
 	return u != nil && u.unreadable
 }
 
-// tellServer ends a registration at the server. The binding of a third-party REGISTER is
-// the S-CSCF's contact, not the user's. A user who has registered again while it is being
-// tried is left alone: by now it would end the new registration.
+// tellServer ends a registration at the server. The Contact of a third-party REGISTER is that
+// of the S-CSCF, not of the user. It stops when the user has registered again meanwhile, for it
+// would end the new registration.
 func (r *deregistrar) tellServer(ctx context.Context, a policy.Action, job dialogs.DeregisterJob) {
 	pause := r.e.cfg.Rules.DeregisterRetry
 	for try := 1; ; try++ {
@@ -226,7 +226,7 @@ func (r *deregistrar) tellServer(ctx context.Context, a policy.Action, job dialo
 	}
 }
 
-// returned says whether a user is given up no more.
+// returned says whether a user is no longer given up.
 func (r *deregistrar) returned(aor string) bool {
 	s, ok := r.e.look(aor)
 	return !ok || s.Phase != policy.Exhausted

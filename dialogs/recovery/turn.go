@@ -10,13 +10,13 @@ import (
 // turns decide which request of an Engine may be sent.
 type turns struct{ e *Engine }
 
-// mayTransmit says whether a request that has its turn may be sent. It asks the policy,
-// which lets each request be sent once, records that it is about to be sent, and returns
-// when that record is persisted: if the process is killed from then on, the next one takes
-// the request for sent.
+// mayTransmit says whether a request may be sent now. The policy lets each request be sent
+// once, and records that it is about to be sent. mayTransmit returns when that record is
+// persisted: if the process is killed after that, the next one assumes that the request was
+// sent.
 //
-// If the store fails, the request may be sent all the same; a de-REGISTER then finds that
-// the store is away.
+// If the store fails, the request may be sent all the same; a de-REGISTER is dropped then,
+// because the store is away.
 func (q *turns) mayTransmit(ctx context.Context, aor string, a policy.Action) bool {
 	answer := q.askForTurn(aor, a)
 	if answer == nil {
@@ -33,8 +33,8 @@ func (q *turns) mayTransmit(ctx context.Context, aor string, a policy.Action) bo
 	}
 }
 
-// askForTurn decides whether a request may be sent. The answer comes when the decision is
-// saved; nil is no.
+// askForTurn has the policy decide whether a request may be sent. The answer comes when the
+// decision is saved; nil is no.
 func (q *turns) askForTurn(aor string, a policy.Action) <-chan bool {
 	sh := q.e.shard(aor)
 	sh.mu.Lock()
@@ -53,7 +53,7 @@ func (q *turns) askForTurn(aor string, a policy.Action) <-chan bool {
 	return answer
 }
 
-// persist waits until what was saved of a user is on the disk.
+// persist waits until the saved state of a user is on the disk.
 func (q *turns) persist(ctx context.Context, aor string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -62,16 +62,16 @@ func (q *turns) persist(ctx context.Context, aor string) {
 	}
 }
 
-// barrier waits until the writer of a shard is done with the users that were handed to it
+// barrier is reached when the writer of a shard has finished the users that were handed to it
 // before.
 type barrier struct {
 	number  uint64 // of the last of them
 	reached chan struct{}
 }
 
-// Settle returns when what has been decided so far is saved, or the store would not take
-// it: what the Journal is told of a subscription never comes before what its user has
-// been through.
+// Settle implements store.Source: it returns when all decisions so far are saved, or the store
+// has refused them. So the Journal never has an entry of a subscription before the state of its
+// user is saved.
 func (s *engineSource) Settle(ctx context.Context) {
 	var all []chan struct{}
 	for i := range s.e.shards {
@@ -88,8 +88,8 @@ func (s *engineSource) Settle(ctx context.Context) {
 	}
 }
 
-// barrier is closed when the users are done with who wait for the writer now; nil: nobody
-// does.
+// barrier returns a channel that is closed when the writer has finished the users that wait for
+// it now; nil: none waits.
 func (sh *engineShard) barrier() chan struct{} {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -101,7 +101,7 @@ func (sh *engineShard) barrier() chan struct{} {
 	return reached
 }
 
-// finished notes that the writer is done with one more user.
+// finished notes that the writer has finished one more user.
 func (sh *engineShard) finished() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -112,7 +112,7 @@ func (sh *engineShard) finished() {
 	}
 }
 
-// Pending is how many users there are whose state is not in the store yet.
+// Pending is the number of users whose state is not in the store yet.
 func (e *Engine) Pending() (n int) {
 	for i := range e.shards {
 		sh := &e.shards[i]

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"rewatch/dialogs/recovery/queue"
 	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
@@ -19,12 +20,12 @@ type engineShard struct {
 	// it at most once. changed wakes the writer.
 	dirty   []*engineUser
 	changed chan struct{}
-	// lost are those whom an outage broke, until it is over; those in lostNotes wait
-	// for the Journal.
+	// lost are the users whose subscriptions an outage broke, until it is over; those in
+	// lostNotes wait for the Journal.
 	lost      map[string]*lostWatcher
 	lostNotes map[string]struct{}
-	// queued numbers the users that were handed to the writer, done those that it is
-	// done with; barriers wait for a number, the lowest first.
+	// queued counts the users that were handed to the writer, done those that it has finished;
+	// barriers wait for a number of them, the lowest first.
 	queued, done uint64
 	barriers     []barrier
 }
@@ -33,7 +34,7 @@ type engineShard struct {
 type engineUser struct {
 	aor     string
 	state   policy.State
-	size    int    // that the user takes, as it is counted in Engine.bytes
+	size    int    // in bytes, as it is counted in Engine.bytes
 	version uint64 // of the record in the store; 0: there is none
 	// changes were decided and are not saved yet. There are few: the writer
 	// takes all of them at once, and an event that changes nothing is no change.
@@ -41,25 +42,25 @@ type engineUser struct {
 	dirty   bool
 	// dry: a dry run has decided about the user.
 	dry bool
-	// saving: the writer has them; unsaved: the store would not take them.
+	// saving: the writer is saving the user; unsaved: the store did not take it.
 	saving, unsaved bool
-	// unreadable: what the store has of the user is of another version of rewatch.
+	// unreadable: what the store has of the user was written by another version of rewatch.
 	unreadable bool
-	// foreign: another replica saved the user last, and acts for them.
+	// foreign: another replica saved the user last, and acts for it.
 	foreign bool
 	// messaging and signingOut: a MESSAGE or de-REGISTER is queued or in flight
 	// here, so its outcome is sure to come.
 	messaging, signingOut bool
-	// While their next hop is held, parked says that a Tick is kept back, and jobs
-	// are the requests that are.
+	// While the user's next hop is held, parked says that a Tick is kept back, and jobs are
+	// the requests that are kept back.
 	parked bool
 	jobs   []keptJob
-	// ahead: it goes on though its hop is held. hop is the one that it is reached by
-	// instead of that which failed; empty: it is not known to be.
+	// ahead: the recovery goes on though the hop is held. hop is the one that the user is
+	// reached over instead of the one that failed; empty: none is known.
 	ahead bool
 	hop   string
-	// notBefore keeps a Tick back when the hold is over; signOut is a de-REGISTER
-	// that may not be sent before signOutAt.
+	// A Tick is not due before notBefore, after a hold. signOut queues a de-REGISTER that is
+	// put off until signOutAt.
 	notBefore, signOutAt time.Time
 	signOut              func()
 	// wake is when a Tick is due; place is where the heap has it.
@@ -73,8 +74,7 @@ type change struct {
 	from, to policy.Phase
 	sent     int
 	actions  []policy.Action
-	// turn is told, once the state is saved, whether a request may be sent; nil: nobody
-	// asks.
+	// turn receives, once the state is saved, whether a request may be sent; nil: nobody asks.
 	turn chan<- bool
 }
 
@@ -86,9 +86,9 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 		u.changes = append(u.changes, change{event: ev, from: u.state.Phase, to: next.Phase, sent: next.Sent, actions: actions})
 		switch {
 		case !next.Deadline.Equal(u.state.Deadline):
-			u.notBefore = time.Time{} // it was about the one that is overtaken
+			u.notBefore = time.Time{} // it was about the earlier deadline
 		case u.foreign && !next.Deadline.IsZero():
-			u.notBefore = next.Deadline.Add(skew) // it is by another's clock
+			u.notBefore = next.Deadline.Add(skew) // the deadline is by the clock of another replica
 		}
 		u.foreign, u.dry = false, u.dry || e.cfg.DryRun.On()
 		e.replace(u, next)
@@ -97,7 +97,7 @@ func (e *Engine) decide(sh *engineShard, u *engineUser, ev policy.Event) {
 	e.schedule(sh, u, u.state.Deadline)
 }
 
-// replace sets a user's state, and keeps the counts that the SIP path asks.
+// replace sets the state of a user, and the counts that the SIP path asks for.
 func (e *Engine) replace(u *engineUser, next policy.State) {
 	e.active.Add(one(next.Active()) - one(u.state.Active()))
 	e.bans.Add(one(!next.BannedUntil.IsZero()) - one(!u.state.BannedUntil.IsZero()))
@@ -112,17 +112,21 @@ func one(b bool) int64 {
 	return 0
 }
 
-// touch hands a user to the writer.
+// touch hands a user to the writer. The shard is locked.
 func (sh *engineShard) touch(u *engineUser) {
 	if !u.dirty {
 		u.dirty = true
 		sh.dirty = append(sh.dirty, u)
 		sh.queued++
 	}
-	select {
-	case sh.changed <- struct{}{}:
-	default: // it is awake already
-	}
+	queue.Signal(sh.changed)
+}
+
+// locked does something under the lock of the shard.
+func (sh *engineShard) locked(do func()) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	do()
 }
 
 // add makes a user known.
@@ -132,7 +136,7 @@ func (e *Engine) add(sh *engineShard, u *engineUser) {
 	e.room.weigh(u)
 }
 
-// forget drops a user of whom nothing is left to be remembered.
+// forget drops a user of which nothing has to be remembered.
 func (e *Engine) forget(sh *engineShard, u *engineUser) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -147,7 +151,7 @@ func (e *Engine) forget(sh *engineShard, u *engineUser) {
 	e.schedule(sh, u, time.Time{})
 }
 
-// settle feeds back the outcome of a request of our own.
+// settle tells the policy the outcome of a request of rewatch's own.
 func (e *Engine) settle(aor string, ev policy.Event) {
 	ev.At = time.Now()
 	sh := e.shard(aor)
@@ -167,8 +171,8 @@ func (e *Engine) settle(aor string, ev policy.Event) {
 	sh.touch(u) // it may have been kept only for the outcome
 }
 
-// restore makes a user known as the store remembers them, and says whether they were
-// not known before: an event may have come first, whose save finds the conflict.
+// restore makes a user known as the store has it. It is false if the user is known already: an
+// event may have come first, whose Save finds the conflict.
 func (e *Engine) restore(r store.Record) bool {
 	sh := e.shard(r.AOR)
 	sh.mu.Lock()
@@ -182,14 +186,6 @@ func (e *Engine) restore(r store.Record) bool {
 	e.ladders.Resume(r.AOR, r.State, e.cfg.Rules.Threshold)
 	e.schedule(sh, u, r.State.Deadline)
 	return true
-}
-
-// resume has the recovery of a user go on whom an earlier process left behind, and
-// returns their state.
-func (e *Engine) resume(aor string) policy.State {
-	e.Offer(aor, policy.Event{Kind: policy.Resumed, At: time.Now()})
-	s, _ := e.look(aor)
-	return s
 }
 
 // rememberedAlarm is an alarm as a state remembers it.

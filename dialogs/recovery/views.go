@@ -11,7 +11,7 @@ import (
 type StateView struct {
 	AOR string `json:"aor"`
 	policy.State
-	// Of is the threshold that State.Sent counts up to.
+	// Of is the threshold: so many MESSAGEs (State.Sent) before the user is given up.
 	Of int `json:"of"`
 }
 
@@ -29,7 +29,7 @@ func (e *Engine) Recoveries() []ladder.View {
 	return views
 }
 
-// The standings of a user: what was done to it, or what it waits for.
+// The values of ladder.View.Standing: what was done to the user, or what it waits for.
 const (
 	StandingHeld       = "held"        // its recovery goes on when a hold ends
 	StandingBanned     = "banned"      // given up, and refused
@@ -38,7 +38,7 @@ const (
 	StandingRegistered = "registered"  // given up, and left registered
 )
 
-// Ladders are what Recoveries shows.
+// Ladders remembers what Recoveries shows.
 func (e *Engine) Ladders() *ladder.Ladders { return e.ladders }
 
 func (e *Engine) standing(aor string) (standing, hop string) {
@@ -67,29 +67,25 @@ func (e *Engine) standing(aor string) (standing, hop string) {
 	}
 }
 
-// State returns the state of one user; false if nothing is known of them.
+// State returns the state of one user; false if nothing is known of it.
 func (e *Engine) State(aor string) (StateView, bool) {
 	s, ok := e.look(aor)
-	return viewOf(aor, s, e.cfg.Rules.Threshold), ok
-}
-
-func viewOf(aor string, s policy.State, threshold int) StateView {
-	return StateView{AOR: aor, State: s, Of: threshold}
+	return StateView{AOR: aor, State: s, Of: e.cfg.Rules.Threshold}, ok
 }
 
 // Client is what has become of the subscriptions of one family of clients.
 type Client struct {
-	// Failures counts those that broke, Returns those that came back, by what brought
-	// them back. What is missing came back by nothing, or has yet to.
+	// Failures counts those that broke, Returns those that came back, by what brought them
+	// back. The others have not come back.
 	Failures uint64
 	Returns  [policy.ByItself + 1]uint64
 }
 
-// Returned implements Recovery.
+// Returned implements dialogs.Recovery.
 func (e *Engine) Returned(userAgent string, by policy.By) {
 	e.metrics.returns[by].Inc()
 	e.clients.Change(userAgent, func(c *Client) { c.Returns[by]++ })
 }
 
-// Clients tells what clients know, by the family of their software.
+// Clients tells how often the subscriptions of each family of clients broke and came back.
 func (e *Engine) Clients() map[string]Client { return e.clients.All() }

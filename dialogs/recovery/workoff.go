@@ -11,10 +11,9 @@ import (
 	"rewatch/policy"
 )
 
-// What happens when a hold is over: everybody who waits is worked off, one after the
-// other.
+// When a hold is over, the recoveries of all users who wait go on, one after the other.
 
-// run waits for the end of holds and works off what they left, until ctx ends.
+// run waits for the ends of holds, and then lets the users go on who wait, until ctx ends.
 func (w *worklist) run(ctx context.Context) {
 	for {
 		select {
@@ -28,27 +27,28 @@ func (w *worklist) run(ctx context.Context) {
 	}
 }
 
-// planEvery is how often it is planned anew who comes next, planShare what part of
-// the time that may cost at most.
+// planEvery is how often the order of the users is made anew, and a planShare-th part of the
+// time is what that may take at most.
 const (
 	planEvery = time.Second
 	planShare = 10
 )
 
-// turn is that of one user to go on; ahead of others, where its hop is held still.
+// turn is the turn of one user to go on. ahead: the hop is still held, and this user is one of
+// the few that may go ahead.
 type turn struct {
 	aor   string
 	ahead bool
 }
 
-// worklist has those whom an outage broke, who take their turns when it is over.
+// worklist lets the users go on who waited for the end of an outage.
 type worklist struct{ e *Engine }
 
-// workOffAll gives everybody their turn whose hop is not held. A core that has just
-// come back must not be overrun, so the turns are spread evenly, with some jitter
-// so that replicas do not beat in time. Who has registered last comes first, being
-// the most likely to be there: where the core has forgotten its users, they
-// get their turn when they have registered again. It returns false when ctx ends.
+// workOffAll gives a turn to every user whose hop is not held. A core that has just come back
+// must not be overrun, so the turns are spread evenly, with some jitter so that replicas do not
+// act in step. The user who registered last comes first, because it is the most likely to be
+// reachable: a core that has forgotten its users knows only those who have registered again.
+// It returns false when ctx ends.
 func (w *worklist) workOffAll(ctx context.Context) bool {
 	start, turns := time.Now(), 0
 	for {
@@ -76,8 +76,8 @@ func (w *worklist) workOffAll(ctx context.Context) bool {
 	return true
 }
 
-// plan lists the users to be worked off, in order. Those who only wait for the
-// rest of their time go on at once.
+// plan lists the users who get a turn, in order. Users who only wait for a deadline go on at
+// once.
 func (w *worklist) plan() []turn {
 	var all []turn
 	for i := range w.e.shards {
@@ -93,8 +93,8 @@ func (w *worklist) plan() []turn {
 	return all
 }
 
-// waiting adds the users of a shard who may go on: who lost something, and whose recovery
-// was interrupted.
+// waiting adds the users of a shard who may go on: those who lost a subscription, and those
+// whose recovery was interrupted.
 func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -121,7 +121,7 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 	return all
 }
 
-// waitingByHop counts who waits for the end of a hold, by the hop that is held.
+// waitingByHop counts the users who wait for the end of a hold, by the hop that is held.
 func (w *worklist) waitingByHop() map[string]int {
 	n := make(map[string]int)
 	for i := range w.e.shards {
@@ -140,8 +140,9 @@ func (w *worklist) waitingByHop() map[string]int {
 	return n
 }
 
-// takeTurn lets the recovery of one user go on, and tells the policy what was lost.
-// It may have come back while it waited for its turn, or the outage may have.
+// takeTurn lets the recovery of one user go on, and tells the policy which subscriptions were
+// lost: excused by an outage, or as the user's own failures after their verdict. Meanwhile they
+// may have come back, or the hop may be held again.
 func (w *worklist) takeTurn(t turn, excused bool) {
 	var subs []policy.Broken
 	hop := ""
@@ -168,11 +169,8 @@ func (w *worklist) takeTurn(t turn, excused bool) {
 	if u := sh.users[t.aor]; u != nil {
 		u.ahead = u.ahead || t.ahead
 	}
-	w.e.outages.noteLost(sh, t.aor) // not before: who is forgotten there has to be known to the policy
+	w.e.outages.noteLost(sh, t.aor) // not before the policy knows them
 }
-
-// blame tells the policy what was lost of a user whom it speaks against.
-func (w *worklist) blame(aor string) { w.takeTurn(turn{aor: aor}, false) }
 
 // goOn lets a recovery that was kept back go on. The shard is locked.
 func (w *worklist) goOn(sh *engineShard, u *engineUser) {
@@ -187,15 +185,14 @@ func (w *worklist) goOn(sh *engineShard, u *engineUser) {
 	}
 }
 
-// waitAnew begins a wait that was interrupted once more, the whole of it, because nobody
-// knows how much of it the watcher could have used. The shard is locked.
+// waitAnew begins a wait that was interrupted anew, with its whole length, because nobody knows
+// how much of it the watcher could have used. The shard is locked.
 func (w *worklist) waitAnew(sh *engineShard, u *engineUser) {
 	u.notBefore = time.Now().Add(w.rest(u))
 	w.e.schedule(sh, u, u.state.Deadline)
 }
 
-// startWaitsAnew does so for those whose wait a hold has interrupted, though it was over
-// before their time was.
+// startWaitsAnew does so for the users behind a hop whose wait had not ended when the hold did.
 func (w *worklist) startWaitsAnew(behind func(hop string) bool) {
 	for i := range w.e.shards {
 		sh := &w.e.shards[i]

@@ -20,8 +20,8 @@ func (d dice) poisson(mean float64) int {
 	case mean > 30:
 		return max(0, int(math.Round(mean+math.Sqrt(mean)*d.NormFloat64())))
 	}
-	n := 0
-	for p := d.Float64(); p > math.Exp(-mean); p *= d.Float64() {
+	n, end := 0, math.Exp(-mean)
+	for p := d.Float64(); p > end; p *= d.Float64() {
 		n++
 	}
 	return n

@@ -95,7 +95,7 @@ func TestCoreSilentForTenMinutes(t *testing.T) {
 // Whatever goes wrong, and however few or many they are, nobody is signed out whose phone
 // works: not by kind of client, nor for another device of the same user.
 func TestNobodyIsSignedOutWrongly(t *testing.T) {
-	for _, watchers := range []int{10, 30, 100, 1000, 10_000} {
+	for _, watchers := range networks {
 		for _, s := range simulate.Scenarios() {
 			if s.Name == "nohold" {
 				continue

@@ -110,6 +110,7 @@ func (u *user) broken() bool { return u.lost|u.unproven|u.missing != 0 }
 type crowd struct {
 	cfg     Config
 	index   []int32 // of the record, plus 1
+	counts  []uint8 // how many subscriptions each watcher has
 	records [][]user
 	size    int32
 }
@@ -117,7 +118,13 @@ type crowd struct {
 // slab is how many records are made at a time.
 const slab = 4096
 
-func newCrowd(cfg Config) *crowd { return &crowd{cfg: cfg, index: make([]int32, cfg.Watchers)} }
+func newCrowd(cfg Config) *crowd {
+	c := &crowd{cfg: cfg, index: make([]int32, cfg.Watchers), counts: make([]uint8, cfg.Watchers)}
+	for who := range c.counts {
+		c.counts[who] = subscriptionsOf(cfg, uint32(who)) //nolint:gosec // mostWatchers
+	}
+	return c
+}
 
 // record returns the record of a watcher, which is made when it needs one.
 func (c *crowd) record(who uint32) *user {
@@ -153,23 +160,26 @@ func (c *crowd) struck() int {
 	return n
 }
 
-// subscriptions is how many a watcher has: geometric, so most have few.
-func (c *crowd) subscriptions(who uint32) int {
-	mean := c.cfg.Clients.Subscriptions
+// subscriptionsOf draws how many subscriptions a watcher has, by a geometric distribution, so
+// that most have few.
+func subscriptionsOf(cfg Config, who uint32) uint8 {
+	mean := cfg.Clients.Subscriptions
 	if mean <= 1 {
 		return 1
 	}
-	x := trait(c.cfg.Seed, who, saltSubscriptions)
+	x := trait(cfg.Seed, who, saltSubscriptions)
 	n := 1 + int(math.Log(1-x)/math.Log(1-1/mean))
-	return min(n, most)
+	return uint8(min(n, most)) //nolint:gosec // most
 }
+
+func (c *crowd) subscriptions(who uint32) int { return int(c.counts[who]) }
 
 // mean is the mean number of subscriptions, which the cut at most makes smaller.
 func (c *crowd) mean() float64 {
 	sample := min(c.cfg.Watchers, 100_000)
 	n := 0
 	for who := range sample {
-		n += c.subscriptions(uint32(who)) //nolint:gosec // mostWatchers
+		n += int(c.counts[who])
 	}
 	return float64(n) / float64(sample)
 }

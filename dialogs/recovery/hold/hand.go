@@ -10,7 +10,7 @@ import (
 	"rewatch/policy/outage"
 )
 
-// byHand is the hold of an operator: everybody waits, whatever gets through. It outlives a
+// byHand is the hold of an operator: all users wait, whatever gets through. It outlives a
 // restart.
 type byHand struct {
 	Reason string    `json:"reason"`
@@ -19,7 +19,7 @@ type byHand struct {
 
 func (b byHand) on() bool { return !b.At.IsZero() }
 
-// handKey is the Journal's key of the hold by hand, handObject what its alarm is about.
+// handKey is the key of the hold by hand in the Journal, handObject the object of its alarm.
 const (
 	handKey    = "by hand"
 	handObject = "rewatch"
@@ -30,12 +30,12 @@ type Held struct {
 	outage.Record
 	// Waiting is how many users wait for its end.
 	Waiting int `json:"waiting"`
-	// ByHand: an operator holds everybody; Hop is empty then.
+	// ByHand: an operator holds all users; Hop is empty then.
 	ByHand bool `json:"by_hand,omitempty"`
 }
 
-// ByHand stops every MESSAGE, strike and sign-out until EndByHand. What has left goes on;
-// nothing else begins. A second one changes the reason.
+// ByHand stops every MESSAGE, strike and sign-out until EndByHand. Requests that were sent go
+// on; no other begins. A second call changes the reason.
 func (h *Hold) ByHand(reason string) {
 	h.mu.Lock()
 	if !h.hand.on() {
@@ -54,8 +54,8 @@ func (h *Hold) raiseByHand(hand byHand) {
 	h.alarms.Raise(alarm.Of(alarm.HeldByHand, handObject, "An operator has stopped all recovery: "+hand.Reason, hand.At))
 }
 
-// EndByHand ends the hold by hand: recovery goes on where it was. Who waited for an answer
-// has the whole of that time once more. It is false if there was none.
+// EndByHand ends the hold by hand: recovery goes on where it was. A wait that the hold has
+// interrupted begins anew. It is false if there was no hold by hand.
 func (h *Hold) EndByHand() bool {
 	h.mu.Lock()
 	on := h.hand.on()
@@ -75,8 +75,7 @@ func (h *Hold) EndByHand() bool {
 	return true
 }
 
-// EndHop ends the hold of one next hop, named as Holds names it. It is false if that is not
-// held.
+// EndHop ends the hold of one next hop, named as in Holds. It is false if the hop is not held.
 func (h *Hold) EndHop(hop string) bool {
 	if hop == overall {
 		hop = ""
@@ -90,7 +89,8 @@ func (h *Hold) EndHop(hop string) bool {
 	return len(notices) > 0
 }
 
-// Holds lists what is held, that by hand first and then in the order in which they began.
+// Holds lists what is held: the hold by hand first, then the others in the order in which they
+// began.
 func (h *Hold) Holds() []Held {
 	if !h.Any() {
 		return nil
@@ -115,18 +115,8 @@ func (h *Hold) Holds() []Held {
 	return all
 }
 
-// raiseRestored raises the alarms of the holds that an earlier process has left.
-func (h *Hold) raiseRestored() {
-	for _, r := range h.restored {
-		h.alarms.Raise(alarm.Of(alarm.CoreOutage, ObjectOf(r.Hop), outageText(r), r.At))
-	}
-	h.restored = nil
-	if h.hand.on() {
-		h.raiseByHand(h.hand)
-	}
-}
-
-// RaiseAgain raises the alarms of what is held, of which a dry run has told nobody.
+// RaiseAgain raises the alarms of everything that is held: after a restart, and after a dry
+// run, in which no alarm was raised.
 func (h *Hold) RaiseAgain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,8 +139,7 @@ func (h *Hold) Collect(batch []store.Entry) []store.Entry {
 			entry = entry.With(h.hand, time.Time{})
 		case hop == handKey:
 		case held:
-			entry.Key = ObjectOf(hop)
-			entry = entry.With(r, time.Time{})
+			entry = store.Entry{Kind: store.KindOutage, Key: ObjectOf(hop)}.With(r, time.Time{})
 		default:
 			entry.Key = ObjectOf(hop)
 		}
@@ -160,8 +149,8 @@ func (h *Hold) Collect(batch []store.Entry) []store.Entry {
 	return batch
 }
 
-// Restore takes up a hold that an earlier process has left. One of an earlier version that
-// held all hops together is left out: who is behind them is judged anew.
+// Restore takes up a hold that an earlier process has left; false if the entry is none. A hold
+// of all hops together, as earlier versions had it, is refused: their users are judged anew.
 func (h *Hold) Restore(entry store.Entry, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -179,7 +168,6 @@ func (h *Hold) Restore(entry store.Entry, now time.Time) bool {
 		return false
 	}
 	h.told[r.Hop] = r
-	h.restored = append(h.restored, r)
 	h.open.Store(true)
 	return true
 }

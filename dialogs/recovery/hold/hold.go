@@ -21,17 +21,17 @@ import (
 // Config says what an outage is, and how its end is found out.
 type Config struct {
 	Limits outage.Limits
-	// Shared says whether a next hop is one of the core's, which many watchers are
-	// behind. It must not block; nil: none is known to be.
+	// Shared says whether a next hop is one of the core's, so that many watchers are behind
+	// it. It must not block; nil: no hop is known to be.
 	Shared func(hop netip.AddrPort) bool
-	// Probe asks a next hop with OPTIONS whether it is there; nil: nobody can ask.
+	// Probe asks a next hop with OPTIONS whether it is there; nil: no hop can be asked.
 	Probe func(ctx context.Context, hop netip.AddrPort) bool
 }
 
-// Users are those behind the hops. Their methods are called without a lock of the Hold.
+// Users are the users behind the hops. The methods are called without a lock of the Hold.
 type Users interface {
 	// HoldBegan tells that a hop is held. doubted are the users of the failures that
-	// waited for a verdict over it; "" is nobody.
+	// waited for a verdict over it; "" is no user.
 	HoldBegan(r outage.Record, doubted []string)
 	// HoldEnded tells that the hold of a hop is over.
 	HoldEnded(hop string)
@@ -40,7 +40,7 @@ type Users interface {
 	// Judged tells what became of failures that waited for a verdict: the users of
 	// those in proven are to blame, those of held were struck by an outage.
 	Judged(proven, held []string)
-	// Waiting counts who waits for the end of a hold, by the hop that is held.
+	// Waiting counts the users who wait for the end of a hold, by the hop that is held.
 	Waiting() map[string]int
 	// Lost is how many watchers lost subscriptions in an outage and have not had their turn yet.
 	Lost() int64
@@ -48,9 +48,9 @@ type Users interface {
 
 // Hold knows what is held. Its methods may be called from any goroutine.
 //
-// A failure is judged on its way to the Engine, under one lock; what got through arrives
-// here added up. What follows from a change is done by a goroutine of its own, for it
-// may concern every user.
+// A failure is judged on its way to the Engine, under one lock; requests that got through
+// arrive here added up. What follows from a change is done by a goroutine of its own, because
+// it may concern every user.
 //
 // The lock of a shard of users may be held when that of the Hold is taken, never the other
 // way round.
@@ -69,13 +69,12 @@ type Hold struct {
 	notices   []outage.Notice // not acted upon yet
 	next      time.Time       // what watch sleeps for; zero: nothing
 	asks      []string        // hops to be asked
-	// notes are the hops whose record waits for the Journal, told the records of those
-	// that are held, restored those that an earlier process has left.
-	notes    map[string]struct{}
-	told     map[string]outage.Record
-	restored []outage.Record
-	hand     byHand
-	open     atomic.Bool // something is held
+	// notes are the hops whose record waits for the Journal, told the records of those that
+	// are held.
+	notes map[string]struct{}
+	told  map[string]outage.Record
+	hand  byHand
+	open  atomic.Bool // something is held
 
 	wake, released chan struct{}
 	running        sync.WaitGroup
@@ -103,7 +102,7 @@ func New(cfg Config, users Users, alarms dialogs.Alarms, dry func(action string)
 // Start begins to watch the hops, until ctx ends or Stop is called.
 func (h *Hold) Start(ctx context.Context) {
 	ctx, h.cancel = context.WithCancel(ctx)
-	h.raiseRestored()
+	h.RaiseAgain()
 	h.Release() // an earlier process may not have worked off all
 	h.running.Go(func() { h.watch(ctx) })
 }
@@ -114,16 +113,16 @@ func (h *Hold) Stop() {
 	h.running.Wait()
 }
 
-// Released receives when users may go on who had to wait.
+// Released receives when users who had to wait may go on.
 func (h *Hold) Released() <-chan struct{} { return h.released }
 
-// Release has those looked at who wait.
+// Release has the users looked at who wait.
 func (h *Hold) Release() { queue.Signal(h.released) }
 
 // Any says whether anything is held.
 func (h *Hold) Any() bool { return h.open.Load() }
 
-// Held says whether what is behind a hop is held.
+// Held says whether the users behind a hop are held.
 func (h *Hold) Held(hop string) bool {
 	if !h.open.Load() {
 		return false
@@ -140,7 +139,8 @@ func (h *Hold) GoAhead(hop string) bool {
 	return !h.hand.on() && h.paths.GoAhead(hop)
 }
 
-// JudgedBy is the hop of the record that a hop is held by, if it is.
+// JudgedBy is the hop whose record says whether this hop is held; empty if it is judged together
+// with all phones that are reached directly.
 func (h *Hold) JudgedBy(hop string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,7 +156,7 @@ func (h *Hold) Through(hop, aor string) {
 	h.take(outage.Proven, h.paths.Passed(time.Now(), hop, got))
 }
 
-// Began says since when the failures over a hop that is held are the outage's.
+// Began says from when on the failures over a hop are the outage's; false if it is not held.
 func (h *Hold) Began(hop string) (time.Time, bool) {
 	if !h.open.Load() {
 		return time.Time{}, false
@@ -167,7 +167,7 @@ func (h *Hold) Began(hop string) (time.Time, bool) {
 	return record.Since, held
 }
 
-// Failed judges a NOTIFY that failed.
+// Failed judges a NOTIFY that failed over a hop.
 func (h *Hold) Failed(f *dialogs.Failure, hop string) outage.Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -186,7 +186,7 @@ func (h *Hold) Failed(f *dialogs.Failure, hop string) outage.Verdict {
 		h.asks = append(h.asks, hop)
 	}
 	if doubted := v == outage.Ask || v == outage.Wait; doubted && f.Witness && len(h.undecided[hop]) == 0 {
-		h.undecided[hop] = []undecided{{"", try}} // of nobody: it tells of the hop alone
+		h.undecided[hop] = []undecided{{"", try}} // of no user: it tells of the hop alone
 	} else if doubted && !f.Witness {
 		h.undecided[hop] = append(h.undecided[hop], undecided{f.AOR, try})
 	}
@@ -199,8 +199,8 @@ func (h *Hold) core(hop string) bool {
 	return err == nil && h.cfg.Shared != nil && h.cfg.Shared(addr)
 }
 
-// Prove judges a request of our own that failed, and asks the hop if need be. It is true
-// if the path is proven.
+// Prove judges a request of rewatch's own that failed, and asks the hop with OPTIONS if it has
+// to. It is true if the path is proven to work, so that the failure is the user's.
 func (h *Hold) Prove(ctx context.Context, try outage.Try) bool {
 	h.mu.Lock()
 	try.Core = h.core(try.Hop)
@@ -215,8 +215,8 @@ func (h *Hold) Prove(ctx context.Context, try outage.Try) bool {
 	return v == outage.Proven
 }
 
-// MayBlame says whether a user may be told once more, or given up: the path is proven.
-// told is when it was told last.
+// MayBlame says whether a user may be sent a further MESSAGE or be given up, because the path
+// is proven to work. told is when the last MESSAGE was sent.
 func (h *Hold) MayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -227,14 +227,14 @@ func (h *Hold) MayBlame(now time.Time, hop, aor string, told time.Time) bool {
 	return v == outage.Proven
 }
 
-// Facts tells what is known of the path of a user.
+// Facts tells what is known of the path to a user.
 func (h *Hold) Facts(hop, aor string) outage.Facts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.paths.Facts(hop, dialogs.UserID(aor))
 }
 
-// Passed takes what got through over a hop.
+// Passed takes requests that got through over a hop.
 func (h *Hold) Passed(at time.Time, addr netip.AddrPort, hop string, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -242,15 +242,15 @@ func (h *Hold) Passed(at time.Time, addr netip.AddrPort, hop string, got outage.
 	h.take(outage.Proven, h.paths.Passed(at, hop, got))
 }
 
-// Heard takes requests that came from a neighbour. By TCP that has another port than
-// requests to it go to.
+// Heard takes requests that came from a neighbour. Over TCP the neighbour has another port than
+// the one that requests are sent to.
 func (h *Hold) Heard(at time.Time, source netip.AddrPort, got outage.Passes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.take(outage.Proven, h.paths.Passed(at, h.behind(source), got))
 }
 
-// HopOf is the hop that requests go to which concern what came from a neighbour.
+// HopOf is the hop that requests to a neighbour are sent to.
 func (h *Hold) HopOf(source netip.AddrPort) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -266,7 +266,7 @@ func (h *Hold) behind(source netip.AddrPort) string {
 	return hop
 }
 
-// take notes what has changed, to be acted upon, and gives back the verdict; h is locked.
+// take notes what has changed, for act, and returns the verdict; h is locked.
 func (h *Hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
 	for _, n := range notices {
 		switch n.Kind {
@@ -286,7 +286,7 @@ func (h *Hold) take(v outage.Verdict, notices []outage.Notice) outage.Verdict {
 	return v
 }
 
-// Name is how the Paths know a hop; empty if it is not known.
+// Name is the name of a hop in package outage; empty if the hop is not known.
 func Name(hop netip.AddrPort) string {
 	if !hop.IsValid() {
 		return ""
@@ -294,7 +294,7 @@ func Name(hop netip.AddrPort) string {
 	return hop.String()
 }
 
-// hosts remember the last hop at each address that requests went to.
+// hosts remembers the last hop at each address that requests were sent to.
 type hosts map[netip.Addr]string
 
 const maxHosts = 1024

@@ -15,7 +15,7 @@ import (
 // probeTimeout bounds one OPTIONS.
 const probeTimeout = 4 * time.Second
 
-// watch acts upon what has changed, and gives the Paths their time.
+// watch acts on what has changed, and calls tick when it is due, until ctx ends.
 func (h *Hold) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -35,13 +35,13 @@ func (h *Hold) watch(ctx context.Context) {
 	}
 }
 
-// tick has the hops asked that are to be asked, and says when to tick again.
+// tick sends OPTIONS to the hops that are to be asked, and says when to tick again.
 func (h *Hold) tick(ctx context.Context) time.Time {
 	h.mu.Lock()
 	deserted := h.paths.Deserted(time.Now())
 	h.mu.Unlock()
 	var waiting map[string]int
-	if deserted { // else nobody is asked for
+	if deserted { // else it is not needed
 		waiting = h.users.Waiting()
 	}
 	h.mu.Lock()
@@ -87,7 +87,7 @@ func (h *Hold) probe(ctx context.Context, hop string) bool {
 	return ok
 }
 
-// act does what follows from what has changed, and says whether there was anything.
+// act does what follows from the changes, and says whether there were any.
 func (h *Hold) act(ctx context.Context) bool {
 	h.mu.Lock()
 	notices := h.notices
@@ -123,10 +123,10 @@ func (h *Hold) holdBegan(r outage.Record) {
 	h.users.HoldBegan(r, doubted)
 }
 
-// settling is how long a core that has just come back is given before everybody is told.
+// settling is the pause between the end of a hold and the first MESSAGE, for the core to recover.
 const settling = time.Second
 
-// holdEnded clears the alarm and has everybody worked off who waits.
+// holdEnded clears the alarm and lets the users go on who wait.
 func (h *Hold) holdEnded(ctx context.Context, n outage.Notice) {
 	h.log.Info().Str("hop", ObjectOf(n.Hop)).Str("reason", string(n.Why)).
 		Int64("watchers", h.users.Lost()).Msg("outage is over: recovery goes on")
@@ -139,7 +139,7 @@ func (h *Hold) holdEnded(ctx context.Context, n outage.Notice) {
 	})
 }
 
-// settled judges those again who wait for a verdict over a hop.
+// settled judges the failures again that wait for a verdict over a hop.
 func (h *Hold) settled(hop string) {
 	var proven, held []string
 	h.mu.Lock()
@@ -164,7 +164,7 @@ func (h *Hold) settled(hop string) {
 // overall stands for all next hops together.
 const overall = "core"
 
-// ObjectOf is what the alarm of a hop is about.
+// ObjectOf is the object of the alarm of a hop, and the name of the hop in Holds.
 func ObjectOf(hop string) string {
 	if hop == "" {
 		return overall

@@ -9,21 +9,21 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// Cap lets no more than so many begin in any hour. A rate alone would, in a
-// night in which nobody looks, sign out everybody slowly. A nil one lets all
-// begin.
+// Cap bounds how many requests begin in any hour. A rate alone would sign out all users slowly,
+// in a night in which nobody looks. A nil Cap is no bound.
 type Cap struct {
 	most int
-	// bites is told when the cap begins to hold something up, and when it ceases.
+	// bites is called with true when the cap begins to hold requests up, and with false when
+	// it no longer does.
 	bites func(bool)
 
 	mu    sync.Mutex
 	begun []time.Time // of the last hour, the oldest first
 	bit   bool
-	noted bool // what has begun waits for the Journal
+	noted bool // begun has changed and waits for the Journal
 }
 
-// NewCap makes a cap; most 0 is none.
+// NewCap makes a Cap of so many in an hour; 0 is no bound.
 func NewCap(most int, bites func(bool)) *Cap {
 	if most <= 0 {
 		return nil
@@ -31,7 +31,7 @@ func NewCap(most int, bites func(bool)) *Cap {
 	return &Cap{most: most, bites: bites}
 }
 
-// take notes that one has begun.
+// take notes that a request begins.
 func (c *Cap) take(now time.Time) {
 	if c == nil {
 		return
@@ -74,7 +74,7 @@ func (c *Cap) await(ctx context.Context) bool {
 	}
 }
 
-// biting says whether the cap holds things up, and when it need not any more.
+// biting says whether the cap holds requests up, and in how long it need not any more.
 func (c *Cap) biting(now time.Time) (time.Duration, bool) {
 	if c == nil {
 		return 0, false
@@ -84,9 +84,6 @@ func (c *Cap) biting(now time.Time) (time.Duration, bool) {
 	defer c.mu.Unlock()
 	return after, c.bit
 }
-
-// ease says that nothing is held up any more.
-func (c *Cap) ease() { c.set(false) }
 
 func (c *Cap) set(bit bool) {
 	c.mu.Lock()
@@ -101,7 +98,7 @@ func (c *Cap) set(bit bool) {
 // signOutsKey is the only key of KindSignOuts.
 const signOutsKey = "hour"
 
-// Collect counts what began in the last hour, minute by minute.
+// Collect makes the entry for the Journal: how many began in each minute of the last hour.
 func (c *Cap) Collect(batch []store.Entry) []store.Entry {
 	if c == nil {
 		return batch
@@ -120,7 +117,8 @@ func (c *Cap) Collect(batch []store.Entry) []store.Entry {
 	return append(batch, store.Entry{Kind: store.KindSignOuts, Key: signOutsKey}.With(minutes, last.Add(time.Hour+time.Minute)))
 }
 
-// Restore takes each as late as it may have been.
+// Restore takes up what an earlier process has kept, each at the end of its minute; false if the
+// entry is none.
 func (c *Cap) Restore(entry store.Entry, now time.Time) bool {
 	var minutes map[int64]int
 	if c == nil || entry.Key != signOutsKey || json.Unmarshal(entry.Value, &minutes) != nil {

@@ -5,19 +5,18 @@ import (
 	"time"
 )
 
-// pace spaces requests evenly rather than to let them go in bursts, for what they
-// are the answer to comes in bursts. It is used by one goroutine.
+// pace spaces requests evenly, because the failures that cause them come in bursts. It is used
+// by one goroutine.
 type pace struct {
 	every time.Duration // 0: no limit
 	next  time.Time
-	debt  time.Duration // what turns were late, and is made up for
+	debt  time.Duration // how late turns were, which is made up for
 }
 
-// catchUp is how late a turn may be without being lost. Timers are never exact and
-// a processor is shared, so without it there would be fewer than the limit allows.
-// What comes later still is made up for bit by bit, each turn a part of makeUp
-// sooner, as long as others wait: whoever works off thousands must not fall behind
-// for good each time that the machine stalls, nor let what it missed go at once.
+// A turn may be late by catchUp without a loss: timers are never exact and a processor is
+// shared, so the rate would be lower than the limit otherwise. If a turn is later than that, the
+// next ones come sooner, each by a makeUp-th part of the pause, as long as jobs wait: a queue of
+// thousands must neither fall behind for good when the machine stalls, nor catch up at once.
 const (
 	catchUp = 100 * time.Millisecond
 	makeUp  = 20
@@ -57,13 +56,13 @@ func (p *pace) idle() {
 	p.debt = 0
 }
 
-// SleepUntil waits for a moment; false if ctx ends before.
+// SleepUntil waits until a time; false if ctx ends before.
 func SleepUntil(ctx context.Context, at time.Time) bool {
 	wait := time.Until(at)
 	return wait <= 0 && ctx.Err() == nil || wait > 0 && Sleep(ctx, wait)
 }
 
-// Sleep waits, and says whether the whole time has passed.
+// Sleep waits for a time; false if ctx ends before.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

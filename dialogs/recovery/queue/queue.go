@@ -21,14 +21,15 @@ type Queue struct {
 
 // Job is one request, or what belongs together with it.
 type Job struct {
-	// Ready is asked when the turn is near, and again when it has come. false: it
-	// is not to be done now, and whoever said so sees to it.
+	// Ready is asked when the turn is near, and again when it has come. false: Ready has taken
+	// over the job, which is dropped here.
 	Ready func(Job) bool
 	// Run blocks until the outcome.
 	Run func(ctx context.Context)
 }
 
-// New makes a queue; perSecond 0 is no limit.
+// New makes a queue of at most so many jobs (most), of which concurrency run at a time;
+// perSecond 0 is no limit of the rate.
 func New(perSecond float64, concurrency, most int) *Queue {
 	return &Queue{
 		pace:  newPace(perSecond),
@@ -38,7 +39,7 @@ func New(perSecond float64, concurrency, most int) *Queue {
 	}
 }
 
-// Push adds a job and returns at once; false if there is no room.
+// Push adds a job and returns at once; false if the queue is full.
 func (q *Queue) Push(j Job) bool {
 	q.mu.Lock()
 	full := len(q.jobs) >= q.most
@@ -50,7 +51,7 @@ func (q *Queue) Push(j Job) bool {
 	return !full
 }
 
-// Again adds a job that had found room before.
+// Again adds a job that Push has taken before, whether the queue is full or not.
 func (q *Queue) Again(j Job) {
 	q.mu.Lock()
 	q.jobs = append(q.jobs, j)
@@ -125,7 +126,7 @@ func (q *Queue) wait(turns context.Context) (Job, bool) {
 		case <-q.added:
 			q.pace.idle()
 		case <-room:
-			q.Hourly.ease()
+			q.Hourly.set(false)
 		case <-turns.Done():
 			return Job{}, false
 		}
