@@ -16,8 +16,7 @@ func (m *Monitor) SubscribeDone(msg *dialogs.Message) {
 		return
 	}
 	at := instant(msg.At)
-	hash := m.hashBytes(msg.CallID)
-	sh := m.subShard(hash)
+	sh, hash := m.callShard(msg.CallID)
 	sh.mu.Lock()
 	a := m.answeredBy(sh, hash, msg, at)
 	sh.mu.Unlock()
@@ -35,13 +34,13 @@ func (m *Monitor) SubscribeDone(msg *dialogs.Message) {
 
 // answer is what the response to a SUBSCRIBE means, found under the lock of its shard.
 type answer struct {
-	interested   bool // the Engine is
-	began, ended bool
+	interested   bool // the Engine wants to know
+	began, ended bool // the subscription has
 	sub          subscription
 	ref          dialogs.Ref
 }
 
-// answeredBy finds the subscription of a response and changes it. The shard is locked.
+// answeredBy finds and updates the subscription of a response. The shard is locked.
 func (m *Monitor) answeredBy(sh *subShard, hash uint64, msg *dialogs.Message, at time.Time) answer {
 	slot := sh.answered(hash, msg)
 	if slot == 0 {
@@ -58,10 +57,9 @@ func (m *Monitor) answeredBy(sh *subShard, hash uint64, msg *dialogs.Message, at
 	return m.accepted(sh, slot, msg, at)
 }
 
-// answered finds the subscription whose SUBSCRIBE this response answers. A
-// response names no event, but in one dialog no two requests share a CSeq. The
-// dialog of the To tag is preferred; else, after an initial SUBSCRIBE, one that
-// waits for its tag; else any other fork.
+// answered finds the subscription whose SUBSCRIBE a response answers. A response has no
+// Event, but in one dialog no two requests have the same CSeq. The dialog of the To tag is
+// preferred; else, after an initial SUBSCRIBE, one without a notifier tag; else any fork.
 func (sh *subShard) answered(hash uint64, msg *dialogs.Message) (found uint32) {
 	best := 0
 	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
@@ -85,8 +83,8 @@ func (sh *subShard) answered(hash uint64, msg *dialogs.Message) (found uint32) {
 	return found
 }
 
-// adopt gives the dialog of a notifier tag that is new. The first one fills the
-// place of its SUBSCRIBE; a further one (the SUBSCRIBE was forked) is a copy.
+// adopt gives the subscription for a new notifier tag: that of the SUBSCRIBE itself if it has
+// no tag yet; otherwise (the SUBSCRIBE was forked) a copy.
 func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32 {
 	s := sh.subs.At(slot)
 	if !ident.IsTag(tag) {
@@ -114,8 +112,8 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 	return t.add(sh, &fork, s.watcher(), &dialogs.Message{Side: dialogs.Server})
 }
 
-// madeByNotify finds the subscription that a NOTIFY has made for the same dialog: after a
-// restart the NOTIFY may be repeated before the SUBSCRIBE is.
+// madeByNotify finds a subscription to the same dialog that a NOTIFY has created: after a
+// restart the NOTIFY may be retransmitted before the SUBSCRIBE.
 func (sh *subShard) madeByNotify(hash uint64, s *subscription, tag []byte) uint32 {
 	return sh.first(hash, func(o *subscription) bool {
 		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
@@ -124,7 +122,7 @@ func (sh *subShard) madeByNotify(hash uint64, s *subscription, tag []byte) uint3
 }
 
 // replaceBy removes the subscription of a SUBSCRIBE in favour of its twin, which a NOTIFY has
-// made. The twin stays because a NOTIFY may be open in it, whose failure would be missed.
+// created. The twin stays because the NOTIFY may be open, and its Ref must stay valid.
 func (t *Table) replaceBy(sh *subShard, slot, twin uint32) {
 	s, other := sh.subs.At(slot), sh.subs.At(twin)
 	other.initial, other.announced, other.fetch, other.subscribeCSeq, other.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
@@ -153,12 +151,12 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 		m.undeliver(sh, slot)
 		m.end(s, at) // the server grants nothing
 	}
-	if m.Waits() { // and not before: in its old dialogs the client may answer 481 from now on
+	if m.Waits() { // only now: a NOTIFY in an old dialog may be answered with 481 from here on
 		m.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 	}
 	left := !wanted && !s.fetch && s.phase == ending && !s.endTold
 	s.endTold = s.endTold || left
-	a := answer{interested: m.rec.Interested(s.watcher()), ended: left, ref: makeRef(sh.number, slot, s.generation)}
+	a := answer{interested: m.rec.Interested(s.watcher()), ended: left, ref: sh.ref(slot)}
 	if a.began = a.interested && announce; a.began {
 		s.untold++
 	} else {
@@ -168,16 +166,16 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	return a
 }
 
-// subscribed tells the Engine of a new subscription, and then the Journal.
+// subscribed tells the Engine of a new subscription.
 func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
 	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken(), By: m.broughtBackBy(s, at)})
 	m.toldEngine(ref)
 }
 
-// by says what brought a client back, where that is known here: a refresh that was
-// answered 481 a moment ago. Some clients wait for half a minute then.
+// broughtBackBy says what made a client subscribe again, as far as it is known here: the 481
+// to its refresh. Some clients wait for half a minute after it.
 func (t *Table) broughtBackBy(s *subscription, at time.Time) policy.By {
-	us := t.userShard(t.hashAOR(s.watcher()))
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.threadOf(t.hashThread(s))
@@ -187,7 +185,7 @@ func (t *Table) broughtBackBy(s *subscription, at time.Time) policy.By {
 	return policy.ByRefresh
 }
 
-// announce says, once, that the Engine has to hear of a new subscription.
+// announce says, once, that the Engine has to be told of a new subscription.
 func (s *subscription) announce() bool {
 	if s.announced || s.phase != active {
 		return false
@@ -200,8 +198,8 @@ func (s *subscription) announce() bool {
 func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answer {
 	s := sh.subs.At(slot)
 	if merged := msg.Status == 482 && s.phase == requested; merged || s.accepted != 0 && s.acceptedCSeq == msg.CSeq {
-		// A copy of the SUBSCRIBE came by another way (RFC 3261 8.2.2.2); the
-		// subscription is made by the first one.
+		// A copy of the SUBSCRIBE came by another path (RFC 3261 8.2.2.2); the first one
+		// makes the subscription.
 		return answer{}
 	}
 	c := *s

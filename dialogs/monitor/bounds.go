@@ -9,31 +9,31 @@ import (
 	"rewatch/dialogs/monitor/throughput"
 )
 
-// A bound on the number of subscriptions bounds no memory where a peer chooses how long its
-// names are. So the texts of all subscriptions and registrations together are bounded as
-// well. A common subscription takes a third of its share.
+// The number of subscriptions does not bound the memory, for a peer chooses how long its
+// names are. So the bytes of all texts together are bounded as well. A typical subscription
+// uses a third of its share.
 const (
-	textsEach  = 512 // bytes, for each of MaxSubscriptions
+	textsEach  = 512 // bytes for each of MaxSubscriptions
 	leastTexts = 1 << 20
-	// leastPending is how many SUBSCRIBEs may wait for their answer in any case.
+	// leastPending is how many SUBSCRIBEs may be unanswered in any case.
 	leastPending = 1024
 )
 
-// room counts what a Table keeps, and knows how much more it may.
+// room counts what a Table keeps, and says whether there is room for more.
 type room struct {
-	most       int64              // subscriptions, and by itself registrations
-	records    atomic.Int64       // subscriptions in the slabs, of any phase
-	live       atomic.Int64       // those that are active
-	agents     agent.Table[int64] // the same, by the client's software
-	pending    atomic.Int64       // those that are requested
-	texts      atomic.Int64       // bytes of the texts that are kept
-	registered atomic.Int64
-	heads      atomic.Int64
-	// Tight is set while memory is short: the table is full then.
+	most       int64              // bound of the subscriptions, and of the registrations
+	records    atomic.Int64       // subscriptions, of any phase
+	live       atomic.Int64       // active subscriptions
+	agents     agent.Table[int64] // active subscriptions by the client's software
+	pending    atomic.Int64       // requested subscriptions
+	texts      atomic.Int64       // bytes of all texts
+	registered atomic.Int64       // registrations
+	heads      atomic.Int64       // heads kept for Termination
+	// Tight is set while memory is short: then there is no room.
 	Tight atomic.Bool
 }
 
-// Clients is how many subscriptions are active, by the family of the clients' software.
+// Clients is the number of active subscriptions by the family of the client's software.
 func (r *room) Clients() map[string]int64 { return r.agents.All() }
 
 // takeTexts takes room for the texts of one more identity of a registered user.
@@ -45,22 +45,21 @@ func (r *room) takeTexts(bytes int) bool {
 	return true
 }
 
-// textsFull says whether there is no room for that many more bytes of text.
+// textsFull says whether there is no room for more bytes of text.
 func (r *room) textsFull(more int) bool {
 	return more > 0 && r.Tight.Load() || r.texts.Load()+int64(more) > max(leastTexts, textsEach*r.most)
 }
 
-// rewrite changes one of the texts of a subscription that has its place.
+// rewrite changes one of the texts of a subscription in the Table.
 func (r *room) rewrite(s *subscription, i int, with []byte) {
 	before := len(s.text)
 	s.replace(i, with)
 	r.texts.Add(int64(len(s.text) - before))
 }
 
-// unconfirmed tells whether too many SUBSCRIBEs have neither been answered nor led
-// to a NOTIFY. They may have a quarter of the room, so that a flood of them leaves
-// the rest to subscriptions that exist: such a one is taken up with its first
-// NOTIFY.
+// unconfirmed says whether too many SUBSCRIBEs have neither a response nor a NOTIFY. They may
+// take a quarter of the room, so that a flood of them leaves the rest to real subscriptions,
+// which are tracked from their first NOTIFY on.
 func (r *room) unconfirmed() bool {
 	return r.pending.Load() >= max(leastPending, r.most/4)
 }
@@ -82,17 +81,16 @@ func (r *room) count(s *subscription, n int64) {
 }
 
 const (
-	// BytesEach is what a subscription and a registration take beside their texts, at most,
-	// with their users, their places in indexes and lists, and a temporary failure.
+	// BytesEach is the memory of a subscription and a registration without their texts, at
+	// most: records, users, indexes, lists, and a temporary failure.
 	BytesEach = 1000
 	bytesOf   = 700 // of them the subscription
-	// perNote is what it takes that the Journal is to forget something, perHop what has
-	// passed over a hop since it was collected.
+	// perNote is the memory of a note for the Journal without its text.
 	perNote = 64
 )
 
-// Budget is the memory that a Table takes at most, in bytes: for subscriptions and
-// registrations, and beside them.
+// Budget is the memory that a Table uses at most, in bytes: for subscriptions and
+// registrations, and for everything else.
 func Budget(cfg Config) (records, others int64) {
 	texts := max(leastTexts, textsEach*int64(cfg.MaxSubscriptions))
 	others = shards*(2*maxGone*perNote+firstChunks) + throughput.Budget
@@ -102,13 +100,13 @@ func Budget(cfg Config) (records, others int64) {
 	return BytesEach*int64(cfg.MaxSubscriptions) + rounded(texts), others
 }
 
-// rounded is the memory of texts of that length: Go rounds up.
+// rounded is the memory of texts: Go rounds the size of each string up.
 func rounded(texts int64) int64 { return texts + texts/8 }
 
-// Usage is the memory that subscriptions and registrations take, in bytes.
+// Usage is the memory that subscriptions and registrations use, in bytes.
 func (r *room) Usage() int64 {
 	return bytesOf*r.records.Load() + (BytesEach-bytesOf)*r.registered.Load() + rounded(r.texts.Load())
 }
 
-// firstChunks is what a shard takes that has one of each.
+// firstChunks is the memory of a shard's first chunks.
 const firstChunks = int64(unsafe.Sizeof(subscription{})+unsafe.Sizeof(userRecord{})+unsafe.Sizeof(userNode{})+unsafe.Sizeof(thread{})) << slab.ChunkBits

@@ -1,18 +1,17 @@
-// Package monitor knows who is subscribed to what and who is registered where, from what
-// passes by.
+// Package monitor learns from the messages that pass who is subscribed to what, and who is
+// registered at which S-CSCF, and judges the outcome of each NOTIFY.
 //
 // # What is kept
 //
-// A subscription is one fixed-size record and one string; records live in slabs
-// that are sharded by Call-ID, and refer to one another by slot number. Users
-// (the addresses of record) are sharded by their name. Everything is bounded:
-// what does not fit is forwarded all the same, not tracked, and counted.
+// A subscription is one record of fixed size and one string. The records are in slabs, which
+// are sharded by Call-ID, and refer to one another by slot number. Users (addresses of
+// record) are sharded by their address. Everything is bounded: what has no room is forwarded
+// all the same, is not tracked, and is counted.
 //
 // # Why
 //
-// A failed subscription is declared dead here although the server is trusted to
-// have deleted it: some servers keep it, and go on sending NOTIFYs into a dialog
-// that the watcher was told to replace. They get 481 from rewatch, and so does
-// the watcher's next refresh, upon which a client that knows nothing of the
-// MESSAGE subscribes anew.
+// A failed subscription is declared dead here although the server should have deleted it:
+// some servers keep it and go on sending NOTIFYs in a dialog that the watcher was told to
+// replace. rewatch answers them with 481, and the watcher's next refresh as well, upon which
+// a client that does not know the MESSAGE subscribes anew.
 package monitor

@@ -9,9 +9,9 @@ import (
 	"rewatch/dialogs/monitor/ident"
 )
 
-// entryFormat begins every value that a Monitor writes, so that a later version
-// knows what it reads; firstFormat is that of versions which knew no devices. What is
-// of another format is as good as forgotten.
+// entryFormat is the first byte of every value that is written. firstFormat is that of
+// versions without devices, and of registrations with one identity. A value of any other
+// format cannot be read.
 const (
 	firstFormat = 1
 	entryFormat = 2
@@ -19,16 +19,20 @@ const (
 
 var errEntry = errors.New("not an entry of this format")
 
-// key names a subscription in the journal: Call-ID, tags and event.
+// key names a subscription in the Journal.
 func (s *subscription) key() string {
-	b := make([]byte, 0, int(s.ends[textEvent])+texts)
+	return string(s.appendKey(make([]byte, 0, int(s.ends[textEvent])+texts)))
+}
+
+// appendKey appends what identifies a subscription, as ident.ID does: Call-ID, tags and event.
+func (s *subscription) appendKey(b []byte) []byte {
 	for i := textCallID; i <= textEvent; i++ {
 		b = append(append(b, s.part(i)...), 0)
 	}
-	return string(b)
+	return b
 }
 
-// bit sets bit i of b where it is true.
+// bit is 1<<i if b is true, else 0.
 func bit(b bool, i int) byte {
 	if b {
 		return 1 << i
@@ -36,8 +40,8 @@ func bit(b bool, i int) byte {
 	return 0
 }
 
-// appendSubscription writes what has to survive of a subscription, and the hop that
-// its user is reached by.
+// appendSubscription appends the value of a subscription, with the neighbour that its user's
+// last SUBSCRIBE came from.
 func appendSubscription(b []byte, s *subscription, h hop) []byte {
 	b = append(b, entryFormat, byte(s.phase),
 		bit(s.fetch, 0)|bit(s.initial, 1)|bit(s.announced, 2)|bit(s.endTold, 3)|
@@ -70,8 +74,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// entryReader takes a value apart. After the first thing that is not as it should
-// be it gives zeros, and bad is set.
+// entryReader reads a value. After the first error bad is set, and it gives zeros.
 type entryReader struct {
 	b   []byte
 	bad bool
@@ -163,7 +166,7 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	known := texts
 	if format > firstFormat {
 		s.acceptedCSeq, s.accepted = r.cseq(), r.signed(0, math.MaxInt64)
-		s.signedOut = signedOut(min(r.signed(0, math.MaxInt64), int64(hasSignedOut))) // no NOTIFY of before is open
+		s.signedOut = signedOut(min(r.signed(0, math.MaxInt64), int64(hasSignedOut))) // no NOTIFY is open after a restart
 	} else {
 		known = textDevice
 	}
@@ -183,7 +186,7 @@ func readSubscription(value []byte) (s subscription, h hop, err error) {
 	return s, h, nil
 }
 
-// appendRegistration writes what has to survive of a registration.
+// appendRegistration appends the value of a registration.
 func appendRegistration(b []byte, r *registration) []byte {
 	format := byte(firstFormat)
 	if r.identities != "" {

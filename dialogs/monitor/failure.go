@@ -11,16 +11,16 @@ import (
 	"rewatch/policy"
 )
 
-// waiting is a temporary failure: it becomes one for good at its deadline,
-// unless a NOTIFY of the subscription succeeds before.
+// waiting is a temporary failure. It becomes a failure at its deadline, unless a NOTIFY of the
+// subscription is answered with a 2xx before.
 type waiting struct {
-	deadline int64
-	outcome  dialogs.Outcome // without Head, with a Reason of its own
+	deadline int64           // Unix nanoseconds
+	outcome  dialogs.Outcome // without Head, and with a copy of Reason
 	head     []byte
 }
 
-// Bounds of the heads kept for Termination. In an outage there are more failed
-// NOTIFYs than anybody will terminate.
+// Bounds of the heads kept for Termination, in bytes and in number. In an outage more NOTIFYs
+// fail than are ever terminated.
 const (
 	maxHead  = 8 << 10
 	maxHeads = 8192
@@ -28,8 +28,7 @@ const (
 
 const goneText = "481 " + goneReason
 
-// wait begins the wait after a temporary failure. A further one changes
-// nothing: the first is the one whose watcher has been waiting longest.
+// wait begins the wait after a temporary failure. A further one does not prolong it.
 func (m *Monitor) wait(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s := sh.subs.At(slot)
 	if s.waiting {
@@ -52,24 +51,19 @@ func (m *Monitor) wait(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	sh.waiting[slot] = w
 }
 
-// gaveOut is the end of such a wait; the lock of sh is held, and what it gives
-// is called without. Nobody awaits an answer any more, but the next NOTIFY
-// finds the dialog dead.
+// gaveOut ends such a wait at its deadline; the lock of sh is held. What it returns is called
+// without the lock. The server has had its response; its next NOTIFY finds the dialog dead.
 func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 	s := sh.subs.At(slot)
 	w := sh.waiting[slot]
-	s.waiting = false
-	delete(sh.waiting, slot)
+	sh.stopWaiting(slot)
 	if s.over(at.UnixNano()) || s.phase == dead || m.replaced(s, &w.outcome) {
 		return nil
 	}
 	o := w.outcome
 	o.At, o.Head = at, w.head
 	m.strike(sh, slot, &o)
-	s.untold++
-	c, ref := *s, makeRef(sh.number, slot, s.generation)
-	m.metrics.failed[c.label].Inc()
-	m.metrics.failures.WithLabelValues(outcome.Label(&o)).Inc()
+	c, ref := *s, sh.ref(slot)
 	return func() {
 		m.announceFailure(c, o, "")
 		m.toldEngine(ref)
@@ -79,16 +73,12 @@ func (m *Monitor) gaveOut(sh *subShard, slot uint32, at time.Time) func() {
 // fail declares a NOTIFY failed. The shard is locked.
 func (m *Monitor) fail(sh *subShard, slot uint32, o dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	if s.waiting {
-		s.waiting = false
-		delete(sh.waiting, slot)
-	}
+	sh.stopWaiting(slot)
 	m.strike(sh, slot, &o)
-	s.untold++
-	v, said := m.rules.answer(&o)
+	v, said := m.answer(&o)
 	o.Head, o.Reason = nil, bytes.Clone(o.Reason)
-	j.finding, j.verdict, j.sub = hasFailed, v, *s
-	sh.unannounced[failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}] = failure{*s, o, said}
+	j.finding, j.verdict = nothingFollows, v
+	sh.unannounced[failureKey{sh.ref(slot), o.CSeq}] = failure{*s, o, said}
 }
 
 // failureKey names the NOTIFY that failed.
@@ -97,21 +87,15 @@ type failureKey struct {
 	cseq uint32
 }
 
-// has says whether a failure was not announced yet.
-func (sh *subShard) has(key failureKey) bool {
-	_, ok := sh.unannounced[key]
-	return ok
-}
-
 // failure is what the Engine is told of a NOTIFY that failed.
 type failure struct {
 	subscription subscription
-	outcome      dialogs.Outcome // with a Reason of its own
-	said         string          // to the server
+	outcome      dialogs.Outcome // with a copy of Reason
+	said         string          // the answer to the server
 }
 
-// Announce tells the Engine of the failure that NotifyDone has found, if it was one. It
-// is called once the answer has left: what follows from the failure must not overtake it.
+// Announce tells the Engine of the failure that NotifyDone has found, if any. It is called
+// after the answer to the server was sent, so that no action overtakes that.
 func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 	if ref == 0 {
 		return
@@ -127,11 +111,14 @@ func (m *Monitor) Announce(ref dialogs.Ref, cseq uint32) {
 	}
 }
 
-// strike marks the subscription of a failed NOTIFY. Where the server decides
-// for itself (passthrough) its dialog is dead only if the response says so.
+// strike counts a failed NOTIFY and marks its subscription. The dialog is dead, but with
+// REWATCH_ANSWER=passthrough only if the response ends it. The shard is locked.
 func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s := sh.subs.At(slot)
 	s.failed, s.failedCSeq = true, o.CSeq
+	s.untold++
+	m.metrics.failed[s.label].Inc()
+	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	m.undeliver(sh, slot)
 	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || outcome.KillsDialog(o)) {
 		m.exit(s)
@@ -140,7 +127,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	if m.cfg.SignalNotify && !outcome.KillsDialog(o) {
 		m.keepHead(sh, slot, o.Head)
 	}
-	us := m.userShard(m.hashAOR(s.watcher()))
+	us, _ := m.userShard(s.watcher())
 	us.mu.Lock()
 	us.toFront(s.node)
 	us.mu.Unlock()
@@ -165,9 +152,9 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 	}
 }
 
-// announceFailure tells the Engine of a failure, and the ladder how it came.
+// announceFailure tells the Engine of a failure, and adds it to the ladder.
 func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
-	cause := m.report(s, o, m.rules.failureOf(&s, &o))
+	cause := m.report(s, o, m.failureOf(&s, &o))
 	m.ladder.Missed(passage(&s, &o), &o, instant(o.At), m.noAnswer)
 	if said == "" && o.Kind == dialogs.Responded && m.cfg.Answer != AnswerSilent {
 		said = cause
@@ -177,7 +164,7 @@ func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string
 	}
 }
 
-// report tells the Engine of a failure f, and gives its cause.
+// report completes a failure f and tells the Engine of it. It returns the cause.
 func (m *Monitor) report(s subscription, o dialogs.Outcome, f dialogs.Failure) string {
 	watcher, at := s.watcher(), instant(o.At)
 	sub := s.broken()
@@ -196,7 +183,7 @@ func (m *Monitor) report(s subscription, o dialogs.Outcome, f dialogs.Failure) s
 	return sub.Cause
 }
 
-// failureOf is what a failure tells of the path, whoever its watcher is.
+// failureOf is what a failure says of the path, also where its watcher is not recovered.
 func (r *rules) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
 	return dialogs.Failure{
 		AOR: s.watcher(), Hop: o.Hop, Sent: r.sentAt(s, o), Unreachable: o.Kind == dialogs.Unreachable,
@@ -205,9 +192,8 @@ func (r *rules) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
 	}
 }
 
-// sentAt is when the NOTIFY of an outcome was sent, as far as it is known: only the
-// last one of a subscription is remembered. An earlier one that got no response
-// was sent a whole deadline ago.
+// sentAt is when the NOTIFY of an outcome was sent. Only the time of the newest NOTIFY is
+// remembered; an earlier one without a response was sent NotifyTimeout ago.
 func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 	at := instant(o.At)
 	switch {
@@ -220,12 +206,12 @@ func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
 	}
 }
 
-// late is a final response after the verdict: a 2xx calls the recovery off.
-// The server keeps to what it was told; one that was told nothing may still
-// take the response, until its own timer has ended the subscription.
+// late handles a final response after the verdict: a 2xx calls the recovery off. A server
+// that was answered does not get it; one that was not may still accept it, until its own
+// timer has ended the subscription.
 func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
-	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun.On() && (s.failed || !m.rules.spares(s.watcher()))
+	told := m.cfg.Answer == Answer481 && !m.cfg.DryRun.On() && (s.failed || !m.spares(s.watcher()))
 	j.verdict = dialogs.Verdict{Relay: !told}
 	if s.undelivered {
 		j.verdict = dialogs.Verdict{} // the server has its 200
@@ -239,8 +225,9 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 		return
 	}
 	s.failed = false
-	if key := (failureKey{makeRef(sh.number, slot, s.generation), o.CSeq}); sh.has(key) {
-		delete(sh.unannounced, key) // the Engine has not heard of it yet
+	key := failureKey{sh.ref(slot), o.CSeq}
+	if _, untold := sh.unannounced[key]; untold {
+		delete(sh.unannounced, key)
 		s.untold--
 	}
 	if s.headKept {
@@ -254,11 +241,10 @@ func (m *Monitor) late(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgeme
 	j.finding, j.sub = cameLate, *s
 }
 
-// Termination implements Directory. After it the CSeqs of rewatch and of the
-// server would go apart, so the server's further NOTIFYs get 481.
+// Termination implements Directory. After it the CSeqs of rewatch and of the server differ,
+// so further NOTIFYs of the server get 481.
 func (t *Table) Termination(aor, callID, event string) (dialogs.TerminateJob, bool) {
-	hash := t.hashBytes([]byte(callID))
-	sh := t.subShard(hash)
+	sh, hash := t.callShard([]byte(callID))
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	slot := sh.first(hash, func(s *subscription) bool {

@@ -62,8 +62,8 @@ func TestIdentitiesOfOneUser(t *testing.T) {
 func TestIdentitiesAreRestored(t *testing.T) {
 	w := newWard()
 	w.Register(registered(alice, "tel:+4930"))
-	us := w.userShard(w.hashAOR(alice))
-	r := us.users.At(us.find(w.hashAOR(alice), alice)).registration
+	us, hash := w.userShard(alice)
+	r := us.users.At(us.find(hash, alice)).registration
 	next := New(NewTable(Config{}, nil), newRecorder(), zerolog.Nop(), nil)
 	if !next.Source().Restore(store.Entry{Kind: store.KindRegistration, Key: alice, Value: appendRegistration(nil, &r)}, time.Now()) {
 		t.Fatal("not restored")

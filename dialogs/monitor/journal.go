@@ -14,23 +14,23 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// What the Monitor has to write to the Journal waits in its shards as notes. A note says
-// which subscription has changed, not how. So a subscription waits once however often it
-// changes, its value is made when the batch is written, and while the Journal is away there
-// are no more notes than subscriptions.
+// Changes wait in the shards as notes, until the Keeper writes them to the Journal. A note
+// says which subscription has changed, not how. So a subscription waits once however often
+// it changes, its value is made when the batch is written, and while the Journal is away
+// there are no more notes than subscriptions.
 
 // maxGone bounds the keys of a shard that wait to be removed from the Journal. Any further
-// one is removed there when it expires.
+// entry stays in the Journal until it expires.
 const maxGone = 1 << 11
 
-// subNotes are those of a subShard, under its lock.
+// subNotes are the notes of a subShard, under its lock.
 type subNotes struct {
 	changed []dialogs.Ref
 	gone    []string
 }
 
-// note has a subscription journalled. It is called where one begins, ends, is
-// refreshed or dies, not where a NOTIFY passes.
+// note notes that a subscription has changed: it has begun, was refreshed, has ended or has
+// failed. It is not called for a NOTIFY that passes.
 func (t *Table) note(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	if !t.noting || s.noted || s.phase == requested {
@@ -40,12 +40,12 @@ func (t *Table) note(sh *subShard, slot uint32) {
 	if len(sh.notes.changed) > roomyNotes+2*sh.subs.Count() {
 		sh.forgetNotes()
 	}
-	sh.notes.changed = append(sh.notes.changed, makeRef(sh.number, slot, s.generation))
+	sh.notes.changed = append(sh.notes.changed, sh.ref(slot))
 }
 
-// toldEngine notes a subscription when the Engine was told what has happened to it. A
-// subscription is not journalled before that, whatever it was noted for: the next process
-// relies on it that the state of the user includes what the subscription tells.
+// toldEngine is called when the Engine was told an event of a subscription. Before that the
+// subscription is not written to the Journal: the next process relies on the state of the
+// user to include every event of its subscriptions.
 func (t *Table) toldEngine(ref dialogs.Ref) {
 	sh := &t.subs[shardOf(ref)]
 	sh.mu.Lock()
@@ -56,11 +56,11 @@ func (t *Table) toldEngine(ref dialogs.Ref) {
 	}
 }
 
-// roomyNotes is how many notes of a shard are never too many.
+// roomyNotes is a number of notes for which forgetNotes is not called.
 const roomyNotes = 1024
 
-// forgetNotes drops the notes of subscriptions that are gone. They gather where many
-// come and go while the Journal is away.
+// forgetNotes removes the notes of subscriptions that were removed. They become many where
+// subscriptions come and go while the Journal is away.
 func (sh *subShard) forgetNotes() {
 	sh.notes.changed = slices.DeleteFunc(sh.notes.changed, func(r dialogs.Ref) bool {
 		s, _ := sh.lookup(r)
@@ -68,7 +68,7 @@ func (sh *subShard) forgetNotes() {
 	})
 }
 
-// noteGone has it removed, if it was ever written.
+// noteGone notes that a subscription was removed, if it was ever written.
 func (t *Table) noteGone(sh *subShard, s *subscription) {
 	switch {
 	case !s.journalled:
@@ -81,7 +81,7 @@ func (t *Table) noteGone(sh *subShard, s *subscription) {
 	}
 }
 
-// noteRegistration has the registration of a user journalled, or its end.
+// noteRegistration notes that the registration of a user has changed or ended.
 func (t *Table) noteRegistration(us *userShard, aor string) {
 	if !t.noting {
 		return
@@ -92,7 +92,8 @@ func (t *Table) noteRegistration(us *userShard, aor string) {
 	if _, noted := us.notes[aor]; noted {
 		return
 	}
-	if len(us.notes) >= maxGone+us.users.Count() || us.find(t.hashAOR(aor), aor) == 0 && t.textsFull(len(aor)) {
+	_, hash := t.userShard(aor)
+	if len(us.notes) >= maxGone+us.users.Count() || us.find(hash, aor) == 0 && t.textsFull(len(aor)) {
 		t.forgotten[count.ForgottenGone].Inc()
 		return
 	}
@@ -100,27 +101,16 @@ func (t *Table) noteRegistration(us *userShard, aor string) {
 	t.texts.Add(int64(len(aor)))
 }
 
-// unwritten is how many notes wait in a shard.
-func (j *source) unwritten(shard int) int {
-	sh, us := &j.subs[shard], &j.users[shard]
-	sh.mu.Lock()
-	n := len(sh.notes.changed) + len(sh.notes.gone)
-	sh.mu.Unlock()
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	return n + len(us.notes)
-}
-
 // source is the Source of a Table.
 type source struct {
 	*Table
-	nextShard int // where the Keeper goes on to collect
+	nextShard int // the shard that Collect continues with
 }
 
-// Source is what a Keeper keeps of a Table.
+// Source gives a Keeper access to what has to outlive the process.
 func (t *Table) Source() store.Source { return &source{Table: t} }
 
-// Attach has changes noted for a Keeper from now on.
+// Attach implements store.Source: from now on changes are noted.
 func (j *source) Attach(k *store.Keeper) {
 	j.noting, j.once = true, k.Once
 	if j.shared != nil {
@@ -130,8 +120,8 @@ func (j *source) Attach(k *store.Keeper) {
 	}
 }
 
-// Safe calls a function when what is known by now outlives the process, as far as anything
-// does.
+// Safe calls a function when everything known by now is written to the Journal, or when the
+// Journal is away; at once if there is no Journal.
 func (t *Table) Safe(then func()) {
 	if t.once == nil {
 		then()
@@ -140,12 +130,12 @@ func (t *Table) Safe(then func()) {
 	t.once(then)
 }
 
-// Kinds are those of the entries that are the Monitor's.
+// Kinds implements store.Source.
 func (j *source) Kinds() []store.Kind {
 	return []store.Kind{store.KindSubscription, store.KindRegistration}
 }
 
-// Restore takes up an entry of an earlier process.
+// Restore implements store.Source.
 func (j *source) Restore(e store.Entry, now time.Time) bool {
 	if e.Kind == store.KindSubscription {
 		return j.restoreSubscription(e, now)
@@ -153,7 +143,7 @@ func (j *source) Restore(e store.Entry, now time.Time) bool {
 	return j.restoreRegistration(e, now)
 }
 
-// Collect makes the entries of what is noted, shard by shard.
+// Collect makes entries of the notes, shard by shard.
 func (j *source) Collect(room int) (batch []store.Entry, more bool) {
 	for len(batch) < room {
 		if j.nextShard == shards {
@@ -166,24 +156,31 @@ func (j *source) Collect(room int) (batch []store.Entry, more bool) {
 	return batch, true
 }
 
-// Settle asks what other processes know. Whoever noted a registration had asked before.
+// Settle asks what other processes know. The question was asked before its REGISTER was
+// noted (periods.Ask), so it is answered before the entry is written.
 func (j *source) Settle(ctx context.Context) {
 	if j.shared != nil {
 		j.shared.Settle(ctx)
 	}
 }
 
-// Unwritten is how many notes wait.
+// Unwritten implements store.Source.
 func (j *source) Unwritten() int {
 	n := 0
 	for i := range shards {
-		n += j.unwritten(i)
+		sh, us := &j.subs[i], &j.users[i]
+		sh.mu.Lock()
+		n += len(sh.notes.changed) + len(sh.notes.gone)
+		sh.mu.Unlock()
+		us.mu.Lock()
+		n += len(us.notes)
+		us.mu.Unlock()
 	}
 	return n
 }
 
-// collectSubscriptions makes the entries of the subscriptions that are noted in a
-// shard. What is gone comes first: the same key may have come back since.
+// collectSubscriptions makes the entries of the subscriptions noted in a shard. Removed keys
+// come first: a key may be in use again.
 func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.Entry {
 	sh := &j.subs[shard]
 	sh.mu.Lock()
@@ -198,7 +195,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 			continue // removed since
 		}
 		if s.noted = false; s.untold > 0 {
-			continue // it will be noted once more
+			continue // toldEngine will note it again
 		}
 		batch = append(batch, j.entry(s))
 	}
@@ -207,7 +204,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 	return batch
 }
 
-// entry is what the Journal is to know of a subscription.
+// entry makes the entry of a subscription.
 func (j *source) entry(s *subscription) store.Entry {
 	s.journalled = true
 	return store.Entry{
@@ -224,28 +221,25 @@ func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.En
 	for aor := range us.notes {
 		j.texts.Add(-int64(len(aor)))
 		e := store.Entry{Kind: store.KindRegistration, Key: aor}
-		if slot := us.find(j.hashAOR(aor), aor); slot != 0 {
-			if r := &us.users.At(slot).registration; r.known() {
-				e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
-			}
+		_, hash := j.userShard(aor)
+		if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.known() {
+			r := &us.users.At(slot).registration
+			e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
+			batch = j.collectIdentities(batch, r.identities, e)
 		}
-		batch = append(j.collectIdentities(batch, e), e)
+		batch = append(batch, e)
 	}
 	clear(us.notes)
 	return batch
 }
 
-// collectIdentities makes entries of the other identities of a user, by which another
-// replica may meet with it first. They have their time, and end by themselves.
-func (j *source) collectIdentities(batch []store.Entry, e store.Entry) []store.Entry {
-	if j.shared == nil || len(e.Value) == 0 {
+// collectIdentities adds an entry for each other identity of a user, for another replica
+// may meet with the user under that one first. These entries expire by themselves.
+func (j *source) collectIdentities(batch []store.Entry, identities string, e store.Entry) []store.Entry {
+	if j.shared == nil {
 		return batch
 	}
-	r, err := readRegistration(e.Value)
-	if err != nil {
-		return batch
-	}
-	for other := range strings.FieldsSeq(r.identities) {
+	for other := range strings.FieldsSeq(identities) {
 		if other != e.Key {
 			batch = append(batch, store.Entry{Kind: e.Kind, Key: other, Value: e.Value, Until: e.Until})
 		}
@@ -253,8 +247,7 @@ func (j *source) collectIdentities(batch []store.Entry, e store.Entry) []store.E
 	return batch
 }
 
-// restoreSubscription takes up a subscription of before; false if it is over, or
-// nothing that could be one.
+// restoreSubscription takes back a subscription; false if it has expired or cannot be read.
 func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	s, h, err := readSubscription(e.Value)
 	if err != nil || s.until <= now.UnixNano() {
@@ -268,8 +261,7 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	s.label = labelOf(id.Package)
 	for b := j.births.Load(); b < s.birth && !j.births.CompareAndSwap(b, s.birth); b = j.births.Load() {
 	}
-	hash := j.hashBytes(id.CallID)
-	sh := j.subShard(hash)
+	sh, hash := j.callShard(id.CallID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	s.tag = slab.TagOf(hash)
@@ -282,31 +274,28 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	}
 	j.restoreUser(sh.subs.At(slot), h)
 	if s.undelivered {
-		sh.lost = append(sh.lost, makeRef(sh.number, slot, sh.subs.At(slot).generation))
+		sh.lost = append(sh.lost, sh.ref(slot))
 	}
 	return true
 }
 
-// restoreUser tells the user of a restored subscription what it knew of them.
+// restoreUser takes back what the entry of a subscription says of its user.
 func (j *source) restoreUser(s *subscription, h hop) {
-	us := j.userShard(j.hashAOR(s.watcher()))
+	us, _ := j.userShard(s.watcher())
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if h.known {
 		us.users.At(us.nodes.At(s.node).user).hop = h
 	}
 	if s.phase == active {
-		us.confirm(s.node, s.birth)
-		if s.proven {
-			us.prove(s.node, s.birth)
-		}
+		us.rank(s.node, s.birth, s.proven)
 	}
 	if s.failed || s.phase == dead {
 		us.toFront(s.node)
 	}
 }
 
-// restoreRegistration takes up a registration of before.
+// restoreRegistration takes back a registration; false if it has expired or cannot be read.
 func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 	r, err := readRegistration(e.Value)
 	aor, ok := aor.Canonical(e.Key)
@@ -314,26 +303,26 @@ func (j *source) restoreRegistration(e store.Entry, now time.Time) bool {
 		return false
 	}
 	identities := strings.Fields(r.identities)
-	if other := len(identities) > 0 && identities[0] != aor; !other && !j.restorePeriod(aor, r) {
+	if other := len(identities) > 0 && identities[0] != aor; !other && !j.restoreOf(aor, r) {
 		return false
 	}
 	j.identities.Add(identities, time.Unix(0, r.until))
 	return true
 }
 
-// restorePeriod takes up the registration of a user of whom none is known.
-func (j *source) restorePeriod(aor string, r registration) bool {
-	hash := j.hashAOR(aor)
-	us := j.userShard(hash)
+// restoreOf takes back the registration of a user that has none yet.
+func (j *source) restoreOf(aor string, r registration) bool {
+	us, hash := j.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.known() {
+	slot := us.find(hash, aor)
+	if slot != 0 && us.users.At(slot).registration.known() {
 		return false
 	}
-	if !j.admit(aor) {
+	if slot = j.admit(us, slot, hash, aor); slot == 0 {
 		return false
 	}
 	j.texts.Add(int64(len(r.scscf) + len(r.identities)))
-	us.users.At(us.need(hash, aor)).registration = r
+	us.users.At(slot).registration = r
 	return true
 }

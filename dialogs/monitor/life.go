@@ -10,7 +10,7 @@ import (
 	"rewatch/dialogs/monitor/slab"
 )
 
-// describe puts a new subscription together. It counts what cannot be kept.
+// describe makes the record of a new subscription. It counts one that cannot be kept.
 func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []byte, from client) (s subscription, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	uri, ok := ident.AppendResource(scratch[:0], resource)
@@ -50,16 +50,16 @@ func (t *Table) describe(id *ident.ID, hash uint64, watcher string, resource []b
 	return s, true
 }
 
-// add copies a subscription to a place in the shard, whose lock is held, and enters it in
-// the list of its user. It is 0 if there is no room. watcher is that of s, as a text of its
-// own: it is kept if the user is new.
+// add copies a subscription into the shard, whose lock is held, and into the list of its
+// user. It is 0 if there is no room. watcher is the watcher of s in a string of its own,
+// which is kept if the user is new.
 func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.Message) uint32 {
 	if t.records.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(s.text)+len(watcher)) {
 		return t.turnAway(untrackedFull)
 	}
 	s.identity, s.user = t.identify(s), uint32(dialogs.UserID(watcher)) // #nosec G115 -- it has 32 bits
-	hash, thread := t.hashAOR(watcher), t.hashThread(s)
-	us := t.userShard(hash)
+	thread := t.hashThread(s)
+	us, hash := t.userShard(watcher)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	user := us.find(hash, watcher)
@@ -77,7 +77,7 @@ func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.
 		user = us.enter(hash, watcher)
 	}
 	place := sh.subs.At(slot)
-	place.node = us.link(user, makeRef(sh.number, slot, place.generation), thread, s.emergency)
+	place.node = us.link(user, sh.ref(slot), thread, s.emergency)
 	if msg.Side == dialogs.Core {
 		us.users.At(user).hop = makeHop(msg.Source, msg.Transport)
 	}
@@ -86,27 +86,25 @@ func (t *Table) add(sh *subShard, s *subscription, watcher string, msg *dialogs.
 	return slot
 }
 
-// turnAway counts a subscription that has no room; it gives no slot.
+// turnAway counts a subscription that there is no room for, and gives no slot.
 func (t *Table) turnAway(why untracked) uint32 {
 	t.records.Add(-1)
 	t.untracked[why].Inc()
 	return 0
 }
 
-// remove takes a subscription out everywhere; the lock of its shard is held.
+// remove removes a subscription; the lock of its shard is held.
 func (t *Table) remove(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	t.exit(s)
 	t.undeliver(sh, slot)
 	t.texts.Add(-int64(len(s.text)))
-	if s.waiting {
-		delete(sh.waiting, slot)
-	}
+	sh.stopWaiting(slot)
 	if s.headKept {
 		t.dropHead(sh, slot, s)
 	}
 	t.noteGone(sh, s)
-	us := t.userShard(t.hashAOR(s.watcher()))
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
 	us.unlink(s.node)
 	us.mu.Unlock()
@@ -122,59 +120,59 @@ func (t *Table) confirm(s *subscription) {
 	t.exit(s)
 	s.phase = active
 	t.enter(s)
-	us := t.userShard(t.hashAOR(s.watcher()))
+	t.rank(s, false)
+}
+
+// prove notes that a NOTIFY of an active subscription has been answered with a 2xx.
+func (t *Table) prove(s *subscription) {
+	s.proven = true
+	t.rank(s, true)
+}
+
+// rank tells the thread of an active subscription that it was accepted, or proven as well.
+func (t *Table) rank(s *subscription, proven bool) {
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
-	us.confirm(s.node, s.birth)
+	us.rank(s.node, s.birth, proven)
 	us.mu.Unlock()
 }
 
-// end marks a subscription of which nothing is expected any more but what is
-// under way.
+// end marks a subscription as ending: only NOTIFYs under way may still follow.
 func (t *Table) end(s *subscription, at time.Time) {
 	t.exit(s)
 	s.phase = ending
 	s.until = at.Add(t.linger).UnixNano()
 }
 
-// superseded says whether a newer subscription of the same device has taken the place
-// of s, which may be a copy of one that is gone: one that was accepted, and one that a
-// NOTIFY of has got through.
+// superseded says whether a newer subscription of the same device has taken the place of s:
+// one that was accepted, and one that is proven as well (a NOTIFY of it was answered with
+// a 2xx). s may be a copy of a subscription that was removed.
 func (t *Table) superseded(s *subscription) (accepted, proven bool) {
 	thread, place := t.hashThread(s), t.hashPlace(s)
-	us := t.userShard(t.hashAOR(s.watcher()))
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	accepted, proven = us.superseded(thread, s.birth)
-	if place != thread { // it may not tell any more who it is
+	if place != thread { // the newer one may not name its device
 		acceptedThere, provenThere := us.superseded(place, s.birth)
 		accepted, proven = accepted || acceptedThere, proven || provenThere
 	}
 	return accepted, proven
 }
 
-// replaced says whether an outcome says nothing of the watcher, because a newer
-// subscription has taken the place of s. One that is proven takes it whatever the
-// outcome; of one that is accepted only the client can say so, by 481: it has forgotten
-// the old one.
+// replaced says whether a newer subscription has taken the place of s, so that the outcome
+// tells nothing of the watcher. That is so if the newer one is proven. If it is only
+// accepted, the outcome has to be 481: the client has forgotten the old one.
 func (t *Table) replaced(s *subscription, o *dialogs.Outcome) bool {
 	accepted, proven := t.superseded(s)
 	return proven || accepted && o.Kind == dialogs.Responded && o.Status == goneStatus
 }
 
-// prove notes that a NOTIFY of s has got through.
-func (t *Table) prove(s *subscription) {
-	s.proven = true
-	us := t.userShard(t.hashAOR(s.watcher()))
-	us.mu.Lock()
-	us.prove(s.node, s.birth)
-	us.mu.Unlock()
-}
-
-// moved notes the Contact and the hop of a refresh: the client may have moved.
+// moved takes over the Contact and the neighbour of a refresh: the client may have moved.
 func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 	from := firstContact(msg)
 	uri, device := from.URI, ident.Device(&from)
-	us := t.userShard(t.hashAOR(s.watcher()))
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
@@ -189,10 +187,7 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 		t.rewrite(s, textDevice, device)
 	}
 	if us.rejoin(s.node, t.hashThread(s)) && s.phase == active {
-		us.confirm(s.node, s.birth)
-		if s.proven {
-			us.prove(s.node, s.birth)
-		}
+		us.rank(s.node, s.birth, s.proven)
 	}
 }
 

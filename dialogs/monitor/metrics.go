@@ -5,14 +5,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
 )
 
-// eventLabel is the metric label of an event package: a closed set, so that a
-// peer cannot grow the metrics by inventing packages.
+// eventLabel is the metric label of an event package. The set is closed, so that a peer
+// cannot grow the metrics.
 type eventLabel uint8
 
 var eventLabels = [...]string{
@@ -29,7 +28,7 @@ func labelOf(pkg []byte) eventLabel {
 	return 0
 }
 
-// untracked says why something is forwarded without being remembered.
+// untracked says why a message is forwarded and its subscription not tracked.
 type untracked uint8
 
 const (
@@ -50,7 +49,7 @@ func (u untracked) String() string {
 	return [...]string{"", "full", "oversize", "malformed", "forks", "unconfirmed", "veiled", "call", "unasserted", "quota"}[u]
 }
 
-// untrackedBy says why an ID cannot be kept, if so.
+// untrackedBy says why an ID cannot be kept; tracked if it can.
 func untrackedBy(id *ident.ID) untracked {
 	return [...]untracked{ident.Sound: tracked, ident.Oversize: untrackedOversize, ident.Malformed: untrackedMalformed}[id.Fault()]
 }
@@ -61,15 +60,15 @@ type ignored uint8
 const (
 	ignoredPackage     ignored = iota // not one of REWATCH_EVENTS
 	ignoredUntracked                  // see untracked
-	ignoredStale                      // its subscription is no longer known
-	ignoredDead                       // its dialog was declared dead
-	ignoredEnded                      // its subscription had ended anyway
+	ignoredStale                      // its subscription was removed
+	ignoredDead                       // its dialog is dead
+	ignoredEnded                      // its subscription had ended otherwise
 	ignoredChallenge                  // 401, 407
 	ignoredSuperseded                 // a newer subscription of the device exists
 	ignoredTemporary                  // 491, Retry-After
 	ignoredTransaction                // REWATCH_FAILURE=rfc
 	ignoredScope                      // REWATCH_RECOVER, REWATCH_RECOVER_SHARE
-	ignoredKept                       // it is kept, to be delivered
+	ignoredKept                       // it is kept and will be delivered
 	ignoredCauses
 )
 
@@ -80,20 +79,17 @@ func (i ignored) String() string {
 	}[i]
 }
 
-// monitorMetrics are resolved before the first NOTIFY: counting is one atomic
-// addition.
+// monitorMetrics has the counters with their labels resolved: to count is one atomic addition.
 type monitorMetrics struct {
 	ok, failed, ignored [len(eventLabels)]prometheus.Counter
 	causes              [ignoredCauses]prometheus.Counter
 	failures            *prometheus.CounterVec
 	late                prometheus.Counter
 	seconds             prometheus.Histogram
-	dryRun              count.DryRun
 }
 
 func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 	mm := &monitorMetrics{
-		dryRun: count.NewDryRun(reg),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_notify_failures_total",
 			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",
@@ -138,7 +134,7 @@ func (mm *monitorMetrics) ignore(event eventLabel, why ignored) {
 	mm.causes[why].Inc()
 }
 
-// redeliveryMetrics count how NOTIFYs end that were kept.
+// redeliveryMetrics count what becomes of NOTIFYs that were kept.
 type redeliveryMetrics struct {
 	results [redelivery.Results]prometheus.Counter
 	seconds prometheus.Histogram

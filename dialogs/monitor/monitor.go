@@ -25,69 +25,56 @@ const (
 	// Answer481 is "481 Subscription Does Not Exist", upon which every server
 	// deletes the subscription.
 	Answer481 Answer = iota
-	// AnswerPassthrough leaves the server the real response.
+	// AnswerPassthrough relays the response of the watcher.
 	AnswerPassthrough
-	// AnswerSilent gives no answer: the server's own Timer F ends the
-	// subscription.
+	// AnswerSilent sends no response: Timer F of the server ends the subscription.
 	AnswerSilent
 )
 
-// String names the answer as REWATCH_ANSWER does.
-func (a Answer) String() string {
-	switch a {
-	case AnswerPassthrough:
-		return "passthrough"
-	case AnswerSilent:
-		return "silent"
-	case Answer481:
-	}
-	return "481"
-}
+// String gives the value of REWATCH_ANSWER.
+func (a Answer) String() string { return [...]string{"481", "passthrough", "silent"}[a] }
 
-// Config is the operator's choice of what is watched and what a failure
-// means.
+// Config says what is watched and what a failure means.
 type Config struct {
 	// Events are the event packages that are recovered; "*" (or none) is all.
 	Events []string
-	// FailureRFC leaves out the codes that end only the transaction (RFC 5057).
+	// FailureRFC: codes that end only the transaction (RFC 5057) are no failure.
 	FailureRFC bool
 	Answer     Answer
-	// Recover says which watchers are recovered; nil: all. What becomes of a NOTIFY to
-	// another one is passed on as it is. It must not block.
+	// Recover says which watchers are recovered; nil: all. The outcome of a NOTIFY to any
+	// other watcher is relayed unchanged. It must not block.
 	Recover func(watcher string) bool
 	// SignalNotify keeps the head of a failed NOTIFY for Termination.
 	SignalNotify bool
-	// MaxSubscriptions bounds the subscriptions, and by itself the
-	// registrations; 0 is no bound.
+	// MaxSubscriptions bounds the number of subscriptions, and also that of registrations;
+	// 0 is no bound.
 	MaxSubscriptions int
-	// MaxPerWatcher bounds those of one watcher; 0 is no bound.
+	// MaxPerWatcher bounds the subscriptions of one watcher; 0 is no bound.
 	MaxPerWatcher int
-	// NotifyTimeout is the deadline of a NOTIFY, told in the ladder.
+	// NotifyTimeout is the deadline of a NOTIFY transaction.
 	NotifyTimeout time.Duration
-	// DryRun changes no answer: everything is forwarded and relayed.
+	// DryRun, while it is on: everything is forwarded and relayed unchanged.
 	DryRun *dialogs.DryRun
-	// MaxExpires is the longest subscription that would be asked of the server, in
-	// seconds, but for a dry run, which counts them; 0 is any.
+	// MaxExpires is REWATCH_MAX_EXPIRES in seconds, 0 if it is not set. A dry run counts
+	// the SUBSCRIBEs that it would shorten.
 	MaxExpires int
 	// Forgotten counts what was not remembered, by the label what; nil: not counted.
 	Forgotten *prometheus.CounterVec
-	// Post keeps what could not be delivered; nil: nothing is kept. Content tells the
+	// Post keeps NOTIFYs that could not be delivered; nil: none is kept. Content gives the
 	// Content-Type, the Content-Encoding and the body of a message.
 	Post    Post
 	Content func(raw []byte) (kind, encoding string, body []byte)
-	// Overdue has NotifyDone told, as Early, of the NOTIFY of a transaction that is open;
-	// nil: nobody does.
+	// Overdue makes the SIP path call NotifyDone, with Early, for an open transaction; nil:
+	// NOTIFYs are not kept before they have ended.
 	Overdue func(transaction uint64)
-	// RoutingFault, if not nil, is told that a response says that the path is
-	// broken (482, 483, 502). It must not block.
+	// RoutingFault, if not nil, is called upon a response that shows a broken path (482,
+	// 483, 502). It must not block.
 	RoutingFault func(hop netip.AddrPort, watcher string, status int)
 }
 
-// Monitor knows who is subscribed to what and who is registered by which
-// S-CSCF. Its methods may be called from any goroutine.
+// Monitor watches SUBSCRIBEs, NOTIFYs and REGISTERs and judges the outcome of each NOTIFY.
+// Its methods may be called from any goroutine.
 type Monitor struct {
-	cfg      Config
-	rules    rules
 	parcels  parcels
 	periods  *periods.Periods
 	noAnswer string // the ladder's note of a timeout
@@ -103,15 +90,15 @@ type Monitor struct {
 	sweeper, collector sweeper
 }
 
-// New makes a Monitor that learns into a Table and offers what happens to rec. Start it
-// for its expiries to be noticed. A nil reg leaves the metrics unregistered.
+// New makes a Monitor that fills a Table and tells rec what happens. After Start it notices
+// expiries as well. A nil reg leaves the metrics unregistered.
 func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Registerer) *Monitor {
 	if t.shared != nil {
 		rec = identities.Recovery{Recovery: rec, Set: t.identities}
 	}
 	m := &Monitor{
 		Table:    t,
-		cfg:      t.cfg,
+		parcels:  parcels{t},
 		periods:  periods.New(rec, t, t.shared),
 		noAnswer: "no response after " + t.cfg.NotifyTimeout.String(),
 		rec:      rec,
@@ -119,8 +106,6 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 		metrics:  newMonitorMetrics(reg),
 		ladder:   trace.Ladder{Recovery: rec},
 	}
-	m.rules = rules{cfg: t.cfg, allEvents: len(t.cfg.Events) == 0 || slices.Contains(t.cfg.Events, "*"), dryRun: m.metrics.dryRun}
-	m.parcels = parcels{t, &m.rules}
 	m.throughput = throughput.New(rec, t.drain)
 	return m
 }
@@ -133,16 +118,22 @@ func (m *Monitor) Start(ctx context.Context) {
 	m.collector.start(ctx, throughput.Every, m.throughput.Collect)
 }
 
-// Shutdown ends them and waits for that, at most until ctx is done.
+// Shutdown ends the sweeps and the collections and waits for their end. The error is the one
+// of ctx if that ends first.
 func (m *Monitor) Shutdown(ctx context.Context) error {
 	return errors.Join(m.sweeper.stop(ctx), m.collector.stop(ctx))
 }
 
-// rules are what the operator chose, as far as they decide alone.
+// rules are the decisions that follow from the configuration alone.
 type rules struct {
 	cfg       Config
 	allEvents bool
 	dryRun    count.DryRun
+}
+
+func newRules(cfg Config, reg prometheus.Registerer) rules {
+	all := len(cfg.Events) == 0 || slices.Contains(cfg.Events, "*")
+	return rules{cfg: cfg, allEvents: all, dryRun: count.NewDryRun(reg)}
 }
 
 // recovers says whether an event package is one of REWATCH_EVENTS. A NOTIFY
@@ -154,17 +145,17 @@ func (r *rules) recovers(pkg []byte) bool {
 	return slices.Contains(r.cfg.Events, string(pkg))
 }
 
-// spares says whether a watcher is not one of those that are recovered.
+// spares says whether the watcher is left out of the recovery (REWATCH_RECOVER).
 func (r *rules) spares(watcher string) bool {
 	return r.cfg.Recover != nil && !r.cfg.Recover(watcher)
 }
 
-// refused says whether a user is banned, and the ban is to be felt.
+// refused says whether the requests of a user are refused: it is banned, and this is no dry run.
 func (m *Monitor) refused(aor string, at time.Time) bool {
 	return m.rec.Banned(aor, at) && !m.cfg.DryRun.On()
 }
 
-// instant is the time of a message; of one that tells none, now.
+// instant is the time of a message; now, if the message has none.
 func instant(at time.Time) time.Time {
 	if at.IsZero() {
 		return time.Now()

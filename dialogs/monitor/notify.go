@@ -7,21 +7,18 @@ import (
 	"rewatch/dialogs/monitor/ident"
 )
 
-// Notify is told of a NOTIFY from the server, once per transaction, before it
-// is forwarded. The way of a known subscription takes one lock and allocates
-// nothing.
+// Notify is told of a NOTIFY from the server, once per transaction, before it is forwarded.
+// The NOTIFY of a known subscription takes one lock and allocates nothing.
 func (m *Monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 	id := ident.OfNotify(msg)
-	if msg.Side != dialogs.Server || !m.rules.recovers(id.Package) {
+	if msg.Side != dialogs.Server || !m.recovers(id.Package) {
 		m.metrics.ignore(labelOf(id.Package), ignoredPackage)
 		return 0, dialogs.Ruling{}
 	}
 	at := instant(msg.At)
-	now := &msg.State
-	hash := m.hashBytes(id.CallID)
-	sh := m.subShard(hash)
+	sh, hash := m.callShard(id.CallID)
 	sh.mu.Lock()
-	n := m.notify(sh, hash, msg, &id, now, at)
+	n := m.notify(sh, hash, msg, &id, at)
 	sh.mu.Unlock()
 	if n.ignored {
 		m.metrics.ignore(n.label, n.why)
@@ -42,49 +39,48 @@ type notification struct {
 	ignored bool
 	label   eventLabel
 	why     ignored
-	began   *subscription // of which the Engine has to hear; nil: it has
-	failed  func()        // what follows, where it has failed at once
+	began   *subscription // a new one, which the Engine has to be told; nil: none
+	failed  func()        // to be called without the lock; nil unless it has failed at once
 }
 
 // notify finds the subscription of a NOTIFY. The shard is locked.
-func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, now *dialogs.SubscriptionState, at time.Time) notification {
+func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, at time.Time) notification {
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 && sh.endings.has(m.identity(id), at) {
 		return notification{ignored: true, label: labelOf(id.Package), why: ignoredEnded}
 	}
 	if slot == 0 {
-		return m.notifyUnknown(sh, hash, msg, id, now, at)
+		return m.notifyUnknown(sh, hash, msg, id, at)
 	}
 	s := sh.subs.At(slot)
 	if s.phase == dead {
-		return notification{ruling: m.rules.gone(s.usedCSeq), ignored: true, label: s.label, why: ignoredDead}
+		return notification{ruling: m.gone(s.usedCSeq), ignored: true, label: s.label, why: ignoredDead}
 	}
 	if s.answered && s.notifyCSeq == msg.CSeq && s.transaction == transactionOf(msg) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
 	}
-	if now.Terminated { // nobody waits for what came before
+	if msg.State.Terminated { // it makes NOTIFYs before it superfluous
 		m.undeliver(sh, slot)
-	} else if m.parcels.inLine(makeRef(sh.number, slot, s.generation), s, msg, at) {
-		return m.queue(sh, slot, msg, now, at)
+	} else if m.parcels.inLine(sh.ref(slot), s, msg, at) {
+		return m.queue(sh, slot, msg, at)
 	}
 	if s.overtaken(msg, at, m.linger) {
 		return notification{ruling: dialogs.Ruling{Again: true}}
 	}
-	changes := s.phase == requested || now.Terminated
+	changes := s.phase == requested || msg.State.Terminated
 	if s.phase == requested {
-		m.confirm(s) // by a refresh whose 2xx is still under way
+		m.confirm(s) // the 2xx to a refresh is still under way
 	}
-	m.notified(s, msg, now, at)
+	m.notified(s, msg, at)
 	m.parcels.opens(sh, slot, msg)
 	if changes {
 		m.note(sh, slot)
 	}
-	return notification{ref: makeRef(sh.number, slot, s.generation)}
+	return notification{ref: sh.ref(slot)}
 }
 
-// gone is the answer to a NOTIFY in a dead dialog, should the server have kept
-// it. One that rewatch has itself ended with a NOTIFY cannot go on even where
-// the server is to see nothing but silence.
+// gone is the answer to a NOTIFY in a dead dialog, which the server has kept. taken: rewatch
+// has sent a NOTIFY in the dialog itself, so 481 is sent with REWATCH_ANSWER=silent, too.
 func (r *rules) gone(taken bool) dialogs.Ruling {
 	if r.cfg.Answer == AnswerSilent && !taken {
 		return dialogs.Ruling{Silent: true}
@@ -92,20 +88,21 @@ func (r *rules) gone(taken bool) dialogs.Ruling {
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
 }
 
-// overtaken says whether a NOTIFY is a late copy of one before the last, which a network
-// that delays or doubles datagrams may deliver: the server sends the next only when it has
-// the answer to the one before (RFC 6665 4.2.2). It is the last one that is judged. A copy
-// is no later than the server's Timer F; after that a lower CSeq is the server's own.
+// overtaken says whether a NOTIFY is a late copy of an earlier one, from a network that delays
+// or duplicates datagrams: a server sends the next NOTIFY only after the response to the one
+// before (RFC 6665 4.2.2). Only the newest NOTIFY is judged. A copy comes within Timer F;
+// after that a lower CSeq comes from the server.
 func (s *subscription) overtaken(msg *dialogs.Message, at time.Time, timerF time.Duration) bool {
 	return msg.CSeq < s.notifyCSeq && s.transaction != 0 && at.UnixNano()-s.sent < int64(timerF)
 }
 
-// transactionOf is the part of a transaction's hash that a subscription keeps: with
-// the CSeq, which no two NOTIFYs of a dialog share, it is more than enough.
+// transactionOf is the part of Message.Transaction that a subscription keeps. The CSeq is
+// compared as well.
 func transactionOf(msg *dialogs.Message) uint32 { return uint32(msg.Transaction >> 32) } // #nosec G115 -- see above
 
-// notified notes that a NOTIFY passes.
-func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) {
+// notified updates a subscription by a NOTIFY.
+func (m *Monitor) notified(s *subscription, msg *dialogs.Message, at time.Time) {
+	now := &msg.State
 	s.sent = at.UnixNano()
 	s.notifyCSeq = msg.CSeq
 	s.transaction, s.answered = transactionOf(msg), false
@@ -125,24 +122,23 @@ func (m *Monitor) notified(s *subscription, msg *dialogs.Message, now *dialogs.S
 	}
 }
 
-// notifyUnknown makes the dialog of a NOTIFY that comes before the 2xx to its
-// SUBSCRIBE, or from a fork, or that is older than this process. The
-// shard is locked.
-func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, now *dialogs.SubscriptionState, at time.Time) notification {
+// notifyUnknown handles a NOTIFY in an unknown dialog: it came before the 2xx to its
+// SUBSCRIBE, or from a fork, or the dialog is older than this process. The shard is locked.
+func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, at time.Time) notification {
 	slot := m.makeDialog(sh, hash, msg, id)
 	if slot == 0 {
 		return notification{ignored: true, label: labelOf(id.Package), why: ignoredUntracked}
 	}
 	s := sh.subs.At(slot)
-	if s.phase == requested && !now.Terminated {
+	if s.phase == requested && !msg.State.Terminated {
 		m.confirm(s)
 	}
 	if s.expires == 0 && s.asked > 0 {
 		s.lasts(at.UnixNano(), int(s.asked), m.linger)
 	}
-	m.notified(s, msg, now, at)
+	m.notified(s, msg, at)
 	m.parcels.opens(sh, slot, msg)
-	n := notification{ref: makeRef(sh.number, slot, s.generation)}
+	n := notification{ref: sh.ref(slot)}
 	if s.announce() && m.rec.Interested(s.watcher()) {
 		s.untold++
 		c := *s
@@ -153,8 +149,8 @@ func (m *Monitor) notifyUnknown(sh *subShard, hash uint64, msg *dialogs.Message,
 	return n
 }
 
-// makeDialog finds the SUBSCRIBE of an unknown dialog, or a fork of it, or else
-// takes the NOTIFY's word: it alone tells who watches what (To, From, Event).
+// makeDialog finds the SUBSCRIBE of an unknown dialog, or a fork of it. Otherwise it makes a
+// subscription of what the NOTIFY says (To, From, Event). It gives 0 if none can be kept.
 func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID) uint32 {
 	if why := untrackedBy(id); why != tracked {
 		m.untracked[why].Inc()
@@ -175,7 +171,7 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 		m.untracked[untrackedCall].Inc()
 		return 0
 	}
-	if msg.IdentityDiffers { // what is claimed there is not to be held against its user
+	if msg.IdentityDiffers { // its To does not name the watcher
 		m.untracked[untrackedIdentity].Inc()
 		return 0
 	}
@@ -197,12 +193,3 @@ func (m *Monitor) makeDialog(sh *subShard, hash uint64, msg *dialogs.Message, id
 	}
 	return m.add(sh, &s, watcher, msg)
 }
-
-const (
-	nothingFollows finding = iota
-	gotThrough
-	hasEnded // its subscription has
-	cameLate // a 2xx
-	isIgnored
-	hasFailed
-)

@@ -2,17 +2,18 @@ package monitor
 
 import (
 	"cmp"
+	"math"
+	"slices"
 	"time"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/monitor/outcome"
+	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
 )
 
-// Post keeps the NOTIFYs that could not be delivered while their subscription goes on,
-// and delivers them. Package redelivery implements it. None of its methods blocks, and
-// none calls the Monitor.
+// Post keeps NOTIFYs that could not be delivered, and delivers them while their subscription
+// lasts. Package redelivery implements it. None of its methods blocks or calls the Monitor.
 type Post interface {
 	Keep(now time.Time, n redelivery.Notify) (bool, []redelivery.End)
 	Had(now time.Time, dialog uint64, cseq uint32) []redelivery.End
@@ -25,31 +26,35 @@ type Post interface {
 	Some() bool
 }
 
-// deviceKey tells the devices of a user apart: by their identity, else by their Contact.
-func deviceKey(device, contact string) string { return cmp.Or(device, contact) }
+// deviceKey identifies the device of a subscription among those of its user.
+func (s *subscription) deviceKey() string { return cmp.Or(s.device(), s.contact()) }
 
-func (s *subscription) deviceKey() string { return deviceKey(s.device(), s.contact()) }
+// senderKey is the deviceKey of the device that sent a request; empty unless the request has
+// exactly one Contact.
+func senderKey(msg *dialogs.Message) string {
+	if len(msg.Contacts) != 1 {
+		return ""
+	}
+	c := &msg.Contacts[0]
+	return cmp.Or(string(ident.Device(c)), string(c.URI))
+}
 
-// redelivers says whether NOTIFYs are kept at all. Where the server is to see the real
-// response they are not.
+// redelivers says whether NOTIFYs are kept at all: not where the server is to get the real
+// response.
 func (r *rules) redelivers() bool {
 	return r.cfg.Post != nil && r.cfg.Answer != AnswerPassthrough
 }
 
-// isKept is what the server gets for a NOTIFY that is kept.
+// isKept is the answer to the server for a NOTIFY that is kept.
 var isKept = dialogs.Verdict{Status: 200, Reason: "OK", Safely: true}
 
-// openFor bounds how long a NOTIFY that was forwarded is taken for open, beyond its
-// deadline.
+// openFor is how long after its deadline a NOTIFY is still taken for open.
 const openFor = 4 * time.Second
 
-// parcels are the NOTIFYs that are kept, or have to wait, as a Monitor sees them.
-type parcels struct {
-	*Table
-	rules *rules
-}
+// parcels are the NOTIFYs of a Table that are kept to be delivered, or wait their turn.
+type parcels struct{ *Table }
 
-// opened is when the NOTIFY that is open has ended at the latest; zero: none is open.
+// opened is when the open NOTIFY of s ends at the latest; zero: none is open.
 func (p *parcels) opened(s *subscription, at time.Time) time.Time {
 	end := time.Unix(0, s.sent).Add(p.cfg.NotifyTimeout + openFor)
 	if s.openCSeq == 0 || !at.Before(end) {
@@ -58,36 +63,36 @@ func (p *parcels) opened(s *subscription, at time.Time) time.Time {
 	return end
 }
 
-// opens notes that a NOTIFY is forwarded, where NOTIFYs are kept. The shard is locked.
+// opens notes that a NOTIFY is forwarded. The shard is locked.
 func (p *parcels) opens(sh *subShard, slot uint32, msg *dialogs.Message) {
-	if p.rules.redelivers() {
+	if p.redelivers() {
 		s := sh.subs.At(slot)
 		s.openCSeq, s.openKey = msg.CSeq, uint32(msg.Transaction) // #nosec G115 -- the rest is in transaction
 	}
 }
 
-// openTransaction is that of the NOTIFY that is open.
+// openTransaction is the dialogs.Message.Transaction of the open NOTIFY.
 func (s *subscription) openTransaction() uint64 { return uint64(s.transaction)<<32 | uint64(s.openKey) }
 
-// inLine says whether a NOTIFY has to wait its turn: one of its dialog is kept, or is
-// under way, and the phone must see them in their order.
+// inLine says whether a NOTIFY has to wait: an earlier one of its dialog is kept or open, and
+// the phone has to get them in their order.
 func (p *parcels) inLine(ref dialogs.Ref, s *subscription, msg *dialogs.Message, at time.Time) bool {
-	return s.phase == active && p.rules.redelivers() &&
+	return s.phase == active && p.redelivers() &&
 		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
 }
 
-// keep keeps a NOTIFY of a subscription, whose first outcome was o; nil: it has none,
-// because it must not overtake those before it. The shard is locked.
+// keep gives a NOTIFY to the Post; false if it is not kept. o is its outcome; nil: it was not
+// sent yet, because it has to wait for an earlier one. The shard is locked.
 func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parcel, o *dialogs.Outcome, at time.Time) bool {
 	s := sh.subs.At(slot)
-	if o != nil && p.cfg.DryRun.On() { // what is kept already goes on; nothing new is
+	if o != nil && p.cfg.DryRun.On() { // a dry run keeps only what waits behind a kept one
 		return false
 	}
-	if !p.rules.redelivers() || raw.Raw == nil || s.phase != active {
+	if !p.redelivers() || raw.Raw == nil || s.phase != active {
 		return false
 	}
 	n := redelivery.Notify{
-		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(makeRef(sh.number, slot, s.generation)), CSeq: cseq, Parcel: raw,
+		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(sh.ref(slot)), CSeq: cseq, Parcel: raw,
 	}
 	if o != nil {
 		n.Loose, n.Sent = o.Early, time.Unix(0, s.sent)
@@ -111,12 +116,12 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 	return ok
 }
 
-// queue is a NOTIFY that is inLine. The shard is locked.
-func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *dialogs.SubscriptionState, at time.Time) notification {
+// queue handles a NOTIFY that is inLine. The shard is locked.
+func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) notification {
 	s := sh.subs.At(slot)
 	sent, transaction := s.sent, s.transaction
-	m.notified(s, msg, now, at)
-	if s.openCSeq != 0 { // what is known of the one that is open stays known
+	m.notified(s, msg, at)
+	if s.openCSeq != 0 { // these belong to the open NOTIFY
 		s.sent, s.transaction = sent, transaction
 	}
 	n := notification{ignored: true, label: s.label, why: ignoredKept}
@@ -124,25 +129,25 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, now *di
 		m.undeliver(sh, slot)
 		m.end(s, at)
 		m.note(sh, slot)
-		n.why, n.ruling = ignoredSuperseded, m.rules.gone(s.usedCSeq)
+		n.why, n.ruling = ignoredSuperseded, m.gone(s.usedCSeq)
 		return n
 	}
 	if m.parcels.keep(sh, slot, msg.CSeq, msg.Parcel, nil, at) {
 		n.ruling = dialogs.Ruling{Status: isKept.Status, Reason: isKept.Reason, Safely: true}
 		return n
 	}
-	// There is no room. It has failed, and what was kept with it.
+	// There is no room: the NOTIFY has failed, and those kept before it are dropped.
 	m.undeliver(sh, slot)
 	o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: msg.CSeq}
-	n.ignored, n.ruling, n.failed = false, m.rules.gone(s.usedCSeq), m.giveUp(sh, slot, &o)
+	n.ignored, n.ruling, n.failed = false, m.gone(s.usedCSeq), m.giveUp(sh, slot, &o)
 	return n
 }
 
-// early has a NOTIFY that is open kept instead, if there is room. The shard is locked.
+// early keeps an open NOTIFY, if there is room. The shard is locked.
 func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
 	j.verdict = dialogs.Verdict{}
-	if s.openCSeq != o.CSeq || s.terminated || m.rules.spares(s.watcher()) ||
+	if s.openCSeq != o.CSeq || s.terminated || m.spares(s.watcher()) ||
 		!m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)) {
 		return
 	}
@@ -150,37 +155,34 @@ func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgem
 	j.finding, j.why, j.sub, j.verdict = isIgnored, ignoredKept, *s, isKept
 }
 
-// undeliver drops what is kept for a subscription that has ended. Its shard is locked.
+// undeliver drops the NOTIFYs that are kept for a subscription. Its shard is locked.
 func (t *Table) undeliver(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	if s.undelivered && t.cfg.Post != nil {
-		ends := t.cfg.Post.Drop(uint64(makeRef(sh.number, slot, s.generation)), redelivery.Dropped)
+		ends := t.cfg.Post.Drop(uint64(sh.ref(slot)), redelivery.Dropped)
 		t.redelivered.count(time.Time{}, ends...)
 	}
 	s.undelivered = false
 }
 
-// closed notes that the NOTIFY which was open has ended, otherwise than by a 2xx or by
-// being kept: what waits behind it may go. The shard is locked.
+// closed notes that the open NOTIFY has ended with no 2xx and is not kept: NOTIFYs that wait
+// for it may be sent. The shard is locked.
 func (p *parcels) closed(sh *subShard, slot uint32, at time.Time) {
-	if s := sh.subs.At(slot); p.rules.redelivers() && s.phase == active {
-		p.cfg.Post.Free(at, uint64(makeRef(sh.number, slot, s.generation)))
+	if s := sh.subs.At(slot); p.redelivers() && s.phase == active {
+		p.cfg.Post.Free(at, uint64(sh.ref(slot)))
 	}
 }
 
-// giveUp declares a NOTIFY failed whose server has had its answer. What it gives is called
-// without the lock of the shard, which is held.
+// giveUp declares a NOTIFY failed that the server has had its response to. The shard is
+// locked; what giveUp returns is called without the lock.
 func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	m.strike(sh, slot, o)
 	s := sh.subs.At(slot)
-	s.untold++
-	c, ref, out := *s, makeRef(sh.number, slot, s.generation), *o
-	f := m.rules.failureOf(s, o)
+	c, ref, out := *s, sh.ref(slot), *o
+	f := m.failureOf(s, o)
 	if f.Unsent = !f.Hop.IsValid(); f.Unsent {
 		f.Hop = m.hopOf(s).addrPort()
 	}
-	m.metrics.failed[c.label].Inc()
-	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	return func() {
 		cause := m.report(c, out, f)
 		m.ladder.Step(c.watcher(), instant(out.At), "rewatch", "rewatch", "not delivered: "+cause)
@@ -188,30 +190,23 @@ func (m *Monitor) giveUp(sh *subShard, slot uint32, o *dialogs.Outcome) func() {
 	}
 }
 
-// phoneHas tells the Post that the phone has received a NOTIFY, so that nothing older is sent after it.
+// phoneHas tells the Post that the phone has received a NOTIFY: no older one is sent after it.
 // The shard is locked.
 func (p *parcels) phoneHas(sh *subShard, slot uint32, cseq uint32, at time.Time) {
 	s := sh.subs.At(slot)
 	if p.cfg.Post == nil || !p.cfg.Post.Some() {
 		return
 	}
-	p.delivered(sh, slot, at, p.cfg.Post.Had(at, uint64(makeRef(sh.number, slot, s.generation)), cseq))
+	ends := p.cfg.Post.Had(at, uint64(sh.ref(slot)), cseq)
+	p.redelivered.count(at, ends...)
+	if slices.ContainsFunc(ends, func(e redelivery.End) bool { return e.Last }) {
+		s.undelivered = false
+		p.note(sh, slot)
+	}
 	p.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
 }
 
-// delivered notes what has ended well for a subscription. The shard is locked.
-func (p *parcels) delivered(sh *subShard, slot uint32, at time.Time, ends []redelivery.End) {
-	p.redelivered.count(at, ends...)
-	for i := range ends {
-		if ends[i].Last {
-			sh.subs.At(slot).undelivered = false
-			p.note(sh, slot)
-		}
-	}
-}
-
-// Redelivered is told by the Post how a NOTIFY ended that it had kept, and of the outcome
-// that ended it.
+// Redelivered is told by the Post how a kept NOTIFY ended, and the outcome of the last attempt.
 func (m *Monitor) Redelivered(e redelivery.End, o *dialogs.Outcome) {
 	out := *o
 	out.CSeq = e.CSeq
@@ -235,11 +230,11 @@ func (m *Monitor) Redelivered(e redelivery.End, o *dialogs.Outcome) {
 	}
 }
 
-// redeliveredLocked is Redelivered for a subscription that is known. What it gives is
-// called without the lock.
+// redeliveredLocked is Redelivered for a known subscription, whose shard is locked. What it
+// returns is called without the lock.
 func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End, o *dialogs.Outcome) func() {
 	s := sh.subs.At(slot)
-	if e.Last && !m.cfg.Post.Keeps(e.Dialog) { // another may have come in the meantime
+	if e.Last && !m.cfg.Post.Keeps(e.Dialog) { // another NOTIFY may have been kept meanwhile
 		s.undelivered = false
 		m.note(sh, slot)
 	}
@@ -250,7 +245,7 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 			m.prove(s)
 			m.note(sh, slot)
 		}
-		sh.through(o.Hop, instant(o.At), s.user)
+		sh.hops.Add(o.Hop, instant(o.At), uint64(s.user))
 		c, last := *s, e.Last
 		return func() {
 			if last {
@@ -273,8 +268,8 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 	return m.giveUp(sh, slot, o)
 }
 
-// giveUpLost takes for failed what an earlier process had kept when it ended: its bytes
-// are gone, and the phone may be without the newest state.
+// giveUpLost declares the NOTIFYs failed that an earlier process had kept: their bytes are
+// lost, and the phone may not have the newest state.
 func (m *Monitor) giveUpLost(at time.Time) {
 	for i := range m.subs {
 		sh := &m.subs[i]
@@ -298,4 +293,53 @@ func (m *Monitor) giveUpLost(at time.Time) {
 			f()
 		}
 	}
+}
+
+// Waits says whether NOTIFYs are kept that wait for a sign of life of their device.
+func (m *Monitor) Waits() bool { return m.redelivers() && m.cfg.Post.Some() }
+
+// Heard is told, while the Monitor Waits, of a request that it has no other use for: the
+// device that sent it is alive.
+func (m *Monitor) Heard(msg *dialogs.Message) {
+	if user, ok := m.watcherOf(msg); ok {
+		m.parcels.signOfLife(user, msg)
+	}
+}
+
+// signOfLife tells the Post that the device that sent a request is alive.
+func (p *parcels) signOfLife(user string, msg *dialogs.Message) {
+	if p.redelivers() {
+		p.aliveDevice(user, senderKey(msg), msg)
+	}
+}
+
+// aliveDevice tells the Post that a device is alive; empty: any device of the user. A NOTIFY
+// that has been open for a while is kept first, so that it is sent anew at once: its next
+// retransmission may be seconds away.
+func (p *parcels) aliveDevice(user, device string, msg *dialogs.Message) {
+	at := instant(msg.At)
+	for _, transaction := range p.overdue(user, device, msg.CallID, at) {
+		p.cfg.Overdue(transaction)
+	}
+	p.cfg.Post.Alive(at, user, device)
+}
+
+// overdue gives the transactions of NOTIFYs to a device, or with a Call-ID, that have been
+// open for a while.
+func (p *parcels) overdue(user, device string, callID []byte, at time.Time) (transactions []uint64) {
+	if p.cfg.Overdue == nil {
+		return nil
+	}
+	_, refs, _ := p.user(user, math.MaxInt)
+	for _, ref := range refs {
+		sh := &p.subs[shardOf(ref)]
+		sh.mu.Lock()
+		s, _ := sh.lookup(ref)
+		if s != nil && !p.opened(s, at).IsZero() && at.UnixNano()-s.sent >= int64(redelivery.Stale) &&
+			(device == "" || device == s.deviceKey() || string(callID) == s.callID()) {
+			transactions = append(transactions, s.openTransaction())
+		}
+		sh.mu.Unlock()
+	}
+	return transactions
 }

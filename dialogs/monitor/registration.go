@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
@@ -13,25 +14,25 @@ import (
 	"rewatch/policy"
 )
 
-// registration is what the third-party REGISTERs of a user's S-CSCF have told
+// registration is what the third-party REGISTERs of a user's S-CSCF have said
 // (TS 24.229 5.4.1.7). The zero value is no registration.
 type registration struct {
-	scscf     string // Contact URI
-	until     int64  // unix nanoseconds; 0: none
+	scscf     string // Contact URI of the S-CSCF
+	until     int64  // when it expires, in Unix nanoseconds; 0: there is no registration
 	request   uint64 // hash of Call-ID and CSeq of the last REGISTER
-	atServer  bool   // the server accepted it
-	emergency bool
-	// identities are those of the user, blank-separated; empty if there is but one.
+	atServer  bool   // the server accepted that REGISTER
+	emergency bool   // a Contact is an emergency registration
+	// identities are the identities of the user, separated by blanks; empty if it has one.
 	identities string
-	leaving    bool // that REGISTER asked to sign a device out, and is not answered
+	leaving    bool // that REGISTER asks to sign a device out, and is not answered yet
 }
 
 func (r *registration) known() bool { return r.until != 0 }
 
-// Register is told of a REGISTER before it is forwarded. One of a third party (the
-// user's S-CSCF) is believed at once: it states a fact, whatever the server makes of it.
-// Where the user itself asks to be signed out, the server is the registrar, and its answer
-// says which of the user's devices stay.
+// Register is told of a REGISTER before it is forwarded. A third-party REGISTER (from the
+// user's S-CSCF) is believed at once: it states a fact, whatever the server answers. If the
+// user itself asks to be signed out, the server is the registrar, and its response says
+// which of the user's devices stay.
 func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
@@ -45,7 +46,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 		return dialogs.Ruling{}
 	}
 	if expires == 0 {
-		// Also the echo of our own de-REGISTER, which starts nothing.
+		// This may be the echo of our own de-REGISTER, which starts nothing.
 		if isEverything(msg.Contacts) || !own || !m.asksToSignOut(aor, msg) {
 			m.signOut(aor, at)
 		}
@@ -70,15 +71,15 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	m.periods.Began(aor, at, lapsed, began, device)
 	if own {
 		m.parcels.signOfLife(aor, msg)
-	} else if m.rules.redelivers() {
-		m.parcels.aliveDevice(aor, "", msg) // it names the S-CSCF, and no device
+	} else if m.redelivers() {
+		m.parcels.aliveDevice(aor, "", msg) // its Contact is the S-CSCF, not a device
 	}
 	return dialogs.Ruling{}
 }
 
-// signOut ends the registration of a user, and its subscriptions with it.
+// signOut ends the registration of a user, and its subscriptions.
 func (m *Monitor) signOut(aor string, at time.Time) {
-	m.endRegistration(aor)
+	m.endRegistration(aor, nil)
 	_, refs, _ := m.user(aor, math.MaxInt)
 	for _, ref := range refs {
 		sh := &m.subs[shardOf(ref)]
@@ -86,10 +87,7 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 		if s, slot := sh.lookup(ref); s != nil && s.phase == active {
 			m.undeliver(sh, slot)
 			s.signedOut = hasSignedOut
-			if s.waiting {
-				s.waiting = false
-				delete(sh.waiting, slot)
-			}
+			sh.stopWaiting(slot)
 			m.note(sh, slot)
 		}
 		sh.mu.Unlock()
@@ -97,7 +95,8 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 	m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
 }
 
-// byItself says whether the user sends the REGISTER itself: the server is the registrar.
+// byItself says whether the user sends the REGISTER itself (From and To are one address):
+// then the server is the registrar.
 func byItself(msg *dialogs.Message) bool {
 	var scratch [2][aor.MaxScratch]byte
 	from, ok := aor.Append(scratch[0][:0], msg.FromURI)
@@ -105,7 +104,7 @@ func byItself(msg *dialogs.Message) bool {
 	return ok && sound && bytes.Equal(from, to)
 }
 
-// deviceIn names the device that a user registers by itself.
+// deviceIn names the device of the first Contact that is registered.
 func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
 	for i := range msg.Contacts {
 		if c := &msg.Contacts[i]; contactExpires(c, msg.Expires) != 0 {
@@ -115,11 +114,10 @@ func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
 	return sub
 }
 
-// asksToSignOut notes that a device of a user asks to be signed out. It is false if no
-// registration is known.
+// asksToSignOut notes that a device of a user asks to be signed out, for RegisterDone. It is
+// false if no registration is known.
 func (m *Monitor) asksToSignOut(aor string, msg *dialogs.Message) bool {
-	hash := m.hashAOR(aor)
-	us := m.userShard(hash)
+	us, hash := m.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
@@ -131,66 +129,66 @@ func (m *Monitor) asksToSignOut(aor string, msg *dialogs.Message) bool {
 	return true
 }
 
-// RegisterDone is told of the final response to a REGISTER. To a user's own it lists all
-// the bindings, which is what the registration is then.
+// RegisterDone is told of the final response to a REGISTER. The response to a user's own
+// REGISTER lists all bindings, so it says how long the registration lasts.
 func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 	if msg.Status < 200 || msg.Status > 299 {
 		return // the server keeps what it had
 	}
-	aor, ok := m.canonicalUser(msg.ToURI)
-	if !ok {
-		return
+	at := instant(msg.At)
+	if aor, ok := m.canonicalUser(msg.ToURI); ok && m.bindings(aor, msg, at) {
+		m.signOut(aor, at)
 	}
-	hash, at := m.hashAOR(aor), instant(msg.At)
-	us := m.userShard(hash)
+}
+
+// bindings updates the registration of a user by a 2xx, and says whether the last device
+// has left.
+func (t *Table) bindings(aor string, msg *dialogs.Message, at time.Time) (left bool) {
+	us, hash := t.userShard(aor)
 	us.mu.Lock()
+	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	if slot == 0 {
-		us.mu.Unlock()
-		return
+		return false
 	}
 	r := &us.users.At(slot).registration
-	if !r.known() || r.request != m.requestHash(msg) {
-		us.mu.Unlock()
-		return // the answer to an older REGISTER, or to the last one
+	if !r.known() || r.request != t.requestHash(msg) {
+		return false // the response to an older REGISTER, or to the last one
 	}
-	leaving := r.leaving
+	expires := registerExpires(msg)
+	left = r.leaving && (len(msg.Contacts) == 0 || expires == 0)
 	r.atServer, r.leaving = true, false
-	expires, own := registerExpires(msg), byItself(msg)
 	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
 	switch {
-	case own && expires > 0 && len(msg.Contacts) > 0:
+	case expires <= 0:
+	case byItself(msg) && len(msg.Contacts) > 0:
 		r.until = until
-	case expires > 0:
+	default:
 		r.until = min(r.until, until)
 	}
-	m.noteRegistration(us, aor)
-	us.mu.Unlock()
-	if leaving && (len(msg.Contacts) == 0 || expires == 0) {
-		m.signOut(aor, at) // nobody is left
-	}
+	t.noteRegistration(us, aor)
+	return left
 }
 
-// SignedOut implements Directory. Who registers again at once, because the core has
-// told their phone, may be heard here before the answer to the de-REGISTER is.
+// SignedOut implements Directory. A user that registers again at once, because the core has
+// told its phone, may be heard here before the response to the de-REGISTER.
 func (t *Table) SignedOut(u dialogs.User) bool {
-	return t.endRegistrationIf(u.AOR, func(r *registration) bool { return r.request == u.Request })
+	return t.endRegistration(u.AOR, &u.Request)
 }
 
-// beginRegistration notes a REGISTER and the S-CSCF that serves the user, if it sent it.
-// lapsed: an earlier period had ended by itself; began: this one is new.
+// beginRegistration notes a REGISTER, and serving, the Contact of the S-CSCF (empty if the
+// user sent the REGISTER itself). lapsed: an earlier registration had expired; began: this
+// REGISTER begins a new one.
 func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []byte, at time.Time, expires int, identities []string) (lapsed, began bool) {
-	hash := t.hashAOR(aor)
-	us := t.userShard(hash)
+	us, hash := t.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	known := slot != 0 && us.users.At(slot).registration.known()
 	if !known {
-		if !t.admit(aor) {
+		if slot = t.admit(us, slot, hash, aor); slot == 0 {
 			return false, false
 		}
-		slot = us.need(hash, aor)
 	}
 	r := &us.users.At(slot).registration
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
@@ -211,53 +209,49 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []by
 	return lapsed, !known || lapsed
 }
 
-// admit counts one more user who is registered; false: there is no room for them.
-func (t *Table) admit(aor string) bool {
+// admit counts one more registered user, whose record is in a slot (0: it has none). It gives
+// the slot of the record, or 0 if there is no room. The shard is locked.
+func (t *Table) admit(us *userShard, slot uint32, hash uint64, aor string) uint32 {
 	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(aor)) {
 		t.registered.Add(-1)
 		t.untracked[untrackedFull].Inc()
-		return false
+		return 0
 	}
-	return true
+	if slot == 0 {
+		return us.enter(hash, aor)
+	}
+	return slot
 }
 
-// servingContact is the Contact of a third-party REGISTER, the S-CSCF. Where the user
-// registers by itself (the server is the registrar) the Contact is a phone, which is no way
-// to the user for others.
+// servingContact is the Contact of a third-party REGISTER, the S-CSCF; nil if it cannot be
+// the URI of a Route.
 func servingContact(msg *dialogs.Message) []byte {
 	contact := firstContact(msg).URI
-	if !ident.IsURI(contact) {
+	if !ident.IsURI(contact) || !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {
 		return nil
-	}
-	if !bytes.EqualFold(contact[:min(len(contact), 3)], []byte("sip")) {
-		return nil // nothing that a Route can name
 	}
 	return contact
 }
 
-func (t *Table) endRegistration(aor string) {
-	t.endRegistrationIf(aor, func(*registration) bool { return true })
-}
-
-// endRegistrationIf ends the period of a user, unless there is one that is not meant.
-func (t *Table) endRegistrationIf(aor string, meant func(*registration) bool) bool {
-	hash := t.hashAOR(aor)
-	us := t.userShard(hash)
+// endRegistration ends the registration of a user. It is false, and does nothing, if a
+// request is given and the registration is from another one.
+func (t *Table) endRegistration(aor string, request *uint64) bool {
+	us, hash := t.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	if slot != 0 {
-		if r := &us.users.At(slot).registration; r.known() && !meant(r) {
+		if r := &us.users.At(slot).registration; r.known() && request != nil && r.request != *request {
 			return false
 		}
 		t.clearRegistration(us, slot)
 	}
-	// Where others know the user as well, it ends for them, too.
+	// Other replicas have to learn of it even if this one did not know the registration.
 	t.noteRegistration(us, aor)
 	return true
 }
 
-// clearRegistration ends the period of a user; the lock of us is held.
+// clearRegistration ends the registration of a user; the lock of us is held.
 func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	u := us.users.At(slot)
 	if !u.registration.known() {
@@ -269,8 +263,8 @@ func (t *Table) clearRegistration(us *userShard, slot uint32) {
 	us.forget(slot)
 }
 
-// registerExpires is how long the longest of the Contacts lasts that a REGISTER or its
-// 2xx names; -1: not told.
+// registerExpires is the longest expiry of the Contacts of a REGISTER or of its 2xx, in
+// seconds; -1: absent.
 func registerExpires(msg *dialogs.Message) int {
 	if isEverything(msg.Contacts) {
 		return 0
@@ -289,8 +283,8 @@ func registerExpires(msg *dialogs.Message) int {
 	return longest
 }
 
-// contactExpires is the length of one Contact: its parameter, else the header
-// (RFC 3261 10.2.1.1).
+// contactExpires is the expiry of one Contact in seconds: its parameter, else the header
+// field (RFC 3261 10.2.1.1); -1: absent.
 func contactExpires(c *dialogs.Contact, header int) int {
 	if c.Expires >= 0 {
 		return c.Expires
@@ -298,10 +292,10 @@ func contactExpires(c *dialogs.Contact, header int) int {
 	return min(header, maxSeconds)
 }
 
-// isEverything says whether a Contact is "*", all bindings.
+// isEverything says whether the Contact is "*", which stands for all bindings.
 func isEverything(list []dialogs.Contact) bool { return len(list) == 1 && string(list[0].URI) == "*" }
 
 // requestHash tells one REGISTER from another.
 func (h *hasher) requestHash(msg *dialogs.Message) uint64 {
-	return h.hashBytes(msg.CallID) + uint64(msg.CSeq)
+	return maphash.Bytes(h.seed, msg.CallID) + uint64(msg.CSeq)
 }

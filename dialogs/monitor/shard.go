@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -14,29 +13,28 @@ import (
 // subShard has the subscriptions of some of the Call-IDs.
 type subShard struct {
 	mu sync.Mutex
-	// chains leads from the hash of a Call-ID to the first of its subscriptions;
-	// of pointers there is one string in each slot.
+	// chains leads from the hash of a Call-ID to the first of its subscriptions.
 	chains slab.Index
 	subs   slab.Slab[subscription]
 	number uint32 // of this shard
-	// waiting and heads are what few subscriptions have, by slot.
+	// waiting and heads, by slot, are data that few subscriptions have.
 	waiting map[uint32]waiting
 	heads   map[uint32][]byte
-	// unannounced are the failures whose answer is on its way to the server.
+	// unannounced are the failures that the Engine is told after the response to the server.
 	unannounced map[failureKey]failure
-	// lost are those for which an earlier process had kept something.
+	// lost are the subscriptions for which an earlier process had kept NOTIFYs.
 	lost  []dialogs.Ref
 	notes subNotes
-	// hops has those that passed since they were collected, by next hop.
+	// hops counts the 2xx since the last collection, by next hop.
 	hops    throughput.Counts
 	endings endings
 
-	_ [52]byte // a cache line of its own
+	_ [52]byte // fills the last cache line: shards share none
 }
 
-// A Ref is the place of a subscription and the generation of that place, so
-// that one that outlives its subscription finds nothing: 32 bits generation,
-// 26 bits slot, 6 bits shard.
+// A Ref has the place of a subscription and the generation of that place: 32 bits
+// generation, 26 bits slot, 6 bits shard. The generation changes when the subscription is
+// removed, so that an old Ref finds nothing.
 const (
 	shardBits = 6
 	slotBits  = 26
@@ -44,21 +42,22 @@ const (
 	maxSlots  = 1 << slotBits
 )
 
-func makeRef(shard, slot, generation uint32) dialogs.Ref {
-	return dialogs.Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(shard))
+// ref gives the Ref of the subscription in a slot.
+func (sh *subShard) ref(slot uint32) dialogs.Ref {
+	generation := sh.subs.At(slot).generation
+	return dialogs.Ref(uint64(generation)<<32 | uint64(slot)<<shardBits | uint64(sh.number))
 }
 
 func shardOf(r dialogs.Ref) uint32      { return uint32(r & (shards - 1)) }
 func slotOf(r dialogs.Ref) uint32       { return uint32(r >> shardBits & (maxSlots - 1)) }
 func generationOf(r dialogs.Ref) uint32 { return uint32(r >> 32) }
 
-// maxChain bounds the subscriptions of one Call-ID: forks times packages. A
-// peer that gives all its dialogs one Call-ID must not make a shard slow.
+// maxChain bounds the subscriptions of one Call-ID (forks times event packages): a peer that
+// gives all its dialogs one Call-ID must not make a shard slow.
 const maxChain = 64
 
-// find gives the slot of exactly one ID, or 0. It goes by the hashes alone, 96 bits
-// in all under seeds that nobody knows: to compare the texts would cost another
-// miss of the caches, and tell nothing new before the end of days.
+// find gives the slot of an ID, or 0. It compares hashes alone, 96 bits under random seeds: to
+// compare the texts would cost another cache miss.
 func (sh *subShard) find(hash, identity uint64) uint32 {
 	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
 		s := sh.subs.At(slot)
@@ -70,7 +69,7 @@ func (sh *subShard) find(hash, identity uint64) uint32 {
 	return 0
 }
 
-// first gives the first slot of a Call-ID that fits, or 0.
+// first gives the first slot with a Call-ID that fits accepts, or 0.
 func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
 	for slot := sh.chains.Get(slab.TagOf(hash)); slot != 0; {
 		s := sh.subs.At(slot)
@@ -82,7 +81,7 @@ func (sh *subShard) first(hash uint64, fits func(*subscription) bool) uint32 {
 	return 0
 }
 
-// lookup gives the subscription of a Ref, or nil if it is gone.
+// lookup gives the subscription of a Ref, or nil if it was removed.
 func (sh *subShard) lookup(ref dialogs.Ref) (*subscription, uint32) {
 	slot := slotOf(ref)
 	if slot == 0 || slot > sh.subs.Slots() {
@@ -95,8 +94,7 @@ func (sh *subShard) lookup(ref dialogs.Ref) (*subscription, uint32) {
 	return s, slot
 }
 
-// put copies a new subscription into a slot, with a generation that no earlier one had, and
-// links it into its chain.
+// put copies a new subscription into a slot and links it into its chain.
 func (sh *subShard) put(s *subscription) (uint32, untracked) {
 	length := 0
 	for slot := sh.chains.Get(s.tag); slot != 0; slot = sh.subs.At(slot).next {
@@ -117,7 +115,7 @@ func (sh *subShard) put(s *subscription) (uint32, untracked) {
 	return slot, tracked
 }
 
-// drop unlinks a subscription and gives its slot free.
+// drop unlinks a subscription and frees its slot.
 func (sh *subShard) drop(slot uint32) {
 	s := sh.subs.At(slot)
 	slab.Unchain(&sh.chains, &sh.subs, s.tag, slot, (*subscription).link)
@@ -125,15 +123,14 @@ func (sh *subShard) drop(slot uint32) {
 	sh.subs.Give(slot)
 }
 
-// ofCalls are the event packages of a call's own dialog, and of NOTIFYs that nobody has
-// subscribed to (REFER, RFC 3515; talk and hold; a conference's focus). In a dialog that
-// no SUBSCRIBE is known to have made they are nobody's subscription.
+// ofCalls are event packages whose NOTIFYs may come in the dialog of a call, without any
+// SUBSCRIBE (REFER, RFC 3515; talk and hold; conference).
 var ofCalls = map[string]bool{
 	"refer": true, "talk": true, "hold": true, "conference": true, "check-sync": true, "keep-alive": true,
 }
 
-// foreignUsage says whether an unknown ID is better left alone: its event package belongs to
-// a call, and no SUBSCRIBE is known to have made its dialog.
+// foreignUsage says whether an unknown ID is not a subscription: its event package is one of
+// a call, and no SUBSCRIBE is known for its dialog.
 func (sh *subShard) foreignUsage(hash uint64, id *ident.ID) bool {
 	return ofCalls[string(id.Package)] && sh.first(hash, func(s *subscription) bool {
 		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
@@ -141,12 +138,15 @@ func (sh *subShard) foreignUsage(hash uint64, id *ident.ID) bool {
 	}) == 0
 }
 
-// through counts one 2xx; the shard is locked.
-func (sh *subShard) through(hop netip.AddrPort, at time.Time, user uint32) {
-	sh.hops.Add(hop, at, uint64(user))
+// stopWaiting ends the wait after a temporary failure, if there is one.
+func (sh *subShard) stopWaiting(slot uint32) {
+	if s := sh.subs.At(slot); s.waiting {
+		s.waiting = false
+		delete(sh.waiting, slot)
+	}
 }
 
-// drain gives what passed over each next hop, shard by shard.
+// drain calls take with the counts of each shard, whose lock is held.
 func (t *Table) drain(take func(*throughput.Counts)) {
 	for i := range t.subs {
 		sh := &t.subs[i]
@@ -156,10 +156,9 @@ func (t *Table) drain(take func(*throughput.Counts)) {
 	}
 }
 
-// endings are the subscriptions whose end was said lately, by a NOTIFY or upon a refresh:
-// some servers send one more NOTIFY behind their last word, and what becomes of that is
-// nobody's failure. Each is in the place that its hash gives it, and of two in one place
-// the later is known.
+// endings are subscriptions that a NOTIFY or the response to a refresh has ended lately. Some
+// servers send one more NOTIFY after the one that says terminated; its outcome is no failure.
+// The hash of a subscription gives its place; a later one in the same place replaces it.
 type endings [64]struct {
 	identity uint64
 	until    int64

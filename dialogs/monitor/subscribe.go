@@ -11,25 +11,24 @@ import (
 	"rewatch/policy"
 )
 
-// goneStatus and goneReason are the answer that ends a subscription everywhere:
-// RFC 6665 and every server and client we know obey it.
+// goneStatus and goneReason are the response that ends a subscription (RFC 6665 4.1.2.2 and
+// 4.2.2); every known server and client obeys it.
 const (
 	goneStatus = 481
 	goneReason = "Subscription Does Not Exist"
 )
 
-// Subscribe is told of a SUBSCRIBE before it is forwarded: initial, refresh,
-// un-SUBSCRIBE or fetch. One from the server (which then is a watcher itself)
-// is nothing to us.
+// Subscribe is told of a SUBSCRIBE before it is forwarded: initial, refresh, un-SUBSCRIBE or
+// fetch. One from the server, which is a watcher itself then, is not tracked.
 func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
 	}
 	if limit := m.cfg.MaxExpires; m.cfg.DryRun.On() && limit > 0 && (msg.Expires < 0 || msg.Expires > limit) {
-		m.metrics.dryRun.Did(count.DryExpires)
+		m.dryRun.Did(count.DryExpires)
 	}
 	watcher, ok := m.watcherOf(msg)
-	if msg.Unasserted { // then it counts for its dialog, if that is known, and for nobody else
+	if msg.Unasserted { // From is not believed, so only a known dialog names the watcher
 		if watcher, ok = m.watcherIn(msg); !ok {
 			m.untracked[untrackedUnasserted].Inc()
 			return dialogs.Ruling{}
@@ -43,7 +42,7 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 		m.throughput.Heard(msg, at, watcher)
 	}
 	id := ident.OfSubscribe(msg)
-	if !m.rules.recovers(id.Package) {
+	if !m.recovers(id.Package) {
 		return dialogs.Ruling{}
 	}
 	why := untrackedBy(&id)
@@ -63,10 +62,9 @@ func (m *Monitor) Subscribe(msg *dialogs.Message) dialogs.Ruling {
 	return dialogs.Ruling{}
 }
 
-// subscribe notes an initial SUBSCRIBE, once however often it is retransmitted.
+// subscribe notes an initial SUBSCRIBE, unless it is a retransmission.
 func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, at time.Time) {
-	hash := m.hashBytes(id.CallID)
-	sh := m.subShard(hash)
+	sh, hash := m.callShard(id.CallID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	again := sh.first(hash, func(s *subscription) bool {
@@ -96,17 +94,16 @@ func (m *Monitor) subscribe(msg *dialogs.Message, id *ident.ID, watcher string, 
 	m.add(sh, &s, watcher, msg)
 }
 
-// settled says whether nobody retransmits the SUBSCRIBE of s any more: another one with
-// the same Call-ID, tag and CSeq is that of a client which has started anew.
+// settled says whether the SUBSCRIBE of s cannot be retransmitted any more: another one with
+// the same Call-ID, tag and CSeq comes from a client that has been restarted.
 func (s *subscription) settled(at time.Time, linger time.Duration) bool {
 	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(linger)
 }
 
-// refresh notes a SUBSCRIBE in a dialog, which may be one of before rewatch was
-// started. It is false if the dialog is dead.
+// refresh notes a SUBSCRIBE in a dialog, which may be older than this process. It is false if
+// the dialog is dead.
 func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at time.Time) bool {
-	hash := m.hashBytes(id.CallID)
-	sh := m.subShard(hash)
+	sh, hash := m.callShard(id.CallID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	slot := sh.find(hash, m.identity(id))
@@ -119,7 +116,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 		if s, ok := m.describe(id, hash, watcher, msg.ToURI, client{from.URI, ident.Device(&from), msg.UserAgent}); ok {
 			s.emergency = from.Emergency
 			s.announced = true
-			// Another usage of a dialog does not supersede the first one.
+			// A further usage of a dialog does not supersede the first one.
 			if first := sh.first(hash, s.sharesDialog); first != 0 {
 				s.birth = sh.subs.At(first).birth
 			}
@@ -140,15 +137,15 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 	if s.asked == 0 {
 		m.undeliver(sh, slot)
 		m.end(s, at)
-	} else if s.undelivered && m.rules.redelivers() { // whatever its Contact is now
-		m.cfg.Post.Reached(at, uint64(makeRef(sh.number, slot, s.generation)))
+	} else if s.undelivered && m.redelivers() { // the Contact may be new
+		m.cfg.Post.Reached(at, uint64(sh.ref(slot)))
 	}
 	m.note(sh, slot)
 	return true
 }
 
-// refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client
-// subscribes anew. If it only meant to leave, there is nothing to recover.
+// refuseRefresh answers a SUBSCRIBE in a dead dialog, so that the client subscribes anew. If
+// the client unsubscribes, there is nothing to recover.
 func (m *Monitor) refuseRefresh(id *ident.ID, watcher string, msg *dialogs.Message, at time.Time) dialogs.Ruling {
 	if m.rec.Interested(watcher) {
 		m.ladder.Subscribe(watcher, at, "rewatch", id)
@@ -158,11 +155,10 @@ func (m *Monitor) refuseRefresh(id *ident.ID, watcher string, msg *dialogs.Messa
 	return dialogs.Ruling{Status: goneStatus, Reason: goneReason}
 }
 
-// refusedRefresh notes that a refresh in a dead dialog was refused. If its watcher only
-// meant to leave, the Engine is told.
+// refusedRefresh notes that a SUBSCRIBE in a dead dialog was refused. The Engine is told if
+// the watcher has left (it unsubscribes).
 func (m *Monitor) refusedRefresh(id *ident.ID, left bool, at time.Time) {
-	hash := m.hashBytes(id.CallID)
-	sh := m.subShard(hash)
+	sh, hash := m.callShard(id.CallID)
 	sh.mu.Lock()
 	slot := sh.find(hash, m.identity(id))
 	if slot == 0 {
@@ -170,7 +166,7 @@ func (m *Monitor) refusedRefresh(id *ident.ID, left bool, at time.Time) {
 		return
 	}
 	c := *sh.subs.At(slot)
-	us := m.userShard(m.hashAOR(c.watcher()))
+	us, _ := m.userShard(c.watcher())
 	us.mu.Lock()
 	us.threads.At(us.nodes.At(c.node).thread).refused = at.UnixNano()
 	us.mu.Unlock()
@@ -180,13 +176,13 @@ func (m *Monitor) refusedRefresh(id *ident.ID, left bool, at time.Time) {
 	}
 }
 
-// client is what a request tells of the client that it is about.
+// client is what a request says of the client: Contact URI, device and User-Agent.
 type client struct{ contact, device, agent []byte }
 
-// maxAgent bounds what is kept of a User-Agent.
+// maxAgent is how many bytes of a User-Agent are kept.
 const maxAgent = 48
 
-// firstContact is where the client of a message is, if that is said.
+// firstContact is the first Contact of a message, if there is one.
 func firstContact(msg *dialogs.Message) dialogs.Contact {
 	if len(msg.Contacts) == 0 {
 		return dialogs.Contact{Expires: -1}
@@ -194,13 +190,13 @@ func firstContact(msg *dialogs.Message) dialogs.Contact {
 	return msg.Contacts[0]
 }
 
-// asked is the Expires of a SUBSCRIBE; -1: the package's default.
+// asked is the Expires of a SUBSCRIBE in seconds; -1: absent.
 func asked(msg *dialogs.Message) int32 {
 	return int32(min(msg.Expires, maxSeconds-1)) // #nosec G115 -- bounded
 }
 
-// watcherOf gives the user whose SUBSCRIBE this is: the asserted identity, a
-// SIP one rather than a tel one (RFC 3325 9.1 allows one of each), else From.
+// watcherOf gives the user that sent a SUBSCRIBE: the asserted identity, a SIP URI rather
+// than a tel URI (RFC 3325 9.1 allows one of each), else From.
 func (t *Table) watcherOf(msg *dialogs.Message) (string, bool) {
 	var scratch [aor.MaxScratch]byte
 	var tel []byte
@@ -225,8 +221,7 @@ func (t *Table) watcherIn(msg *dialogs.Message) (string, bool) {
 	if len(id.NotifierTag) == 0 || id.Fault() != ident.Sound {
 		return "", false
 	}
-	hash := t.hashBytes(id.CallID)
-	sh := t.subShard(hash)
+	sh, hash := t.callShard(id.CallID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	slot := sh.find(hash, t.identity(&id))

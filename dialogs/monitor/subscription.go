@@ -8,22 +8,22 @@ import (
 	"rewatch/policy"
 )
 
-// phase is where a subscription stands.
+// phase is the phase of a subscription's life.
 type phase uint8
 
 const (
-	// requested: a SUBSCRIBE was seen, neither its 2xx nor a NOTIFY.
+	// requested: a SUBSCRIBE was seen, but neither its 2xx nor a NOTIFY.
 	requested phase = iota
-	// active: confirmed, and wanted.
+	// active: its 2xx or a NOTIFY was seen.
 	active
-	// ending: un-SUBSCRIBE, fetch or terminated NOTIFY; what becomes of its
+	// ending: after an un-SUBSCRIBE, a fetch or a terminated NOTIFY. The outcome of its
 	// NOTIFYs does not matter any more.
 	ending
-	// dead: a NOTIFY failed, and rewatch has said that the subscription is gone.
+	// dead: a NOTIFY failed, and rewatch answers for the dialog with 481.
 	dead
 )
 
-// String is the word that the admin API shows.
+// String is the name in the admin API.
 func (p phase) String() string {
 	return [...]string{"requested", "active", "ending", "dead"}[p]
 }
@@ -38,38 +38,39 @@ const (
 	textResource
 	textContact // URI
 	textDevice  // +sip.instance or GRUU, empty if none was seen
-	textAgent   // User-Agent, the beginning of it
+	textAgent   // User-Agent, at most maxAgent bytes
 	texts
 )
 
 // signedOut says whether the user of a subscription has signed out since it was accepted.
-// What becomes of its NOTIFYs does not matter then, unless one gets through that was sent
-// later.
+// Then the outcome of its NOTIFYs does not matter, unless a later NOTIFY is answered with a
+// 2xx.
 type signedOut uint8
 
 const (
 	notSignedOut signedOut = iota
 	hasSignedOut
-	// notifiedSince: the last NOTIFY was sent later.
+	// notifiedSince: a NOTIFY was sent after the user had signed out.
 	notifiedSince
 )
 
-// subscription is one usage of one dialog. All its text is one string, so that
-// it costs one object. It is owned by its shard; a copy may leave the lock.
+// subscription is one usage of one dialog. All its texts are one string, so that it costs
+// one allocation. It belongs to its shard and is changed under the lock of the shard; a copy
+// may be used without the lock.
 //
-// Its first cache line has all that a NOTIFY and its 2xx touch.
+// A NOTIFY and its 2xx use its first cache line alone.
 type subscription struct {
-	identity uint64 // of the ID, see Monitor.identity
-	sent     int64  // when the last NOTIFY passed
-	expires  int64  // unix nanoseconds
-	until    int64  // when the sweep removes it
+	identity uint64 // of the ID, see hasher.identity
+	sent     int64  // when the last NOTIFY passed, in Unix nanoseconds, as all times here
+	expires  int64
+	until    int64 // when the sweep removes the record
 
 	tag        uint32 // of the Call-ID
 	next       uint32 // in the chain of the Call-ID
 	generation uint32
 	notifyCSeq uint32 // of the last NOTIFY
-	// transaction is a part of what the last NOTIFY's is known by; answered: that
-	// got its 2xx.
+	// transaction is the upper half of the last NOTIFY's dialogs.Message.Transaction;
+	// answered: that transaction got its 2xx.
 	transaction uint32
 	user        uint32 // the dialogs.UserID of its watcher
 
@@ -77,55 +78,56 @@ type subscription struct {
 	label eventLabel
 
 	answered bool
-	// waiting: a temporary failure awaits the next NOTIFY.
+	// waiting: after a temporary failure the next NOTIFY decides (subShard.waiting).
 	waiting    bool
-	failed     bool // a NOTIFY has; failedCSeq is set
-	terminated bool // terminatedCSeq is set
-	// proven: a NOTIFY of it has got through.
+	failed     bool // a NOTIFY has failed; failedCSeq is set
+	terminated bool // a NOTIFY said terminated; terminatedCSeq is set
+	// proven: a NOTIFY of the subscription was answered with a 2xx.
 	proven    bool
 	signedOut signedOut
 
 	text string
 	ends [texts]uint16
 
-	// fetch: an initial SUBSCRIBE with Expires: 0, which subscribes to nothing.
+	// fetch: its SUBSCRIBE was initial and had Expires: 0 (RFC 6665 4.4.3).
 	fetch bool
-	// initial: its SUBSCRIBE came by; announced: the Engine was told.
+	// initial: its initial SUBSCRIBE was seen; announced: the Engine was told of it.
 	initial, announced bool
 	// endTold: the Engine was told that the watcher has unsubscribed.
 	endTold bool
 	// emergency: its Contact is an emergency registration.
 	emergency bool
-	// usedCSeq: rewatch has sent a NOTIFY in the dialog, so the server cannot go on with it.
+	// usedCSeq: rewatch has sent a NOTIFY in the dialog, so the CSeqs of the server do not
+	// fit any more.
 	usedCSeq bool
-	// noted: it waits for the Journal; journalled: the Journal has it.
+	// noted: it is in subNotes.changed; journalled: the Journal has an entry of it.
 	noted, journalled bool
 	// untold counts the events of this subscription that the Engine is about to be told.
 	untold uint8
-	// undelivered: something is kept for it, to be delivered.
+	// undelivered: the Post keeps NOTIFYs of it.
 	undelivered bool
 	// headKept: subShard.heads has the head of the failed NOTIFY.
 	headKept bool
 
 	node          uint32 // in the list of its user
 	subscribeCSeq uint32 // of the last SUBSCRIBE
-	acceptedCSeq  uint32 // of the last one that got a 2xx, at accepted
-	asked         int32  // Expires of that SUBSCRIBE; -1: absent
-	// openCSeq is that of the NOTIFY that was forwarded at sent and has not ended; 0: all
-	// have. It is known where NOTIFYs are kept.
+	acceptedCSeq  uint32 // of the last SUBSCRIBE that got a 2xx, at accepted
+	asked         int32  // Expires of the last SUBSCRIBE in seconds; -1: absent
+	// openCSeq is the CSeq of the NOTIFY that was forwarded at sent and has no outcome yet;
+	// 0: there is none. It is set only where NOTIFYs may be kept.
 	openCSeq uint32
-	// openKey is the lower half of its transaction, the upper one is in transaction.
+	// openKey is the lower half of its transaction, the upper half is in transaction.
 	openKey uint32
-	// birth orders the SUBSCRIBEs that were seen; 0 for one that was not.
+	// birth orders subscriptions by their initial SUBSCRIBE; 0: that was not seen.
 	birth uint64
 
-	accepted int64 // unix nanoseconds
+	accepted int64
 
-	terminatedCSeq uint32 // of the NOTIFY that says terminated
+	terminatedCSeq uint32 // of the NOTIFY that said terminated
 	failedCSeq     uint32 // of the NOTIFY that failed, until a late 2xx
 }
 
-// used says whether the slot of a subscription is taken.
+// used says whether there is a subscription in the slot.
 func (s *subscription) used() bool { return s.text != "" }
 
 func (s *subscription) link() *uint32 { return &s.next }
@@ -147,17 +149,17 @@ func (s *subscription) contact() string     { return s.part(textContact) }
 func (s *subscription) device() string      { return s.part(textDevice) }
 func (s *subscription) agent() string       { return s.part(textAgent) }
 
-// textBuilder puts the texts of a subscription together. Grow it before, and they
-// cost one allocation.
+// textBuilder makes the string of a subscription's texts, with one allocation if Grow was
+// called with the right length.
 type textBuilder struct {
 	strings.Builder
 	ends [texts]uint16
 	n    int
 }
 
-// end closes a text.
+// end ends a text.
 func (b *textBuilder) end() {
-	b.ends[b.n] = uint16(b.Len()) // #nosec G115 -- the parts are bounded, maxTexts in all
+	b.ends[b.n] = uint16(b.Len()) // #nosec G115 -- each part is bounded
 	b.n++
 }
 
@@ -171,7 +173,7 @@ func (b *textBuilder) addString(text string) {
 	b.end()
 }
 
-// replace gives the texts with one of them changed.
+// replace changes one of the texts.
 func (s *subscription) replace(i int, with []byte) {
 	var b textBuilder
 	b.Grow(len(s.text) - len(s.part(i)) + len(with))
@@ -185,44 +187,44 @@ func (s *subscription) replace(i int, with []byte) {
 	s.text, s.ends = b.String(), b.ends
 }
 
-// sameDialogs says whether this is a dialog of that SUBSCRIBE: all but the
-// notifier tag agrees, which is different in each of the forked dialogs.
+// sameDialogs says whether s and id come from one SUBSCRIBE: they agree in all but the
+// notifier tag, which differs if the SUBSCRIBE was forked.
 func (s *subscription) sameDialogs(id *ident.ID) bool {
 	return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) &&
 		ident.EventIs(s.event(), id.Package, id.Param)
 }
 
-// over says whether the subscription has ended anyway at a time.
+// over says whether the subscription has ended otherwise at a time.
 func (s *subscription) over(at int64) bool {
 	return s.phase == ending || s.signedOut != notSignedOut || s.phase != dead && s.phase != requested && at > s.expires
 }
 
-// broken names the subscription as policy does.
+// broken gives what package policy needs of the subscription.
 func (s *subscription) broken() policy.Broken {
 	b := policy.Broken{
 		Event: s.event(), Resource: s.resource(), CallID: s.callID(), Tag: s.notifierTag(),
 		Device: s.device(), Contact: s.contact(), Agent: s.agent(),
 	}
-	if s.expires != 0 { // its record lives on for 64*T1
+	if s.expires != 0 {
 		b.Due = time.Unix(0, max(s.until, s.expires)).UTC()
 	}
 	return b
 }
 
-// lasts sets the expiry to some seconds after at. The record outlives it by 64*T1,
-// in which its last NOTIFY may still be under way.
+// lasts sets the expiry to some seconds after at. The record is kept for 64*T1 longer, in
+// which the last NOTIFY may still be under way.
 func (s *subscription) lasts(at int64, seconds int, linger time.Duration) {
 	s.expires = at + int64(seconds)*int64(time.Second)
 	s.until = s.expires + int64(linger)
 }
 
-// assumedExpires is the length of a subscription of which none was told.
+// assumedExpires is the expiry, in seconds, of a subscription or registration that names none.
 const assumedExpires = 3600
 
-// maxSeconds bounds every delta-seconds: the 2**32-1 of RFC 3261 is for ever.
+// maxSeconds bounds every expiry; RFC 3261 allows up to 2**32-1.
 const maxSeconds = 1 << 31
 
-// id is the ID that names this subscription.
+// id is the ID of this subscription.
 func (s *subscription) id() ident.ID {
 	id := ident.ID{CallID: []byte(s.callID()), WatcherTag: []byte(s.watcherTag()), NotifierTag: []byte(s.notifierTag())}
 	e := ident.SplitEvent(s.event())

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"rewatch/dialogs/monitor/slab"
@@ -45,33 +46,43 @@ func (s *sweeper) stop(ctx context.Context) error {
 	}
 }
 
-// sweepParts is in how many seconds all of a big table is looked through once.
-// Reading a million records takes a few milliseconds, which is less than any
-// order of them by time would cost at every NOTIFY.
+// sweepParts is in how many parts, one each second, a big table is swept. To read a million
+// records takes a few milliseconds, which is less than a list in the order of expiry would
+// cost with every NOTIFY.
 const sweepParts = 16
 
-// sweepAtOnce is how many records a tick takes of a table that has less than that for
-// each of sweepParts: what is read drives other things out of the caches.
+// sweepAtOnce is how many records one part has at least: a small table has fewer parts.
 const sweepAtOnce = 1 << 12
 
-// What a sweep has looked at is not in the caches, and messages wait meanwhile: it
-// takes a breath of sweepPause after every sweepStretch slots, some 60 us of work.
+// A sweep reads records that are not in the caches, and messages wait meanwhile. So it
+// pauses for sweepPause after every sweepStretch slots, some 60 us of work.
 const (
 	sweepStretch = 2048
 	sweepPause   = time.Millisecond
 )
 
-// breath counts the slots of a sweep.
+// breath counts the slots since the last pause of a sweep.
 type breath struct{ slots int }
 
-func (b *breath) take(slots int) {
-	if b.slots += slots; b.slots >= sweepStretch {
-		b.slots = 0
-		time.Sleep(sweepPause)
+// each calls do for each slot. It holds the lock for one chunk at a time, some microseconds.
+func (b *breath) each(mu *sync.Mutex, slots func() uint32, do func(slot uint32)) {
+	mu.Lock()
+	used := slots()
+	mu.Unlock()
+	for first := uint32(1); first <= used; first += 1 << slab.ChunkBits {
+		mu.Lock()
+		for slot := first; slot <= used && slot < first+1<<slab.ChunkBits; slot++ {
+			do(slot)
+		}
+		mu.Unlock()
+		if b.slots += min(1<<slab.ChunkBits, int(used)); b.slots >= sweepStretch {
+			b.slots = 0
+			time.Sleep(sweepPause)
+		}
 	}
 }
 
-// expiry ends what has expired in a Monitor.
+// expiry is the sweep of a Monitor.
 type expiry struct{ *Monitor }
 
 // sweep ends what has expired by now.
@@ -93,8 +104,8 @@ func (x expiry) sweep(now time.Time) {
 	}
 }
 
-// subscriptions looks for temporary failures that were not made good, and for
-// subscriptions whose time is over.
+// subscriptions looks for temporary failures whose deadline has passed, and for subscriptions
+// that have expired.
 func (x expiry) subscriptions(sh *subShard, now time.Time, all bool, b *breath, then []func()) []func() {
 	at := now.UnixNano()
 	sh.mu.Lock()
@@ -106,31 +117,24 @@ func (x expiry) subscriptions(sh *subShard, now time.Time, all bool, b *breath, 
 			then = append(then, f)
 		}
 	}
-	used := sh.subs.Slots()
 	sh.mu.Unlock()
 	if !all {
 		return then
 	}
-	// The lock is held for one chunk at a time, some microseconds.
-	for first := uint32(1); first <= used; first += 1 << slab.ChunkBits {
-		sh.mu.Lock()
-		for slot := first; slot <= used && slot < first+1<<slab.ChunkBits; slot++ {
-			if s := sh.subs.At(slot); s.used() && s.until <= at {
-				if f := x.expired(s, now); f != nil {
-					then = append(then, f)
-				}
-				x.remove(sh, slot)
+	b.each(&sh.mu, sh.subs.Slots, func(slot uint32) {
+		if s := sh.subs.At(slot); s.used() && s.until <= at {
+			if f := x.expired(s, now); f != nil {
+				then = append(then, f)
 			}
+			x.remove(sh, slot)
 		}
-		sh.mu.Unlock()
-		b.take(min(1<<slab.ChunkBits, int(used)))
-	}
+	})
 	return then
 }
 
-// expired tells of a subscription that nobody has refreshed. One that has failed
-// is left to its recovery, which is about getting a new one, and may well take
-// longer than the old one would have lasted.
+// expired gives what tells the Engine of a subscription that was not refreshed; nil if the
+// Engine need not know. A failed one is left to its recovery, which may take longer than the
+// subscription would have lasted.
 func (x expiry) expired(s *subscription, now time.Time) func() {
 	if s.phase != active || s.failed || !x.rec.Interested(s.watcher()) {
 		return nil
@@ -141,28 +145,19 @@ func (x expiry) expired(s *subscription, now time.Time) func() {
 	}
 }
 
-// registrations ends the registrations that have lapsed.
+// registrations ends the registrations that have expired.
 func (x expiry) registrations(us *userShard, now time.Time, b *breath, then []func()) []func() {
-	at := now.UnixNano()
-	us.mu.Lock()
-	used := us.users.Slots()
-	us.mu.Unlock()
-	for first := uint32(1); first <= used; first += 1 << slab.ChunkBits {
-		us.mu.Lock()
-		for slot := first; slot <= used && slot < first+1<<slab.ChunkBits; slot++ {
-			u := us.users.At(slot)
-			if !u.registration.known() || u.registration.until > at {
-				continue
-			}
-			aor := u.aor
-			x.clearRegistration(us, slot)
-			if x.shared == nil { // else another process may have seen a later one
-				x.noteRegistration(us, aor)
-			}
-			then = append(then, func() { x.periods.Lapsed(aor, now) })
+	b.each(&us.mu, us.users.Slots, func(slot uint32) {
+		u := us.users.At(slot)
+		if !u.registration.known() || u.registration.until > now.UnixNano() {
+			return
 		}
-		us.mu.Unlock()
-		b.take(min(1<<slab.ChunkBits, int(used)))
-	}
+		aor := u.aor
+		x.clearRegistration(us, slot)
+		if x.shared == nil { // otherwise another process may have seen a later REGISTER
+			x.noteRegistration(us, aor)
+		}
+		then = append(then, func() { x.periods.Lapsed(aor, now) })
+	})
 	return then
 }

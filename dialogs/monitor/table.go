@@ -20,29 +20,29 @@ import (
 	"rewatch/policy"
 )
 
-// Table has the subscriptions and the registrations, as the Monitor has learnt them. It
-// is the Directory of an Engine, and what outlives the process is read from it and into
-// it (Source). Its methods may be called from any goroutine.
+// Table has the subscriptions and registrations that the Monitor has learnt. It is the
+// Directory of an Engine. Its Source saves and restores what has to outlive the process. Its
+// methods may be called from any goroutine.
 type Table struct {
 	hasher
-	cfg    Config
+	rules
 	linger time.Duration // 64*T1 (RFC 3261 17.1.2.2)
 	tableMetrics
 
 	subs  [shards]subShard
 	users [shards]userShard
 
-	// noting: there is a Keeper, for whom changes are noted. shared is not nil
-	// where other processes know the same users.
+	// noting: there is a Keeper, and changes are noted for it. once is its Once. shared is
+	// not nil where other processes know the same users.
 	noting bool
 	once   func(then func())
 	shared *periods.Directory
-	// lapse is until when a dialog that is not known may have begun in the moments
-	// that a crash took away (Unix nanoseconds); 0: it is older than this process.
+	// lapse: until then (Unix nanoseconds) the first NOTIFY of an unknown dialog may belong
+	// to a SUBSCRIBE that a crash has lost; 0: there was no earlier process.
 	lapse int64
 
-	births     atomic.Uint64
-	room       // what is kept, and how much more may be
+	births atomic.Uint64 // counts the SUBSCRIBEs, see subscription.birth
+	room
 	identities *identities.Set
 }
 
@@ -54,7 +54,7 @@ func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 	cfg.MaxPerWatcher = cmp.Or(cfg.MaxPerWatcher, math.MaxInt32)
 	t := &Table{
 		hasher: hasher{maphash.MakeSeed(), maphash.MakeSeed()},
-		cfg:    cfg,
+		rules:  newRules(cfg, reg),
 		linger: policy.TimerF,
 		room:   room{most: int64(cfg.MaxSubscriptions)},
 	}
@@ -70,11 +70,10 @@ func NewTable(cfg Config, reg prometheus.Registerer) *Table {
 	return t
 }
 
-// tableMetrics count what has no room.
+// tableMetrics count what is not kept, and what becomes of NOTIFYs that are.
 type tableMetrics struct {
-	untracked [untrackedReasons]prometheus.Counter
-	forgotten [count.ForgottenKinds]prometheus.Counter
-	// redelivered is not nil.
+	untracked   [untrackedReasons]prometheus.Counter
+	forgotten   [count.ForgottenKinds]prometheus.Counter
 	redelivered *redeliveryMetrics
 }
 
@@ -101,7 +100,7 @@ func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
 	return tm
 }
 
-// Share has a Table ask a Journal that other processes write to as well, and gives the
+// Share lets a Table ask a Journal that other processes write to as well. It returns the
 // Directory that asks. It is called before New.
 func (t *Table) Share(j store.Journal) *periods.Directory {
 	t.shared = periods.Share(t, j, func(value []byte) (periods.Registration, error) {
@@ -111,9 +110,9 @@ func (t *Table) Share(j store.Journal) *periods.Directory {
 	return t.shared
 }
 
-// UserNamed gives the user whose identity this is, in canonical form as it is: itself if
-// it is no other identity of anybody's. Other replicas are asked for one that is not
-// known here, so it may take a second.
+// UserNamed gives the user that has an identity, which has to be canonical; the identity
+// itself if no user is known to have it. An unknown one is looked up in the shared Journal,
+// which may take a second.
 func (t *Table) UserNamed(canonical string) string {
 	user := t.identities.Named(canonical)
 	if t.shared == nil || user != canonical || t.User(user).Registered {
@@ -123,38 +122,28 @@ func (t *Table) UserNamed(canonical string) string {
 	return t.identities.Named(canonical)
 }
 
-// hasher places keys in shards and slots and tells them apart. Its seeds are this
-// process's own, so a peer cannot choose Call-IDs that meet in one shard.
+// hasher makes the hashes of keys. Its seeds are random, so that a peer cannot choose
+// Call-IDs that meet in one shard.
 type hasher struct {
-	seed maphash.Seed // picks shard and slot
-	keys maphash.Seed // tells keys apart
+	seed maphash.Seed // of the hash that picks shard and slot
+	keys maphash.Seed // of the hash that identifies a key
 }
 
-// hashBytes places a Call-ID.
-func (h *hasher) hashBytes(b []byte) uint64 { return maphash.Bytes(h.seed, b) }
-
-// identity tells one ID from all others of its Call-ID's shard.
+// identity is a hash by which an ID is found among those with its Call-ID.
 func (h *hasher) identity(id *ident.ID) uint64 {
 	var room [256]byte
 	return maphash.Bytes(h.keys, id.AppendKey(room[:0]))
 }
 
-// identify is the identity of a subscription, by its texts.
+// identify is the identity of a subscription.
 func (h *hasher) identify(s *subscription) uint64 {
 	var room [256]byte
-	b := room[:0]
-	for i := textCallID; i <= textEvent; i++ {
-		b = append(append(b, s.part(i)...), 0)
-	}
-	return maphash.Bytes(h.keys, b)
+	return maphash.Bytes(h.keys, s.appendKey(room[:0]))
 }
 
-// hashAOR places a user.
-func (h *hasher) hashAOR(aor string) uint64 { return maphash.String(h.seed, aor) }
-
-// hashThread stands for watcher, device, resource and event package, by which a new
-// subscription is known to replace an older one: it has a fresh Call-ID, and perhaps
-// another Event id.
+// hashThread is a hash of watcher, device, resource and event package: a new subscription
+// replaces an older one that agrees in these. It has a new Call-ID, and perhaps another
+// Event id.
 func (h *hasher) hashThread(s *subscription) uint64 {
 	device := s.device()
 	if device == "" {
@@ -164,7 +153,7 @@ func (h *hasher) hashThread(s *subscription) uint64 {
 	return maphash.Bytes(h.seed, append(appendKind(room[:0], s), device...))
 }
 
-// appendKind appends what subscriptions of one kind have in common, whatever the device.
+// appendKind appends watcher, resource and event package.
 func appendKind(b []byte, s *subscription) []byte {
 	for _, text := range [...]string{s.watcher(), s.resource(), ident.PackageOf(s.event())} {
 		b = append(append(b, text...), 0)
@@ -172,7 +161,7 @@ func appendKind(b []byte, s *subscription) []byte {
 	return b
 }
 
-// hashPlace is hashThread of a device that does not tell who it is: its Contact does.
+// hashPlace is the hashThread of a device that is known by its Contact alone.
 func (h *hasher) hashPlace(s *subscription) uint64 {
 	var room [384]byte
 	b := appendKind(room[:0], s)
@@ -186,5 +175,14 @@ func (h *hasher) hashPlace(s *subscription) uint64 {
 // shardNumber takes the high bits of a hash; the maps use the low ones.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
 
-func (t *Table) subShard(hash uint64) *subShard   { return &t.subs[shardNumber(hash)] }
-func (t *Table) userShard(hash uint64) *userShard { return &t.users[shardNumber(hash)] }
+// callShard gives the shard of a Call-ID, and its hash.
+func (t *Table) callShard(callID []byte) (*subShard, uint64) {
+	hash := maphash.Bytes(t.seed, callID)
+	return &t.subs[shardNumber(hash)], hash
+}
+
+// userShard gives the shard of a user, and its hash.
+func (t *Table) userShard(aor string) (*userShard, uint64) {
+	hash := maphash.String(t.seed, aor)
+	return &t.users[shardNumber(hash)], hash
+}

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -10,9 +11,9 @@ import (
 	"rewatch/dialogs/monitor/slab"
 )
 
-// userShard has the users (addresses of record) of some hashes: what each is
-// subscribed to, and by which S-CSCF they are registered. Its lock may be taken
-// while that of a subShard is held, never the other way round.
+// userShard has the users (addresses of record) of some hashes, with their subscriptions and
+// registrations. Its lock may be taken while the lock of a subShard is held, never the
+// other way round.
 type userShard struct {
 	mu     sync.Mutex
 	byHash slab.Index
@@ -21,23 +22,22 @@ type userShard struct {
 	// threads are by watcher, device, resource and event package.
 	byThread slab.Index
 	threads  slab.Slab[thread]
-	// notes are the users whose registration waits for the Journal.
+	// notes are the users whose registration has to be written to the Journal.
 	notes map[string]struct{}
 	texts *atomic.Int64 // of the Table
 }
 
-// userRecord is one user. It lives as long as they have a subscription or a
+// userRecord is one user. It is kept as long as the user has a subscription or a
 // registration.
 type userRecord struct {
 	aor  string
-	next uint32 // users of the same hash
+	next uint32 // user of the same hash
 	hash uint64
-	// head and tail are the list of their subscriptions, the most recently broken
-	// ones first.
+	// head and tail are the list of its subscriptions, the most recently failed one first.
 	head, tail    uint32
 	subscriptions int32
-	emergencies   int32 // subscriptions with an emergency contact
-	hop           hop   // that the last SUBSCRIBE came from
+	emergencies   int32 // of them those with an emergency contact
+	hop           hop   // the neighbour that the last SUBSCRIBE came from
 	registration  registration
 }
 
@@ -51,21 +51,21 @@ type userNode struct {
 	emergency           bool
 }
 
-// thread is what a device's subscriptions to one resource and event have in
-// common, each of which takes the place of the one before.
+// thread is the sequence of a device's subscriptions to one resource and event package, each
+// of which takes the place of the one before.
 type thread struct {
-	key    uint64 // hash of what they have in common
-	birth  uint64 // of the newest subscription that was confirmed
-	proven uint64 // of the newest one that a NOTIFY of has got through
-	// refused is when a refresh of one of them was answered 481, in unix nanoseconds.
+	key    uint64 // hashThread
+	birth  uint64 // of the newest subscription that was accepted
+	proven uint64 // birth of the newest one with a NOTIFY that was answered with a 2xx
+	// refused is when a refresh of one of them was answered 481, in Unix nanoseconds.
 	refused int64
-	next    uint32 // threads of the same tag
-	count   int32  // subscriptions, whatever their age
+	next    uint32 // thread of the same tag
+	count   int32  // how many subscriptions there are
 }
 
 func (t *thread) link() *uint32 { return &t.next }
 
-// hop is a neighbour without the pointer in netip.Addr.
+// hop is the address of a neighbour; unlike netip.Addr it has no pointer.
 type hop struct {
 	addr      [16]byte
 	port      uint16
@@ -95,7 +95,7 @@ func makeHop(source netip.AddrPort, over string) hop {
 	return h
 }
 
-// uri is where a request to this neighbour goes.
+// uri is the URI of this neighbour; "" if none is known.
 func (h hop) uri() string {
 	if !h.known {
 		return ""
@@ -103,7 +103,7 @@ func (h hop) uri() string {
 	return "sip:" + h.addrPort().String() + [...]string{";transport=udp", ";transport=tcp", ";transport=tls"}[h.transport]
 }
 
-// addrPort is the address of the neighbour; not valid if none is known.
+// addrPort is the address of this neighbour; not valid if none is known.
 func (h hop) addrPort() netip.AddrPort {
 	if !h.known {
 		return netip.AddrPort{}
@@ -111,9 +111,9 @@ func (h hop) addrPort() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(h.addr).Unmap(), h.port)
 }
 
-// hopOf is where the user of a subscription was heard from last.
+// hopOf is the neighbour that the last SUBSCRIBE of a subscription's user came from.
 func (t *Table) hopOf(s *subscription) hop {
-	us := t.userShard(t.hashAOR(s.watcher()))
+	us, _ := t.userShard(s.watcher())
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	return us.users.At(us.nodes.At(s.node).user).hop
@@ -133,8 +133,8 @@ func findUser[T string | []byte](us *userShard, hash uint64, aor T) uint32 {
 	return 0
 }
 
-// canonicalUser gives the user of a URI in canonical form. For a known user that is the
-// string that is stored already, so it costs no allocation.
+// canonicalUser gives the user of a URI, canonical. For a known user it is the stored string,
+// which costs no allocation.
 func (t *Table) canonicalUser(uri []byte) (user string, ok bool) {
 	var scratch [aor.MaxScratch]byte
 	canonical, ok := aor.Append(scratch[:0], uri)
@@ -144,14 +144,13 @@ func (t *Table) canonicalUser(uri []byte) (user string, ok bool) {
 	return t.knownUser(canonical), true
 }
 
-// knownUser gives the stored string of a canonical form, if its user is known; for another
-// identity of a user, that of the user.
+// knownUser gives the user that has an identity, as the stored string if the user is known.
 func (t *Table) knownUser(canonical []byte) string {
 	if user := t.identities.UserOf(canonical); user != "" {
 		return user
 	}
-	hash := t.hashBytes(canonical)
-	us := t.userShard(hash)
+	hash := maphash.Bytes(t.seed, canonical) // that of the same string
+	us := &t.users[shardNumber(hash)]
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if slot := findUser(us, hash, canonical); slot != 0 {
@@ -160,16 +159,8 @@ func (t *Table) knownUser(canonical []byte) string {
 	return string(canonical)
 }
 
-// need gives the slot of a user who is made if they are not known (see enter).
-func (us *userShard) need(hash uint64, aor string) uint32 {
-	if slot := us.find(hash, aor); slot != 0 {
-		return slot
-	}
-	return us.enter(hash, aor)
-}
-
-// enter makes a user who is not known. The text of aor is kept, so it must not be a part of
-// a longer one.
+// enter adds a user that is not known yet. It keeps aor, which must not be a part of a
+// longer string.
 func (us *userShard) enter(hash uint64, aor string) uint32 {
 	slot := us.users.Take()
 	*us.users.At(slot) = userRecord{aor: aor, hash: hash, next: us.byHash.Get(slab.TagOf(hash))}
@@ -178,7 +169,7 @@ func (us *userShard) enter(hash uint64, aor string) uint32 {
 	return slot
 }
 
-// forget removes a user who has neither subscription nor registration.
+// forget removes a user that has neither subscription nor registration.
 func (us *userShard) forget(slot uint32) {
 	u := us.users.At(slot)
 	if u.subscriptions > 0 || u.registration.known() {
@@ -218,7 +209,7 @@ func (us *userShard) join(key uint64) uint32 {
 	return slot
 }
 
-// threadOf gives the slot of a key's thread, or 0.
+// threadOf gives the slot of the thread with a key, or 0.
 func (us *userShard) threadOf(key uint64) uint32 {
 	slot := us.byThread.Get(slab.TagOf(key))
 	for slot != 0 && us.threads.At(slot).key != key {
@@ -227,7 +218,7 @@ func (us *userShard) threadOf(key uint64) uint32 {
 	return slot
 }
 
-// part takes a subscription out of its thread, which ends with the last one.
+// part removes a subscription from its thread, and the thread with its last one.
 func (us *userShard) part(slot uint32) {
 	t := us.threads.At(slot)
 	if t.count--; t.count > 0 {
@@ -238,7 +229,7 @@ func (us *userShard) part(slot uint32) {
 	us.threads.Give(slot)
 }
 
-// unlink takes it out, and the user with their last one.
+// unlink removes a subscription, and the user with its last one.
 func (us *userShard) unlink(node uint32) {
 	us.setEmergency(node, false)
 	us.cut(node)
@@ -252,7 +243,7 @@ func (us *userShard) unlink(node uint32) {
 	us.forget(user)
 }
 
-// cut takes a node out of its list.
+// cut removes a node from the list of its user.
 func (us *userShard) cut(node uint32) {
 	n := us.nodes.At(node)
 	u := us.users.At(n.user)
@@ -269,7 +260,7 @@ func (us *userShard) cut(node uint32) {
 	n.before, n.after = 0, 0
 }
 
-// toFront moves a broken subscription to the front of its user's list.
+// toFront moves a failed subscription to the front of its user's list.
 func (us *userShard) toFront(node uint32) {
 	us.cut(node)
 	n := us.nodes.At(node)
@@ -296,20 +287,16 @@ func (us *userShard) setEmergency(node uint32, emergency bool) {
 	}
 }
 
-// confirm notes the birth of a subscription that was accepted.
-func (us *userShard) confirm(node uint32, birth uint64) {
+// rank notes the birth of a subscription that was accepted, and perhaps proven.
+func (us *userShard) rank(node uint32, birth uint64, proven bool) {
 	t := us.threads.At(us.nodes.At(node).thread)
 	t.birth = max(t.birth, birth)
+	if proven {
+		t.proven = max(t.proven, birth)
+	}
 }
 
-// prove notes the birth of a subscription that a NOTIFY of has got through.
-func (us *userShard) prove(node uint32, birth uint64) {
-	t := us.threads.At(us.nodes.At(node).thread)
-	t.proven = max(t.proven, birth)
-}
-
-// rejoin puts a subscription into the thread of another key, and says whether it was in
-// one of its own before.
+// rejoin moves a subscription to the thread with a key; false if it is there already.
 func (us *userShard) rejoin(node uint32, key uint64) bool {
 	n := us.nodes.At(node)
 	if us.threads.At(n.thread).key == key {
@@ -320,8 +307,8 @@ func (us *userShard) rejoin(node uint32, key uint64) bool {
 	return true
 }
 
-// superseded says whether a newer one of the same thread has been accepted, and whether
-// one is proven. One whose SUBSCRIBE was not seen (birth 0) is older than any that was.
+// superseded says whether a newer subscription of the thread was accepted, and whether one is
+// proven. One whose SUBSCRIBE was not seen (birth 0) is older than any other.
 func (us *userShard) superseded(key, birth uint64) (accepted, proven bool) {
 	slot := us.threadOf(key)
 	if slot == 0 {

@@ -9,13 +9,13 @@ import (
 	"rewatch/policy"
 )
 
-// NotifyDone is told how the transaction of a NOTIFY ended, and says what the
-// server is to be answered. A 2xx takes one lock and allocates nothing.
+// NotifyDone is told how the transaction of a NOTIFY ended, and says how the server is
+// answered. A 2xx takes one lock and allocates nothing.
 func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict {
 	if ref == 0 {
-		return m.rules.asItCame(&o) // counted when it passed
+		return m.asItCame(&o) // Notify has counted it
 	}
-	m.rules.routing(m.Table, ref, &o)
+	m.routing(ref, &o)
 	sh := &m.subs[shardOf(ref)]
 	var j judgement
 	sh.mu.Lock()
@@ -28,19 +28,27 @@ func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 // finding says what follows from the end of a NOTIFY.
 type finding uint8
 
+const (
+	nothingFollows finding = iota // also after a failure, of which Announce tells
+	gotThrough                    // a 2xx that the Engine wants to know
+	hasEnded                      // the subscription has
+	cameLate                      // a 2xx after the verdict
+	isIgnored                     // no failure
+)
+
 // judgement is what the end of a NOTIFY means, found under the lock of its shard.
 type judgement struct {
 	finding finding
 	verdict dialogs.Verdict
 	sub     subscription // as it is now
 	why     ignored      // of isIgnored
-	alive   bool         // the subscription that had failed goes on
-	witness bool         // of isIgnored: it tells of the path all the same
+	alive   bool         // the subscription had failed and goes on
+	witness bool         // of isIgnored: it shows that the path may be broken
 }
 
-// judge weighs the end of a NOTIFY with its subscription. The shard is locked.
+// judge judges the end of a NOTIFY by the state of its subscription. The shard is locked.
 func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *judgement) {
-	j.verdict = m.rules.asItCame(o)
+	j.verdict = m.asItCame(o)
 	s, slot := sh.lookup(ref)
 	if s == nil {
 		if !o.Late {
@@ -53,7 +61,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		return
 	}
 	m.metrics.observe(s, o)
-	wasOpen := m.rules.redelivers() && s.openCSeq == o.CSeq && !o.Late
+	wasOpen := m.redelivers() && s.openCSeq == o.CSeq && !o.Late
 	if wasOpen {
 		s.openCSeq = 0
 	}
@@ -65,7 +73,7 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 		sh.endings.note(s, instant(o.At).Add(m.linger))
 		m.remove(sh, slot)
 		if outcome.IsOK(o) {
-			sh.through(o.Hop, instant(o.At), j.sub.user)
+			sh.hops.Add(o.Hop, instant(o.At), uint64(j.sub.user))
 		}
 	case outcome.IsOK(o):
 		m.passed(sh, slot, o, j)
@@ -104,34 +112,31 @@ func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
 		}
 		if j.witness {
 			m.throughput.CollectFor(at)
-			m.rec.Failed(m.rules.failureOf(s, o))
+			m.rec.Failed(m.failureOf(s, o))
 		}
-	case hasFailed:
-		m.metrics.failed[s.label].Inc()
-		m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
 	}
 }
 
-// asItCame relays a response, and leaves a server that got none to its timer: a
-// proxy never answers 408 (RFC 4320 4.2).
+// asItCame relays the response. If there is none, the timer of the server expires: a proxy
+// never sends 408 (RFC 4320 4.2).
 func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
 	return dialogs.Verdict{Relay: o.Kind == dialogs.Responded || r.cfg.DryRun.On()}
 }
 
-// observe measures the NOTIFY, if it is the subscription's last one.
+// observe measures the duration of a NOTIFY, if it is the newest one of its subscription.
 func (mm *monitorMetrics) observe(s *subscription, o *dialogs.Outcome) {
 	if !o.Late && s.sent != 0 && s.notifyCSeq == o.CSeq {
 		mm.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
 	}
 }
 
-// routing tells of a broken path, whatever the NOTIFY is worth to its watcher.
-func (r *rules) routing(t *Table, ref dialogs.Ref, o *dialogs.Outcome) {
-	if r.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
+// routing tells cfg.RoutingFault of a response that shows a broken path.
+func (t *Table) routing(ref dialogs.Ref, o *dialogs.Outcome) {
+	if t.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
 		return
 	}
 	if s, ok := t.load(ref); ok {
-		r.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
+		t.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
 	}
 }
 
@@ -148,29 +153,26 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 		m.note(sh, slot)
 	}
 	m.parcels.phoneHas(sh, slot, o.CSeq, instant(o.At))
-	if s.waiting {
-		s.waiting = false
-		delete(sh.waiting, slot)
-	}
+	sh.stopWaiting(slot)
 	if s.phase == active && s.failed {
-		// The server has kept a subscription that had failed, and it goes on:
-		// what was broken is whole again, without a new SUBSCRIBE.
+		// The server has kept a subscription that had failed, and a NOTIFY succeeds: it
+		// works again without a new SUBSCRIBE.
 		j.alive, s.failed = true, false
 		m.note(sh, slot)
 		if s.headKept {
 			m.dropHead(sh, slot, s)
 		}
 	}
-	sh.through(o.Hop, instant(o.At), s.user)
+	sh.hops.Add(o.Hop, instant(o.At), uint64(s.user))
 	m.metrics.ok[s.label].Inc()
-	// A fetch, or the last NOTIFY of one who leaves, proves no recovery.
+	// A fetch, or the last NOTIFY of a watcher that leaves, proves no recovery.
 	if s.phase == active && s.signedOut == notSignedOut && m.rec.Interested(s.watcher()) {
 		j.finding, j.sub = gotThrough, *s
 	}
 }
 
-// tell offers that a NOTIFY got through, and adds it to the ladder. alive: its
-// subscription had failed.
+// tell tells the Engine of a 2xx, and adds it to the ladder. alive: the subscription had
+// failed.
 func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
 	kind := policy.NotifyOK
 	if alive {
@@ -185,7 +187,7 @@ func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
 	m.ladder.Response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }
 
-// unsuccessful weighs what is not a 2xx with the state of the subscription.
+// unsuccessful judges an outcome that is no 2xx by the state of the subscription.
 func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgement) {
 	s := sh.subs.At(slot)
 	w := outcome.Of(o, m.cfg.FailureRFC)
@@ -194,20 +196,20 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 	case s.over(instant(o.At).UnixNano()):
 		j.why = ignoredEnded
 	case s.phase == dead:
-		// It was open when another one failed. The server hears the same again.
+		// It was open when another NOTIFY failed. The server gets the same answer again.
 		j.why = ignoredDead
-		j.verdict, _ = m.rules.answer(o)
+		j.verdict, _ = m.answer(o)
 	case w == outcome.Challenge:
 		j.why = ignoredChallenge
-	case m.rules.spares(s.watcher()):
+	case m.spares(s.watcher()):
 		j.why, j.witness = ignoredScope, w == outcome.Failure
 	case m.replaced(s, o):
-		// The client has started anew, or has moved. The server is told, nobody else.
+		// The client was restarted, or has moved. Only the server is told.
 		j.why = ignoredSuperseded
 		m.undeliver(sh, slot)
 		m.end(s, instant(o.At))
 		m.note(sh, slot)
-		j.verdict, _ = m.rules.answer(o)
+		j.verdict, _ = m.answer(o)
 	case m.parcels.keep(sh, slot, o.CSeq, o.Parcel, o, instant(o.At)):
 		j.why, j.verdict, j.witness = ignoredKept, isKept, true
 	case w == outcome.Temporary:

@@ -22,7 +22,7 @@ type SubscriptionView struct {
 	LastNotify time.Time `json:"last_notify,omitzero"`
 }
 
-// WatcherView is a user as the admin API shows them.
+// WatcherView is a user as the admin API shows it.
 type WatcherView struct {
 	AOR           string    `json:"aor"`
 	Registered    bool      `json:"registered"`
@@ -32,22 +32,22 @@ type WatcherView struct {
 	LastHop       string    `json:"last_hop,omitempty"`
 	Emergency     bool      `json:"emergency,omitempty"`
 	Subscriptions int       `json:"subscriptions"`
-	// List is filled for a single user, up to MaxPage of them.
+	// List is set if one user was asked for: its first MaxPage subscriptions.
 	List []SubscriptionView `json:"list,omitempty"`
 }
 
-// MaxPage bounds one page of a list, DefaultPage is its length if none is asked.
+// MaxPage bounds the length of a page, DefaultPage is the length if none is asked for.
 const (
 	MaxPage     = 1000
 	DefaultPage = 100
 )
 
-// maxScan is how many users are looked at before others get the lock of a shard.
+// maxScan is how many users are read before the lock of a shard is released.
 const maxScan = 2048
 
-// Subscriptions lists subscriptions. after is empty or what the page before gave
-// as next; next is empty at the end. The order is none that means anything, and
-// one that comes or goes meanwhile may be missed.
+// Subscriptions lists subscriptions, in no particular order. after is empty, or next of the
+// page before; next is empty at the end. A subscription that begins or ends meanwhile may be
+// missed.
 func (t *Table) Subscriptions(after string, limit int) (page []SubscriptionView, next string) {
 	page = []SubscriptionView{}
 	next = pageOf(after, limit, func(shard int, slot uint32, room int) (uint32, int) {
@@ -66,8 +66,8 @@ func (t *Table) Subscriptions(after string, limit int) (page []SubscriptionView,
 	return page, next
 }
 
-// Watchers lists users, as Subscriptions does: those whose address of record has a text in
-// it, in lower case; empty: all.
+// Watchers lists users, as Subscriptions does: those whose address of record contains find,
+// which has to be in lower case; empty: all.
 func (t *Table) Watchers(after string, limit int, find string) (page []WatcherView, next string) {
 	page = []WatcherView{}
 	now := time.Now().UnixNano()
@@ -87,7 +87,7 @@ func (t *Table) Watchers(after string, limit int, find string) (page []WatcherVi
 	return page, next
 }
 
-// Watcher shows one user with their subscriptions.
+// Watcher shows one user with its subscriptions; false if it is not known.
 func (t *Table) Watcher(aor string) (WatcherView, bool) {
 	u, refs, ok := t.user(aor, MaxPage)
 	if !ok {
@@ -102,8 +102,8 @@ func (t *Table) Watcher(aor string) (WatcherView, bool) {
 	return v, true
 }
 
-// maxContacts bounds User.Contacts: a resource list server may be the watcher
-// of a hundred thousand subscriptions.
+// maxContacts bounds User.Contacts: a resource list server may have a hundred thousand
+// subscriptions.
 const maxContacts = 64
 
 // User implements Directory.
@@ -126,10 +126,9 @@ func (t *Table) User(aor string) dialogs.User {
 	return user
 }
 
-// user copies what is known of one, with the first of their subscriptions.
+// user copies the record of a user, and the Refs of its first subscriptions.
 func (t *Table) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, ok bool) {
-	hash := t.hashAOR(aor)
-	us := t.userShard(hash)
+	us, hash := t.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
@@ -143,7 +142,7 @@ func (t *Table) user(aor string, limit int) (u userRecord, refs []dialogs.Ref, o
 	return u, refs, true
 }
 
-// load copies a subscription, if it is still there.
+// load copies a subscription; false if it was removed.
 func (t *Table) load(ref dialogs.Ref) (s subscription, ok bool) {
 	sh := &t.subs[shardOf(ref)]
 	sh.mu.Lock()
@@ -182,8 +181,9 @@ func (u *userRecord) view(now int64) WatcherView {
 	return v
 }
 
-// pageOf walks shard by shard from a cursor (slot and shard in one number). take copies up to room
-// entries from a slot on and gives the slot to go on with, 0 for the next shard.
+// pageOf makes a page, shard by shard, from a cursor (slot and shard in one number). take adds
+// up to room entries from a slot on; it gives the slot to continue with (0: the next shard)
+// and the number of entries.
 func pageOf(after string, limit int, take func(shard int, slot uint32, room int) (uint32, int)) string {
 	if limit <= 0 {
 		limit = DefaultPage
@@ -207,6 +207,7 @@ func pageOf(after string, limit int, take func(shard int, slot uint32, room int)
 	return ""
 }
 
+// beyond is slot, or 0 if it is after the last one.
 func beyond(slot, used uint32) uint32 {
 	if slot > used {
 		return 0

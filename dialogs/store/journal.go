@@ -10,103 +10,91 @@ import (
 // Kind is what an Entry of a Journal is about.
 type Kind uint8
 
+// The kinds, each with the process that knows of it.
 const (
-	// KindSubscription is a subscription of a server behind this process. No
-	// other process has anything to do with it.
-	KindSubscription Kind = iota + 1
-	// KindRegistration is the registration of a user, whichever process saw it.
-	KindRegistration
-	// KindAlarm is an alarm that this process has raised.
-	KindAlarm
-	// KindOutage is a next hop that this process holds, or all of them.
-	KindOutage
-	// KindLost is a watcher whom an outage broke and who waits for its end.
-	KindLost
-	// KindFlap is a user who was signed out lately.
-	KindFlap
-	// KindSignOuts counts the de-REGISTERs of the last hour.
-	KindSignOuts
-	// KindHost is a host that the server behind this process has named.
-	KindHost
-	// KindRegister is a third-party REGISTER that waits for the server behind this process.
-	KindRegister
+	KindSubscription Kind = iota + 1 // a subscription at the server behind this process
+	KindRegistration                 // the registration of a user, whichever process saw it
+	KindAlarm                        // an alarm that this process has raised
+	KindOutage                       // a next hop that this process holds, or all of them
+	KindLost                         // a watcher whose subscription an outage broke, and who waits for its end
+	KindFlap                         // a user who was signed out lately, by whichever process
+	KindSignOuts                     // how many de-REGISTERs this process sent in the last hour
+	KindHost                         // a host that the server behind this process has named
+	KindRegister                     // a third-party REGISTER that waits for the server behind this process
 )
 
-// Kinds are all of them.
-func Kinds() []Kind {
-	return []Kind{KindSubscription, KindRegistration, KindAlarm, KindOutage, KindLost, KindFlap, KindSignOuts, KindHost, KindRegister}
+var kindNames = [...]string{
+	"unknown", "subscription", "registration", "alarm", "outage", "lost", "flap", "sign-outs", "host", "register",
 }
 
-// Shared says whether all the processes on one store know the entries of this kind
-// together, or each its own.
+// Kinds lists every Kind.
+func Kinds() (all []Kind) {
+	for k := KindSubscription; int(k) < len(kindNames); k++ {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Shared says whether all processes on one store share the entries of this kind.
+// Entries of any other kind belong to the process that wrote them.
 func (k Kind) Shared() bool { return k == KindRegistration || k == KindFlap }
 
-// String is the word by which stores keep the kinds apart.
+// String is the name of the kind in the keys of the stores.
 func (k Kind) String() string {
-	switch k {
-	case KindSubscription:
-		return "subscription"
-	case KindRegistration:
-		return "registration"
-	case KindAlarm:
-		return "alarm"
-	case KindOutage:
-		return "outage"
-	case KindLost:
-		return "lost"
-	case KindFlap:
-		return "flap"
-	case KindSignOuts:
-		return "sign-outs"
-	case KindHost:
-		return "host"
-	case KindRegister:
-		return "register"
+	if int(k) >= len(kindNames) {
+		k = 0
 	}
-	return "unknown"
+	return kindNames[k]
 }
 
-// Entry is one thing that was learnt and would be hard to learn again.
+// Entry is one fact that would be hard to learn again.
 type Entry struct {
 	Kind Kind
 	Key  string
-	// Value is empty where the entry ceases to be.
+	// Value is empty where the entry is to be removed.
 	Value []byte
-	// Until is when the entry means nothing any more; zero is never.
+	// Until is when the entry expires; zero is never.
 	Until time.Time
 }
 
-// Journal keeps what was learnt besides the states of a Store: who is subscribed,
-// who is registered, which alarms are raised, what an outage broke. It is written
-// behind, in batches, away from the SIP path, and read when a process starts.
+// EntryID names an entry within one store.
+type EntryID struct {
+	Kind Kind
+	Key  string
+}
+
+// ID gives the name of the entry.
+func (e Entry) ID() EntryID { return EntryID{e.Kind, e.Key} }
+
+// Over says whether the entry has expired.
+func (e Entry) Over(now time.Time) bool { return !e.Until.IsZero() && !now.Before(e.Until) }
+
+// Journal keeps the facts beside the states of a Store: subscriptions, registrations,
+// raised alarms, what an outage broke. The Keeper writes it in batches, away from the SIP
+// path, and reads it when the process starts.
 //
 // # Why
 //
-// A Store is asked before anything is done, so it compares versions; what is in
-// a Journal are facts that one process saw, so the last word holds. There are a
-// thousand times more of them, hence the batches. And because their bytes mean
-// nothing to a Journal, a store that is to keep them stays small.
+// A Store is asked before anything is done, so it compares versions. A Journal has facts
+// that one process saw, so the last value written holds. There are a thousand times more
+// facts than states, hence the batches. A Journal does not look into the values.
 type Journal interface {
-	// Write keeps a batch and returns when it is as safe as it will be. Of
-	// entries with one key the last counts.
+	// Write keeps a batch and returns when the batch is as safe as the store can make it.
+	// Of entries with one key the last one counts.
 	Write(ctx context.Context, batch []Entry) error
-	// Read returns one entry; false if there is none.
+	// Read returns one entry; false if there is none, or if it has expired.
 	Read(ctx context.Context, kind Kind, key string) (Entry, bool, error)
-	// Entries walks over the entries of a kind, in no order, those of other
-	// processes left out unless the kind is shared. After an error it ends.
+	// Entries walks over the entries of a kind, in no order; entries of other processes
+	// only if the kind is shared. It ends after an error.
 	Entries(ctx context.Context, kind Kind) iter.Seq2[Entry, error]
 }
 
-// With gives the entry a value, as JSON: it is little, and an operator may have to read
-// it one night.
+// With returns the entry with a value in JSON, which an operator can read, and its end.
 func (e Entry) With(value any, until time.Time) Entry {
 	b, err := json.Marshal(value)
 	if err != nil {
-		return e // which cannot be, for these types
+		return e // does not happen with the types that are kept
 	}
 	e.Value, e.Until = b, until
 	return e
 }
-
-// over says whether an entry means nothing any more.
-func (e Entry) over(now time.Time) bool { return !e.Until.IsZero() && !now.Before(e.Until) }

@@ -13,38 +13,38 @@ import (
 
 // KeeperConfig says how a Keeper works.
 type KeeperConfig struct {
-	// Every is how long what was learnt may wait for the Journal; 0 is 100 ms.
+	// Every is the time between two writes to the Journal; 0 is 100 ms.
 	Every time.Duration
-	// Shared: other processes write registrations to the Journal as well.
+	// Shared: other processes write to the Journal as well.
 	Shared bool
 }
 
-// Source learns what is to be kept, and takes it up again in the next process.
+// Source has facts that a Keeper keeps, and takes them back in the next process.
 type Source interface {
-	// Attach joins the Source with its Keeper, before anything is learnt.
+	// Attach joins the Source with its Keeper. It is called before the first message.
 	Attach(k *Keeper)
-	// Kinds are those of its entries.
+	// Kinds are the kinds of its entries.
 	Kinds() []Kind
-	// Restore takes up what an earlier process has kept; false if it is over, or
-	// nothing that could be that.
+	// Restore takes back an entry that an earlier process wrote; false if the entry has
+	// expired or cannot be read.
 	Restore(e Entry, now time.Time) bool
-	// Collect takes what was learnt, about as many entries as there is room for, and
-	// says whether there are more.
+	// Collect gives the entries that have changed since the last call, about as many as
+	// there is room for, and says whether there are more.
 	Collect(room int) (entries []Entry, more bool)
-	// Settle is called between the collecting and the writing. It returns when whatever
-	// has to be known, or kept, before the entries are is.
+	// Settle is called after Collect and before the write. It returns when everything is
+	// known, or kept, that has to be so before the entries.
 	Settle(ctx context.Context)
-	// Unwritten is how much waits to be collected.
+	// Unwritten is how many changes wait to be collected.
 	Unwritten() int
 }
 
-// Keeper keeps what its Sources learn in a Journal. It writes it behind, so that the SIP
-// path waits for nothing, and reads it when the process starts.
+// Keeper writes the facts that its Sources learn to a Journal, in the background, so that
+// the SIP path never waits. It reads them back when the process starts.
 //
-// Where the Journal is shared, registrations are not read at the start but looked
-// up when one is needed: a user may register by way of another replica each time,
-// and what this one once saw is out of date soon. For the same reason a REGISTER
-// is the beginning of a period only if the Journal knows of none.
+// Entries of a kind that is shared are not read at the start but looked up when one is
+// needed: a user may register through another replica each time, so what this one has seen
+// is soon out of date. For the same reason a REGISTER begins a period of registration only
+// if the Journal has none.
 type Keeper struct {
 	cfg     KeeperConfig
 	sources []Source
@@ -52,12 +52,12 @@ type Keeper struct {
 	log     zerolog.Logger
 
 	mu    sync.Mutex
-	given map[entryKey]Entry // by Keep
-	then  []func()           // by Once
+	given map[EntryID]Entry // by Keep
+	then  []func()          // by Once
 
-	batch []Entry // that could not be written yet
-	busy  atomic.Bool
-	away  bool
+	batch []Entry     // collected and not written yet
+	busy  atomic.Bool // batch may have entries
+	away  bool        // the last write failed
 	hurry chan struct{}
 	end   chan struct{}
 	ended chan struct{} // closed when the last batch is written
@@ -66,12 +66,12 @@ type Keeper struct {
 const (
 	// batchSize is about how many entries are written together.
 	batchSize = 2048
-	// writeTime bounds the writing of a batch.
+	// writeTime bounds one write.
 	writeTime = 5 * time.Second
 )
 
-// NewKeeper makes a Keeper; before a Source hears of the first message. What the first
-// Source learns may follow from what the next one knows, and so on.
+// NewKeeper makes a Keeper and attaches its Sources. What the first Source has may depend
+// on what the next one has, and so on: the entries of the last Source are written first.
 func NewKeeper(cfg KeeperConfig, j Journal, log zerolog.Logger, sources ...Source) *Keeper {
 	if cfg.Every <= 0 {
 		cfg.Every = 100 * time.Millisecond
@@ -94,16 +94,16 @@ func (k *Keeper) SharedJournal() Journal {
 	return nil
 }
 
-// Hurry has what was learnt written without waiting for the next turn.
+// Hurry starts a write now.
 func (k *Keeper) Hurry() {
 	select {
 	case k.hurry <- struct{}{}:
-	default: // it is about to
+	default: // a write is about to start
 	}
 }
 
-// Restore reads what an earlier process has kept. What it cannot make sense of it
-// leaves out; an error is the Journal's.
+// Restore reads the entries of an earlier process and leaves out those that no Source can
+// read. An error is the Journal's.
 func (k *Keeper) Restore(ctx context.Context) error {
 	now := time.Now()
 	restored, refused := 0, 0
@@ -111,7 +111,7 @@ func (k *Keeper) Restore(ctx context.Context) error {
 		for e, err := range k.journal.Entries(ctx, kind) {
 			switch {
 			case err != nil && k.cfg.Shared:
-				// One that others share may be away: the SIP path does not wait.
+				// A shared Journal may be away; the SIP path does not wait for it.
 				k.log.Warn().Err(err).Msg("subscriptions of the previous process could not be read")
 				return nil
 			case err != nil:
@@ -127,8 +127,7 @@ func (k *Keeper) Restore(ctx context.Context) error {
 	return nil
 }
 
-// restorers say who takes up the entries of a kind. What all the processes know
-// together is looked up when it is needed.
+// restorers gives, for each kind that is read at the start, what takes its entries back.
 func (k *Keeper) restorers() map[Kind]func(Entry, time.Time) bool {
 	kinds := make(map[Kind]func(Entry, time.Time) bool)
 	for _, s := range k.sources {
@@ -141,7 +140,7 @@ func (k *Keeper) restorers() map[Kind]func(Entry, time.Time) bool {
 	return kinds
 }
 
-// Start begins to write.
+// Start begins to write, every cfg.Every, until Shutdown.
 func (k *Keeper) Start(ctx context.Context) {
 	go func() {
 		defer close(k.ended)
@@ -161,27 +160,27 @@ func (k *Keeper) Start(ctx context.Context) {
 	}()
 }
 
-// Keep keeps entries, the last of each key, with the others.
+// Keep adds entries to the next write. Of each key the last entry counts.
 func (k *Keeper) Keep(entries ...Entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.given == nil {
-		k.given = make(map[entryKey]Entry)
+		k.given = make(map[EntryID]Entry)
 	}
 	for _, e := range entries {
-		k.given[entryKey{e.Kind, e.Key}] = e
+		k.given[e.ID()] = e
 	}
 }
 
-// Once calls a function when what was learnt by now is as safe as it will be: it is
-// written, or the Journal is away.
+// Once calls a function when everything learnt by now is written, or when the Journal turns
+// out to be away.
 func (k *Keeper) Once(then func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.then = append(k.then, then)
 }
 
-// safe takes those functions, to be called after the writing.
+// safe takes the functions given to Once; what it returns calls them.
 func (k *Keeper) safe() (call func()) {
 	k.mu.Lock()
 	then := k.then
@@ -194,7 +193,7 @@ func (k *Keeper) safe() (call func()) {
 	}
 }
 
-// Pending says how much was learnt and is not kept yet, roughly; 0: nothing.
+// Pending is about how many changes are not written yet; 0: all are.
 func (k *Keeper) Pending() int {
 	k.mu.Lock()
 	n := len(k.given)
@@ -202,13 +201,14 @@ func (k *Keeper) Pending() int {
 	for _, s := range k.sources {
 		n += s.Unwritten()
 	}
-	if k.busy.Load() { // last: what was collected meanwhile is in the batch
+	if k.busy.Load() { // checked last: what was collected meanwhile is in the batch
 		n++
 	}
 	return n
 }
 
-// Shutdown writes what is left and ends; once, after the Monitor's.
+// Shutdown writes what is left and ends. It is called once, after the Shutdown of the
+// Sources. The error is the one of ctx.
 func (k *Keeper) Shutdown(ctx context.Context) error {
 	close(k.end)
 	select {
@@ -219,10 +219,9 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 	}
 }
 
-// flush writes everything that is noted. What follows from something else is collected
-// before that is, and written after it or together with it: of Sources the first follows
-// from the next. While the Journal is away the batch does not grow: the notes wait where
-// they are, each once.
+// flush writes everything that has changed. The first Source is collected first and written
+// last, or in one batch with the others, for it depends on the next ones. While the Journal
+// is away the batch does not grow: the changes wait in the Sources, each once.
 func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
 	defer k.safe()()
@@ -244,7 +243,7 @@ func (k *Keeper) flush(ctx context.Context) {
 	k.write(ctx)
 }
 
-// collect fills a batch, and says whether there is more.
+// collect fills the batch, and says whether there is more.
 func (k *Keeper) collect() (more bool) {
 	collected := make([][]Entry, len(k.sources))
 	for i, s := range k.sources {
@@ -257,8 +256,8 @@ func (k *Keeper) collect() (more bool) {
 	return more
 }
 
-// write writes the batch when the Sources have settled what precedes it; false if the
-// Journal is away.
+// write writes the batch, after the Sources have settled what has to come before; false if
+// the Journal is away.
 func (k *Keeper) write(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()

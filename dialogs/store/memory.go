@@ -4,29 +4,23 @@ import (
 	"bytes"
 	"context"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 )
 
-// MemoryStore is a Store that forgets everything when the process ends.
+// MemoryStore is a Store in memory: it ends with the process.
 type MemoryStore struct {
 	mu      sync.Mutex
 	records map[string]Record
-	entries map[entryKey]Entry
-	last    uint64 // the version given last; never given again, to nobody
-}
-
-type entryKey struct {
-	kind Kind
-	key  string
+	entries map[EntryID]Entry
+	last    uint64 // the last version given; no version is given twice
 }
 
 var _ Store = (*MemoryStore)(nil)
 
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{records: make(map[string]Record), entries: make(map[entryKey]Entry)}
+	return &MemoryStore{records: make(map[string]Record), entries: make(map[EntryID]Entry)}
 }
 
 // Load returns the record of a user.
@@ -37,10 +31,10 @@ func (s *MemoryStore) Load(_ context.Context, aor string) (Record, error) {
 	if !ok {
 		return Record{AOR: aor}, nil
 	}
-	return r.clone(), nil
+	return r.Clone(), nil
 }
 
-// Save writes a record if nobody did since its version.
+// Save writes a record if the version is still the same.
 func (s *MemoryStore) Save(_ context.Context, r Record, with ...Entry) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,14 +42,14 @@ func (s *MemoryStore) Save(_ context.Context, r Record, with ...Entry) (uint64, 
 		return 0, ErrConflict
 	}
 	s.last++
-	r = r.clone()
+	r = r.Clone()
 	r.Version = s.last
 	s.records[r.AOR] = r
 	s.keep(with)
 	return r.Version, nil
 }
 
-// Delete removes a record if nobody changed it since version.
+// Delete removes a record if the version is still the same.
 func (s *MemoryStore) Delete(_ context.Context, aor string, version uint64, with ...Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,26 +64,28 @@ func (s *MemoryStore) Delete(_ context.Context, aor string, version uint64, with
 
 // All walks over the records as they are when it begins.
 func (s *MemoryStore) All(context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for _, r := range s.snapshot() {
-			if !yield(r, nil) {
+	return Walk(func() (all []Record) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, r := range s.records {
+			all = append(all, r.Clone())
+		}
+		return all
+	})
+}
+
+// Walk walks over what snapshot returns when the walk begins.
+func Walk[T any](snapshot func() []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, item := range snapshot() {
+			if !yield(item, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (s *MemoryStore) snapshot() []Record {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]Record, 0, len(s.records))
-	for _, r := range s.records {
-		all = append(all, r.clone())
-	}
-	return all
-}
-
-// Write keeps a batch of entries.
+// Write writes a batch of entries.
 func (s *MemoryStore) Write(_ context.Context, batch []Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,16 +93,15 @@ func (s *MemoryStore) Write(_ context.Context, batch []Entry) error {
 	return nil
 }
 
-// keep keeps entries; s.mu is held.
+// keep writes entries; s.mu is held.
 func (s *MemoryStore) keep(batch []Entry) {
 	for _, e := range batch {
-		k := entryKey{e.Kind, e.Key}
 		if len(e.Value) == 0 {
-			delete(s.entries, k)
+			delete(s.entries, e.ID())
 			continue
 		}
 		e.Value = bytes.Clone(e.Value)
-		s.entries[k] = e
+		s.entries[e.ID()] = e
 	}
 }
 
@@ -114,8 +109,8 @@ func (s *MemoryStore) keep(batch []Entry) {
 func (s *MemoryStore) Read(_ context.Context, kind Kind, key string) (Entry, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.entries[entryKey{kind, key}]
-	if !ok || e.over(time.Now()) {
+	e, ok := s.entries[EntryID{kind, key}]
+	if !ok || e.Over(time.Now()) {
 		return Entry{}, false, nil
 	}
 	e.Value = bytes.Clone(e.Value)
@@ -124,42 +119,28 @@ func (s *MemoryStore) Read(_ context.Context, kind Kind, key string) (Entry, boo
 
 // Entries walks over the entries of a kind as they are when it begins.
 func (s *MemoryStore) Entries(_ context.Context, kind Kind) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		for _, e := range s.entriesOf(kind) {
-			if !yield(e, nil) {
-				return
+	return Walk(func() (all []Entry) {
+		now := time.Now()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, e := range s.entries {
+			if e.Kind == kind && !e.Over(now) {
+				e.Value = bytes.Clone(e.Value)
+				all = append(all, e)
 			}
 		}
-	}
-}
-
-func (s *MemoryStore) entriesOf(kind Kind) []Entry {
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []Entry
-	for k, e := range s.entries {
-		if k.kind == kind && !e.over(now) {
-			e.Value = bytes.Clone(e.Value)
-			all = append(all, e)
-		}
-	}
-	return all
+		return all
+	})
 }
 
 // Sync has nothing to do.
 func (s *MemoryStore) Sync(context.Context, string) error { return nil }
 
-// Ping says that all is well.
+// Ping finds no fault.
 func (s *MemoryStore) Ping(context.Context) error { return nil }
 
-// Shared says that nobody else writes to it.
+// Shared is false: no other process writes to it.
 func (s *MemoryStore) Shared() bool { return false }
 
-// Watch has nothing to tell.
+// Watch has nothing to tell: no other process writes to it.
 func (s *MemoryStore) Watch(context.Context, func(string), func()) error { return nil }
-
-func (r Record) clone() Record {
-	r.State.Broken = slices.Clone(r.State.Broken)
-	return r
-}

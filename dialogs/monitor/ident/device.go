@@ -7,15 +7,15 @@ import (
 	"rewatch/dialogs/aor"
 )
 
-// A device is told apart by +sip.instance (RFC 5626 4.1) or by its GRUU (RFC 5627),
-// where one was seen, else by its Contact: user part, host and port.
+// A device is identified by +sip.instance (RFC 5626 4.1) or by its GRUU (RFC 5627), if one
+// was seen, else by its Contact: user part, host and port.
 
-// maxDevice bounds the identity of a device; a longer one is none.
+// maxDevice bounds the identity of a device, in bytes; a longer one is ignored.
 const maxDevice = 256
 
-// Device gives the identity that a Contact carries, empty if none. A public
-// GRUU has the same instance in its gr parameter; a temporary one has no value there,
-// and is told by its user part.
+// Device gives the identity of the device in a Contact, empty if there is none. The gr
+// parameter of a public GRUU is the instance. A temporary GRUU has no value there; it is
+// identified by its user part.
 func Device(c *dialogs.Contact) []byte {
 	if id := bytes.Trim(c.Instance, "<> \t"); len(id) > 0 {
 		return identityOf(id)
@@ -40,8 +40,8 @@ func uriParam(uri []byte, name string) []byte {
 	return aor.Param(params, name)
 }
 
-// resourceParams are those that name another resource than the bare URI does: a device
-// of a user (RFC 5627), a list of a user.
+// resourceParams are the URI parameters that name another resource than the bare URI: a
+// device (RFC 5627) or a list of a user.
 var resourceParams = [...]string{"gr", "pres-list"}
 
 // AppendResource appends the canonical URI of a resource.
@@ -58,8 +58,8 @@ func AppendResource(dst, uri []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// Resource is the URI that a SUBSCRIBE names: its To, or the Request-URI where that
-// alone names a list or a device of the same user.
+// Resource is the URI of the resource of a SUBSCRIBE: its To, or the Request-URI if only that
+// one names a list or a device of the same user.
 func Resource(to, request []byte) []byte {
 	var scratch [2][aor.MaxScratch]byte
 	a, ok := aor.Append(scratch[0][:0], to)

@@ -1,17 +1,17 @@
-// Package ident reads from a message which subscription, event, device and resource it
-// is about, and bounds what is kept of a peer's text.
+// Package ident reads the subscription, event, device and resource from a message, and bounds
+// the text of a peer that is kept.
 package ident
 
 import "rewatch/dialogs"
 
-// ID names one subscription within a dialog: Call-ID, tags, and the event
-// package with its id parameter (RFC 6665 4.4.1). Its slices are borrowed.
+// ID names one subscription: Call-ID and tags of its dialog, event package and id parameter
+// (RFC 6665 4.4.1). Its slices are those of the message.
 type ID struct {
 	CallID []byte
-	// WatcherTag is the From tag of the SUBSCRIBE and the To tag of the NOTIFY;
-	// NotifierTag the other one, empty as long as it is not known.
+	// WatcherTag is the From tag of the SUBSCRIBE and the To tag of the NOTIFY. NotifierTag
+	// is the other one, empty while it is not known.
 	WatcherTag, NotifierTag []byte
-	// Package and Param are the Event header's value and its id parameter.
+	// Package and Param are the value of the Event header field and its id parameter.
 	Package, Param []byte
 }
 
@@ -25,7 +25,7 @@ func OfSubscribe(msg *dialogs.Message) ID {
 	return ID{msg.CallID, msg.FromTag, msg.ToTag, msg.Event.Package, msg.Event.ID}
 }
 
-// Bounds of what is kept of a peer's text, in bytes.
+// Bounds of the text of a peer, in bytes.
 const (
 	MaxCallID = 512
 	maxTag    = 255
@@ -38,13 +38,13 @@ type Fault uint8
 const (
 	// Sound is no fault.
 	Sound Fault = iota
-	// Oversize is a part that is longer than what is kept.
+	// Oversize: a part is too long.
 	Oversize
-	// Malformed is a part that is missing, or that no grammar allows.
+	// Malformed: a part is missing, or has characters that no grammar allows.
 	Malformed
 )
 
-// Fault says why an ID cannot be kept, if so. Its NotifierTag may be missing.
+// Fault says why an ID cannot be kept; Sound if it can. Its NotifierTag may be missing.
 func (id *ID) Fault() Fault {
 	switch {
 	case len(id.CallID) > MaxCallID, len(id.WatcherTag) > maxTag, len(id.NotifierTag) > maxTag,
@@ -60,8 +60,7 @@ func (id *ID) Fault() Fault {
 // IsTag says whether a tag can be kept.
 func IsTag(tag []byte) bool { return len(tag) > 0 && len(tag) <= maxTag && isPlain(tag) }
 
-// AppendKey appends what tells an ID from all others: its parts, each with a zero byte
-// behind it.
+// AppendKey appends the parts of an ID, each with a zero byte after it.
 func (id *ID) AppendKey(b []byte) []byte {
 	for _, part := range [...][]byte{id.CallID, id.WatcherTag, id.NotifierTag, id.Package} {
 		b = append(append(b, part...), 0)

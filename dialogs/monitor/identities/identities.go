@@ -1,7 +1,7 @@
-// Package identities knows which identities are of one user. A user has several that are
-// registered together: an implicit registration set (TS 23.228 5.2.1a). Whatever is asked
-// or sent by one of them concerns the same user: one count, one route, one sign-out.
-// P-Associated-URI tells which they are, the default one first (RFC 7315 4.1).
+// Package identities knows which identities belong to one user: those of an implicit
+// registration set (TS 23.228 5.2.1a), which are registered together. They share one count,
+// one route and one sign-out. P-Associated-URI lists them, the default one first (RFC 7315
+// 4.1).
 package identities
 
 import (
@@ -17,29 +17,29 @@ import (
 )
 
 const (
-	// most bounds those of one user.
+	// most bounds the identities of one user.
 	most = 16
-	// linger is how long an identity is known after the registration has ended:
-	// its subscriptions may last longer.
+	// linger is how long an identity is kept after the registration has ended, for its
+	// subscriptions may last longer.
 	linger = time.Hour
-	// each is about what one takes beside its texts, in bytes.
+	// each is about the memory of one identity without its texts, in bytes.
 	each = 128
 )
 
-// identity is one that stands for the user under whom all is kept.
+// identity says which user another identity belongs to.
 type identity struct {
-	user  string
-	until int64 // unix nanoseconds
+	user  string // its first identity, under which everything is kept
+	until int64  // Unix nanoseconds
 }
 
 // Shards is how many parts a Set has, each with a lock of its own.
 const Shards = 64
 
-// Set has the further identities of users. Its methods may be called from any goroutine.
+// Set has the other identities of users. Its methods may be called from any goroutine.
 type Set struct {
 	take func(bytes int) bool
 	give func(bytes int)
-	any  atomic.Bool // some are known
+	any  atomic.Bool // whether there was ever one
 
 	seed   maphash.Seed
 	shards [Shards]shard
@@ -50,15 +50,14 @@ type shard struct {
 	others map[string]identity
 }
 
-// New makes an empty Set. take is asked for room for the texts of one more identity; give
-// gets the room back.
+// New makes an empty Set. take reserves memory for one more identity, or is false; give
+// releases it.
 func New(take func(bytes int) bool, give func(bytes int)) *Set {
 	return &Set{take: take, give: give, seed: maphash.MakeSeed()}
 }
 
-// associated gives the identities of a REGISTER in canonical form, the one first that
-// all is kept under: the first SIP URI of the list, if the user who registers is in it.
-// There are none but for two and more.
+// associated gives the identities that a REGISTER lists, canonical, the first SIP URI first. It
+// gives none unless the user that registers (to) is in the list and another one as well.
 func associated(msg *dialogs.Message, to string) []string {
 	all, member := make([]string, 0, len(msg.Associated)), false
 	for _, uri := range msg.Associated {
@@ -78,8 +77,8 @@ func associated(msg *dialogs.Message, to string) []string {
 	return all
 }
 
-// Add notes that some identities are of one user, the first of them, until a registration
-// ends, and a while longer.
+// Add notes that the identities belong to one user, the first of them, until the registration
+// ends and an hour longer.
 func (s *Set) Add(identities []string, until time.Time) {
 	for _, other := range identities[min(1, len(identities)):] {
 		if user := identities[0]; other != user {
@@ -108,8 +107,7 @@ func (s *Set) add(other string, of identity) {
 	s.any.Store(true)
 }
 
-// UserOf gives the user whose identity this is, in canonical form; empty if it is no
-// other identity of anybody's.
+// UserOf gives the user that a canonical URI is another identity of; empty if there is none.
 func (s *Set) UserOf(canonical []byte) string {
 	if !s.any.Load() {
 		return ""
@@ -120,8 +118,8 @@ func (s *Set) UserOf(canonical []byte) string {
 	return sh.others[string(canonical)].user
 }
 
-// Named gives the user whose identity this is, in canonical form as it is: itself if it
-// is no other identity of anybody's.
+// Named gives the user that has an identity, which has to be canonical: the identity itself
+// unless it is another one of a user.
 func (s *Set) Named(canonical string) string {
 	if !s.any.Load() {
 		return canonical
@@ -132,7 +130,7 @@ func (s *Set) Named(canonical string) string {
 	return cmp.Or(sh.others[canonical].user, canonical)
 }
 
-// Forget drops those of a shard whose time is over.
+// Forget removes the expired identities of one of the Shards.
 func (s *Set) Forget(number int, now time.Time) {
 	sh := &s.shards[number]
 	sh.mu.Lock()
@@ -145,7 +143,7 @@ func (s *Set) Forget(number int, now time.Time) {
 	}
 }
 
-// Learn gives the identities that a REGISTER names, and notes them.
+// Learn notes and gives the identities that a REGISTER lists; expires is in seconds.
 func (s *Set) Learn(msg *dialogs.Message, at time.Time, expires int) []string {
 	if len(msg.Associated) == 0 {
 		return nil

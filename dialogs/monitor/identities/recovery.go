@@ -7,8 +7,8 @@ import (
 	"rewatch/policy"
 )
 
-// Recovery is an Engine that other replicas share the users of. What a user did under
-// another identity, before it was known here whose identity that is, concerns the user.
+// Recovery passes calls on to an Engine, with the user in place of another identity: where
+// replicas share users, the owner of an identity may become known only later.
 type Recovery struct {
 	dialogs.Recovery
 	Set *Set

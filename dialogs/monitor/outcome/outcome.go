@@ -1,6 +1,6 @@
-// Package outcome says what the end of a NOTIFY transaction means by itself, before
-// anything is known of the subscription: whether it is a failure, what it ends
-// (RFC 6665 4.2.2, RFC 5057 section 5), and how it is shown to people and in metrics.
+// Package outcome says what the end of a NOTIFY transaction means without the state of its
+// subscription: whether it is a failure, what it ends (RFC 6665 4.2.2, RFC 5057 section 5),
+// and how texts and metrics name it.
 package outcome
 
 import (
@@ -18,29 +18,27 @@ const (
 	endsDialog
 )
 
-// Worth is what an outcome means by itself, before the state of the
-// subscription is looked at.
+// Worth is what an outcome means without the state of its subscription.
 type Worth uint8
 
 const (
 	// Success is a 2xx.
 	Success Worth = iota
-	// Failure is one in this mode.
+	// Failure means that the subscription has failed.
 	Failure
-	// Harmless ends the transaction only: REWATCH_FAILURE=rfc does not call it a failure.
+	// Harmless ends only the transaction, which is no failure with REWATCH_FAILURE=rfc.
 	Harmless
-	// Challenge is one that the server answers itself, with a new NOTIFY.
+	// Challenge is a 401 or 407: the server sends the NOTIFY again, with credentials.
 	Challenge
-	// Temporary leaves it to the next NOTIFY.
+	// Temporary is a failure only if no later NOTIFY succeeds in time.
 	Temporary
 )
 
-// response is one row of the table: what one status code, or range of codes,
-// to a NOTIFY means.
+// response is one row of the table: what a range of status codes to a NOTIFY means.
 type response struct {
 	from, to int
 	effect   effect
-	// any and rfc: its worth in the two modes of REWATCH_FAILURE.
+	// any and rfc are the Worth in the two modes of REWATCH_FAILURE.
 	any, rfc Worth
 	// routing: the path is broken, not the user.
 	routing bool
@@ -54,9 +52,9 @@ type response struct {
 // makes any of 3xx-6xx temporary but a challenge.
 var responses = []response{
 	{from: 200, to: 299, any: Success, rfc: Success},
-	// Redirection within a dialog moves the whole of it and ends nothing (RFC
-	// 5057 5.1), but no server we know follows it. By the letter it has failed;
-	// in rfc mode the server has its time to try elsewhere.
+	// A redirection within a dialog moves the whole dialog and ends nothing (RFC 5057
+	// 5.1), but no known server follows it. So it is a failure; in rfc mode the server
+	// has time to try elsewhere.
 	{from: 300, to: 399, any: Failure, rfc: Temporary},
 	// Unknown codes are the x00 of their class (RFC 3261 8.1.3.2). These end
 	// only the transaction: the watcher is there and has understood.
@@ -72,13 +70,13 @@ var responses = []response{
 	{from: 404, to: 404, effect: endsDialog, any: Failure, rfc: Failure},
 	{from: 405, to: 405, effect: endsUsage, any: Failure, rfc: Failure},
 	{from: 407, to: 407, any: Challenge, rfc: Challenge},
-	// RFC 6665 4.2.2 counts it as the timeout it tells of.
+	// RFC 6665 4.2.2 counts it as a timeout.
 	{from: 408, to: 408, effect: endsUsage, any: Failure, rfc: Failure},
 	{from: 410, to: 410, effect: endsDialog, any: Failure, rfc: Failure},
 	{from: 416, to: 416, effect: endsDialog, any: Failure, rfc: Failure},
 	{from: 480, to: 480, effect: endsUsage, any: Failure, rfc: Failure},
 	{from: 481, to: 481, effect: endsUsage, any: Failure, rfc: Failure},
-	// A loop is made by routing (RFC 5057 5.1: never retry).
+	// A loop is a fault of routing (RFC 5057 5.1: never retry).
 	{from: 482, to: 482, effect: endsDialog, any: Failure, rfc: Failure, routing: true},
 	{from: 483, to: 483, effect: endsUsage, any: Failure, rfc: Failure, routing: true},
 	{from: 484, to: 485, effect: endsDialog, any: Failure, rfc: Failure},
@@ -87,7 +85,7 @@ var responses = []response{
 	{from: 491, to: 491, any: Temporary, rfc: Temporary},
 	{from: 501, to: 501, effect: endsUsage, any: Failure, rfc: Failure},
 	{from: 502, to: 502, effect: endsDialog, any: Failure, rfc: Failure, routing: true},
-	// The next hop is tried first (RFC 3263 4.3); what comes through is final.
+	// The other next hops were tried before (RFC 3263 4.3), so this one is final.
 	{from: 503, to: 503, any: Failure, rfc: Failure},
 	{from: 604, to: 604, effect: endsDialog, any: Failure, rfc: Failure},
 }
@@ -99,7 +97,7 @@ var noResponse = response{effect: endsUsage, any: Failure, rfc: Failure}
 // unknownStatus is the row of a number that is no final status code.
 var unknownStatus = response{any: Failure, rfc: Harmless}
 
-// byStatus is the table spread out: the row of each code.
+// byStatus is the row of each code.
 var byStatus = func() (spread [700]*response) {
 	for i := range responses {
 		for code := responses[i].from; code <= responses[i].to; code++ {
@@ -126,7 +124,7 @@ func IsOK(o *dialogs.Outcome) bool {
 	return o.Kind == dialogs.Responded && o.Status >= 200 && o.Status < 300
 }
 
-// Of weighs an outcome in one of the two modes of REWATCH_FAILURE: any or rfc.
+// Of gives the Worth of an outcome in one of the two modes of REWATCH_FAILURE: any or rfc.
 func Of(o *dialogs.Outcome, rfc bool) Worth {
 	row := rowOf(o)
 	w := row.any
@@ -139,20 +137,20 @@ func Of(o *dialogs.Outcome, rfc bool) Worth {
 	return w
 }
 
-// RoutingFault says whether the outcome tells of a broken path, not of the user.
+// RoutingFault says whether the outcome (482, 483, 502) shows a broken path, not a broken user.
 func RoutingFault(o *dialogs.Outcome) bool { return rowOf(o).routing }
 
-// Pointless says whether subscribing again would lead to the same end.
+// Pointless says whether a new subscription would fail in the same way (489).
 func Pointless(o *dialogs.Outcome) bool { return rowOf(o).pointless }
 
 // defaultRetry is the pause of a temporary failure without Retry-After: the
 // longest that RFC 3261 14.1 gives after a 491.
 const defaultRetry = 2 * time.Second
 
-// maxRetry bounds what a Retry-After may ask for.
+// maxRetry bounds a Retry-After.
 const maxRetry = 24 * time.Hour
 
-// RetryAfter is how long it may take until the server tries again.
+// RetryAfter is the time until the server may try again.
 func RetryAfter(o *dialogs.Outcome) time.Duration {
 	if o.RetryAfter < 0 {
 		return defaultRetry
@@ -160,14 +158,14 @@ func RetryAfter(o *dialogs.Outcome) time.Duration {
 	return time.Duration(min(o.RetryAfter, int(maxRetry/time.Second))) * time.Second
 }
 
-// KillsDialog says whether nothing may be sent in the dialog any more: the
-// codes that end the whole dialog, and 481, which says that there is none.
+// KillsDialog says whether no further request may be sent in the dialog: after the codes
+// that end the whole dialog, and after 481, which says that there is none.
 func KillsDialog(o *dialogs.Outcome) bool {
 	return rowOf(o).effect == endsDialog || o.Kind == dialogs.Responded && o.Status == 481
 }
 
-// EndsRefresh says whether this response to a refresh SUBSCRIBE ends the
-// subscription (RFC 6665 4.1.2.2); after any other it lives on until it expires.
+// EndsRefresh says whether this response to a refresh SUBSCRIBE ends the subscription (RFC
+// 6665 4.1.2.2). After any other response the subscription lasts until it expires.
 func EndsRefresh(status int) bool {
 	switch status {
 	case 404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604:

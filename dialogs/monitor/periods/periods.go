@@ -1,6 +1,5 @@
-// Package periods tells the Engine when users sign in and out: when a period of
-// registration begins and ends. Where other processes know the same users, those are asked
-// first, through the Journal that all of them write to.
+// Package periods tells the Engine when the registration of a user begins and ends. Where
+// replicas share the users, it first looks into the Journal that all of them write to.
 package periods
 
 import (
@@ -12,15 +11,15 @@ import (
 	"rewatch/policy"
 )
 
-// Periods tells the Engine when users sign in and out.
+// Periods tells the Engine when registrations begin and end.
 type Periods struct {
 	rec    dialogs.Recovery
 	own    dialogs.Directory
 	shared *Directory
 }
 
-// New makes Periods that are told to rec. shared is nil where nobody else knows the users
-// of own.
+// New makes Periods that tell rec. own has the registrations of this process; shared is nil
+// where no other process shares the users.
 func New(rec dialogs.Recovery, own dialogs.Directory, shared *Directory) *Periods {
 	if shared != nil {
 		shared.rec = rec
@@ -28,17 +27,16 @@ func New(rec dialogs.Recovery, own dialogs.Directory, shared *Directory) *Period
 	return &Periods{rec, own, shared}
 }
 
-// Ask has it found out whether a REGISTER begins a period. It is called before the
-// registration is noted, for Settle asks what was written before.
+// Ask asks the shared Journal whether a REGISTER begins a registration. It is called before the
+// REGISTER is noted, so that Settle reads the Journal before the REGISTER is written to it.
 func (p *Periods) Ask(aor string, at time.Time) {
 	if p.shared != nil && p.rec.Known(aor) {
 		p.shared.ask(question{aor: aor, at: at, change: !p.own.User(aor).Registered})
 	}
 }
 
-// Began tells of a REGISTER. lapsed: an earlier period had ended by itself; began: this
-// REGISTER begins one, as far as this process knows. Whether or not it does, it is a sign
-// of life of a device.
+// Began tells of a REGISTER. lapsed: an earlier registration had expired; began: this REGISTER
+// begins one, as far as this process knows. Any REGISTER is a sign of life of a device.
 func (p *Periods) Began(aor string, at time.Time, lapsed, began bool, device policy.Broken) {
 	if (p.shared != nil || !lapsed && !began) && p.rec.Interested(aor) {
 		p.rec.Offer(aor, policy.Event{Kind: policy.Refreshed, At: at, Sub: device})
@@ -54,7 +52,7 @@ func (p *Periods) Began(aor string, at time.Time, lapsed, began bool, device pol
 	}
 }
 
-// Lapsed tells that a registration was not refreshed here.
+// Lapsed tells that a registration was not refreshed at this process.
 func (p *Periods) Lapsed(aor string, at time.Time) {
 	if p.shared == nil {
 		p.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
@@ -63,19 +61,19 @@ func (p *Periods) Lapsed(aor string, at time.Time) {
 	}
 }
 
-// question is a REGISTER, or the lapse of a registration, as one process sees it.
-// Where several share the users, another may have seen more.
+// question is a REGISTER, or an expired registration, as one process sees it. Another replica
+// may have seen more.
 type question struct {
 	aor   string
 	at    time.Time
 	lapse bool
-	// change: as far as this process knows, a period began or ended.
+	// change: as far as this process knows, a registration began or ended.
 	change bool
-	// whose: it is not a period that is in question but whose identity this is.
+	// whose: the question is which user aor is an identity of.
 	whose bool
 }
 
-// maxQuestions bounds those that wait for the Journal.
+// maxQuestions bounds the questions that wait for the Journal.
 const maxQuestions = 4096
 
 // Registration is what the Journal has of the registration of a user.
@@ -83,14 +81,14 @@ type Registration struct {
 	Until     time.Time
 	SCSCF     string
 	Emergency bool
-	// Identities are those of the user, if there are several: the user's first.
+	// Identities are the identities of the user if it has several, the user itself first.
 	Identities []string
 }
 
-// Directory is that of a process whose Journal other processes write to as well: a user
-// may register by way of another replica each time, and what this one once saw is out of
-// date soon. So registrations are looked up when one is needed, and a REGISTER is the
-// beginning of a period only if the Journal knows of none.
+// Directory is the dialogs.Directory of a process that shares its Journal: a user may register
+// through another replica each time, so what this one has seen is soon out of date. So a
+// registration is looked up when it is needed, and a REGISTER begins a registration only if
+// the Journal has none.
 type Directory struct {
 	dialogs.Directory // of this process alone
 	journal           store.Journal
@@ -105,8 +103,8 @@ type Directory struct {
 const lookupTime = time.Second
 
 // Share makes the Directory of a process that shares the Journal j. own is what this process
-// knows; read reads the value of a store.KindRegistration; learn is told of the identities
-// of users that others have seen.
+// knows; read reads the value of a store.KindRegistration; learn is told identities that
+// other replicas have seen.
 func Share(
 	own dialogs.Directory, j store.Journal, read func(value []byte) (Registration, error), learn func(identities []string, until time.Time),
 ) *Directory {
@@ -115,11 +113,10 @@ func Share(
 	}
 }
 
-// Attach sets what has the Keeper call Settle soon.
+// Attach sets the function that makes the Keeper call Settle soon.
 func (d *Directory) Attach(hurry func()) { d.hurry = hurry }
 
-// ask hands a question to the Keeper, or answers it by what is known here if there are
-// too many. The first NOTIFY after a REGISTER is not far.
+// ask keeps a question for Settle, or answers it by what is known here if there are too many.
 func (d *Directory) ask(q question) {
 	select {
 	case d.questions <- q:
@@ -129,7 +126,7 @@ func (d *Directory) ask(q question) {
 	}
 }
 
-// Settle asks the Journal what this process does not know.
+// Settle looks the waiting questions up in the Journal.
 func (d *Directory) Settle(ctx context.Context) {
 	for range len(d.questions) {
 		q := <-d.questions
@@ -141,17 +138,16 @@ func (d *Directory) Settle(ctx context.Context) {
 	}
 }
 
-// AskWhose has it found out whose identity this is, where somebody subscribes of whom
-// nothing is known here.
+// AskWhose asks which user an unknown identity belongs to; Settle learns the answer.
 func (d *Directory) AskWhose(identity string, at time.Time) {
 	d.ask(question{aor: identity, at: at, whose: true})
 }
 
-// Whose finds out at once whose identity this is; that may take a second.
+// Whose does the same at once, which may take a second.
 func (d *Directory) Whose(identity string) { _, _, _ = d.lookUp(context.Background(), identity) }
 
-// answer offers what became of a question: whether there was a registration already,
-// or is one still.
+// answer tells the Engine what follows from a question. registered: there was a registration
+// already, or there still is one.
 func (d *Directory) answer(q question, registered bool) {
 	switch {
 	case registered, q.whose:
@@ -162,7 +158,7 @@ func (d *Directory) answer(q question, registered bool) {
 	}
 }
 
-// lookUp reads the registration of a user as all processes together know it.
+// lookUp reads the registration of a user in the shared Journal.
 func (d *Directory) lookUp(ctx context.Context, aor string) (Registration, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -180,7 +176,7 @@ func (d *Directory) lookUp(ctx context.Context, aor string) (Registration, bool,
 	return r, true, nil
 }
 
-// User tells what is known of a user: what another replica saw counts as well.
+// User gives what is known of a user, by this replica or by another one.
 func (d *Directory) User(aor string) dialogs.User {
 	u := d.Directory.User(aor)
 	if u.Registered {
@@ -190,7 +186,7 @@ func (d *Directory) User(aor string) dialogs.User {
 	if err != nil || !ok || !r.Until.After(time.Now()) {
 		return u
 	}
-	// Whether a server has the registration too is known to the replica in front of that one.
+	// AtServer is known only to the replica in front of that server.
 	u.Registered, u.SCSCF, u.Emergency = true, r.SCSCF, u.Emergency || r.Emergency
 	return u
 }

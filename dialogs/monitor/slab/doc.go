@@ -1,4 +1,3 @@
-// Package slab keeps millions of small records so that neither growing copies them nor
-// the garbage collector reads them: in chunks that never move, found by an index without
-// pointers.
+// Package slab keeps millions of small records in chunks that never move, and finds them by an
+// index without pointers: to grow copies no record, and the garbage collector reads none.
 package slab

@@ -1,9 +1,9 @@
 package slab
 
-// Index leads from the hash of a key to the slot of its first bearer: open
-// addressing in one array without pointers, so that a look-up reads one cache line
-// of memory and the garbage collector none. It knows 32 bits of a hash; keys that
-// agree in those share a chain of slots, in which each is known by more.
+// Index maps the hash of a key to a slot: a hash table with open addressing in one array
+// without pointers, so that a look-up reads one cache line, and the garbage collector none.
+// It uses 32 bits of a hash (the tag). Records with the same tag are a chain of slots, which
+// begins with the slot in the Index.
 type Index struct {
 	places []place
 	n      int
@@ -12,11 +12,10 @@ type Index struct {
 // place is empty where slot is 0.
 type place struct{ tag, slot uint32 }
 
-// firstPlaces is the size of an index that has its first entry; a power of two.
+// firstPlaces is the size of an Index after its first entry; a power of two.
 const firstPlaces = 16
 
-// TagOf is the part of a hash that an index knows. The shard is chosen by other
-// bits.
+// TagOf is the tag of a hash. The shard is chosen by other bits.
 func TagOf(hash uint64) uint32 { return uint32(hash) } // #nosec G115 -- a part of it is enough
 
 // Get gives the slot of a tag, or 0.
@@ -27,7 +26,7 @@ func (x *Index) Get(tag uint32) uint32 {
 	return x.places[x.search(tag)].slot
 }
 
-// search gives the place of a tag, or the empty one where it belongs.
+// search gives the place of a tag, or the empty place where it belongs.
 func (x *Index) search(tag uint32) uint32 {
 	mask := uint32(len(x.places) - 1) // #nosec G115 -- below maxSlots
 	i := tag & mask
@@ -37,7 +36,7 @@ func (x *Index) search(tag uint32) uint32 {
 	return i
 }
 
-// Set enters a tag, or gives it another slot.
+// Set sets the slot of a tag.
 func (x *Index) Set(tag, slot uint32) {
 	if 4*(x.n+1) > 3*len(x.places) {
 		x.grow()
@@ -59,8 +58,7 @@ func (x *Index) grow() {
 	}
 }
 
-// drop removes a tag. Those behind it move up, so that a search needs no marks of
-// what was there once.
+// drop removes a tag. Later tags move up, so that no place has to be marked as deleted.
 func (x *Index) drop(tag uint32) {
 	if len(x.places) == 0 {
 		return
@@ -72,7 +70,7 @@ func (x *Index) drop(tag uint32) {
 	}
 	x.n--
 	for i := (hole + 1) & mask; x.places[i].slot != 0; i = (i + 1) & mask {
-		// It may move up if the hole is on the way from where it belongs.
+		// A tag may move up if the hole is between its home and its place.
 		if home := x.places[i].tag & mask; (i-home)&mask >= (i-hole)&mask {
 			x.places[hole] = x.places[i]
 			hole = i
@@ -84,8 +82,8 @@ func (x *Index) drop(tag uint32) {
 // Len is the number of tags.
 func (x *Index) Len() int { return x.n }
 
-// Unchain takes a slot out of the chain of its tag, in which link leads from one
-// slot to the next.
+// Unchain removes a slot from the chain of its tag. link gives the field of a record that has
+// the next slot of the chain.
 func Unchain[T any](x *Index, slots *Slab[T], tag, slot uint32, link func(*T) *uint32) {
 	next := *link(slots.At(slot))
 	at := x.Get(tag)

@@ -1,19 +1,18 @@
 package slab
 
-// Slab keeps values of one kind in chunks that never move, and names them by
-// slot numbers from 1. Growing copies nothing, and a free slot is used again
-// before a new one.
+// Slab keeps values of one type in chunks that never move, in slots that are numbered from 1.
+// A free slot is used again before a new one.
 type Slab[T any] struct {
 	chunks [][]T
 	free   []uint32
-	used   uint32 // slots ever given out
+	used   uint32 // slots ever used
 }
 
-// ChunkBits says how long a chunk is. There are many small Slabs, so that long chunks would be
-// mostly empty.
+// ChunkBits: a chunk has 1<<ChunkBits slots. There are many small Slabs, so that long chunks
+// would be mostly empty.
 const ChunkBits = 6
 
-// Take gives a slot; its value is what the last owner left.
+// Take gives a slot. Its value is the one that it had at Give.
 func (s *Slab[T]) Take() uint32 {
 	if n := len(s.free); n > 0 {
 		slot := s.free[n-1]
@@ -27,10 +26,10 @@ func (s *Slab[T]) Take() uint32 {
 	return s.used
 }
 
-// Give takes a slot back; what is in it stays until it is used again.
+// Give frees a slot. Its value stays until it is used again.
 func (s *Slab[T]) Give(slot uint32) { s.free = append(s.free, slot) }
 
-// At gives the value of a slot that was given out.
+// At gives the value of a slot.
 func (s *Slab[T]) At(slot uint32) *T {
 	slot--
 	return &s.chunks[slot>>ChunkBits][slot&(1<<ChunkBits-1)]
@@ -39,5 +38,5 @@ func (s *Slab[T]) At(slot uint32) *T {
 // Count is the number of slots in use.
 func (s *Slab[T]) Count() int { return int(s.used) - len(s.free) }
 
-// Slots is the number of slots ever given out: they are 1 to that.
+// Slots is the number of slots ever used: they are 1 to that.
 func (s *Slab[T]) Slots() uint32 { return s.used }

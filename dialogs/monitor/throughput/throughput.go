@@ -1,5 +1,5 @@
-// Package throughput adds up what got through over each next hop, and the requests that
-// came from each neighbour on the core side, and hands the sums on a few times a second.
+// Package throughput counts the NOTIFYs that got a 2xx over each next hop, and the requests
+// from each neighbour on the core side, and passes the sums on a few times a second.
 package throughput
 
 import (
@@ -13,31 +13,29 @@ import (
 	"rewatch/policy/outage"
 )
 
-// hopCount counts the NOTIFYs that got through over one next hop, or the requests that
-// came from one.
+// hopCount counts the 2xx of one next hop, or the requests from one neighbour.
 type hopCount struct {
 	hop netip.AddrPort
 	got outage.Passes
 }
 
-// Counts are those of one shard in one collection. Whoever has the lock of the shard adds
-// to them and drains them.
+// Counts are the counts of one shard since the last collection. The lock of the shard has to
+// be held.
 type Counts []hopCount
 
 const (
-	// Every is how often Collect is to be called.
+	// Every is the time between two calls of Collect.
 	Every = 200 * time.Millisecond
-	// collectSoonest is how long a collection lasts for the failures that ask for
-	// one.
+	// collectSoonest is how old the sums may be for CollectFor.
 	collectSoonest = 5 * time.Millisecond
-	// maxHopCounts bounds the hops of a shard in one collection. What passes over
-	// further ones counts for a hop that is not known.
+	// maxHopCounts bounds the hops of a shard. Further ones share one count, without an
+	// address.
 	maxHopCounts = 64
-	// Budget is the memory that they take at most, in bytes, in 64 shards.
+	// Budget is the memory of the Counts of 64 shards, at most, in bytes.
 	Budget = 64 * maxHopCounts * int64(unsafe.Sizeof(hopCount{}))
 )
 
-// Add counts one of a user (dialogs.UserID).
+// Add counts one 2xx, or one request, of a user (dialogs.UserID).
 func (c *Counts) Add(hop netip.AddrPort, at time.Time, user uint64) {
 	for i := range *c {
 		if (*c)[i].hop == hop {
@@ -54,7 +52,7 @@ func (c *Counts) Add(hop netip.AddrPort, at time.Time, user uint64) {
 	(*c)[len(*c)-1].got.Add(at, user)
 }
 
-// Heard counts a request of a user that came from the core: it shows that the core is there.
+// Heard counts a request of a user that came from the core: the core is up.
 func (p *Sums) Heard(msg *dialogs.Message, at time.Time, user string) {
 	if !msg.Source.IsValid() {
 		return
@@ -64,27 +62,27 @@ func (p *Sums) Heard(msg *dialogs.Message, at time.Time, user string) {
 	p.sources.Add(msg.Source, at, dialogs.UserID(user))
 }
 
-// Sums adds up what passed over each next hop.
+// Sums adds up the Counts of all shards.
 type Sums struct {
 	drain func(take func(*Counts))
 	rec   dialogs.Recovery
 
 	mu        sync.Mutex
-	sums      map[netip.AddrPort]outage.Passes // since they were told
-	collected atomic.Int64                     // when that was
-	// sources adds up the requests that came from each neighbour, under hearing. spare
-	// is what takes its place.
+	sums      map[netip.AddrPort]outage.Passes // of one collection
+	collected atomic.Int64                     // when the last one was
+	// sources counts the requests from each neighbour, under hearing. spare takes its place
+	// while they are passed on.
 	hearing        sync.Mutex
 	sources, spare Counts
 }
 
-// New makes Sums that are handed on to rec. drain calls take with the Counts of each shard,
+// New makes Sums that are passed on to rec. drain calls take with the Counts of each shard,
 // while it holds the lock of that shard.
 func New(rec dialogs.Recovery, drain func(take func(*Counts))) *Sums {
 	return &Sums{rec: rec, drain: drain, sums: make(map[netip.AddrPort]outage.Passes)}
 }
 
-// Collect hands on what has passed since the last time.
+// Collect passes on what was counted since the last time.
 func (p *Sums) Collect(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,9 +110,8 @@ func (p *Sums) Collect(now time.Time) {
 	p.spare = sources
 }
 
-// CollectFor brings the sums up to date before a failure is judged by them. In a
-// burst of NOTIFYs a few fail at once; without the others they would look like
-// all of them.
+// CollectFor collects before a failure is judged. Of a burst of NOTIFYs a few fail at once;
+// without the successes of the others it would seem that all of them failed.
 func (p *Sums) CollectFor(at time.Time) {
 	if at.UnixNano()-p.collected.Load() >= int64(collectSoonest) {
 		p.Collect(at)

@@ -1,6 +1,6 @@
-// Package trace tells the Engine what passes, for the ladders of users whose recovery runs.
-// The participants of a ladder are "core", "rewatch" and "server". What passes through is
-// drawn as two arrows.
+// Package trace adds what passes to the ladder diagrams of users whose recovery runs. The
+// participants of a ladder are "core", "rewatch" and "server". A message that is forwarded
+// is two arrows.
 package trace
 
 import (
@@ -11,7 +11,7 @@ import (
 	"rewatch/dialogs/monitor/outcome"
 )
 
-// Ladder draws the steps of a user's recovery.
+// Ladder adds steps to the ladder of a user.
 type Ladder struct{ Recovery dialogs.Recovery }
 
 // Step adds one arrow, or a note where from and to are the same.
@@ -24,7 +24,7 @@ func (l *Ladder) passing(aor string, at time.Time, from, to, what string) {
 	l.Step(aor, at, "rewatch", to, what)
 }
 
-// Subscribe shows a SUBSCRIBE on its way to the server, or only to us.
+// Subscribe shows a SUBSCRIBE to the server, or one that rewatch answers (to is "rewatch").
 func (l *Ladder) Subscribe(aor string, at time.Time, to string, id *ident.ID) {
 	if !l.Recovery.Interested(aor) {
 		return
@@ -36,12 +36,12 @@ func (l *Ladder) Subscribe(aor string, at time.Time, to string, id *ident.ID) {
 	}
 }
 
-// Response shows a response that is passed on.
+// Response shows a response that is relayed.
 func (l *Ladder) Response(aor string, at time.Time, from, to string, status int, reason []byte) {
 	l.passing(aor, at, from, to, outcome.StatusText(status, reason))
 }
 
-// Tries tells what was tried before a verdict, for the log.
+// Tries describes the attempts before a verdict, for the log.
 func Tries(tries []dialogs.Try) (texts []string) {
 	for _, t := range tries {
 		texts = append(texts, t.String())
@@ -49,7 +49,7 @@ func Tries(tries []dialogs.Try) (texts []string) {
 	return texts
 }
 
-// Missed shows a NOTIFY that got no 2xx, and what came instead.
+// Missed shows a NOTIFY that got no 2xx, and its outcome. noAnswer is the text of a timeout.
 func (l *Ladder) Missed(n Notify, o *dialogs.Outcome, at time.Time, noAnswer string) {
 	l.Passed(n, o)
 	switch o.Kind {
@@ -68,8 +68,8 @@ type Notify struct {
 	At             time.Time
 }
 
-// Passed shows a NOTIFY, at the time when it passed, once its outcome is known: before that
-// nobody may be interested.
+// Passed shows a NOTIFY with its further attempts. It is called when the outcome is known, for
+// only then is it known whether a recovery runs.
 func (l *Ladder) Passed(n Notify, o *dialogs.Outcome) {
 	what := "NOTIFY " + n.Event
 	l.passing(n.Watcher, n.At, "server", "core", what)

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Lost says which file could not be read when the store was opened, and was moved
-// aside; "" if none was.
+// Lost gives the new name of a state file that could not be read when the store was opened,
+// and the reason; "" if the file could be read.
 func (s *Store) Lost() (aside string, why error) { return s.aside, s.lost }
 
-// moveAside gives a file that cannot be read another name, with the time in it, so that
-// a new one can be begun in its place and an operator may look at the old one.
+// moveAside renames a file that cannot be read, to a name with the time in it: a new file
+// takes its place, and an operator can look at the old one.
 func moveAside(path string) (string, error) {
 	stem := path + ".unreadable-" + time.Now().UTC().Format("20060102T150405Z")
 	aside := stem
@@ -35,12 +35,11 @@ func moveAside(path string) (string, error) {
 	return aside, nil
 }
 
-// words stand in every state file: the key and the value of the magic, side by side.
+// words are in every state file: the key and the value of the magic, side by side.
 var words = append(slices.Clip(magicKey), magic...)
 
-// ours says whether a file that cannot be read was a state file: it begins like one, or
-// has the words of one somewhere, or nothing but the zeros that a file system leaves
-// after a power cut.
+// ours says whether a file that cannot be read was a state file: it begins like one, or has
+// words somewhere, or has only zeros, which a file system leaves after a power cut.
 func ours(f *os.File) bool {
 	head := make([]byte, 64<<10+headerSize+4)
 	n, _ := f.ReadAt(head, 0)
@@ -56,7 +55,7 @@ func ours(f *os.File) bool {
 	return hasWords(f)
 }
 
-// hasWords says whether the words of a state file stand in a file, or nothing but zeros.
+// hasWords says whether a file contains words, or only zeros.
 func hasWords(f *os.File) bool {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return false

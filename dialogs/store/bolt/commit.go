@@ -15,25 +15,21 @@ import (
 const (
 	// retry is the pause after a commit that failed.
 	retry = time.Second
-	// share: of the time, no more than one part in so many is spent committing. On a
-	// fast disk a change waits much less than Options.Sync then.
+	// share: at most one part in so many of the time is spent on commits. On a fast disk
+	// a change waits much less than Options.Sync.
 	share = 10
-	// stall is how long a commit may take before nothing more is promised.
+	// stall is how long a commit may take before Save refuses further changes.
 	stall = 2 * time.Second
 )
 
 var errStalled = errors.New("the disk does not answer")
 
-type entryKey struct {
-	kind store.Kind
-	key  string
-}
-
-// batch is what is committed together: the users who have changed, as they are by
-// then, and entries of the journal. done is closed when it is committed or failed.
+// batch is what is committed together: the users who have changed, as they are when the
+// commit begins, and entries of the journal. done is closed when the commit has succeeded
+// or failed.
 type batch struct {
 	users   map[string]struct{}
-	entries map[entryKey]store.Entry
+	entries map[store.EntryID]store.Entry
 	done    chan struct{}
 	err     error
 }
@@ -42,7 +38,7 @@ type batch struct {
 func (s *Store) gather() *batch {
 	if s.next == nil {
 		s.next = &batch{
-			users: make(map[string]struct{}), entries: make(map[entryKey]store.Entry), done: make(chan struct{}),
+			users: make(map[string]struct{}), entries: make(map[store.EntryID]store.Entry), done: make(chan struct{}),
 		}
 	}
 	nudge(s.wake)
@@ -56,11 +52,11 @@ func nudge(c chan struct{}) {
 	}
 }
 
-// add adds entries, the last of a key to hold. s.mu is held.
+// add adds entries; the last one of a key holds. s.mu is held.
 func (b *batch) add(entries []store.Entry) {
 	for _, e := range entries {
 		e.Value = bytes.Clone(e.Value)
-		b.entries[entryKey{e.Kind, e.Key}] = e
+		b.entries[e.ID()] = e
 	}
 }
 
@@ -74,8 +70,8 @@ func (b *batch) wait(ctx context.Context) error {
 	}
 }
 
-// Sync commits now what has been saved of a user so far, unless it is committed
-// already; "" is everybody.
+// Sync commits what has been saved of a user so far, unless it is committed already; ""
+// stands for all users.
 func (s *Store) Sync(ctx context.Context, aor string) error {
 	s.mu.Lock()
 	b, err := s.batchOf(aor), s.trouble
@@ -90,8 +86,8 @@ func (s *Store) Sync(ctx context.Context, aor string) error {
 	return b.wait(ctx)
 }
 
-// batchOf is the batch that has the last of a user and is not committed yet; nil if
-// there is none. s.mu is held.
+// batchOf gives the uncommitted batch that has the newest change of a user, or nil.
+// s.mu is held.
 func (s *Store) batchOf(aor string) *batch {
 	for _, b := range []*batch{s.next, s.running} {
 		if b == nil {
@@ -113,37 +109,25 @@ func (s *Store) commitAll() {
 			s.commit()
 			return
 		}
-		s.linger()
+		s.wait(min(s.every, (share-1)*s.took), s.hurry) // lets a batch gather, unless somebody waits for it
 		if !s.commit() {
-			s.pause()
+			s.wait(retry, nil)
+			nudge(s.wake)
 		}
 	}
 }
 
-// linger lets a batch gather, unless somebody waits for it.
-func (s *Store) linger() {
-	t := time.NewTimer(min(s.every, (share-1)*s.took))
-	defer t.Stop()
+// wait returns after a time, or at once when the store closes or when hurry says so.
+func (s *Store) wait(d time.Duration, hurry <-chan struct{}) {
 	select {
-	case <-t.C:
-	case <-s.hurry:
+	case <-time.After(d):
+	case <-hurry:
 	case <-s.closing:
 	}
 }
 
-// pause waits before a failed commit is tried again.
-func (s *Store) pause() {
-	t := time.NewTimer(retry)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.closing:
-	}
-	nudge(s.wake)
-}
-
-// commit writes the batch, and says whether that went well. What could not be
-// written stays for the next one.
+// commit writes the batch and says whether that succeeded. A batch that could not be
+// written is added to the next one.
 func (s *Store) commit() bool {
 	s.mu.Lock()
 	b := s.next
@@ -164,7 +148,7 @@ func (s *Store) commit() bool {
 	b.err = s.write(users, b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.took, s.began, s.running = time.Since(s.began), time.Time{}, nil
+	s.took, s.running = time.Since(s.began), nil
 	if s.trouble = b.err; b.err != nil {
 		s.putBack(b)
 	}
@@ -172,8 +156,8 @@ func (s *Store) commit() bool {
 	return b.err == nil
 }
 
-// putBack adds a batch that failed to the next one, which knows better where both
-// know something.
+// putBack adds a batch that failed to the next one. Where both have an entry, the next
+// batch has the newer one.
 func (s *Store) putBack(b *batch) {
 	next := s.gather()
 	for aor := range b.users {
@@ -186,7 +170,7 @@ func (s *Store) putBack(b *batch) {
 	}
 }
 
-// Pending says how much waits for its commit.
+// Pending is how many changes wait for their commit; a commit that runs counts as one.
 func (s *Store) Pending() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,15 +178,15 @@ func (s *Store) Pending() int {
 	if s.next != nil {
 		n += len(s.next.users) + len(s.next.entries)
 	}
-	if !s.began.IsZero() {
+	if s.running != nil {
 		n++
 	}
 	return n
 }
 
-// inTrouble says why nothing can be promised now. s.mu is held.
+// inTrouble says why no change can be accepted now; nil if it can. s.mu is held.
 func (s *Store) inTrouble() error {
-	if !s.began.IsZero() && time.Since(s.began) > stall {
+	if s.running != nil && time.Since(s.began) > stall {
 		return errStalled
 	}
 	return s.trouble
@@ -241,9 +225,9 @@ func putUsers(tx *bbolt.Tx, users []store.Record) error {
 	return nil
 }
 
-func putEntries(tx *bbolt.Tx, entries map[entryKey]store.Entry) error {
-	for k, e := range entries {
-		bucket, err := tx.CreateBucketIfNotExists(kindBucket(k.kind))
+func putEntries(tx *bbolt.Tx, entries map[store.EntryID]store.Entry) error {
+	for _, e := range entries {
+		bucket, err := tx.CreateBucketIfNotExists(kindBucket(e.Kind))
 		if err != nil {
 			return err
 		}
@@ -251,8 +235,8 @@ func putEntries(tx *bbolt.Tx, entries map[entryKey]store.Entry) error {
 		if len(e.Value) > 0 {
 			value = encodeEntry(e)
 		}
-		if err := set(bucket, k.key, value); err != nil {
-			return fmt.Errorf("save %s %q: %w", k.kind, k.key, err)
+		if err := set(bucket, e.Key, value); err != nil {
+			return fmt.Errorf("save %s %q: %w", e.Kind, e.Key, err)
 		}
 	}
 	return nil

@@ -1,10 +1,10 @@
-// Package bolt keeps the memory of one rewatch in a file, with bbolt.
+// Package bolt is a store.Store in a file, for one rewatch process, with bbolt.
 //
-// Everything is answered from a shadow in memory; what has changed is gathered and
-// committed by one goroutine, at most Options.Sync later. So nobody waits for the
-// disk, and a burst of failures costs one fsync for all of it. What a SIGKILL can
-// take away is what was saved within that time. bbolt writes pages aside and
-// turns over one page at the end, so the file is whole at every moment.
+// Records are read from a copy in memory. One goroutine gathers the changes and commits
+// them, at most Options.Sync later. So callers do not wait for the disk, and a burst of
+// failures costs one fsync. A SIGKILL loses at most what was saved within that time. bbolt
+// writes new pages first and then one page that refers to them, so the file is consistent
+// at every moment.
 //
 // The file has a bucket "rewatch" with the magic and the version of the format, "users"
 // with the state of every user, and a bucket for each kind of entry of the journal. Every
@@ -13,14 +13,14 @@
 //
 // # Why
 //
-// A sidecar that does not start harms more users than a count that is forgotten. So a
-// state file that cannot be read, because it is damaged, cut off or of another format, is
-// moved aside, where an operator may look at it, and a new one is begun (Lost tells of
-// it). What was never a state file is somebody else's: it is left alone, and an error.
+// A sidecar that does not start harms more users than a forgotten count does. So a state
+// file that cannot be read (damaged, truncated, of another format) is moved aside, where an
+// operator can look at it, and a new one is started (see Lost). A file that was never a
+// state file belongs to another program: it is left as it is, and Open fails.
 //
-// Which of them it is has to be known before bbolt may touch the file, which ends the
-// process upon some kinds of damage: so its pages are gone through first.
+// This has to be decided before bbolt opens the file to write, for bbolt ends the process
+// upon some kinds of damage. So rewatch reads all pages first.
 //
-// A disk that is full, or a file that was taken away, costs what is learnt from then
-// on and nothing else: Save says so, and the process goes on with what it knows.
+// If the disk is full or the file is removed, only later changes are lost: Save returns an
+// error, and the process continues with the copy in memory.
 package bolt

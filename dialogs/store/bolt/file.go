@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// What tells a state file of rewatch, and the version of what is in it.
+// The header of a state file.
 const (
 	magic  = "rewatch state"
 	format = 3
@@ -33,20 +34,20 @@ var (
 func kindBucket(k store.Kind) []byte { return []byte(k.String()) }
 
 var (
-	// ErrInUse says that another process has the file.
+	// ErrInUse says that another process has locked the file.
 	ErrInUse = errors.New("in use by another process")
 	// ErrForeign says that the file is no state file of rewatch.
 	ErrForeign = errors.New("not a state file of rewatch; it was left as it is")
-	// ErrCorrupt says that it is one, and not what was written.
+	// ErrCorrupt says that the file is a state file and damaged.
 	ErrCorrupt = errors.New("damaged")
-	// ErrFormat says that it is one of another version.
+	// ErrFormat says that another version of rewatch has written the file.
 	ErrFormat = errors.New("written by another version of rewatch")
 
-	// errHeader says that there is nothing of ours in a file that bbolt can read.
+	// errHeader says that a file of bbolt has no header of rewatch.
 	errHeader = errors.New("it has no header")
 )
 
-// damaged marks an error as a sign of damage.
+// damaged wraps an error in ErrCorrupt.
 func damaged(err error) error {
 	if errors.Is(err, ErrCorrupt) {
 		return err
@@ -54,13 +55,15 @@ func damaged(err error) error {
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
-// Check reads the whole of a file that is there, and changes nothing.
+// Check reads all of an existing file, and changes nothing. It waits a second for the lock.
+// The error is nil if there is no file, or ErrInUse, ErrForeign, ErrCorrupt, ErrFormat or
+// the system's.
 func Check(path string) error {
 	_, err := verify(path, time.Second)
 	return err
 }
 
-// openFile opens the file after it was verified, or makes it.
+// openFile verifies and opens the file, or creates it.
 func openFile(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	begun, err := verify(path, timeout)
 	if err == nil && !begun {
@@ -81,18 +84,18 @@ func openFile(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 func options(timeout time.Duration) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout: timeout, FreelistType: bbolt.FreelistMapType,
-		// The list of free pages is made anew from the pages themselves, so
-		// there is nothing of it to be damaged, and a commit is smaller.
+		// The list of free pages is derived from the pages when the file is opened: it
+		// cannot be damaged, and a commit is smaller.
 		NoFreelistSync: true,
 	}
 }
 
-// create makes a new file. It gets its name when it is whole, so that a process that
-// is killed meanwhile leaves nothing behind that could not be opened.
+// create creates a new file under another name and renames it when it is complete, so that
+// a process that is killed meanwhile leaves no file that cannot be opened.
 func create(path string, timeout time.Duration) error {
 	fresh := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".rewatch-new")
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // where nothing may be made beside it, the file has to be made in its place
+		return nil // no second file may be created in this directory: bbolt creates it in place
 	}
 	db, err := bbolt.Open(fresh, 0o600, options(timeout))
 	if errors.Is(err, fs.ErrPermission) {
@@ -110,7 +113,7 @@ func create(path string, timeout time.Duration) error {
 	return errors.Join(err, os.Remove(fresh))
 }
 
-// syncDirectory makes the new name safe, where the system can.
+// syncDirectory makes the new name safe from a crash, where the system can.
 func syncDirectory(path string) {
 	if d, err := os.Open(path); err == nil { // #nosec G304 -- the operator's directory
 		_ = d.Sync()
@@ -118,8 +121,8 @@ func syncDirectory(path string) {
 	}
 }
 
-// verify reads the whole of a file, and writes nothing. It says whether there is
-// anything in it.
+// verify reads all of a file, and writes nothing. It says whether there is a file that is
+// not empty.
 func verify(path string, timeout time.Duration) (begun bool, err error) {
 	f, err := os.Open(path) // #nosec G304 -- the operator's file
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +149,7 @@ func verify(path string, timeout time.Duration) (begun bool, err error) {
 	return true, err
 }
 
-// inspect lets bbolt read a file, and reads all that is in it.
+// inspect opens a file with bbolt to read, and reads all pages and values.
 func inspect(path string, f *os.File, timeout time.Duration) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: timeout})
 	if err != nil {
@@ -173,7 +176,7 @@ func inspect(path string, f *os.File, timeout time.Duration) error {
 // examine reads every value in every bucket.
 func examine(tx *bbolt.Tx) error {
 	if first, _ := tx.Cursor().First(); first == nil {
-		return nil // nothing was written yet
+		return nil // not even the header was written yet
 	}
 	header := tx.Bucket(headerBucket)
 	if header == nil {
@@ -183,37 +186,25 @@ func examine(tx *bbolt.Tx) error {
 		return err
 	}
 	return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
-		if bytes.Equal(name, headerBucket) {
+		switch string(name) {
+		case string(headerBucket):
 			return nil
+		case string(usersBucket):
+			return readUsers(tx, func(store.Record) {})
 		}
-		check := checkerOf(string(name))
-		if check == nil {
+		kinds := store.Kinds()
+		i := slices.IndexFunc(kinds, func(k store.Kind) bool { return k.String() == string(name) })
+		if i < 0 {
 			return damaged(fmt.Errorf("bucket %q is not known", name))
 		}
-		return bucket.ForEach(check)
+		return bucket.ForEach(func(key, value []byte) error {
+			_, err := decodeEntry(kinds[i], key, value)
+			return err
+		})
 	})
 }
 
-// checkerOf gives what looks at the items of a bucket; nil for one that is not ours.
-func checkerOf(bucket string) func(key, value []byte) error {
-	if bucket == string(usersBucket) {
-		return func(key, value []byte) error {
-			_, err := decodeRecord(key, value)
-			return err
-		}
-	}
-	for _, kind := range store.Kinds() {
-		if bucket == kind.String() {
-			return func(key, value []byte) error {
-				_, err := decodeEntry(kind, key, value)
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// classify tells damage from a system that refuses.
+// classify says whether an error of bbolt is a lock, an error of the system, or damage.
 func classify(err error) error {
 	code, system := errors.AsType[syscall.Errno](err)
 	switch {
@@ -225,7 +216,7 @@ func classify(err error) error {
 	return damaged(err)
 }
 
-// withoutPath drops what every message of this package says anyway.
+// withoutPath removes the path, which every message of this package has already.
 func withoutPath(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -233,7 +224,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// identify writes the header into a file that is new.
+// identify writes the header into a new file.
 func identify(db *bbolt.DB) error {
 	return db.Update(func(tx *bbolt.Tx) error {
 		if first, _ := tx.Cursor().First(); first != nil {

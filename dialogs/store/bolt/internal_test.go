@@ -236,7 +236,7 @@ func TestNewerGoesBeforeFailed(t *testing.T) {
 	entry := func(key, value string) store.Entry {
 		return store.Entry{Kind: store.KindAlarm, Key: key, Value: []byte(value)}
 	}
-	failed := &batch{users: map[string]struct{}{"alice": {}}, entries: make(map[entryKey]store.Entry)}
+	failed := &batch{users: map[string]struct{}{"alice": {}}, entries: make(map[store.EntryID]store.Entry)}
 	failed.add([]store.Entry{entry("both", "old"), entry("failed", "old")})
 	s.mu.Lock()
 	s.records["alice"] = store.Record{AOR: "alice", Version: 1, State: policy.State{Sent: 2}}

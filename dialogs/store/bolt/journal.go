@@ -11,11 +11,11 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// pageLength is how many entries are read at a time. No transaction stays open
-// while somebody thinks about them: the file could not grow meanwhile.
+// pageLength is how many entries are read in one transaction. No transaction stays open
+// while the caller works on them: the file cannot grow during a transaction.
 const pageLength = 1000
 
-// Write keeps a batch, and returns when it is committed.
+// Write adds a batch of entries and returns when they are committed.
 func (s *Store) Write(ctx context.Context, entries []store.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func (s *Store) Write(ctx context.Context, entries []store.Entry) error {
 	return b.wait(ctx)
 }
 
-// view reads in the file, which may be cut off in this moment.
+// view runs a transaction that reads. A fault (the file may be truncated meanwhile) is an error.
 func (s *Store) view(do func(*bbolt.Tx) error) error {
 	return guard(func() error { return s.db.View(do) })
 }
@@ -52,7 +52,7 @@ func (s *Store) Read(_ context.Context, kind store.Kind, key string) (e store.En
 			return nil
 		}
 		e, err = decodeEntry(kind, []byte(key), value)
-		ok = err == nil && !over(e)
+		ok = err == nil && !e.Over(time.Now())
 		return err
 	})
 	if !ok {
@@ -61,7 +61,7 @@ func (s *Store) Read(_ context.Context, kind store.Kind, key string) (e store.En
 	return e, true, nil
 }
 
-// Entries walks over the entries of a kind, and removes those that are over.
+// Entries walks over the entries of a kind, and removes those that have expired.
 func (s *Store) Entries(ctx context.Context, kind store.Kind) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		var after []byte
@@ -70,7 +70,7 @@ func (s *Store) Entries(ctx context.Context, kind store.Kind) iter.Seq2[store.En
 			var past []store.Entry
 			for _, e := range page {
 				after = []byte(e.Key)
-				if over(e) {
+				if e.Over(time.Now()) {
 					past = append(past, store.Entry{Kind: kind, Key: e.Key})
 				} else if !yield(e, nil) {
 					return
@@ -116,9 +116,7 @@ func (s *Store) page(kind store.Kind, after []byte) (page []store.Entry, err err
 	return page, err
 }
 
-func over(e store.Entry) bool { return !e.Until.IsZero() && !time.Now().Before(e.Until) }
-
-// readUsers gives every user.
+// readUsers calls user with the record of every user.
 func readUsers(tx *bbolt.Tx, user func(store.Record)) error {
 	bucket := tx.Bucket(usersBucket)
 	if bucket == nil {

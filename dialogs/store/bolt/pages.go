@@ -24,15 +24,13 @@ const (
 // order is that of the machine: bbolt writes its structures as they lie in memory.
 var order = binary.NativeEndian
 
-// pages makes sure that bbolt can go through a file: every page that is referred to is
-// there, is referred to once, and holds its elements in order. The values have their
-// checksums for themselves.
+// pages checks that bbolt can read a file: every page that is referred to exists, is
+// referred to once, and has its elements in order. The values have checksums of their own.
 //
 // # Why
 //
-// bbolt has a check of its own, and makes it when it opens a file; but it makes it in
-// goroutines that nobody outside can guard. A page number that leads out of the file or
-// in a circle, or a key that is out of order, ends the process there.
+// bbolt checks a file when it opens it, but in goroutines of its own, where a panic ends the
+// process: upon a page number outside the file or in a circle, or a key out of order.
 type pages struct {
 	file  io.ReaderAt
 	size  uint64 // of a page
@@ -40,7 +38,7 @@ type pages struct {
 	seen  map[uint64]bool
 }
 
-// walk reads a page and all that it leads to. Its keys are to lie between least and most.
+// walk checks a page and the pages below it. Its keys have to be in [least, most).
 func (p *pages) walk(id uint64, least, most []byte) error {
 	head := make([]byte, headerSize)
 	if id < 2 || id >= p.count {
@@ -83,7 +81,7 @@ type element struct {
 	isBucket   bool
 }
 
-// follow goes through the elements of a page, and wherever they lead.
+// follow checks the elements of a page, and the pages and buckets below them.
 func (p *pages) follow(data []byte, least, most []byte) error {
 	elements, err := split(data)
 	if err != nil {
@@ -109,8 +107,8 @@ func (p *pages) follow(data []byte, least, most []byte) error {
 	return nil
 }
 
-// split takes a page apart. The keys and values lie one after the other, and nothing is
-// behind them.
+// split gives the elements of a page. The keys and values lie one after the other, and only
+// zeros follow them.
 func split(data []byte) ([]element, error) {
 	flags, count := order.Uint16(data[8:]), int(order.Uint16(data[10:]))
 	end := headerSize + count*elementSize
@@ -147,7 +145,7 @@ func split(data []byte) ([]element, error) {
 	return elements, nil
 }
 
-// bucket goes through the tree of a bucket, or the page that it is.
+// bucket checks the tree of a bucket, or the one page that is its value.
 func (p *pages) bucket(value []byte) error {
 	switch {
 	case len(value) < bucketSize:

@@ -14,13 +14,13 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// Options are what may be chosen.
+// Options are the options of Open.
 type Options struct {
-	// Sync is how long a change may wait for its commit, at most; 0: Save and Delete
-	// return when it is done.
+	// Sync is how long a change waits for its commit, at most; 0: Save and Delete return
+	// after the commit.
 	Sync time.Duration
-	// LockTimeout is how long another process may take to let go of the file; 0
-	// is a second.
+	// LockTimeout is how long Open waits for another process to release the file; 0 is a
+	// second.
 	LockTimeout time.Duration
 }
 
@@ -30,21 +30,21 @@ type Store struct {
 	every    time.Duration
 	db       *bbolt.DB
 	pageSize int64
-	aside    string // what could not be read, under its new name
-	lost     error  // and why
-	// These are the committing goroutine's: the file as the last commit left it, how
-	// long that took, and what made bbolt unusable.
+	aside    string // the new name of a file that could not be read
+	lost     error  // and why it could not
+	// These belong to the goroutine that commits: the file as the last commit left it, how
+	// long that commit took, and the error that made bbolt unusable.
 	print  print
 	took   time.Duration
 	broken error
 
 	mu      sync.Mutex
-	records map[string]store.Record // what Broken leads to is never changed
+	records map[string]store.Record // the slices in State are never changed
 	last    uint64                  // the version given last
-	next    *batch                  // what awaits the next commit; nil: nothing
-	trouble error                   // of the last commit
-	began   time.Time               // of the commit that runs
-	running *batch                  // which is being committed; nil: none is
+	next    *batch                  // waits for the next commit; nil: nothing does
+	trouble error                   // the error of the last commit
+	running *batch                  // is being committed; nil: none is
+	began   time.Time               // when that commit began
 	closed  bool
 
 	wake, hurry chan struct{}
@@ -59,17 +59,17 @@ var (
 	errKey    = errors.New("a key that cannot be kept")
 )
 
-// storable says whether bbolt takes a key. One that it refuses must not spoil the
-// batch of all the others.
+// storable says whether bbolt accepts a key. A key that it refuses would make the commit of
+// the whole batch fail.
 func storable(key string) bool { return key != "" && len(key) <= bbolt.MaxKeySize }
 
 func allStorable(entries []store.Entry) bool {
 	return !slices.ContainsFunc(entries, func(e store.Entry) bool { return !storable(e.Key) })
 }
 
-// Open opens the file, or makes it. The directory has to be there. A state file that
-// cannot be read is moved aside, and a new one is begun; Lost tells of it. A file that
-// is no state file is left alone, and is an error.
+// Open opens the file, or creates it; the directory has to exist. A state file that cannot
+// be read is moved aside and a new one is created (see Lost). Errors: ErrForeign for a file
+// of another program, which is left as it is; ErrInUse; or the system's.
 func Open(path string, o Options) (*Store, error) {
 	s, err := openStore(path, o)
 	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) {
@@ -115,7 +115,7 @@ func openStore(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close commits what is left, and gives the file free.
+// Close commits what is left, and releases the file.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -129,7 +129,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	err := s.trouble
 	s.mu.Unlock()
-	if s.broken == nil { // else bbolt would wait for its own lock
+	if s.broken == nil { // otherwise bbolt would wait for its own lock
 		err = errors.Join(err, s.db.Close())
 	}
 	if err != nil {
@@ -146,14 +146,14 @@ func (s *Store) Load(_ context.Context, aor string) (store.Record, error) {
 	if !ok {
 		return store.Record{AOR: aor}, nil
 	}
-	return own(r), nil
+	return r.Clone(), nil
 }
 
-// Save writes a record if nobody did since its version.
+// Save writes a record if the version is still the same.
 func (s *Store) Save(ctx context.Context, r store.Record, with ...store.Entry) (uint64, error) {
 	b, version, err := s.change(r.AOR, r.Version, with, func() uint64 {
 		s.last++
-		r = own(r)
+		r = r.Clone()
 		r.Version = s.last
 		s.records[r.AOR] = r
 		return s.last
@@ -164,7 +164,7 @@ func (s *Store) Save(ctx context.Context, r store.Record, with ...store.Entry) (
 	return version, s.await(ctx, b)
 }
 
-// Delete removes a record if nobody changed it since version.
+// Delete removes a record if the version is still the same.
 func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...store.Entry) error {
 	s.mu.Lock()
 	_, known := s.records[aor]
@@ -182,8 +182,8 @@ func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...
 	return s.await(ctx, b)
 }
 
-// change lets do change the record of a user, if that may be now, and puts them and the
-// entries into the next batch.
+// change calls do, which changes the record of a user, if the record has the version and the
+// store accepts changes. It adds the user and the entries to the next batch.
 func (s *Store) change(aor string, version uint64, with []store.Entry, do func() uint64) (*batch, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *Store) change(aor string, version uint64, with []store.Entry, do func()
 	case s.closed:
 		return nil, 0, errClosed
 	case s.inTrouble() != nil:
-		// What cannot be committed must not be promised either.
+		// What cannot be committed must not be accepted either.
 		return nil, 0, s.inTrouble()
 	case !storable(aor) || !allStorable(with):
 		return nil, 0, errKey
@@ -205,7 +205,7 @@ func (s *Store) change(aor string, version uint64, with []store.Entry, do func()
 	return b, version, nil
 }
 
-// await waits for the commit where nothing may be lost.
+// await waits for the commit if Options.Sync is 0.
 func (s *Store) await(ctx context.Context, b *batch) error {
 	if s.every > 0 {
 		return nil
@@ -215,33 +215,18 @@ func (s *Store) await(ctx context.Context, b *batch) error {
 
 // All walks over the records as they are when it begins.
 func (s *Store) All(context.Context) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		for _, r := range s.snapshot() {
-			if !yield(own(r), nil) {
-				return
-			}
+	return store.Walk(func() (all []store.Record) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, r := range s.records {
+			all = append(all, r.Clone())
 		}
-	}
+		return all
+	})
 }
 
-func (s *Store) snapshot() []store.Record {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]store.Record, 0, len(s.records))
-	for _, r := range s.records {
-		all = append(all, r)
-	}
-	return all
-}
-
-// Shared says that the file is this process's alone.
+// Shared is false: no other process writes to the file.
 func (s *Store) Shared() bool { return false }
 
-// Watch has nothing to tell: nobody else writes to the file.
+// Watch has nothing to tell: no other process writes to the file.
 func (s *Store) Watch(context.Context, func(string), func()) error { return nil }
-
-// own gives a record that shares nothing.
-func own(r store.Record) store.Record {
-	r.State.Broken = slices.Clone(r.State.Broken)
-	return r
-}

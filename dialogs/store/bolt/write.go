@@ -12,10 +12,10 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// metaSize is how much of a first page changes.
+// metaSize is how many bytes of each of the first two pages change.
 const metaSize = 80
 
-// print is what a file is known by between two commits.
+// print identifies the file, and its content, between two commits.
 type print struct {
 	info  os.FileInfo
 	heads [2][metaSize]byte // of the first two pages, which change with every commit
@@ -38,7 +38,7 @@ func (s *Store) write(users []store.Record, b *batch) error {
 	if err != nil {
 		err = fmt.Errorf("commit: %w", withoutPath(err))
 	}
-	if s.broken == nil { // a commit that failed may be in the file all the same
+	if s.broken == nil { // a commit that failed may nevertheless be in the file
 		var seen error
 		s.print, seen = s.look()
 		err = errors.Join(err, seen)
@@ -46,12 +46,12 @@ func (s *Store) write(users []store.Record, b *batch) error {
 	return err
 }
 
-// transact commits what do does.
+// transact runs do in a transaction and commits it.
 //
-// Should the file be cut off right now, touching it is a fault. Neither that nor a bug of
-// ours or bbolt's may take the sidecar with it; but bbolt does not get over it, so the
-// file is left alone from then on. The transaction stays open then: to end it bbolt would
-// read the whole file, in a goroutine whose faults nobody can catch.
+// If the file is truncated meanwhile, an access to it is a fault. Neither a fault nor a
+// panic may end the sidecar. But bbolt is unusable afterwards, so the file is not used any
+// more. The transaction stays open: to end it bbolt would read the whole file, in a
+// goroutine where a fault cannot be caught.
 func (s *Store) transact(do func(*bbolt.Tx) error) error {
 	err := guard(func() error {
 		tx, err := s.db.Begin(true)
@@ -70,11 +70,10 @@ func (s *Store) transact(do func(*bbolt.Tx) error) error {
 	return err
 }
 
-// errFault says that the file led bbolt astray.
+// errFault says that bbolt has met with a fault or a panic.
 var errFault = fmt.Errorf("%w, or cut off in use", ErrCorrupt)
 
-// guard does something with the file, and makes an error of a panic or a fault that
-// comes of it.
+// guard calls do and turns a panic or a memory fault in it into an error.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -85,7 +84,7 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// present says whether the file is still the one that was opened, and as it was left.
+// present returns an error if the file was removed, replaced, truncated or overwritten.
 func (s *Store) present() error {
 	now, err := s.look()
 	switch {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrAway says that Redis was away a moment ago and was not asked again.
+// ErrAway says that Redis did not answer a moment ago and was not asked again.
 var ErrAway = errors.New("redis is away")
 
 const (
@@ -20,16 +20,16 @@ const (
 	probeTime  = time.Second
 )
 
-// circuit spares everybody the wait for a Redis that does not answer. It opens
-// after some errors in a row; then one goroutine probes, less and less often, and
-// closes it upon the first answer.
+// circuit is a circuit breaker: callers do not wait for a Redis that does not answer. It
+// opens after some errors in a row. Then one goroutine probes, less and less often, and
+// closes the circuit upon the first answer.
 type circuit struct {
 	probe func(context.Context) error
 
 	mu      sync.Mutex
 	errors  int
-	last    error         // that opened it; nil: closed
-	shut    chan struct{} // is closed when the circuit is
+	last    error         // the error that opened the circuit; nil: it is closed
+	shut    chan struct{} // is closed when the circuit closes
 	stopped bool
 
 	life    context.Context //nolint:containedctx // Of the goroutine that probes.
@@ -52,7 +52,7 @@ func (c *circuit) stop() {
 	c.probing.Wait()
 }
 
-// do does something with Redis, unless that is known to be away.
+// do calls f, with a deadline, unless the circuit is open.
 func (c *circuit) do(ctx context.Context, f func(context.Context) error) error {
 	c.mu.Lock()
 	away := c.last
@@ -63,7 +63,7 @@ func (c *circuit) do(ctx context.Context, f func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, 2*opTimeout)
 	defer cancel()
 	err := f(bounded)
-	if err == nil || ctx.Err() == nil { // else it is the caller who left
+	if err == nil || ctx.Err() == nil { // otherwise the caller has given up
 		c.note(err)
 	}
 	return err
@@ -85,8 +85,7 @@ func (c *circuit) note(err error) {
 	}
 }
 
-// ask probes now, whatever is known. An answer closes the circuit, so whoever has it
-// can do what they asked for.
+// ask probes now, also if the circuit is open. An answer closes the circuit.
 func (c *circuit) ask(ctx context.Context) error {
 	err := c.probe(ctx)
 	if err != nil {
@@ -102,7 +101,7 @@ func (c *circuit) ask(ctx context.Context) error {
 	return nil
 }
 
-// keepProbing asks until the circuit is shut.
+// keepProbing probes until the circuit is closed.
 func (c *circuit) keepProbing(shut <-chan struct{}) {
 	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
 		select {
@@ -113,7 +112,7 @@ func (c *circuit) keepProbing(shut <-chan struct{}) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(c.life, probeTime)
-		_ = c.ask(ctx) // shuts it
+		_ = c.ask(ctx) // closes the circuit
 		cancel()
 	}
 }

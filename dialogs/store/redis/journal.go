@@ -14,9 +14,9 @@ import (
 // pipeline is how many commands are sent together.
 const pipeline = 500
 
-// Write keeps a batch.
+// Write writes a batch. An error may leave a part of the batch written.
 func (s *Store) Write(ctx context.Context, batch []store.Entry) error {
-	batch = lastWords(batch)
+	batch = newest(batch)
 	for len(batch) > 0 {
 		n := min(len(batch), pipeline)
 		if err := s.circuit.do(ctx, func(ctx context.Context) error { return s.write(ctx, batch[:n]) }); err != nil {
@@ -27,23 +27,19 @@ func (s *Store) Write(ctx context.Context, batch []store.Entry) error {
 	return nil
 }
 
-// lastWords leaves out what a later entry of the same key says otherwise: in a
-// cluster the commands of a pipeline keep their order only per node.
-func lastWords(batch []store.Entry) []store.Entry {
-	type id struct {
-		kind store.Kind
-		key  string
-	}
-	last := make(map[id]int, len(batch))
+// newest leaves out each entry that a later one of the batch overwrites: in a cluster the
+// commands of a pipeline keep their order only per node.
+func newest(batch []store.Entry) []store.Entry {
+	last := make(map[store.EntryID]int, len(batch))
 	for i, e := range batch {
-		last[id{e.Kind, e.Key}] = i
+		last[e.ID()] = i
 	}
 	if len(last) == len(batch) {
 		return batch
 	}
 	var kept []store.Entry
 	for i, e := range batch {
-		if last[id{e.Kind, e.Key}] == i {
+		if last[e.ID()] == i {
 			kept = append(kept, e)
 		}
 	}
@@ -61,7 +57,7 @@ func (s *Store) write(ctx context.Context, batch []store.Entry) error {
 		if len(e.Value) == 0 || life < time.Millisecond {
 			p.Del(ctx, key)
 		} else {
-			p.Set(ctx, key, encodeEntry(e), life)
+			p.Set(ctx, key, store.AppendEntry(make([]byte, 0, 8+len(e.Value)), e), life)
 		}
 	}
 	_, err := p.Exec(ctx)
@@ -81,60 +77,25 @@ func (s *Store) Read(ctx context.Context, kind store.Kind, key string) (e store.
 	if err != nil || value == "" {
 		return store.Entry{}, false, err
 	}
-	if e, err = decodeEntry(kind, key, value); err != nil {
+	if e, ok = store.ReadEntry(kind, key, []byte(value)); !ok {
 		s.unreadable.Add(1)
-		return store.Entry{}, false, nil
 	}
-	return e, true, nil
+	return e, ok, nil
 }
 
 // Entries walks over the entries of a kind.
 func (s *Store) Entries(ctx context.Context, kind store.Kind) iter.Seq2[store.Entry, error] {
-	return func(yield func(store.Entry, error) bool) {
-		for keys, err := range s.scan(ctx, s.kindPrefix(kind), "string") {
-			var page []store.Entry
-			if err == nil {
-				page, err = s.readAll(ctx, kind, keys)
+	return walk(ctx, s, s.kindPrefix(kind), "string", func(ctx context.Context, p redis.Pipeliner, key string) answer[store.Entry] {
+		get := p.Get(ctx, s.entryKey(kind, key))
+		return func() (e store.Entry, ok bool, err error) {
+			value, missing := get.Result()
+			if missing != nil { // it has expired since the SCAN
+				return e, false, nil
 			}
-			for _, e := range page {
-				if !yield(e, nil) {
-					return
-				}
+			if e, ok = store.ReadEntry(kind, key, []byte(value)); !ok {
+				err = store.ErrUnreadable
 			}
-			if err != nil {
-				yield(store.Entry{}, err)
-				return
-			}
+			return e, ok, err
 		}
-	}
-}
-
-func (s *Store) readAll(ctx context.Context, kind store.Kind, keys []string) (page []store.Entry, err error) {
-	var reads []*redis.StringCmd
-	err = s.circuit.do(ctx, func(ctx context.Context) error {
-		p := s.client.Pipeline()
-		for _, key := range keys {
-			reads = append(reads, p.Get(ctx, s.entryKey(kind, key)))
-		}
-		if _, err := p.Exec(ctx); !errors.Is(err, redis.Nil) {
-			return err
-		}
-		return nil // one has lapsed since the SCAN
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i, read := range reads {
-		value, missing := read.Result()
-		if missing != nil {
-			continue
-		}
-		e, err := decodeEntry(kind, keys[i], value)
-		if err != nil {
-			s.unreadable.Add(1)
-			continue
-		}
-		page = append(page, e)
-	}
-	return page, nil
 }

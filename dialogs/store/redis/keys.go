@@ -1,8 +1,6 @@
 package redis
 
 import (
-	"encoding/binary"
-	"errors"
 	"strings"
 	"time"
 
@@ -13,8 +11,8 @@ import (
 const (
 	// tombstone is how long the version of a deleted state is remembered.
 	tombstone = 10 * time.Minute
-	// slack is how much longer a state is kept than it means anything, so that
-	// a replica whose clock is behind still finds it.
+	// slack is how much longer a state is kept than its last deadline, so that a replica
+	// whose clock is behind still finds it.
 	slack = 48 * time.Hour
 	// noEnd is how long an entry without an end of its own is kept.
 	noEnd = 30 * 24 * time.Hour
@@ -35,7 +33,7 @@ func (s *Store) kindPrefix(kind store.Kind) string {
 	return p
 }
 
-// inBraces gives what userKey and entryKey have put in braces.
+// inBraces gives the name that userKey or entryKey has put in braces.
 func inBraces(key, prefix string) (string, bool) {
 	name, ok := strings.CutPrefix(key, prefix+"{")
 	if !ok {
@@ -44,12 +42,12 @@ func inBraces(key, prefix string) (string, bool) {
 	return strings.CutSuffix(name, "}")
 }
 
-// glob escapes what a pattern of SCAN would take for a sign.
+// glob is the pattern of SCAN for the keys with a prefix.
 func glob(prefix string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(prefix) + "{*"
 }
 
-// lifetime is how long a state has to be kept: as long as it waits for anything.
+// lifetime is how long a state has to be kept: until its last deadline, and slack.
 func lifetime(s policy.State, now time.Time) time.Duration {
 	last := now
 	for _, t := range []time.Time{s.Deadline, s.ForgetAt, s.BannedUntil} {
@@ -58,27 +56,4 @@ func lifetime(s policy.State, now time.Time) time.Duration {
 		}
 	}
 	return last.Sub(now) + slack
-}
-
-// An entry is its end in Unix nanoseconds, 0 for none, and its value.
-func encodeEntry(e store.Entry) []byte {
-	until := int64(0)
-	if !e.Until.IsZero() {
-		until = e.Until.UnixNano()
-	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(e.Value)), uint64(until)) // #nosec G115 -- and back
-	return append(value, e.Value...)
-}
-
-var errEntry = errors.New("not an entry of rewatch")
-
-func decodeEntry(kind store.Kind, key, value string) (store.Entry, error) {
-	if len(value) < 8 {
-		return store.Entry{}, errEntry
-	}
-	e := store.Entry{Kind: kind, Key: key, Value: []byte(value[8:])}
-	if until := int64(binary.BigEndian.Uint64([]byte(value[:8]))); until != 0 { // #nosec G115 -- as encodeEntry wrote it
-		e.Until = time.Unix(0, until)
-	}
-	return e, nil
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"time"
@@ -19,65 +20,87 @@ const longestRest = 50 * time.Millisecond
 
 // All walks over every record, by SCAN: what is saved meanwhile may be missed.
 func (s *Store) All(ctx context.Context) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		for aors, err := range s.scan(ctx, s.users, "hash") {
-			var records []store.Record
+	return walk(ctx, s, s.users, "hash", func(ctx context.Context, p redis.Pipeliner, aor string) answer[store.Record] {
+		load := p.HMGet(ctx, s.userKey(aor), recordFields...)
+		return func() (store.Record, bool, error) {
+			r, err := decodeRecord(aor, load.Val(), s.instance)
+			return r, r.Version != 0, err
+		}
+	})
+}
+
+// answer gives what Redis answered to one command of a pipeline, after the pipeline was
+// executed; false if there is nothing.
+type answer[T any] func() (T, bool, error)
+
+// walk scans the keys of a prefix and walks over what they hold. ask adds the command that
+// reads one of them to a pipeline.
+func walk[T any](
+	ctx context.Context, s *Store, prefix, kind string, ask func(ctx context.Context, p redis.Pipeliner, name string) answer[T],
+) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for names, err := range s.scan(ctx, prefix, kind) {
+			var page []T
 			if err == nil {
-				records, err = s.loadAll(ctx, aors)
+				page, err = readPage(ctx, s, names, ask)
 			}
-			for _, r := range records {
-				if r.Version != 0 && !yield(r, nil) {
+			for _, item := range page {
+				if !yield(item, nil) {
 					return
 				}
 			}
 			if err != nil {
-				yield(store.Record{}, err)
+				var none T
+				yield(none, err)
 				return
 			}
 		}
 	}
 }
 
-// loadAll loads the records of a page.
-func (s *Store) loadAll(ctx context.Context, aors []string) ([]store.Record, error) {
-	var loads []*redis.SliceCmd
-	err := s.circuit.do(ctx, func(ctx context.Context) error {
+// readPage reads what one page of keys holds. What cannot be read (another version of
+// rewatch has written it) is counted and left out.
+func readPage[T any](
+	ctx context.Context, s *Store, names []string, ask func(ctx context.Context, p redis.Pipeliner, name string) answer[T],
+) (page []T, err error) {
+	var answers []answer[T]
+	err = s.circuit.do(ctx, func(ctx context.Context) error {
 		p := s.client.Pipeline()
-		for _, aor := range aors {
-			loads = append(loads, p.HMGet(ctx, s.userKey(aor), recordFields...))
+		for _, name := range names {
+			answers = append(answers, ask(ctx, p, name))
 		}
-		_, err := p.Exec(ctx)
-		return err
+		if _, err := p.Exec(ctx); !errors.Is(err, redis.Nil) {
+			return err
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	var records []store.Record
-	for i, load := range loads {
-		r, err := decodeRecord(aors[i], load.Val(), s.instance)
-		if err != nil { // of another version: it must not keep the others from being read
+	for _, read := range answers {
+		switch item, ok, err := read(); {
+		case err != nil:
 			s.unreadable.Add(1)
-			continue
+		case ok:
+			page = append(page, item)
 		}
-		records = append(records, r)
 	}
-	return records, nil
+	return page, nil
 }
 
-// rest lets Redis serve others between two pages, for as long as the last one took.
+// rest is the pause between two pages, in which Redis serves others: as long as the last
+// page took.
 func rest(ctx context.Context, took time.Duration) error {
-	t := time.NewTimer(min(took, longestRest))
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(min(took, longestRest)):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// scan walks over the keys of a prefix, page by page, each key once, and gives what
-// is in their braces.
+// scan walks over the keys of a prefix, page by page, each key once, and gives the names
+// in their braces.
 func (s *Store) scan(ctx context.Context, prefix, kind string) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		nodes, err := s.nodes(ctx)
@@ -106,6 +129,7 @@ func (s *Store) scan(ctx context.Context, prefix, kind string) iter.Seq2[[]strin
 	}
 }
 
+// fresh gives the names of the keys that were not seen before.
 func fresh(keys []string, prefix string, seen map[string]struct{}) (page []string) {
 	for _, key := range keys {
 		name, ours := inBraces(key, prefix)
@@ -117,7 +141,7 @@ func fresh(keys []string, prefix string, seen map[string]struct{}) (page []strin
 	return page
 }
 
-// nodes are those that keys are on.
+// nodes are the servers that have keys: the masters of a cluster, or the one server.
 func (s *Store) nodes(ctx context.Context) ([]redis.Cmdable, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {

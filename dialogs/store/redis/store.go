@@ -16,7 +16,7 @@ import (
 
 const (
 	// dialTimeout, opTimeout: a Redis in the same data centre answers in less
-	// than a millisecond. One that takes longer than this is as good as away.
+	// than a millisecond. One that takes longer than this counts as away.
 	dialTimeout = time.Second
 	opTimeout   = 500 * time.Millisecond
 	poolSize    = 32
@@ -30,21 +30,20 @@ type Store struct {
 	users    string // prefix of the states
 	channel  string
 	instance string
-	origin   string // of what this process publishes
+	origin   string // names this process in what it publishes
 
 	unreadable atomic.Uint64
 }
 
 var _ store.Store = (*Store)(nil)
 
-// silence keeps go-redis from writing to standard error by itself: what is wrong
-// is in the errors that it returns.
+// silence keeps go-redis from writing to standard error: its errors are returned as well.
 type silence struct{}
 
-// Printf drops a line.
+// Printf implements the Logger of go-redis; it drops the line.
 func (silence) Printf(context.Context, string, ...any) {}
 
-// New makes a Store. It connects when it is first asked for something.
+// New makes a Store. It connects with its first operation.
 func New(c Config) *Store {
 	redis.SetLogger(silence{})
 	s := &Store{
@@ -68,24 +67,23 @@ func options(c Config) *redis.UniversalOptions {
 	}
 }
 
-// Ping asks whether Redis is there. If it is, the next call of any other method asks
-// it as well.
+// Ping says whether Redis answers. If it does, the other methods ask it again, too.
 func (s *Store) Ping(ctx context.Context) error { return s.circuit.ask(ctx) }
 
-// Shared says that all replicas write to it.
+// Shared is true: all replicas write to Redis.
 func (s *Store) Shared() bool { return true }
 
 // Sync has nothing to do: what Redis has acknowledged is as safe as Redis makes it.
 func (s *Store) Sync(context.Context, string) error { return nil }
 
-// Close ends every connection.
+// Close closes every connection.
 func (s *Store) Close() error {
 	s.circuit.stop()
 	return s.client.Close()
 }
 
-// Both scripts tell a record that is there, one that was deleted (a version
-// without a state) and one that is lost (nothing at all).
+// moment begins both scripts. They distinguish a record, a deleted one (a version without a
+// state) and a lost one (no key at all).
 const moment = `
 local has = redis.call('HGET', KEYS[1], 'v')
 local alive = has and redis.call('HEXISTS', KEYS[1], 's') == 1
@@ -116,7 +114,7 @@ return version
 `)
 )
 
-// Save writes a record if nobody did since its version.
+// Save writes a record if the version is still the same.
 func (s *Store) Save(ctx context.Context, r store.Record, with ...store.Entry) (uint64, error) {
 	state, err := store.EncodeState(r.State)
 	if err != nil {
@@ -131,15 +129,15 @@ func (s *Store) Save(ctx context.Context, r store.Record, with ...store.Entry) (
 	return strconv.ParseUint(answer, 10, 64)
 }
 
-// follow keeps what goes with a record that is saved. The two may be on two nodes, so
-// nothing can make them one; what is lost here is what a crash could have lost.
+// follow writes the entries that go with a saved record. Record and entries may be on two
+// nodes, so they cannot be written in one step; a crash in between loses the entries.
 func (s *Store) follow(ctx context.Context, with []store.Entry) {
 	if len(with) > 0 {
 		_ = s.Write(ctx, with)
 	}
 }
 
-// Delete removes a record if nobody changed it since version.
+// Delete removes a record if the version is still the same.
 func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...store.Entry) error {
 	_, err := s.run(ctx, deleteScript, aor,
 		strconv.FormatUint(version, 10), tombstone.Milliseconds(), s.channel, s.note(aor))
@@ -149,7 +147,7 @@ func (s *Store) Delete(ctx context.Context, aor string, version uint64, with ...
 	return err
 }
 
-// run runs a script for a user, and makes errors of the answers that are ones.
+// run runs a script for a user, and turns the answers conflict and lost into errors.
 func (s *Store) run(ctx context.Context, script *redis.Script, aor string, args ...any) (answer string, err error) {
 	err = s.circuit.do(ctx, func(ctx context.Context) error {
 		answer, err = script.Run(ctx, s.client, []string{s.userKey(aor)}, args...).Text()
@@ -183,7 +181,7 @@ func (s *Store) Load(ctx context.Context, aor string) (store.Record, error) {
 	return r, err
 }
 
-// Unreadable is how often a record or an entry could not be read and was left alone.
+// Unreadable is how often a record or an entry could not be read. It was left as it is.
 func (s *Store) Unreadable() uint64 { return s.unreadable.Load() }
 
 // recordFields are the version, the state, and the instance that saved it.

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Forms are the URLs that ParseURL takes, for the people who write them.
+// Forms describes the URLs that ParseURL accepts, for error messages.
 const Forms = "redis://[user:password@]host[:port][/database], " +
 	"redis+sentinel://[user:password@]host[:port],.../master[/database], " +
 	"redis+cluster://[user:password@]host[:port],...; rediss for TLS"
@@ -29,20 +29,20 @@ const (
 	paramSentinelPW = "sentinel_password_file"
 )
 
-// Config is where Redis is, and how it is spoken to.
+// Config says where Redis is, and how rewatch connects to it.
 type Config struct {
 	Addrs          []string
 	Master         string // of Sentinel
 	Cluster        bool
 	User, Password string
 	Database       int
-	// SentinelPassword is that of the Sentinels themselves.
+	// SentinelPassword is the password of the Sentinels themselves.
 	SentinelPassword string
 	TLS              *tls.Config // nil: none
 	// Prefix begins every key; several installations may share one Redis.
 	Prefix string
-	// Instance names this process: what it knows of its own server is found
-	// again by a later process of the same name, and by no other.
+	// Instance names this process: a later process of the same name reads the entries
+	// that this one has written of its own server; no other process does.
 	Instance string
 }
 
@@ -94,8 +94,8 @@ func splitScheme(scheme string) (secure bool, kind string, err error) {
 	return base == "rediss", kind, nil
 }
 
-// credentials takes user and password off an authority. A lone word before the
-// colon-less "@" is a password, as redis-cli has it.
+// credentials removes user and password from an authority and returns the rest. One word
+// without a colon is a password, as in redis-cli.
 func (c *Config) credentials(authority string) (string, error) {
 	i := strings.LastIndexByte(authority, '@')
 	if i < 0 {
@@ -115,7 +115,7 @@ func (c *Config) credentials(authority string) (string, error) {
 	return authority[i+1:], nil
 }
 
-// addresses splits a list of hosts, each with its port or the usual one.
+// addresses splits a list of hosts; a host without a port gets the one given.
 func addresses(list, port string) ([]string, error) {
 	var all []string
 	for host := range strings.SplitSeq(list, ",") {
@@ -132,7 +132,7 @@ func addresses(list, port string) ([]string, error) {
 	return all, nil
 }
 
-// path reads what follows the hosts: the master's name, and the database.
+// path reads what follows the hosts: the name of the master, and the database.
 func (c *Config) path(kind, path string) error {
 	database := path
 	switch kind {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// quiet is after how much silence the connection is probed.
+	// quiet is how long the connection may be silent before it is probed.
 	quiet = 2 * time.Second
-	// again is the longest pause between two tries at listening.
+	// again is the longest pause before a new connection.
 	again = 2 * time.Second
 )
 
-// Watch tells of what other processes change, and when something was missed: after
-// every beginning, for what is published while nobody listens is gone.
+// Watch implements store.Store. It calls resync with every new connection, for what was
+// published before is lost.
 func (s *Store) Watch(ctx context.Context, changed func(aor string), resync func()) error {
 	for pause := firstProbe; ; pause = min(2*pause, again) {
 		sub := s.client.Subscribe(ctx, s.channel)
@@ -38,8 +38,8 @@ func (s *Store) Watch(ctx context.Context, changed func(aor string), resync func
 	}
 }
 
-// listen listens until the connection breaks, and says whether there was one. A
-// connection that does not even answer a PING is broken.
+// listen listens until the connection breaks, and says whether there was one. A connection
+// that does not answer a PING is broken.
 func (s *Store) listen(ctx context.Context, sub *redis.PubSub, changed func(string), resync func()) (heard bool) {
 	probed := false
 	for {
@@ -68,10 +68,10 @@ func (s *Store) listen(ctx context.Context, sub *redis.PubSub, changed func(stri
 	}
 }
 
-// note is what is published of a change: who made it, and of whom.
+// note is what is published of a change: which process made it, and the user.
 func (s *Store) note(aor string) string { return s.origin + " " + aor }
 
-// foreign gives of whom a note is, if another process wrote it.
+// foreign gives the user of a note that another process published.
 func (s *Store) foreign(note string) (aor string, ok bool) {
 	origin, aor, ok := strings.Cut(note, " ")
 	return aor, ok && origin != s.origin
