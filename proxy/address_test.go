@@ -1,15 +1,10 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
-
-	"rewatch/dialogs"
-	"rewatch/proxy/route"
-	"rewatch/proxy/wire"
 )
 
 // TestOwnAddressByValue knows an address of ours in whatever spelling, in Route and in
@@ -31,30 +26,6 @@ func TestOwnAddressByValue(t *testing.T) {
 				r.server.want("SIP/2.0 200")
 			}, trusted)
 		})
-	}
-}
-
-// TestOwnName tells our names by what they mean.
-func TestOwnName(t *testing.T) {
-	ns := route.Names{route.NewName("Pod.example", 5060, 7, 0), route.NewName("10.0.0.1", 5061, 7, 0), route.NewName("fd00::1", 5060, 7, 0)}
-	for uri, own := range map[string]bool{
-		"sip:pod.example": true, "sip:x@POD.EXAMPLE.:5060": true, "sip:pod.example:5061": false, "sips:10.0.0.1": true,
-		"sip:10.0.0.1;transport=TLS": true, "sip:10.0.0.1": false, "sip:[FD00:0::0001]": true, "sip:[fd00::2]": false, "sip:pod": false,
-	} {
-		u, ok := wire.ParseURI([]byte(uri))
-		if !ok || (ns.URI(&u) != nil) != own {
-			t.Error(uri)
-		}
-	}
-	s := &sockets{names: ns}
-	for via, own := range map[string]bool{
-		"SIP/2.0/TLS 10.0.0.1;branch=z9hG4bKrw": true, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKrw": false,
-		"SIP/2.0/UDP [FD00:0::1];branch=z9hG4bKrw": true,
-	} {
-		v, ok := wire.ParseVia([]byte(via))
-		if !ok || s.ownVia(&v) != own {
-			t.Error(via)
-		}
 	}
 }
 
@@ -166,25 +137,4 @@ func TestAgainOnAnotherConnection(t *testing.T) {
 		r.server.send(serverSide, reply(got, "200 OK"))
 		y.want("SIP/2.0 200")
 	})
-}
-
-// TestSIPSRecordRoute: a request for a sips URI gets the sips URI of a TLS socket (RFC
-// 3261 16.6 step 4), and stays with it in the dialog.
-func TestSIPSRecordRoute(t *testing.T) {
-	me, _, err := newLocal(0, Listener{Side: dialogs.Core, Network: "tls", Stream: fakeListener{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := me.recordFor(true); got != "sips:10.0.0.1:5061;lr;rw" {
-		t.Error(got)
-	}
-	if got := me.recordFor(false); got != "sip:10.0.0.1:5061;transport=tls;lr;rw" {
-		t.Error(got)
-	}
-}
-
-type fakeListener struct{ net.Listener }
-
-func (fakeListener) Addr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort("10.0.0.1:5061"))
 }

@@ -13,18 +13,22 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/policy"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/observe"
+	"rewatch/proxy/own"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/route"
+	"rewatch/proxy/socket"
 )
 
-// Monitor is told what passes, and rules on it. Package dialogs implements it.
+// Monitor is told of the messages that pass, and decides on them. Package dialogs/monitor
+// implements it.
 type Monitor interface {
 	Subscribe(*dialogs.Message) dialogs.Ruling
 	SubscribeDone(*dialogs.Message)
 	Notify(*dialogs.Message) (dialogs.Ref, dialogs.Ruling)
 	NotifyDone(dialogs.Ref, dialogs.Outcome) dialogs.Verdict
-	// Announce follows NotifyDone, once the answer to a NOTIFY that got no 2xx has left.
+	// Announce follows NotifyDone, once the answer to a NOTIFY that got no 2xx has been sent.
 	Announce(ref dialogs.Ref, cseq uint32)
 	Register(*dialogs.Message) dialogs.Ruling
 	RegisterDone(*dialogs.Message)
@@ -32,20 +36,21 @@ type Monitor interface {
 	// of life.
 	Heard(*dialogs.Message)
 	Waits() bool
-	// Safe calls a function, now or later, when what the Monitor knows by now outlives the
-	// process.
+	// Safe calls a function, at once or later, when everything that the Monitor knows now has
+	// been saved.
 	Safe(then func())
 }
 
-// Registers keeps third-party REGISTERs that the server could not have, until it can.
+// Registers keeps third-party REGISTERs that could not reach the server, until they can.
 // Package dialogs/fallback implements it.
 type Registers interface {
-	// On tells whether REGISTERs are answered now; who only observes answers none.
+	// On tells whether rewatch answers REGISTERs now; while it only observes, it answers none.
 	On() bool
-	// Keep keeps the REGISTER of a user, as it is to arrive at the server but for our Via.
-	// expires is in seconds, -1: not told. Nothing given is kept itself.
+	// Keep copies the REGISTER of a user, as the server is to receive it but for our Via.
+	// expires is in seconds, -1: the REGISTER does not say.
 	Keep(user, raw []byte, expires int, at time.Time)
-	// Keeps tells whether one of a user is kept, or on its way: the next has to follow it.
+	// Keeps tells whether a REGISTER of a user is kept, or is being sent: the next one has to
+	// follow it.
 	Keeps(user []byte) bool
 }
 
@@ -55,36 +60,22 @@ type Resolver interface {
 	Await(target resolve.Target, asker uint64, done func([]resolve.Hop, error))
 }
 
-// Listener is one open socket of one side.
-type Listener struct {
-	Side dialogs.Side
-	// Network is "udp", "tcp" or "tls"; Packet is set for the first, Stream for
-	// the others (for tls it does the handshake itself).
-	Network string
-	Packet  net.PacketConn
-	Stream  net.Listener
-	// Advertise is the host[:port] that goes into Via and Record-Route; the
-	// port defaults to the socket's.
-	Advertise string
-	// Aliases are further host:port by which neighbours may name this socket.
-	Aliases []string
-}
-
 // Config is what a Server needs.
 type Config struct {
-	Listeners []Listener
+	Listeners []socket.Listener
 	// Server is the URI of the presence server, Core those of the next hops into
 	// the core that are used when no Route says otherwise.
 	Server string
 	Core   []string
 	// Trusted are the networks whose hosts may talk to the core side.
 	Trusted []netip.Prefix
-	// Namers say what names the watcher of a SUBSCRIBE; nil: by hop.
+	// Namers say which field names the watcher of a SUBSCRIBE; nil: by hop.
 	Namers *observe.Namers
 	// Reach is where requests toward the core side may go.
 	Reach route.Reach
-	// HostNamed is told of a host that the presence server has named, with the time at
-	// which it is forgotten, or that is forgotten (a zero time). It must not block.
+	// HostNamed is told of each host that the presence server names, with the time at which
+	// the host is forgotten, and of each that is forgotten early (a zero time). It must not
+	// block.
 	HostNamed func(host string, until time.Time)
 	// MaxExpires, if not 0, is the longest subscription asked of the server, in seconds.
 	MaxExpires int
@@ -96,54 +87,39 @@ type Config struct {
 	// MaxStreams bounds the connections that are accepted on each side, MaxPerPeer
 	// those from one address; 0 leaves them to package transport.
 	MaxStreams, MaxPerPeer int
-	// SingleDatagrams has every datagram go to the kernel by itself, instead of several
-	// for one address in one piece.
+	// SingleDatagrams: every datagram is given to the kernel by itself, and not several for
+	// one address in one piece (UDP GSO).
 	SingleDatagrams bool
-	// Poller, if set, has one goroutine read all UDP sockets, where the system can do that,
+	// Poller, if set, makes one goroutine read all UDP sockets, where the system can do that,
 	// and keep a processor of the Go scheduler to itself while datagrams come often
-	// (datagram.Poller). It is called when that begins and when it has ended, so that the
-	// scheduler can be given one more meanwhile.
+	// (datagram.Poller). It is called when the processor is taken and when it is given back,
+	// so that the scheduler can have one more meanwhile.
 	Poller func(held bool)
 	// DryRun: no message is changed, and Retry is off, while it is on.
 	DryRun *dialogs.DryRun
-	// Retry has a NOTIFY that was refused for a while, or that was too long for a
-	// datagram, tried once more before its deadline (RFC 3261 20.33, 14.1, 18.1.1).
+	// Retry: a NOTIFY that was refused for a while, or that was too long for a datagram, is
+	// sent once more before its deadline (RFC 3261 20.33, 14.1, 18.1.1).
 	Retry bool
 	// KeepHeads keeps the head of every open NOTIFY, for Outcome.Head.
 	KeepHeads bool
 	Monitor   Monitor
 	Resolver  Resolver
-	// Registers, if set, has third-party REGISTERs answered 200 and kept where the server
-	// cannot be reached.
+	// Registers, if set, keeps third-party REGISTERs while the server cannot be reached.
+	// They are answered 200.
 	Registers Registers
-	// OwnBranch is the prefix of the Via branches of requests of our own, and
-	// OwnResponse takes their responses; it must not keep raw.
-	OwnBranch   string
-	OwnResponse func(raw []byte) bool
-	// OwnReturned is asked about a MESSAGE that came from a neighbour in the core: is
-	// it one of our own, by the tag of its From, or by the branch of a Via that looks like
-	// ours (nil: there is none)? It must neither block nor keep them. Nil: none is.
-	OwnReturned func(tag, branch []byte, neighbour netip.AddrPort) bool
-	// Identity is the URI in the From of requests of our own. A MESSAGE from the core
-	// that is for it, such as a disposition notification (RFC 5438), is answered here.
-	Identity string
-	// OwnUnreachable is told the branch of a request of our own that the network
-	// refused. It must not block.
-	OwnUnreachable func(branch []byte)
-	// OwnInterrupted is told the branch of one whose connection was closed on our side,
-	// which says nothing of the hop: it is to be sent again. It must not block.
-	OwnInterrupted func(branch []byte)
-	// Delivered is told how a NOTIFY ended that Deliver sent once more (and once more,
-	// with Late, when it is answered after its deadline). It must not block.
+	// Own is about rewatch's own requests.
+	Own own.Config
+	// Delivered is told how a NOTIFY that Deliver sent has ended, and again, with Late, if a
+	// response comes after the deadline. It must not block.
 	Delivered func(id uint64, o dialogs.Outcome)
-	// Probe asks the presence server whether it is there (OPTIONS); it blocks
-	// until it is known. Nil: only traffic tells.
+	// Probe asks the presence server whether it is there (OPTIONS), and blocks until that is
+	// known. Nil: only traffic tells.
 	Probe func(ctx context.Context) error
 	// Tap, if set, is shown every message as it is on the wire.
-	Tap Tap
+	Tap socket.Tap
 	// ServerChanged is told when the server goes down or comes back. It must not block.
 	ServerChanged func(up bool, detail string)
-	// ClientTLS gives what a connection with TLS is made with; it is asked for each.
+	// ClientTLS gives the TLS configuration of a connection that is about to be opened.
 	ClientTLS func() *tls.Config
 	// Dial opens streams; nil means the system's network.
 	Dial func(ctx context.Context, side dialogs.Side, addr netip.AddrPort) (net.Conn, error)
@@ -166,9 +142,9 @@ func (c *Config) defaults() {
 		c.Reg = prometheus.NewRegistry()
 	}
 	if c.Dropped == nil {
-		c.Dropped = NewDropped(c.Reg)
+		c.Dropped = metrics.NewDropped(c.Reg)
 	}
 	if c.Forgotten == nil {
-		c.Forgotten = NewForgotten(c.Reg)
+		c.Forgotten = metrics.NewForgotten(c.Reg)
 	}
 }

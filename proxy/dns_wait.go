@@ -10,11 +10,12 @@ import (
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/route"
 	"rewatch/proxy/wire"
 )
 
-// parking holds the requests that wait for DNS, each once: its retransmissions
-// need not wait as well.
+// parking counts the requests that wait for DNS. Each waits once: its retransmissions are
+// dropped meanwhile.
 type parking struct {
 	mu    sync.Mutex
 	sizes map[uint64]int // by key, in bytes
@@ -22,15 +23,15 @@ type parking struct {
 }
 
 const (
-	// maxParked bounds the requests that wait, maxParkedBytes all of them together.
+	// maxParked bounds the number of requests that wait, maxParkedBytes their size.
 	maxParked      = 10000
 	maxParkedBytes = 32 << 20
-	// maxParkings bounds how often one request waits: once for each name that may
-	// be the way, and for no more.
+	// maxParkings bounds how often one request waits: each name that it may be sent to is
+	// looked up once.
 	maxParkings = 8
 )
 
-// enter tells whether a request of that size may wait; known: it does already.
+// enter adds a request, unless there are too many; known: it waits already.
 func (p *parking) enter(key uint64, size int) (ok, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,8 +59,8 @@ func (p *parking) len() int {
 	return len(p.sizes)
 }
 
-// park keeps a copy of the request until its next hop is known. true: it waits,
-// or goes on somewhere else already.
+// park keeps a copy of the request until its next hop is known. true: it waits, or another
+// worker has it already.
 func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	s := w.s
 	key := recordKey(t.key, w.Msg.Method)
@@ -67,7 +68,7 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 		ok, known := s.parking.enter(key, len(w.Msg.Raw))
 		if !ok {
 			if !known {
-				w.stuck(from, t, resolve.ErrBusy)
+				w.noNextHop(from, t, resolve.ErrBusy)
 			}
 			return false
 		}
@@ -75,9 +76,9 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	raw, times := w.Msg.Raw, w.parked+1
 	if times == 1 {
 		raw = slices.Clone(raw)
-		// A stateful proxy lets nobody wait in silence (RFC 3261 17.2.1). Whoever sends by
-		// UDP is not to stop: it may yet be passed on without a record.
-		if t.trying = from.local.transport.Reliable() && bytes.Equal(w.Msg.Method, mINVITE); t.trying {
+		// A stateful proxy answers 100 at once (RFC 3261 17.2.1), but not to UDP: there the
+		// client has to retransmit, because the request may be forwarded without a record.
+		if t.trying = from.socket.Transport.Reliable() && bytes.Equal(w.Msg.Method, mINVITE); t.trying {
 			s.trying(raw, from, t.since)
 		}
 	}
@@ -90,30 +91,31 @@ func (w *worker) park(from flow, t ticket, target resolve.Target) bool {
 	return true
 }
 
-// unpark sends a request on its way whose name was looked up, or could not be: one
-// of several names may lead on where another does not.
+// unpark forwards a request after the lookup of a name, even if that failed: another name
+// may have an address.
 func (s *Server) unpark(from flow, t ticket, raw []byte, times int, err error) {
 	w := s.borrow()
 	defer s.giveBack(w)
 	w.parked = times
 	defer func() { w.parked = 0 }()
 	if !w.Load(raw) {
-		return // it was read before
+		return
 	}
 	waits := false
-	if times < maxParkings && (err == nil || times <= len(s.coreURIs)) {
+	if times < maxParkings && (err == nil || times <= len(s.routing.Core)) {
 		waits = w.forward(from, t)
 	} else {
 		w.route(from)
-		w.stuck(from, t, cmp.Or(err, errNoHop))
+		w.noNextHop(from, t, cmp.Or(err, route.ErrNoHop))
 	}
 	if !waits {
 		s.parking.leave(recordKey(t.key, w.Msg.Method))
 	}
 }
 
-// asker is on whose behalf a name is looked up: that of the user in the core, by way of the
-// neighbour. Whoever invents names has to share with nobody else.
+// asker identifies on whose behalf a name is looked up: the user in the core, by the
+// neighbour that it came by. A user that invents names uses up its own share of the lookups
+// and nobody else's.
 func asker(d *draft.Draft, from flow) uint64 {
 	user := wire.From
 	if from.side() == dialogs.Server {

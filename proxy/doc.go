@@ -3,12 +3,12 @@
 //
 // A message goes through like this. A reader of package transport hands its bytes
 // to a worker, which scans them (package wire) and decides on the start line
-// first. A response of ours by its Via branch goes to whoever sent the request
-// (package uac, joined in cmd). Every other response loses our Via and follows
-// the one below it. A request is checked, package route pops our own Route entries
-// and says where it goes, and the message leaves with our Via and, where a dialog
-// begins, two Record-Route entries (RFC 5658). What is written into it is a list of
-// edits in package draft.
+// first. A response to a request of our own, known by its Via branch, goes to package own,
+// which gives it to the sender of the request (package uac, joined in cmd). Every other
+// response loses our Via and follows the one below it. A request is checked, package route
+// removes our own Route entries and chooses the next hops, and package socket sends the
+// message with our Via and, where a dialog begins, two Record-Route entries (RFC 5658).
+// What is written into it is a list of edits in package draft.
 //
 // Most requests are forwarded without state: the branch is a hash of what
 // identifies the transaction (RFC 3261 16.11), so that retransmissions, CANCEL

@@ -6,28 +6,24 @@ import (
 	"io"
 	"net/netip"
 
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
 )
 
-// What ends a request before any response does.
-var (
-	errNoHop    = errors.New("no next hop")
-	errNoSocket = errors.New("no socket of that side speaks the next hop's transport")
-	errStreams  = errors.New("too many streams")
-	// errStaleStream marks the end of a connection that had stood.
-	errStaleStream = errors.New("connection ended")
-)
+// errStaleStream marks the end of a connection that had stood.
+var errStaleStream = errors.New("connection ended")
 
-// causeOf tells what an error says of the hop.
+// causeOf classifies an error by what it says about the hop.
 func causeOf(err error) transaction.Cause {
 	switch {
 	case errors.Is(err, transport.ErrOurs):
 		return transaction.Interrupted
-	case crowded(err):
+	case Crowded(err):
 		return transaction.Overloaded
 	case errors.Is(err, datagram.ErrTooLong):
 		return transaction.Oversized
@@ -40,36 +36,36 @@ func causeOf(err error) transaction.Cause {
 	}
 }
 
-// failed tells a transaction that a send has failed. What follows from it is done.
-// false: there is no such transaction.
+// failed tells a transaction that sending has failed, and carries out what follows. false:
+// there is no such transaction.
 func (w *worker) failed(key uint64, f transaction.Failure, err error) (known bool) {
 	f.Cause = causeOf(err)
 	e := w.s.table.Fail(key, w.at, &f)
 	if !e.Known {
 		return false
 	}
-	w.carry(e)
+	w.perform(e)
 	if e.Do == 0 && e.End == transaction.NotOver {
 		return true
 	}
 	w.s.log.Debug().Err(err).Stringer("hop", e.Failed.Addr).Msg("next hop failed")
 	if e.End == transaction.Unreachable && !errors.Is(err, errStaleStream) {
-		w.s.lost(e.Failed, err)
+		w.s.hopFailed(e.Failed, err)
 	}
 	w.conclude(e)
 	return true
 }
 
-// emitRecorded sends a request that has a transaction; if that fails at once, the
-// transaction goes on to its next hop or to its end.
+// emitRecorded sends a request that has a transaction. If sending fails at once, the
+// transaction tries its next hop or ends.
 func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
 	err := w.emit(from, t, h)
 	if err == nil {
 		return
 	}
 	var f transaction.Failure
-	if refused, ok := errors.AsType[*streamError](err); ok {
-		f.Stream = refused.stream
+	if refused, ok := errors.AsType[*socket.StreamError](err); ok {
+		f.Stream = refused.Stream
 	}
 	w.failed(t.record, f, err)
 }
@@ -80,16 +76,15 @@ func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
 func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	w := s.borrow()
 	defer s.giveBack(w)
-	repeated := s.badHops.Has(to, w.now)
+	repeated := s.routing.Bad.Has(to, w.now)
 	request := !bytes.HasPrefix(payload, []byte("SIP/"))
-	// That a response cannot leave may be the doing of whoever wrote its Via.
+	// If a response cannot be sent, its Via may be to blame and not the hop.
 	if errors.Is(err, datagram.ErrUnreachable) || request && !errors.Is(err, datagram.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
-		s.badHops.Add(h.Addr, w.now)
-		s.lost(h, err)
+		s.routing.Bad.Add(h.Addr, w.now)
+		s.hopFailed(h, err)
 	}
-	if b, ok := s.own.branchIn(payload); ok {
-		s.own.lost(b)
+	if s.Own.Undelivered(payload) {
 		return
 	}
 	b, method, ok := quoted(payload)
@@ -105,10 +100,25 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	}
 }
 
-// lost tells of a transport error, which may be one of the presence server. That there
-// is too much at a time says nothing of it.
-func (s *Server) lost(h resolve.Hop, err error) {
-	if !crowded(err) {
+// quoted finds our branch in the first bytes of a datagram that came back.
+func quoted(payload []byte) (b draft.Branch, method []byte, ok bool) {
+	sp := bytes.IndexByte(payload, ' ')
+	i := bytes.Index(payload, draft.BranchStart)
+	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
+		return b, nil, false
+	}
+	end := i
+	for end < len(payload) && draft.InBranch(payload[end]) {
+		end++
+	}
+	b, ok = draft.ParseBranch(payload[i:end])
+	return b, payload[:sp], ok
+}
+
+// hopFailed tells the health check of a transport error, which may be one of the presence
+// server. An overload says nothing about the server.
+func (s *Server) hopFailed(h resolve.Hop, err error) {
+	if !Crowded(err) {
 		s.health.Lost(h, err)
 	}
 }

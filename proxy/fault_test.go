@@ -76,7 +76,7 @@ func TestOwnCloseJudgesNobody(t *testing.T) {
 					<-x.gone
 					r.pass(4*time.Second + 2*transaction.Tick)
 				}
-				if r.s.badHops.Has(netip.MustParseAddrPort(coreAddr), time.Now()) {
+				if r.s.routing.Bad.Has(netip.MustParseAddrPort(coreAddr), time.Now()) {
 					t.Error("the hop is held to be bad")
 				}
 				want := "NOTIFY c1; NOTIFY timeout 0 late=false"
@@ -105,7 +105,7 @@ func TestOwnRequestInterrupted(t *testing.T) {
 		accept := r.listen(coreAddr)
 		to := coreHop("tcp", netip.MustParseAddrPort(coreAddr))
 		via := "SIP/2.0/TCP " + coreSide + ";branch=z9hG4bK-own-1;rport"
-		if err := r.s.Send(dialogs.Core, to, []byte(crlf(request("MESSAGE", "sip:alice@ims.example", via)))); err != nil {
+		if err := r.s.Own.Send(dialogs.Core, to, []byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))), false); err != nil {
 			t.Fatal(err)
 		}
 		x := accept()
@@ -117,9 +117,9 @@ func TestOwnRequestInterrupted(t *testing.T) {
 			t.Errorf("%d are interrupted, %d lost", interrupted.Load(), lost.Load())
 		}
 	}, func(c *Config) {
-		c.OwnBranch = "z9hG4bK-own-"
-		c.OwnInterrupted = func([]byte) { interrupted.Add(1) }
-		c.OwnUnreachable = func([]byte) { lost.Add(1) }
+		c.Own.Branch = "z9hG4bK-own-"
+		c.Own.Interrupted = func([]byte) { interrupted.Add(1) }
+		c.Own.Unreachable = func([]byte) { lost.Add(1) }
 	})
 }
 
@@ -132,7 +132,7 @@ func TestProbeIsAlone(t *testing.T) {
 		x.want("NOTIFY")
 		to := coreHop("tcp", netip.MustParseAddrPort(coreAddr))
 		via := "SIP/2.0/TCP " + coreSide + ";branch=z9hG4bK-own-1;rport"
-		if err := r.s.SendAlone(dialogs.Core, to, []byte(crlf(request("OPTIONS", "sip:core", via)))); err != nil {
+		if err := r.s.Own.Send(dialogs.Core, to, []byte(crlf(request("OPTIONS", "sip:core", via))), true); err != nil {
 			t.Fatal(err)
 		}
 		x.nothing()

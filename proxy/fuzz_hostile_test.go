@@ -160,7 +160,7 @@ func FuzzHostile(f *testing.F) {
 				r.Fatal("the server is marked down")
 			}
 			for _, at := range []string{coreAddr, serverAddr} {
-				if r.s.badHops.Has(netip.MustParseAddrPort(at), time.Now()) {
+				if r.s.routing.Bad.Has(netip.MustParseAddrPort(at), time.Now()) {
 					r.Fatalf("%s is marked bad", at)
 				}
 			}

@@ -29,7 +29,7 @@ func TestMessageForIdentity(t *testing.T) {
 		}
 		r.server.send(serverSide, request("MESSAGE", "sip:rewatch@ims.example", viaServer))
 		r.core.want("MESSAGE")
-	}, func(c *Config) { c.Identity = "sip:rewatch@ims.example" })
+	}, func(c *Config) { c.Own.Identity = "sip:rewatch@ims.example" })
 }
 
 // TestOwnMessageReturns refuses a MESSAGE of our own that the core sends back, known
@@ -69,8 +69,8 @@ func TestOwnMessageReturns(t *testing.T) {
 			}
 		}
 	}, func(c *Config) {
-		c.Reg, c.OwnBranch = reg, "z9hG4bK-own-"
-		c.OwnReturned = func(tag, branch []byte, neighbour netip.AddrPort) bool {
+		c.Reg, c.Own.Branch = reg, "z9hG4bK-own-"
+		c.Own.Returned = func(tag, branch []byte, neighbour netip.AddrPort) bool {
 			via := len(branch) > 0
 			asked += string(tag) + map[bool]string{true: " true ", false: " false "}[via] + neighbour.String() + "; "
 			return via || string(tag) == "mine"

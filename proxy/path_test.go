@@ -12,6 +12,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 )
 
@@ -66,7 +67,7 @@ func newPath(tb testing.TB, msg string) *path {
 	tb.Helper()
 	p := &path{toCore: newSink(coreSide), toServer: newSink(serverSide)}
 	s, err := New(Config{
-		Listeners: []Listener{
+		Listeners: []socket.Listener{
 			{Side: dialogs.Core, Network: "udp", Packet: p.toCore},
 			{Side: dialogs.Server, Network: "udp", Packet: p.toServer},
 		},
@@ -78,8 +79,8 @@ func newPath(tb testing.TB, msg string) *path {
 		tb.Fatal(err)
 	}
 	p.s, p.w = s, s.newWorker()
-	p.core = flow{local: s.locals[0], addr: netip.MustParseAddrPort(coreAddr)}
-	p.server = flow{local: s.locals[1], addr: netip.MustParseAddrPort(serverAddr)}
+	p.core = flow{socket: s.sockets.All[0], addr: netip.MustParseAddrPort(coreAddr)}
+	p.server = flow{socket: s.sockets.All[1], addr: netip.MustParseAddrPort(serverAddr)}
 	p.msg = []byte(crlf(msg))
 	return p
 }
@@ -121,12 +122,12 @@ func (p *path) answer(sent []byte) []byte {
 func (p *path) pass(tb testing.TB, request, response flow, out, back *sink) {
 	p.w.clock()
 	p.w.message(request, p.fresh())
-	p.w.flush()
+	p.w.out.Flush()
 	if len(out.last) == 0 {
 		tb.Fatal("nothing left")
 	}
 	p.w.message(response, p.answer(out.last))
-	p.w.flush()
+	p.w.out.Flush()
 	if len(back.last) == 0 || string(back.last[:11]) != "SIP/2.0 200" {
 		tb.Fatal("no response came through")
 	}
@@ -135,7 +136,7 @@ func (p *path) pass(tb testing.TB, request, response flow, out, back *sink) {
 
 // turn lets time pass, as far as the transactions know.
 func (p *path) turn(d time.Duration) {
-	p.s.born = p.s.born.Add(-d)
+	p.s.epoch = p.s.epoch.Add(-d)
 	p.w.clock()
 	p.w.expire()
 }
@@ -240,7 +241,7 @@ func (p *path) open(tb testing.TB, n int) float64 {
 	for range n {
 		p.w.clock()
 		p.w.message(p.server, p.fresh())
-		p.w.flush()
+		p.w.out.Flush()
 	}
 	if open := p.s.Transactions(); open != n {
 		tb.Fatal(open, "records")

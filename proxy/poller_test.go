@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/socket"
 )
 
 // TestPoller has a Server read its sockets by a poller: NOTIFYs come often and are
@@ -35,7 +36,7 @@ func TestPoller(t *testing.T) {
 		return dialogs.Verdict{Relay: true}
 	}}
 	s, err := New(Config{
-		Listeners: []Listener{
+		Listeners: []socket.Listener{
 			{Side: dialogs.Core, Network: "udp", Packet: coreListener},
 			{Side: dialogs.Server, Network: "udp", Packet: serverListener},
 		},

@@ -211,7 +211,7 @@ func TestReachAllocates(t *testing.T) {
 			{URI: []byte("sip:" + coreAddr), Toward: dialogs.Core},
 			{URI: []byte("sip:10.0.0.66"), Toward: dialogs.Core},
 		} {
-			if n := testing.AllocsPerRun(100, func() { _, _ = w.candidates(d, nil, w.now) }); n != 0 {
+			if n := testing.AllocsPerRun(100, func() { _, _ = w.router.Candidates(d, nil, w.now) }); n != 0 {
 				t.Errorf("%s: %v allocations", d.URI, n)
 			}
 		}

@@ -10,20 +10,20 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// A third-party REGISTER is sacred: an S-CSCF that gets 503 or nothing for it may sign the
-// user out of everything (TS 24.229 5.4.1.7). Where Config.Registers is set it is answered
-// here with its own expiry when the server cannot be reached, and kept; one that is open
-// when the server goes down is answered then.
+// A third-party REGISTER must not fail: an S-CSCF that gets 503 or no response may sign the
+// user out of everything (TS 24.229 5.4.1.7). Where Config.Registers is set, rewatch answers
+// it with 200 and the expiry that it asks for when the server cannot be reached, and keeps it.
+// A REGISTER that is open when the server goes down is answered then.
 
-// ofRegister is the subject of the transaction of such a REGISTER. It is no subscription.
+// ofRegister marks the transaction of such a REGISTER. It is no subscription.
 const ofRegister dialogs.Ref = 1
 
-// parties has room for the addresses of a REGISTER, canonical.
+// parties has room for the canonical addresses of a REGISTER.
 type parties struct{ user, sender []byte }
 
-// thirdParty gives the user of whom the request at hand tells the server, canonical; false:
-// it is no third-party REGISTER. A user's own REGISTER is not: whether it is the user
-// that sends it only the registrar can say.
+// thirdParty gives the user whose registration a request tells the server of, as a canonical
+// address; false: it is no third-party REGISTER. A REGISTER of the user itself is none: only
+// the registrar can check who sent it.
 func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) {
 	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) {
 		return nil, false
@@ -37,9 +37,8 @@ func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) 
 	return p.user, !ok || !bytes.Equal(p.sender, p.user)
 }
 
-// registers tells whether the request at hand is one that is answered here if the server
-// cannot be reached.
-func (w *worker) registers(from flow) bool {
+// fallsBack tells whether rewatch answers the request at hand if the server cannot be reached.
+func (w *worker) fallsBack(from flow) bool {
 	if w.s.cfg.Registers == nil || !w.way.Server || !w.s.cfg.Registers.On() {
 		return false
 	}
@@ -47,30 +46,30 @@ func (w *worker) registers(from flow) bool {
 	return ok
 }
 
-// waits tells whether the request at hand is one of those that the server has later:
-// because it is down, of which such a REGISTER makes no trial, or because an older one of
-// the same user is kept, after which it has to arrive.
-func (w *worker) waits(from flow) bool {
-	return w.registers(from) && (w.s.health.Down() || w.s.cfg.Registers.Keeps(w.user))
+// mustWait tells whether the request at hand is a REGISTER that is kept without being sent:
+// because the server is down, or because an older REGISTER of the same user is kept, and the
+// server has to receive them in order.
+func (w *worker) mustWait(from flow) bool {
+	return w.fallsBack(from) && (w.s.health.Down() || w.s.cfg.Registers.Keeps(w.user))
 }
 
-// come is the Retry-After of a 503 to a REGISTER of the core: an S-CSCF that knows when to
-// come again need not sign out anybody. It is empty for all others.
-func come(d *draft.Draft, from flow) []string {
+// registerRetryAfter is the Retry-After of a 503 to a REGISTER of the core: an S-CSCF that
+// knows when to send it again need not sign out the user. It is empty for all other requests.
+func registerRetryAfter(d *draft.Draft, from flow) []string {
 	if from.side() != dialogs.Core || !bytes.Equal(d.Msg.Method, mREGISTER) {
 		return nil
 	}
 	return []string{retryAfter(d)}
 }
 
-// standIn answers the request at hand in the place of the server; false: it is none of
-// those that are.
-func (w *worker) standIn(from flow) bool {
-	if !w.registers(from) {
+// registerFallback answers the request at hand in the place of the server; false: it is no
+// REGISTER that falls back.
+func (w *worker) registerFallback(from flow) bool {
+	if !w.fallsBack(from) {
 		return false
 	}
 	if !w.ruled(from) {
-		return true // it is answered
+		return true // ruled has answered it
 	}
 	if b, ok := w.s.register(w.Msg.Raw, from); ok {
 		w.sendBack(from, b)
@@ -78,8 +77,8 @@ func (w *worker) standIn(from flow) bool {
 	return true
 }
 
-// standInAfter is standIn when a transaction has got no response; false as there.
-func (c copies) standInAfter(e transaction.Effect) bool {
+// registerFallbackAfter is registerFallback for a transaction that got no response.
+func (c copies) registerFallbackAfter(e transaction.Effect) bool {
 	s := c.s
 	if s.cfg.Registers == nil || !s.cfg.Registers.On() || !e.Whole || e.End == transaction.Responded || e.End == transaction.TooLong {
 		return false
@@ -98,8 +97,8 @@ func (c copies) standInAfter(e transaction.Effect) bool {
 	return true
 }
 
-// register keeps a REGISTER and makes the answer of the server, which says what was asked
-// for (TS 24.229 5.7.1.1).
+// register keeps a REGISTER and makes the 200 that the server would send, with the Contact
+// and Expires of the request (TS 24.229 5.7.1.1).
 func (c copies) register(raw []byte, from flow) (answer []byte, ok bool) {
 	s := c.s
 	w := s.borrow()
@@ -111,7 +110,7 @@ func (c copies) register(raw []byte, from flow) (answer []byte, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	w.route(from) // our Route goes
+	w.route(from) // removes our Route
 	w.CountDown()
 	w.ContentLength()
 	seen := w.observe(from)
@@ -128,8 +127,9 @@ func (c copies) register(raw []byte, from flow) (answer []byte, ok bool) {
 	return bytes.Clone(b), ok
 }
 
-// longest is how long a REGISTER lasts, in seconds: its longest Contact, which counts before
-// the header (RFC 3261 10.2.1.1); -1: not told.
+// longest is how long a REGISTER lasts, in seconds: the longest of its Contacts, each with its
+// expires parameter or else the Expires field (RFC 3261 10.2.1.1); -1: the REGISTER does not
+// say.
 func longest(m *dialogs.Message) int {
 	if len(m.Contacts) == 0 {
 		return m.Expires
@@ -145,7 +145,7 @@ func longest(m *dialogs.Message) int {
 	return n
 }
 
-// abandonRegisters answers those that are open when the server has gone.
+// abandonRegisters answers the REGISTERs that are open when the server goes down.
 func (s *Server) abandonRegisters() {
 	if s.cfg.Registers == nil || !s.cfg.Registers.On() {
 		return

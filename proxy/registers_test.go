@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/route"
 )
 
 // shelf is a Registers that writes down what it is given.
@@ -242,8 +243,8 @@ func TestRegisterWithoutAWayIsAnswered(t *testing.T) {
 		kept := &shelf{}
 		play(t, func(r *rig) {
 			r.core.send(coreSide, thirdParty("1"))
-			r.names.learn("server.example", errNoHop)
-			r.names.learn("server.example", errNoHop) // it is asked once more
+			r.names.learn("server.example", route.ErrNoHop)
+			r.names.learn("server.example", route.ErrNoHop) // it is asked once more
 			r.core.want("SIP/2.0 200")
 		}, keepOn(kept), func(c *Config) { c.Server = "sip:server.example" })
 	})

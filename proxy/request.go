@@ -7,26 +7,26 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/wire"
 )
 
-// Methods that are treated in a way of their own.
+// Methods that are handled in a special way.
 var (
 	mACK       = []byte("ACK")
 	mCANCEL    = []byte("CANCEL")
 	mINVITE    = []byte("INVITE")
-	mMESSAGE   = []byte("MESSAGE")
 	mNOTIFY    = []byte("NOTIFY")
 	mREGISTER  = []byte("REGISTER")
 	mSUBSCRIBE = []byte("SUBSCRIBE")
 )
 
-// malformed answers what cannot be forwarded, if an answer can be addressed.
+// malformed answers a request that cannot be parsed, if it says where an answer goes.
 func (w *worker) malformed(from flow, err error) {
 	w.Via, _ = wire.ParseVia(draft.FirstValue(&w.Msg, wire.Via))
 	if !w.Msg.Request || !w.s.trusted(from) {
-		w.s.metrics.dropped(dropMalformed, 1)
+		w.s.metrics.Dropped(metrics.DropMalformed, 1)
 		return
 	}
 	status, reason := 400, "Bad Request ("+err.Error()+")"
@@ -38,26 +38,26 @@ func (w *worker) malformed(from flow, err error) {
 		status, reason = 505, "Version Not Supported"
 	}
 	if !w.refuse(from, status, reason) {
-		w.s.metrics.dropped(dropMalformed, 1)
+		w.s.metrics.Dropped(metrics.DropMalformed, 1)
 		return
 	}
-	w.s.metrics.refused(refusedMalformed)
+	w.s.metrics.Refused(metrics.RefusedMalformed)
 }
 
-// request checks a request (RFC 3261 16.3) and sends it on its way.
+// request checks a request (RFC 3261 16.3) and forwards it.
 func (w *worker) request(from flow) {
 	m := &w.Msg
 	w.Next()
-	w.s.metrics.request(from.side(), m.Method)
+	w.s.metrics.Request(from.side(), m.Method)
 	var ok bool
 	if w.Via, ok = wire.ParseVia(draft.FirstValue(m, wire.Via)); !ok {
-		w.s.metrics.dropped(dropMalformed, 1) // nobody could be told
+		w.s.metrics.Dropped(metrics.DropMalformed, 1) // there is no Via to send an answer by
 		return
 	}
 	if !w.s.trusted(from) {
-		w.s.metrics.refused(refusedUntrusted)
+		w.s.metrics.Refused(metrics.RefusedUntrusted)
 		if w.s.strangers.take(w.now) {
-			w.Via.HasRPort = true // back to where it came from, and to no port of its choice
+			w.Via.HasRPort = true // to the port that it came from, not to one that it names
 			w.refuse(from, 403, "Forbidden")
 		}
 		return
@@ -66,9 +66,9 @@ func (w *worker) request(from flow) {
 		return
 	}
 	t := ticket{key: w.TransactionKey(byte(from.side())), loop: w.LoopHash(byte(from.side())), since: w.at}
-	looped, spiral := w.s.passed(m, t.loop)
+	looped, spiral := w.s.sockets.Passed(m, t.loop)
 	if looped {
-		w.s.metrics.refused(refusedLoop)
+		w.s.metrics.Refused(metrics.RefusedLoop)
 		w.refuse(from, 482, "Loop Detected")
 		return
 	}
@@ -80,28 +80,33 @@ func (w *worker) request(from flow) {
 	}
 }
 
-// endsHere answers, or drops, a request that goes no further; false: it does.
+// endsHere answers, or drops, a request that is not forwarded; false: the request is to be
+// forwarded.
 func (w *worker) endsHere(from flow) bool {
 	m := &w.Msg
 	if v, ok := m.Value(wire.MaxForwards); ok {
 		if n, _ := wire.Uint(v); n == 0 {
-			w.s.metrics.refused(refusedMaxForwards)
+			w.s.metrics.Refused(metrics.RefusedMaxForwards)
 			w.refuse(from, 483, "Too Many Hops")
 			return true
 		}
 	}
-	switch to, _ := m.Value(wire.To); {
+	to, _ := m.Value(wire.To)
+	extensions := unsupported(m)
+	switch {
 	case w.OwnACK():
 		w.s.table.Follow(w.TransactionKey(byte(from.side())), true)
-	case w.badExtension(from):
-	case w.s.own.returned(m, from):
-		w.s.metrics.refused(refusedOwn)
+	case len(extensions) > 0:
+		w.s.metrics.Refused(metrics.RefusedExtension)
+		w.refuse(from, 420, "Bad Extension", "Unsupported: "+draft.Printable(extensions))
+	case w.s.Own.Returned(m, from.side(), from.addr):
+		w.s.metrics.Refused(metrics.RefusedOwn)
 		w.refuse(from, 482, "Loop Detected")
-	case w.s.own.forIdentity(m, from):
+	case w.s.Own.ForIdentity(m, from.side()):
 		w.refuse(from, 200, "OK")
 	case bytes.Equal(m.Method, mREGISTER) && len(wire.Tag(to)) > 0:
-		// There is no REGISTER in a dialog (RFC 3261 10.2), and none of third parties.
-		w.s.metrics.refused(refusedMalformed)
+		// A REGISTER is never in a dialog (RFC 3261 10.2), neither is a third-party one.
+		w.s.metrics.Refused(metrics.RefusedMalformed)
 		w.refuse(from, 481, "Dialog Does Not Exist")
 	default:
 		return false
@@ -109,30 +114,26 @@ func (w *worker) endsHere(from flow) bool {
 	return true
 }
 
-// badExtension answers 420 to a Proxy-Require (RFC 3261 16.3 step 5): rewatch
-// supports no extension that needs a proxy's help.
-func (w *worker) badExtension(from flow) bool {
-	if w.Msg.First(wire.ProxyRequire) < 0 || bytes.Equal(w.Msg.Method, mACK) || bytes.Equal(w.Msg.Method, mCANCEL) {
-		return false
+// unsupported lists the extensions in Proxy-Require (RFC 3261 16.3 step 5): rewatch supports
+// none that needs a proxy's help. In an ACK or CANCEL they are ignored.
+func unsupported(m *wire.Message) (extensions []byte) {
+	if m.First(wire.ProxyRequire) < 0 || bytes.Equal(m.Method, mACK) || bytes.Equal(m.Method, mCANCEL) {
+		return nil
 	}
-	var tags []byte
-	for values := w.Msg.Values(wire.ProxyRequire); ; {
+	for values := m.Values(wire.ProxyRequire); ; {
 		tag, _, ok := values.Next()
 		if !ok {
-			break
+			return extensions
 		}
-		tags = append(append(tags, ", "...), tag...)
+		if len(extensions) > 0 {
+			extensions = append(extensions, ", "...)
+		}
+		extensions = append(extensions, tag...)
 	}
-	if len(tags) == 0 {
-		return false
-	}
-	w.s.metrics.refused(refusedExtension)
-	w.refuse(from, 420, "Bad Extension", "Unsupported: "+draft.Printable(tags[2:]))
-	return true
 }
 
-// deny is the answer to what a stranger says over a connection; nil to anything
-// but a request that can be answered.
+// deny makes the answer to the first message on a connection of a host that is not trusted;
+// nil: the message is no request that can be answered.
 func (s *Server) deny(peer netip.AddrPort, raw []byte) []byte {
 	w := s.borrow()
 	defer s.giveBack(w)
@@ -143,17 +144,17 @@ func (s *Server) deny(peer netip.AddrPort, raw []byte) []byte {
 	if w.Via, ok = wire.ParseVia(draft.FirstValue(&w.Msg, wire.Via)); !ok {
 		return nil
 	}
-	s.metrics.request(dialogs.Core, w.Msg.Method)
+	s.metrics.Request(dialogs.Core, w.Msg.Method)
 	b, ok := w.Answer(peer, 403, "Forbidden")
 	if !ok {
 		return nil
 	}
-	s.metrics.response(dialogs.Core, b)
+	s.metrics.Response(dialogs.Core, b)
 	return bytes.Clone(b)
 }
 
-// trusted tells whether the neighbour may talk to us. The server side is bound to
-// the pod; the core side is open to REWATCH_TRUSTED.
+// trusted tells whether a neighbour may send to us. The server side is bound to the pod; the
+// core side is open to REWATCH_TRUSTED.
 func (s *Server) trusted(from flow) bool {
 	return from.side() == dialogs.Server || s.admits(from.addr.Addr())
 }
@@ -167,9 +168,9 @@ func (s *Server) admits(ip netip.Addr) bool {
 	return false
 }
 
-// ruled asks the Monitor about the methods that it watches, NOTIFYs of the
-// server excepted: those are asked about when their record is made. false: the
-// request has been answered.
+// ruled asks the Monitor about a request of the core, and carries out its ruling. The Monitor
+// is asked about a NOTIFY of the server when its record is made. false: the request has been
+// answered.
 func (w *worker) ruled(from flow) bool {
 	m := &w.Msg
 	var r dialogs.Ruling
@@ -186,23 +187,23 @@ func (w *worker) ruled(from flow) bool {
 		}
 		return true
 	}
-	return w.obey(from, r)
+	return w.applyRuling(from, r)
 }
 
 // denies tells whether a ruling ends the request here.
 func denies(r dialogs.Ruling) bool { return r.Silent || r.Status != 0 }
 
-// obey carries out a ruling; true: go on forwarding.
-func (w *worker) obey(from flow, r dialogs.Ruling) bool {
+// applyRuling carries out a ruling; true: go on forwarding.
+func (w *worker) applyRuling(from flow, r dialogs.Ruling) bool {
 	switch {
 	case r.Silent:
-		w.s.metrics.dropped(dropRuled, 1)
+		w.s.metrics.Dropped(metrics.DropRuled, 1)
 		return false
 	case r.Status == 0:
 		return true
 	}
 	if r.Status >= 300 {
-		w.s.metrics.refused(refusedRuled)
+		w.s.metrics.Refused(metrics.RefusedRuled)
 	}
 	w.refuse(from, r.Status, r.Reason)
 	return false

@@ -8,39 +8,40 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
-// response passes a response on to where its request came from (RFC 3261 16.7):
-// the uppermost Via is ours and goes, the next one leads.
+// response forwards a response to where its request came from (RFC 3261 16.7): the uppermost
+// Via is ours and is removed, the next one says where the response goes.
 func (w *worker) response(from flow) {
 	m := &w.Msg
-	w.s.metrics.response(from.side(), m.Raw)
+	w.s.metrics.Response(from.side(), m.Raw)
 	if !w.s.trusted(from) {
-		w.s.metrics.dropped(dropUntrusted, 1)
+		w.s.metrics.Dropped(metrics.DropUntrusted, 1)
 		return
 	}
 	via, ok := wire.ParseVia(draft.FirstValue(m, wire.Via))
-	if !ok || !w.s.ownVia(&via) {
-		w.s.metrics.dropped(dropNotOurs, 1)
+	if !ok || !w.s.sockets.OwnVia(&via) {
+		w.s.metrics.Dropped(metrics.DropNotOurs, 1)
 		return
 	}
-	if w.s.cfg.OwnResponse != nil && bytes.HasPrefix(via.Branch, w.s.own.prefix) {
-		if !w.s.cfg.OwnResponse(m.Raw) {
-			w.s.metrics.dropped(dropNotOurs, 1)
+	if ours, known := w.s.Own.Response(via.Branch, m.Raw); ours {
+		if !known {
+			w.s.metrics.Dropped(metrics.DropNotOurs, 1)
 		}
 		return
 	}
 	b, ok := draft.ParseBranch(via.Branch)
-	// What came in by one side has left by the other, and its response comes
-	// from there; a response from elsewhere is somebody's invention.
-	if !ok || b.Local >= len(w.s.locals) || w.s.locals[b.Local].side == from.side() {
-		w.s.metrics.dropped(dropNotOurs, 1)
+	// A request that came by one side was sent by the other, and its response comes from
+	// there. A response from the same side is forged.
+	if !ok || b.Local >= len(w.s.sockets.All) || w.s.sockets.All[b.Local].Side == from.side() {
+		w.s.metrics.Dropped(metrics.DropNotOurs, 1)
 		return
 	}
 	if !w.relayable(b) {
-		return // and nothing has ended by it: its sender repeats it, or the deadline comes
+		return // the transaction stays open: the response is repeated, or the deadline passes
 	}
 	_, method, _ := m.CSeqValue()
 	routed := b
@@ -56,7 +57,7 @@ func (w *worker) response(from flow) {
 
 // observeResponse tells the Monitor of the end of a SUBSCRIBE or REGISTER.
 func (w *worker) observeResponse(from flow, b draft.Branch, method []byte) {
-	if w.Msg.Status < 200 || w.s.locals[b.Local].side != dialogs.Core {
+	if w.Msg.Status < 200 || w.s.sockets.All[b.Local].Side != dialogs.Core {
 		return
 	}
 	switch {
@@ -67,8 +68,8 @@ func (w *worker) observeResponse(from flow, b draft.Branch, method []byte) {
 	}
 }
 
-// settle tells the transaction of the response at hand, if there is one. true: pass
-// the response on. b then leads to where the request came from last.
+// settle tells the transaction, if there is one, of the response at hand. true: forward the
+// response. b then leads to where the request came from last.
 func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	m := &w.Msg
 	q := transaction.Response{
@@ -83,19 +84,19 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	case !e.Known:
 		return true
 	case e.Do.Has(transaction.Stray):
-		w.s.metrics.dropped(dropNotOurs, 1)
+		w.s.metrics.Dropped(metrics.DropNotOurs, 1)
 		return false
 	}
-	w.s.metrics.retried(e.Tries, m.Status < 300)
+	w.s.metrics.Retried(e.Tries, m.Status < 300)
 	if e.Do.Has(transaction.Acknowledge) {
-		w.acknowledge(from, *b, e)
+		w.s.acknowledge(m, from, *b, e)
 	}
 	if e.Do.Has(transaction.Release) {
 		cancel := w.s.table.Release(e.Key^cancelTwist, w.at, e.Hop, e.Attempt)
-		w.carry(cancel)
+		w.perform(cancel)
 	}
-	if e.Do&forCarry != 0 {
-		w.carry(e)
+	if e.Do&performed != 0 {
+		w.perform(e)
 	}
 	b.Stream = e.From.Stream
 	if e.Do.Has(transaction.Keep) {
@@ -111,7 +112,11 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	case e.Kind != transaction.Notify || e.End == transaction.NotOver:
 		return relay
 	case e.Late:
-		return w.lateResponse(finish(e, m)) || relay
+		v := w.s.cfg.Monitor.NotifyDone(dialogs.Ref(e.Subject), w.s.outcome(finish(e, m), w.now, nil))
+		if v.Relay { // the server was told nothing
+			w.s.table.RelayLate(e.Key)
+		}
+		return v.Relay || relay
 	case m.Status < 300:
 		w.s.cfg.Monitor.NotifyDone(dialogs.Ref(e.Subject), dialogs.Outcome{
 			Kind: dialogs.Responded, At: w.now, Status: m.Status, Reason: m.Reason, RetryAfter: -1, CSeq: e.CSeq, Hop: e.Hop.Addr,
@@ -123,10 +128,10 @@ func (w *worker) settle(from flow, b *draft.Branch, method []byte) bool {
 	}
 }
 
-// waitOf is how long a failure asks to wait before the request is sent again: what its
-// Retry-After says (RFC 3261 20.33), up to two seconds after a 491 (14.1). Negative: it
-// does not ask for that. A challenge is answered by who sent the request, and a dialog
-// that is gone does not come back.
+// waitOf is how long the sender of a request should wait after a failure before it sends the
+// request again: Retry-After (RFC 3261 20.33), or up to two seconds after a 491 (14.1).
+// Negative: it should not. A challenge is answered by the sender of the request, and a dialog
+// that has ended does not come back.
 func waitOf(m *wire.Message) time.Duration {
 	after := m.Number(wire.RetryAfter)
 	switch {
@@ -141,47 +146,76 @@ func waitOf(m *wire.Message) time.Duration {
 	}
 }
 
-// maxGlare is the longest pause after a 491 for who did not begin the dialog.
+// maxGlare is the longest wait after a 491 of a side that did not begin the dialog.
 const maxGlare = 2 * time.Second
 
-// relayable takes our Via off the response at hand and tells whether the one below it
-// leads anywhere (RFC 3261 16.7 step 3).
+// relayable removes our Via from the response at hand and tells whether the next Via says
+// where to send it (RFC 3261 16.7 step 3).
 func (w *worker) relayable(b draft.Branch) (ok bool) {
 	if w.Below, ok = w.PopVia(); !ok {
-		w.s.metrics.dropped(dropNotOurs, 1)
+		w.s.metrics.Dropped(metrics.DropNotOurs, 1)
 		return false
 	}
 	w.back = netip.AddrPort{}
-	if b.Stream != 0 || w.s.locals[b.Local].transport.Reliable() {
+	if b.Stream != 0 || w.s.sockets.All[b.Local].Transport.Reliable() {
 		return true
 	}
 	if w.back, ok = draft.ResponseAddr(&w.Below); !ok {
-		w.s.metrics.dropped(dropUnaddressed, 1)
+		w.s.metrics.Dropped(metrics.DropUnaddressed, 1)
 	}
 	return ok
 }
 
-// relay sends the response at hand, without our Via, along the next one.
+// relay sends the response at hand, without our Via, to where the next Via says.
 func (w *worker) relay(b draft.Branch) {
-	l := w.s.locals[b.Local]
-	if b.Stream != 0 || l.transport.Reliable() {
-		w.relayStream(l, b.Stream, &w.Below)
+	l := w.s.sockets.All[b.Local]
+	if b.Stream == 0 && !l.Transport.Reliable() {
+		if w.back.IsValid() {
+			w.out.Datagram(l, b.At, w.back, &w.Edits, w.Msg.Raw)
+		}
 		return
 	}
-	if w.back.IsValid() {
-		w.datagram(l, b.At, w.back, &w.Edits, w.Msg.Raw)
-	}
-}
-
-// relayStream sends over the connection that the request came by.
-func (w *worker) relayStream(l *local, id uint64, via *wire.ViaValue) {
 	var to netip.AddrPort
-	if ip, ok := draft.ResponseHost(via); ok {
-		to = netip.AddrPortFrom(ip, draft.SentByPort(via))
+	if ip, ok := draft.ResponseHost(&w.Below); ok {
+		to = netip.AddrPortFrom(ip, draft.SentByPort(&w.Below))
 	}
 	w.ContentLength()
 	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
-	if !w.writeBack(l, id, to, w.Build) {
-		w.s.metrics.dropped(dropStream, 1)
+	if !w.out.WriteBack(l, b.Stream, to, w.Build) {
+		w.s.metrics.Dropped(metrics.DropStream, 1)
 	}
+}
+
+// refuse answers the request at hand itself. false: it is an ACK, or there is nowhere to send
+// the answer.
+func (w *worker) refuse(from flow, status int, reason string, extra ...string) bool {
+	if bytes.Equal(w.Msg.Method, mACK) {
+		return false
+	}
+	b, ok := w.Answer(from.addr, status, reason, extra...)
+	if !ok {
+		return false
+	}
+	w.sendBack(from, b)
+	return true
+}
+
+// sendBack sends a response of ours to the neighbour that a request came from
+// (RFC 3261 18.2.2, RFC 3581 section 4). w.Via is the Via of that neighbour.
+func (w *worker) sendBack(from flow, b []byte) {
+	w.s.metrics.Response(from.side(), b)
+	if from.socket.Transport.Reliable() || from.stream != 0 {
+		to := netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&w.Via))
+		if !w.out.WriteBack(from.socket, from.stream, to, b) {
+			w.s.metrics.Dropped(metrics.DropStream, 1)
+		}
+		return
+	}
+	to := from.addr
+	if maddr, ok := draft.MAddr(&w.Via); ok && w.s.trusted(from) {
+		to = maddr
+	} else if !w.Via.HasRPort {
+		to = netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&w.Via))
+	}
+	w.out.Copy(from.socket, from.at, to, b)
 }

@@ -14,6 +14,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
@@ -70,7 +71,7 @@ func newRig(t testing.TB, sockets []string, opts ...option) *rig {
 		return c
 	}
 	cfg := Config{
-		Listeners: []Listener{
+		Listeners: []socket.Listener{
 			{Side: dialogs.Core, Network: "udp", Packet: packet(coreSide)},
 			{Side: dialogs.Core, Network: "tcp", Stream: r.net.Listen(coreSide)},
 			{Side: dialogs.Server, Network: "udp", Packet: packet(serverSide)},
@@ -91,7 +92,7 @@ func newRig(t testing.TB, sockets []string, opts ...option) *rig {
 	for _, s := range sockets {
 		var side, network, addr string
 		_, _ = fmt.Sscan(s, &side, &network, &addr)
-		l := Listener{Network: network}
+		l := socket.Listener{Network: network}
 		if side == "server" {
 			l.Side = dialogs.Server
 		}
@@ -298,7 +299,7 @@ func (m *monitor) Notify(msg *dialogs.Message) (dialogs.Ref, dialogs.Ruling) {
 		return 0, dialogs.Ruling{Again: true}
 	}
 	if msg.IdentityDiffers {
-		m.note("veiled")
+		m.note("identity differs")
 	}
 	m.note("NOTIFY %s", msg.CallID)
 	m.mu.Lock()

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -182,19 +183,15 @@ func TestHealth(t *testing.T) {
 func TestHopMemory(t *testing.T) {
 	play(t, func(r *rig) {
 		w := r.s.borrow()
-		for _, a := range []string{"10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1"} {
-			h, _ := route.Literal([]byte("sip:" + a))
-			w.hops = append(w.hops, h)
-		}
-		w.s.badHops.Add(w.hops[0].Addr, w.now)
-		w.healthiest(w.now)
-		if w.hops[0].Addr.String() != "10.0.0.4:1" || w.hops[2].Addr.String() != "10.0.0.3:1" || len(w.hops) != 3 {
-			t.Error(w.hops)
+		w.s.routing.Bad.Add(netip.MustParseAddrPort("10.0.0.3:1"), w.now)
+		_, err := w.router.Candidates(route.Decision{Core: true}, nil, w.now)
+		if hops := w.router.Hops; err != nil || len(hops) != 3 || hops[0].Addr.String() != "10.0.0.4:1" || hops[2].Addr.String() != "10.0.0.3:1" {
+			t.Error(hops, err)
 		}
 		r.pass(31 * time.Second)
 		w.clock()
-		if w.s.badHops.Has(w.hops[2].Addr, w.now) {
+		if w.s.routing.Bad.Has(w.router.Hops[2].Addr, w.now) {
 			t.Error("never forgotten")
 		}
-	})
+	}, func(c *Config) { c.Core = []string{"sip:10.0.0.3:1", "sip:10.0.0.4:1", "sip:10.0.0.5:1"} })
 }

@@ -2,10 +2,8 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,11 +11,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/health"
+	"rewatch/proxy/metrics"
+	"rewatch/proxy/own"
 	"rewatch/proxy/recent"
 	"rewatch/proxy/route"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/transport/datagram"
@@ -26,63 +26,65 @@ import (
 
 // Server is the SIP path. It runs from Start to Shutdown.
 type Server struct {
-	sockets
 	copies
-	tapped
+
+	Own *own.Requests // rewatch's own
 
 	cfg       Config
 	log       zerolog.Logger
-	crowd     zerolog.Logger // for what would fill the log: a line in every crowdPause
-	streams   [2]*transport.Streams
-	strangers allowance   // of answers to them
-	hosts     route.Hosts // that the presence server has named
-	serverURI []byte
-	coreURIs  [][]byte
+	sampled   zerolog.Logger // for what would fill the log: one line in samplePause
+	sockets   socket.Set
+	strangers allowance // of answers to hosts that are not trusted
+	routing   route.Config
 	seed      maphash.Seed
 	delivers  maphash.Seed // for the transactions of Deliver
 	table     *transaction.Table
 	health    *health.Health
-	badHops   *recent.Addresses // hops that failed lately
 	noTCP     *recent.Addresses // hops that refused TCP lately
-	metrics   *metrics
-	own       ownRequests
+	metrics   *metrics.Metrics
 	workers   sync.Pool
 	parking   parking
 	paused    transaction.Pause
 	poller    *poller   // nil: each UDP socket is read by itself
-	born      time.Time // where the Server's clock begins
+	epoch     time.Time // where the Server's clock begins
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// remembered is for how long a hop that failed is passed over.
-const remembered = 30 * time.Second
+// badHopTTL is for how long a hop that failed is tried last.
+const badHopTTL = 30 * time.Second
 
-// crowdPause is how often the log tells of a bound that is reached, at most.
-const crowdPause = 10 * time.Second
+// samplePause is the least time between two log lines about a bound that is reached.
+const samplePause = 10 * time.Second
 
 // New makes a Server on sockets that are open already.
 func New(cfg Config) (*Server, error) {
 	cfg.defaults()
 	s := &Server{
-		cfg: cfg, log: cfg.Log, serverURI: []byte(cfg.Server), seed: maphash.MakeSeed(), delivers: maphash.MakeSeed(),
-		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, Still: cfg.DryRun.On}),
-		badHops: recent.New(remembered, cfg.Forgotten.WithLabelValues("bad-hop")),
-		noTCP:   recent.New(remembered, cfg.Forgotten.WithLabelValues("no-tcp")),
-		parking: parking{sizes: map[uint64]int{}}, born: time.Now(),
+		cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), delivers: maphash.MakeSeed(),
+		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, NoRetry: cfg.DryRun.On}),
+		noTCP:   recent.New(badHopTTL, cfg.Forgotten.WithLabelValues("no-tcp")),
+		parking: parking{sizes: map[uint64]int{}}, epoch: time.Now(),
 	}
-	s.hosts.Changed = cfg.HostNamed
-	s.crowd = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: crowdPause})
+	s.routing.Server, s.routing.Reach, s.routing.Lookup = []byte(cfg.Server), cfg.Reach, cfg.Resolver.Lookup
+	s.routing.Hosts.Changed = cfg.HostNamed
+	s.routing.Bad = recent.New(badHopTTL, cfg.Forgotten.WithLabelValues("bad-hop"))
+	s.routing.Speaks = func(side dialogs.Side, n wire.Transport, to netip.Addr) bool {
+		return s.sockets.For(side, n, to, nil) != nil
+	}
+	s.sampled = s.log.Sample(&zerolog.BurstSampler{Burst: 1, Period: samplePause})
 	for _, uri := range cfg.Core {
-		s.coreURIs = append(s.coreURIs, []byte(uri))
+		s.routing.Core = append(s.routing.Core, []byte(uri))
 	}
-	s.copies, s.tapped = copies{s}, tapped{cfg.Tap}
-	s.own.s, s.own.prefix = s, []byte(cfg.OwnBranch)
-	if identity, ok := aor.Append(nil, []byte(cfg.Identity)); ok {
-		s.own.identity = identity
+	s.copies = copies{s}
+	s.sockets.Tap, s.sockets.Seed, s.sockets.SentOver = cfg.Tap, s.seed, s.table.SentOver
+	s.sockets.Dropped = func(n int, err error) {
+		s.metrics.Dropped(metrics.DropSend, n)
+		s.log.Debug().Err(err).Int("datagrams", n).Msg("the socket did not take datagrams")
 	}
-	s.metrics = newMetrics(s)
+	s.Own = own.New(cfg.Own, &s.sockets)
+	s.metrics = metrics.New(cfg.Reg, cfg.Dropped, &s.sockets, s.table.Len)
 	s.health = health.New(health.Config{Only: s.onlyServer, Ping: s.pingServer, Probe: cfg.Probe, Changed: cfg.ServerChanged, Gone: s.abandonRegisters})
 	s.workers.New = func() any { return s.newWorker() }
 	if err := s.open(); err != nil {
@@ -91,71 +93,39 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// open describes the sockets.
+// open takes the sockets of the listeners.
 func (s *Server) open() error {
 	if len(s.cfg.Listeners) > draft.Letters {
 		return fmt.Errorf("%d listeners; %d is the most", len(s.cfg.Listeners), draft.Letters)
 	}
-	for i, l := range s.cfg.Listeners {
-		me, ns, err := newLocal(i, l)
+	for _, l := range s.cfg.Listeners {
+		me, err := s.sockets.Add(l)
 		if err != nil {
 			return err
 		}
-		if l.Packet != nil {
-			if me.packet, err = datagram.NewPacket(l.Packet); err != nil {
-				return fmt.Errorf("socket %s: %w", l.Packet.LocalAddr(), err)
-			}
-			me.packet.OnRefused, me.packet.Single, me.packet.Own = s.undelivered, s.cfg.SingleDatagrams, me.own
+		if me.Packet != nil {
+			me.Packet.OnRefused, me.Packet.Single = s.undelivered, s.cfg.SingleDatagrams
 			s.checkBuffers(me)
 		}
-		s.locals = append(s.locals, me)
-		s.names = append(s.names, ns...)
-		s.bySide[l.Side][me.transport] = append(s.bySide[l.Side][me.transport], me)
 	}
+	s.routing.Names = s.sockets.Names
 	if s.cfg.Poller != nil {
 		if err := s.openPoller(); err != nil {
 			return err
 		}
 	}
 	for _, side := range []dialogs.Side{dialogs.Core, dialogs.Server} {
-		s.streams[side] = transport.NewStreams(s.streamConfig(side), streamHandler{s, side})
+		s.sockets.Streams[side] = transport.NewStreams(s.streamConfig(side), streamHandler{s, side})
 	}
 	return nil
 }
 
-func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
-	cfg := transport.StreamConfig{
-		Frame: wire.FrameFrom, ClientTLS: s.cfg.ClientTLS,
-		MaxStreams: s.cfg.MaxStreams, MaxPerPeer: s.cfg.MaxPerPeer,
-		Refused: func(why transport.Refusal) { s.refusedStream(side, why) },
-	}
-	if s.cfg.Dial != nil {
-		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return s.cfg.Dial(ctx, side, addr) }
-	}
-	cfg.LocalIPs, cfg.LocalTLS = s.boundIPs(side, wire.TCP, wire.TLS), s.boundIPs(side, wire.TLS, wire.TCP)
-	if side == dialogs.Core {
-		cfg.Admit = func(peer netip.AddrPort) bool { return s.admits(peer.Addr()) }
-		cfg.Deny = s.deny
-	}
-	return cfg
-}
-
-// checkBuffers tells the administrator of a kernel that gives less room than is
-// needed to sit out a burst.
-func (s *Server) checkBuffers(l *local) {
-	receive, send, known := l.packet.Buffers()
+// checkBuffers warns the operator of a kernel whose buffers are too small for a burst.
+func (s *Server) checkBuffers(l *socket.Socket) {
+	receive, send, known := l.Packet.Buffers()
 	if known && min(receive, send) < datagram.SocketBuffer {
-		s.log.Warn().Str("listener", l.sentBy).Int("asked", datagram.SocketBuffer).Int("receive", receive).Int("send", send).
+		s.log.Warn().Str("listener", l.SentBy).Int("asked", datagram.SocketBuffer).Int("receive", receive).Int("send", send).
 			Msg("the kernel gives UDP smaller buffers than asked for; raise net.core.rmem_max and wmem_max, or bursts are lost")
-	}
-}
-
-// refusedStream counts a connection that was closed for what is bounded, and says
-// so in the log, once in a while.
-func (s *Server) refusedStream(side dialogs.Side, why transport.Refusal) {
-	s.metrics.refused(refusal(why))
-	if why != transport.RefusedUntrusted {
-		s.crowd.Warn().Str("side", sides[side]).Str("reason", string(why)).Msg("connection closed: a bound is reached")
 	}
 }
 
@@ -164,10 +134,10 @@ func (s *Server) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	for i, l := range s.cfg.Listeners {
-		me := s.locals[i]
+		me := s.sockets.All[i]
 		switch {
-		case me.transport != wire.UDP:
-			s.streams[me.side].Serve(l.Stream, me.transport == wire.TLS, me)
+		case me.Transport != wire.UDP:
+			s.sockets.Streams[me.Side].Serve(l.Stream, me.Transport == wire.TLS, me)
 		case s.poller == nil:
 			s.wg.Go(func() { s.read(ctx, me) })
 		}
@@ -175,48 +145,12 @@ func (s *Server) Start() {
 	if s.poller != nil {
 		s.wg.Go(func() { s.readAll(ctx) })
 	}
-	s.wg.Go(func() { s.turn(ctx) })
+	s.wg.Go(func() { s.runTimers(ctx) })
 	s.wg.Go(func() { s.health.Run(ctx) })
 }
 
-// read is the loop of one UDP socket.
-func (s *Server) read(ctx context.Context, l *local) {
-	w := s.newWorker()
-	in := datagram.NewInbox()
-	batch := func() (more bool) {
-		w.clock()
-		w.batch(l, in)
-		return true
-	}
-	s.keep(ctx, l.sentBy, func() error { return l.packet.Serve(in, batch) })
-}
-
-// keep reads on after an error, until the socket is closed.
-func (s *Server) keep(ctx context.Context, what string, serve func() error) {
-	for {
-		err := serve()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		s.log.Warn().Err(err).Str("listener", what).Msg("reading from the socket")
-		if !s.pause(ctx) {
-			return
-		}
-	}
-}
-
-// pause keeps an error that stays from filling the log; false: it is over.
-func (s *Server) pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(100 * time.Millisecond):
-		return true
-	}
-}
-
 // Drain waits until the transactions that are open now have ended, at most until
-// ctx is done. Forwarding goes on meanwhile.
+// ctx is done. Forwarding goes on meanwhile. left is how many are still open.
 func (s *Server) Drain(ctx context.Context) (left int) {
 	since := s.moment(time.Now()) + 1
 	t := time.NewTicker(100 * time.Millisecond)
@@ -238,9 +172,9 @@ func (s *Server) Shutdown() {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	for _, l := range s.locals {
-		if l.packet != nil {
-			_ = l.packet.Close()
+	for _, l := range s.sockets.All {
+		if l.Packet != nil {
+			_ = l.Packet.Close()
 		}
 	}
 	for _, l := range s.cfg.Listeners {
@@ -248,7 +182,7 @@ func (s *Server) Shutdown() {
 			_ = l.Stream.Close() // also where it never began
 		}
 	}
-	for _, t := range s.streams {
+	for _, t := range s.sockets.Streams {
 		t.Shutdown()
 	}
 	s.wg.Wait()
@@ -259,3 +193,45 @@ func (s *Server) ServerUp() (up bool, detail string) { return s.health.State() }
 
 // Transactions is the number of records.
 func (s *Server) Transactions() int { return s.table.Len() }
+
+// RestoreHost adds a host that the server named to an earlier process. It is called before
+// Start.
+func (s *Server) RestoreHost(host string, until, now time.Time) bool {
+	return s.routing.Hosts.Restore(host, until, now)
+}
+
+// Budget is the memory that a Server takes at most, in bytes: for its transactions, for the
+// connections of both sides (maxStreams is how many are accepted on each), and for the
+// datagram sockets and everything small.
+func Budget(maxTransactions, maxStreams, sockets int) (transactions, streams, others int64) {
+	const (
+		perParked = 512     // beside the request
+		perSocket = 4 << 20 // the batches that are read and written
+		small     = 16 << 20
+	)
+	return transaction.Budget(maxTransactions), 2 * transport.Budget(transport.StreamConfig{MaxStreams: maxStreams}),
+		maxParkedBytes + maxParked*perParked + int64(sockets)*perSocket + small
+}
+
+// Usage is the memory that transactions and connections take now, in bytes, as far as it
+// grows with what others send.
+func (s *Server) Usage() int64 {
+	used := s.table.Usage()
+	for _, streams := range s.sockets.Streams {
+		if streams != nil {
+			used += streams.Usage()
+		}
+	}
+	return used
+}
+
+// Tighten says whether memory is short. While it is, no request gets a record and no
+// connection is accepted or opened.
+func (s *Server) Tighten(tight bool) {
+	s.table.Tight.Store(tight)
+	for _, streams := range s.sockets.Streams {
+		if streams != nil {
+			streams.Tight.Store(tight)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/route"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -223,8 +224,8 @@ func TestOwnUnreachable(t *testing.T) {
 		_ = r.core.conn.Close()
 		for _, transport := range []string{"udp", "tcp"} {
 			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + coreSide + ";branch=z9hG4bK-own-" + transport + ";rport"
-			err := r.s.Send(dialogs.Core, coreHop(transport, netip.MustParseAddrPort(coreAddr)),
-				[]byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))))
+			err := r.s.Own.Send(dialogs.Core, coreHop(transport, netip.MustParseAddrPort(coreAddr)),
+				[]byte(crlf(request("MESSAGE", "sip:alice@ims.example", via))), false)
 			if err != nil { // the dial had failed already
 				lost.Store("z9hG4bK-own-"+transport, true)
 			}
@@ -236,8 +237,8 @@ func TestOwnUnreachable(t *testing.T) {
 			}
 		}
 	}, func(c *Config) {
-		c.OwnBranch = "z9hG4bK-own-"
-		c.OwnUnreachable = func(b []byte) { lost.Store(string(b), true) }
+		c.Own.Branch = "z9hG4bK-own-"
+		c.Own.Unreachable = func(b []byte) { lost.Store(string(b), true) }
 	})
 }
 
@@ -284,7 +285,7 @@ func TestOnlyUDP(t *testing.T) {
 		r.server.send(serverSide, ok)
 		r.core.want("SIP/2.0 200")
 	}, func(c *Config) {
-		var list []Listener
+		var list []socket.Listener
 		for _, l := range c.Listeners {
 			if l.Packet != nil {
 				list = append(list, l)
@@ -325,12 +326,12 @@ func TestSend(t *testing.T) {
 		accept := r.listen(coreAddr)
 		hop, _ := route.Literal([]byte("sip:" + coreAddr))
 		for _, transport := range []string{"udp", "tcp"} {
-			sentBy, ok := r.s.SentBy(dialogs.Core, coreHop(transport, hop.Addr))
+			sentBy, ok := r.s.Own.SentBy(dialogs.Core, coreHop(transport, hop.Addr))
 			if !ok || sentBy != coreSide {
 				t.Fatal(sentBy)
 			}
 			via := "SIP/2.0/" + strings.ToUpper(transport) + " " + sentBy + ";branch=z9hG4bK-own-1"
-			if err := r.s.Send(dialogs.Core, coreHop(transport, hop.Addr), []byte(crlf(request("OPTIONS", "sip:x@y", via)))); err != nil {
+			if err := r.s.Own.Send(dialogs.Core, coreHop(transport, hop.Addr), []byte(crlf(request("OPTIONS", "sip:x@y", via))), false); err != nil {
 				t.Fatal(err)
 			}
 			if transport == "udp" {
@@ -343,15 +344,15 @@ func TestSend(t *testing.T) {
 		if len(mine) != 2 || !strings.HasPrefix(mine[0], "SIP/2.0 200") || !strings.HasPrefix(mine[1], "SIP/2.0 404") {
 			t.Error(mine)
 		}
-		if _, ok := r.s.SentBy(dialogs.Core, coreHop("tls", netip.AddrPort{})); ok {
+		if _, ok := r.s.Own.SentBy(dialogs.Core, coreHop("tls", netip.AddrPort{})); ok {
 			t.Error("there is no TLS socket")
 		}
-		if err := r.s.Send(dialogs.Core, coreHop("tls", hop.Addr), nil); err == nil {
+		if err := r.s.Own.Send(dialogs.Core, coreHop("tls", hop.Addr), nil, false); err == nil {
 			t.Error("there is no TLS socket")
 		}
 	}, func(c *Config) {
-		c.OwnBranch = "z9hG4bK-own-"
-		c.OwnResponse = func(raw []byte) bool {
+		c.Own.Branch = "z9hG4bK-own-"
+		c.Own.Response = func(raw []byte) bool {
 			mine = append(mine, string(raw))
 			return true
 		}

@@ -62,25 +62,9 @@ func TestTap(t *testing.T) {
 			"out udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 483 Too Many Hops")
 
 		own := []byte(crlf(request("OPTIONS", "sip:core", viaCore)))
-		if err := r.s.Send(dialogs.Core, coreHop("udp", netip.MustParseAddrPort(coreAddr)), own); err != nil {
+		if err := r.s.Own.Send(dialogs.Core, coreHop("udp", netip.MustParseAddrPort(coreAddr)), own, false); err != nil {
 			r.Fatal(err)
 		}
 		shown(r, "out udp 10.0.0.1:5060>10.0.0.2:5060 OPTIONS sip:core SIP/2.0")
 	}, func(c *Config) { c.Tap = &tap })
-}
-
-func TestSelf(t *testing.T) {
-	for _, c := range []struct{ bound, advertised, want string }{
-		{"10.0.0.1:5060", "192.0.2.1", "10.0.0.1:5060"},
-		{"[::ffff:10.0.0.1]:5060", "x", "10.0.0.1:5060"},
-		{"0.0.0.0:5060", "192.0.2.1", "192.0.2.1:5060"},
-		{"[::]:5062", "fd00::1", "[fd00::1]:5062"},
-	} {
-		if got := selfOf(netip.MustParseAddrPort(c.bound), c.advertised); got.String() != c.want {
-			t.Errorf("%s advertised as %s: %s", c.bound, c.advertised, got)
-		}
-	}
-	if a := selfOf(netip.MustParseAddrPort("0.0.0.0:5060"), "host.example"); !a.IsValid() || a.Port() != 5060 {
-		t.Errorf("%s", a)
-	}
 }

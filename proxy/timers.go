@@ -7,25 +7,26 @@ import (
 	"rewatch/proxy/transaction"
 )
 
-// moment gives t by the Server's clock. It is never zero.
-func (s *Server) moment(t time.Time) transaction.Moment { return transaction.Moment(t.Sub(s.born)) + 1 }
+// moment is a time as the transactions count it. It is never zero.
+func (s *Server) moment(t time.Time) transaction.Moment {
+	return transaction.Moment(t.Sub(s.epoch)) + 1
+}
 
-// expire lets the time pass for all transactions, and does what is due. Its room is
-// used again.
+// expire fires the timers that are due, and carries out what follows.
 func (w *worker) expire() {
 	for i := range transaction.Shards {
 		w.due = w.s.table.Expire(i, w.at, w.due[:0])
 		for _, e := range w.due {
-			w.carry(e)
+			w.perform(e)
 			w.conclude(e)
 		}
 		clear(w.due)
 	}
-	w.flush()
+	w.out.Flush()
 }
 
-// turn lets the time pass, as long as there are transactions and the poller does not.
-func (s *Server) turn(ctx context.Context) {
+// runTimers fires the timers while there are transactions and the poller does not fire them.
+func (s *Server) runTimers(ctx context.Context) {
 	t := time.NewTicker(transaction.Tick)
 	defer t.Stop()
 	w := s.newWorker()
@@ -35,7 +36,7 @@ func (s *Server) turn(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		for rest := s.resting(); rest != nil; rest = s.resting() {
+		for rest := s.timersRest(); rest != nil; rest = s.timersRest() {
 			t.Stop()
 			empty := s.table.Len() == 0
 			select {
@@ -43,21 +44,21 @@ func (s *Server) turn(ctx context.Context) {
 				return
 			case <-rest:
 			}
-			if empty { // there was nothing to judge meanwhile
+			if empty { // no deadline could have passed meanwhile
 				s.paused.Rested(s.moment(time.Now()))
 			}
 			t.Reset(transaction.Tick)
 		}
 		w.clock()
-		if s.paused.Over(w.at, s.unread) {
+		if s.paused.Over(w.at, s.sockets.Unread) {
 			w.expire()
 		}
 	}
 }
 
-// resting is nil while the time has to pass here; else it tells when that may be so
-// again.
-func (s *Server) resting() <-chan struct{} {
+// timersRest is nil while runTimers has to fire the timers. Else the channel tells when it may
+// have to again.
+func (s *Server) timersRest() <-chan struct{} {
 	switch {
 	case s.poller != nil && s.poller.turns.Load():
 		return s.poller.rests

@@ -4,25 +4,16 @@ import (
 	"bytes"
 
 	"rewatch/dialogs"
-	"rewatch/proxy/draft"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/transaction"
-	"rewatch/proxy/wire"
 )
 
-// origin is a flow as a transaction remembers it.
-func (f flow) origin() transaction.Origin {
-	return transaction.Origin{
-		Addr: f.addr, At: f.at, Stream: f.stream, Local: uint8(f.local.index), //nolint:gosec // New bounds the sockets
-		Reliable: f.local.transport.Reliable(),
-	}
-}
-
-// track begins the transaction of the request at hand, which goes to w.hops; false:
-// there is one already. ref is the subscription of a NOTIFY. held: it is a CANCEL that
-// has to wait.
+// track begins the transaction of the request at hand, which is sent to the hops of the
+// router; false: there is one already. ref is the subscription of a NOTIFY. held: it is a
+// CANCEL that has to wait for a provisional response.
 func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 	q := transaction.Request{
-		Kind: from.kind(w.Msg.Method), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.hops, Held: held,
+		Kind: from.kind(w.Msg.Method), From: from.origin(), Subject: uint64(ref), Loop: t.loop, Attempt: t.attempt, Hops: w.router.Hops, Held: held,
 	}
 	q.CSeq, _, _ = w.Msg.CSeqValue()
 	q.From.Own = t.told
@@ -39,20 +30,7 @@ func (w *worker) track(from flow, t ticket, ref dialogs.Ref, held bool) bool {
 	return w.s.table.Begin(t.record, w.at, &q, text)
 }
 
-// notifies tells whether a request of this flow is a NOTIFY that is judged.
-func (f flow) notifies(method []byte) bool {
-	return f.side() == dialogs.Server && bytes.Equal(method, mNOTIFY)
-}
-
-// kind is what a request of this flow is about.
-func (f flow) kind(method []byte) transaction.Kind {
-	if k := kindOf(method); k != transaction.Notify || f.notifies(method) {
-		return k
-	}
-	return transaction.Other
-}
-
-// kindOf is what a method is about, whoever sent it.
+// kindOf is the kind of transaction of a method.
 func kindOf(method []byte) transaction.Kind {
 	switch string(method) {
 	case "NOTIFY":
@@ -65,8 +43,8 @@ func kindOf(method []byte) transaction.Kind {
 	return transaction.Other
 }
 
-// again handles a request that belongs to an open transaction, or to one that was
-// answered; false: it is new.
+// again handles the retransmission of a request whose transaction is recorded; false: the
+// request is new.
 func (w *worker) again(from flow, t ticket) bool {
 	if bytes.Equal(w.Msg.Method, mACK) {
 		return false
@@ -91,55 +69,29 @@ func (w *worker) again(from flow, t ticket) bool {
 	return true
 }
 
-// forCarry are the actions that carry does.
-const forCarry = transaction.Bad | transaction.NoTCP | transaction.Postponed | transaction.Send | transaction.Trying | transaction.Answer
+// performed are the actions that perform carries out.
+const performed = transaction.Bad | transaction.NoTCP | transaction.Postponed | transaction.Send | transaction.Trying | transaction.Answer
 
-// carry does what follows from an event, but for what is done with a response at hand.
-func (w *worker) carry(e transaction.Effect) {
+// perform carries out the actions of a transaction that do not need the response at hand.
+func (w *worker) perform(e transaction.Effect) {
 	if e.Do.Has(transaction.Bad) {
-		w.s.badHops.Add(e.Failed.Addr, w.now)
+		w.s.routing.Bad.Add(e.Failed.Addr, w.now)
 	}
 	if e.Do.Has(transaction.NoTCP) {
 		w.s.noTCP.Add(e.Failed.Addr, w.now)
 	}
 	if e.Do.Has(transaction.Postponed) {
-		w.s.metrics.dropped(dropBacklog, 1)
+		w.s.metrics.Dropped(metrics.DropBacklog, 1)
 	}
 	if e.Do&(transaction.Send|transaction.Trying|transaction.Answer) != 0 {
 		w.s.resend(e)
 	}
 }
 
-// acknowledge sends the ACK of the failure at hand, which is rewatch's to send as the
-// client of that transaction (RFC 3261 17.1.1.3): to where the INVITE went, with its
-// Route, and with the Via and To of the response. b is the branch of the response.
-func (w *worker) acknowledge(from flow, b draft.Branch, e transaction.Effect) {
-	own := w.s.borrow()
-	defer w.s.giveBack(own)
-	if !own.Load(e.Text) || !own.Msg.Request {
-		return
-	}
-	own.route(w.s.flowOf(e.From))
-	var sent wire.Message
-	if wire.Scan(own.Edits.AppendTo(nil, own.Msg.Raw), &sent) != nil {
-		return
-	}
-	hop, present := e.Hop, e.Attempt
-	if e.Do.Has(transaction.Send) {
-		hop, present = e.Failed, present-1
-	}
-	if b.Attempt != present { // the answer of a hop that was left comes again
-		hop.Addr, hop.Transport = from.addr, from.local.transport
-	}
-	own.Build = draft.AppendACK(own.Build[:0], &sent, &w.Msg)
-	own.sendACK(from.local, hop, own.Build)
-}
-
-// cancelTwist sets the record of a CANCEL apart from that of its INVITE, with
-// which it shares the branch.
+// cancelTwist tells the key of a CANCEL from that of its INVITE, which has the same branch.
 const cancelTwist = 0x9e3779b97f4a7c15
 
-// recordKey is where the record of a request is found.
+// recordKey is the key of the record of a request.
 func recordKey(key uint64, method []byte) uint64 {
 	if string(method) == "CANCEL" {
 		return key ^ cancelTwist

@@ -146,7 +146,7 @@ func TestTooLong(t *testing.T) {
 		}
 		r.core.send(coreSide, strings.Replace(request("MESSAGE", "sip:bob@ims.example", viaUDP("m1")), "Content-Length: 0\n", "Content-Length: 3000\n\n"+body[:3000], 1))
 		r.core.want("SIP/2.0 513")
-		if r.s.badHops.Has(netip.MustParseAddrPort(serverAddr), time.Now()) || r.s.badHops.Has(netip.MustParseAddrPort(coreAddr), time.Now()) {
+		if r.s.routing.Bad.Has(netip.MustParseAddrPort(serverAddr), time.Now()) || r.s.routing.Bad.Has(netip.MustParseAddrPort(coreAddr), time.Now()) {
 			t.Error("a hop is held to be bad")
 		}
 	}, func(c *Config) { c.Listeners = c.Listeners[:3] }) // no TCP toward the server

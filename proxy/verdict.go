@@ -5,11 +5,12 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
 
-// finished is a transaction that is over, with what its response says if one came.
+// finished is a transaction that has ended, with the fields of its response if there is one.
 type finished struct {
 	transaction.Effect
 
@@ -17,7 +18,7 @@ type finished struct {
 	reason             []byte
 }
 
-// finish reads the response at hand, if that is what ended a transaction.
+// finish reads the response at hand, if the transaction has ended by it.
 func finish(e transaction.Effect, m *wire.Message) finished {
 	f := finished{Effect: e, retryAfter: -1}
 	if e.End == transaction.Responded {
@@ -29,8 +30,8 @@ func finish(e transaction.Effect, m *wire.Message) finished {
 	return f
 }
 
-// outcome tells the Monitor how it ended. The hop is where the NOTIFY went: its answers
-// may come from elsewhere.
+// outcome describes for the Monitor how a NOTIFY ended. The hop is where the NOTIFY was sent:
+// the response may have come from elsewhere.
 func (s *Server) outcome(f finished, at time.Time, head []byte) dialogs.Outcome {
 	o := dialogs.Outcome{
 		At: at, Late: f.Late, Status: f.status, Reason: f.reason, RetryAfter: f.retryAfter, CSeq: f.CSeq, Hop: f.Hop.Addr, Head: head,
@@ -39,7 +40,7 @@ func (s *Server) outcome(f finished, at time.Time, head []byte) dialogs.Outcome 
 	if f.Whole && f.Kind == transaction.Notify {
 		o.Parcel = dialogs.Parcel{Raw: f.Text, From: f.From.Addr, Local: f.From.Local}
 	}
-	switch f.End { //nolint:exhaustive // all others are that nobody could be reached
+	switch f.End { //nolint:exhaustive // in all others no hop could be reached
 	case transaction.Responded:
 		o.Kind = dialogs.Responded
 	case transaction.TimedOut:
@@ -50,11 +51,11 @@ func (s *Server) outcome(f finished, at time.Time, head []byte) dialogs.Outcome 
 	return o
 }
 
-// tries are the attempts after the first one, for who judges the NOTIFY.
+// tries are the attempts after the first one.
 func (s *Server) tries(e transaction.Effect) (list []dialogs.Try) {
 	for _, t := range e.Tries {
 		list = append(list, dialogs.Try{
-			Why: t.Why.String(), At: s.born.Add(time.Duration(t.At - 1)), Hop: t.Hop.Addr, Transport: t.Hop.Transport.String(),
+			Why: t.Why.String(), At: s.epoch.Add(time.Duration(t.At - 1)), Hop: t.Hop.Addr, Transport: t.Hop.Transport.String(),
 		})
 	}
 	return list
@@ -62,8 +63,8 @@ func (s *Server) tries(e transaction.Effect) (list []dialogs.Try) {
 
 func (f finished) ref() dialogs.Ref { return dialogs.Ref(f.Subject) }
 
-// judge asks the Monitor what the server gets for a NOTIFY that was not answered
-// with a 2xx. true: the response at hand is to be passed on.
+// judge asks the Monitor how to answer a NOTIFY that got no 2xx. true: the response at hand is
+// to be forwarded.
 func (w *worker) judge(b draft.Branch, f finished) bool {
 	v := w.s.cfg.Monitor.NotifyDone(f.ref(), w.s.outcome(f, w.now, w.s.headOf(f.Effect)))
 	relay := v.Relay && f.End == transaction.Responded
@@ -79,47 +80,37 @@ func (w *worker) judge(b draft.Branch, f finished) bool {
 	if relay {
 		w.relay(b)
 	}
-	w.flush() // what follows from the failure must not overtake the answer
+	w.out.Flush() // the answer must be sent before what Announce may send
 	w.s.cfg.Monitor.Announce(f.ref(), f.CSeq)
 	return false
 }
 
-// lateResponse tells the Monitor that a NOTIFY was answered after its verdict,
-// and whether the server is to see such a response, because it was told nothing.
-func (w *worker) lateResponse(f finished) bool {
-	v := w.s.cfg.Monitor.NotifyDone(f.ref(), w.s.outcome(f, w.now, nil))
-	if v.Relay {
-		w.s.table.RelayLate(f.Key)
-	}
-	return v.Relay
-}
-
 // conclude ends a transaction that got no response.
 func (w *worker) conclude(e transaction.Effect) {
-	w.s.metrics.retried(e.Tries, false)
+	w.s.metrics.Retried(e.Tries, false)
 	switch {
 	case e.End == transaction.NotOver:
 	case e.From.Own:
 		w.s.delivered(finish(e, &w.Msg), w.now)
-	case e.Subject == uint64(ofRegister) && e.Kind == transaction.Other && w.s.standInAfter(e):
+	case e.Subject == uint64(ofRegister) && e.Kind == transaction.Other && w.s.registerFallbackAfter(e):
 	case e.Do.Has(transaction.Forget): // a call that was not answered in time may yet be
-		w.s.metrics.dropped(dropTimeout, 1)
+		w.s.metrics.Dropped(metrics.DropTimeout, 1)
 	case e.End == transaction.TooLong:
-		w.s.metrics.refused(refusedUnavailable)
+		w.s.metrics.Refused(metrics.RefusedUnavailable)
 		w.s.answerEnded(e, 513, "Message Too Large")
 	case e.Kind == transaction.Notify:
 		w.judge(draft.Branch{}, finish(e, &w.Msg))
 	case e.End == transaction.Crowded:
-		w.s.metrics.refused(refusedOverload)
-		w.s.crowd.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")
+		w.s.metrics.Refused(metrics.RefusedOverload)
+		w.s.sampled.Warn().Str("reason", tooMuchWaiting).Msg("requests are refused: overload")
 		w.s.answerEnded(e, 503, tooMuchWaiting)
 	case e.End == transaction.Unreachable:
-		w.s.metrics.refused(refusedUnavailable)
+		w.s.metrics.Refused(metrics.RefusedUnavailable)
 		w.s.answerEnded(e, 503, "Next Hop Unreachable")
 	case e.Kind == transaction.Invite:
 		w.s.answerEnded(e, 408, "Request Timeout")
 	default:
 		// A proxy sends no 408 to a non-INVITE (RFC 4320 4.2).
-		w.s.metrics.dropped(dropTimeout, 1)
+		w.s.metrics.Dropped(metrics.DropTimeout, 1)
 	}
 }

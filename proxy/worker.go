@@ -9,6 +9,7 @@ import (
 	"rewatch/proxy/draft"
 	"rewatch/proxy/observe"
 	"rewatch/proxy/route"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport/datagram"
 	"rewatch/proxy/wire"
@@ -22,27 +23,26 @@ type worker struct {
 	s   *Server
 	now time.Time
 	at  transaction.Moment // the same by the Server's clock
-	// finder has where the request at hand can go, outlet how it leaves.
-	finder
-	outlet
+	out socket.Sender
 	observe.Observer
+	router  route.Router
 	learner route.Learner
 	parties
 
-	// way is where the request at hand goes, exit the socket that its Route names for
-	// that, nil if none.
+	// way is where the request at hand goes, exit the socket that its own Route entry names
+	// for sending it, nil if none.
 	way  route.Decision
-	exit *local
+	exit *socket.Socket
 	// back is where the response at hand goes, if it goes by UDP.
 	back   netip.AddrPort
 	parked int                  // how often the request at hand has waited for DNS
-	due    []transaction.Effect // what time has brought
+	due    []transaction.Effect // of transactions whose timer has fired
 }
 
 func (s *Server) newWorker() *worker {
 	return &worker{
-		Draft: draft.Draft{Seed: s.seed}, s: s, outlet: newOutlet(s), Observer: observe.New(s.cfg.Namers), learner: route.NewLearner(&s.hosts, s.names),
-		finder: finder{s: s, router: route.Router{Names: s.names, ServerURI: s.serverURI, HasCore: len(s.coreURIs) > 0}},
+		Draft: draft.Draft{Seed: s.seed}, s: s, out: s.sockets.NewSender(), Observer: observe.New(s.cfg.Namers), learner: route.NewLearner(&s.routing.Hosts, s.sockets.Names),
+		router: route.Router{Config: &s.routing},
 	}
 }
 
@@ -54,29 +54,29 @@ func (s *Server) borrow() *worker {
 	return w
 }
 
-// clock reads the time that holds for the messages to come.
+// clock reads the time. All messages until the next call have that time.
 func (w *worker) clock() {
 	w.now = time.Now()
 	w.at = w.s.moment(w.now)
 }
 
 func (s *Server) giveBack(w *worker) {
-	w.flush()
+	w.out.Flush()
 	w.Draft.Trim()
 	w.Observer.Trim()
 	s.workers.Put(w)
 }
 
 // batch handles what was read from a socket.
-func (w *worker) batch(l *local, in *datagram.Inbox) {
+func (w *worker) batch(l *socket.Socket, in *datagram.Inbox) {
 	for i := range in.Len() {
 		raw, from := in.Datagram(i)
-		w.message(flow{local: l, addr: from, at: in.At(i)}, raw)
+		w.message(flow{socket: l, addr: from, at: in.At(i)}, raw)
 	}
-	w.flush()
+	w.out.Flush()
 }
 
-// observe views the message at hand as the Monitor wants it.
+// observe reads the fields of the message at hand that the Monitor wants.
 func (w *worker) observe(from flow) *dialogs.Message {
 	return w.View(&w.Draft, from.seen(), w.now, w.way.IdentityDiffers)
 }
@@ -84,7 +84,7 @@ func (w *worker) observe(from flow) *dialogs.Message {
 // message handles one message. raw is valid until the call returns.
 func (w *worker) message(from flow, raw []byte) {
 	if from.side() == dialogs.Server {
-		w.s.health.Seen(w.now) // by whatever it says
+		w.s.health.Seen(w.now) // whatever the message is
 	}
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
 		raw = raw[1:]
@@ -92,7 +92,7 @@ func (w *worker) message(from flow, raw []byte) {
 	if len(raw) == 0 || raw[0] == 0 && len(bytes.Trim(raw, "\x00")) == 0 {
 		return // a keep-alive
 	}
-	w.tapReceived(from, raw)
+	w.s.sockets.Received(from.socket, from.stream, from.addr, raw)
 	err := wire.Scan(raw, &w.Msg)
 	if err == nil {
 		err = w.Msg.Check()
@@ -105,4 +105,13 @@ func (w *worker) message(from flow, raw []byte) {
 	default:
 		w.response(from)
 	}
+}
+
+// route decides where the request at hand goes.
+func (w *worker) route(from flow) route.Decision {
+	w.way, w.exit = w.router.Decide(&w.Draft, from.side()), nil
+	if w.way.Exit != nil {
+		w.exit = w.s.sockets.All[w.way.Exit.Socket]
+	}
+	return w.way
 }

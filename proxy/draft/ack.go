@@ -6,7 +6,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// AppendACK writes the ACK of a failure.
+// AppendACK appends the ACK of a failure of an INVITE.
 func AppendACK(b []byte, invite, failure *wire.Message) []byte {
 	b = append(append(append(b, "ACK "...), invite.URI...), " SIP/2.0\r\nVia: "...)
 	b = append(append(b, FirstValue(failure, wire.Via)...), "\r\nMax-Forwards: 70\r\n"...)

@@ -12,8 +12,7 @@ import (
 )
 
 // Answer builds a response to the request at hand (RFC 3261 8.2.6): its Vias,
-// From, To, Call-ID and CSeq as they stand. The bytes are valid until the next
-// message is built.
+// From, To, Call-ID and CSeq are copied. The bytes are valid until the next message is built.
 func (d *Draft) Answer(from netip.AddrPort, status int, reason string, extra ...string) ([]byte, bool) {
 	m := &d.Msg
 	if len(d.Via.Host) == 0 {
@@ -50,8 +49,8 @@ func (d *Draft) Answer(from netip.AddrPort, status int, reason string, extra ...
 	return b, true
 }
 
-// appendTimestamp copies the Timestamp line, with the time that has passed since (RFC 3261
-// 8.2.6.1) if there is none in it.
+// appendTimestamp copies the Timestamp line, and adds the delay of the answer (RFC 3261
+// 8.2.6.1) if the line has none.
 func (d *Draft) appendTimestamp(b []byte, i int) []byte {
 	line := d.Msg.Lines[i]
 	if d.Delay < time.Millisecond || bytes.ContainsAny(d.Msg.At(i), " \t") {
@@ -75,15 +74,15 @@ func (d *Draft) appendTo(b []byte, i, status int) []byte {
 	return append(b, "\r\n"...)
 }
 
-// appendTag appends the tag of our own answers in the dialog at hand. It is a
-// hash, so that a retransmission gets the same one, and an ACK is recognised.
+// appendTag appends the tag of our own answers to the request at hand. It is a hash, so that a
+// retransmission gets the same tag, and the ACK is recognised.
 func (d *Draft) appendTag(b []byte) []byte {
 	id, _ := d.Msg.Value(wire.CallID)
 	return appendHex(append(b, "rw"...), maphash.Bytes(d.Seed, id), 16)
 }
 
-// OwnACK tells whether the request at hand is the ACK of an answer of our own: it
-// ends here (RFC 3261 17.2.1), the server knows nothing of it.
+// OwnACK tells whether the request at hand is the ACK of an answer of our own. It is not
+// forwarded (RFC 3261 17.2.1): the server did not send that answer.
 func (d *Draft) OwnACK() bool {
 	if string(d.Msg.Method) != "ACK" {
 		return false
@@ -94,8 +93,8 @@ func (d *Draft) OwnACK() bool {
 	return len(tag) == len(buf) && bytes.Equal(tag, d.appendTag(buf[:0]))
 }
 
-// Printable makes text from the network fit for a start line: no control
-// characters, and not without end.
+// Printable makes text from the network fit for a start line: without control characters, and
+// not too long.
 func Printable(b []byte) string {
 	const limit = 120
 	if len(b) > limit {

@@ -10,18 +10,18 @@ import (
 //
 //	rw <local> <attempt> <key: 16 hex> <loop: 8 hex> [i <at: 8 or 32 hex>] [- <stream: hex>]
 //
-// local is the socket that the request came in by, attempt which of the next hops
-// it was sent to (each is a transaction of its own), key the hash of the transaction (the same for its retransmissions, CANCEL and non-2xx ACK,
-// RFC 3261 16.11), loop the hash of what decides the route (16.6 step 8), at the address
-// that the request came to, where the socket has all of the host's, and stream the
-// connection: there the response has to go back. So a response finds
-// its way without a table.
+// local is the socket that the request came by, attempt the number of the attempt (each is a
+// transaction of its own), key the hash of the transaction (the same for its retransmissions,
+// CANCEL and non-2xx ACK, RFC 3261 16.11), loop the hash of the fields that decide the route
+// (16.6 step 8). at is the address that the request was sent to, where the socket is bound to
+// all addresses of the host, and stream the connection that the request came by. So the
+// response can be sent back without a table.
 const branchPrefix = "z9hG4bKrw"
 
-// BranchStart is how each of them begins.
+// BranchStart is the beginning of each branch of ours.
 var BranchStart = []byte(branchPrefix)
 
-// Branch is one of ours, read back.
+// Branch is a branch of ours.
 type Branch struct {
 	Local   int
 	Attempt uint8
@@ -31,8 +31,8 @@ type Branch struct {
 	At      netip.Addr
 }
 
-// Begins tells whether the request began a dialog, so that the only Record-Routes of ours
-// in its response are two that rewatch has written itself.
+// Begins tells whether the request began a dialog. Then rewatch itself has written the only two
+// Record-Routes of ours in its response.
 func (b Branch) Begins() bool { return b.Loop&1 != 0 }
 
 // Letters is how many sockets and attempts a branch can name, by one letter each.
@@ -47,7 +47,7 @@ func appendHex(dst []byte, v uint64, digits int) []byte {
 	return dst
 }
 
-// AppendTo writes it.
+// AppendTo appends the branch to dst.
 func (b Branch) AppendTo(dst []byte) []byte {
 	dst = append(dst, branchPrefix...)
 	dst = append(dst, 'a'+byte(b.Local), 'a'+b.Attempt%Letters) //nolint:gosec // New bounds the sockets
@@ -96,6 +96,11 @@ func ParseBranch(v []byte) (b Branch, ok bool) {
 	return b, true
 }
 
+// InBranch tells whether a byte may stand in a branch of ours, or of a request of our own.
+func InBranch(c byte) bool {
+	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
 // appendAddr writes an address in 8 or 32 hex digits.
 func appendAddr(dst []byte, a netip.Addr) []byte {
 	if a.Is4() {
@@ -107,7 +112,7 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 	return appendHex(dst, binary.BigEndian.Uint64(q[8:]), 16)
 }
 
-// parseAddr reads one, up to the end of v or a dash.
+// parseAddr reads an address, up to a dash or the end of v.
 func parseAddr(v []byte) (a netip.Addr, rest []byte, ok bool) {
 	n := bytes.IndexByte(v, '-')
 	if n < 0 {

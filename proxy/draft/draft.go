@@ -1,14 +1,12 @@
-// Package draft is one message at hand and the edits by which it leaves.
+// Package draft is one message at hand and the edits to make before it is sent.
 //
 // A Draft has the message as package wire reads it, and the list of edits over its
-// bytes: our Via is pushed or popped, received and rport are noted, Record-Route is
-// inserted, Max-Forwards counts down. It builds what rewatch says in its own name from a
-// message: an answer, the ACK of a failure. And it knows the hashes and the branch by
-// which a transaction is found again.
+// bytes: our Via is pushed or popped, received and rport are noted, Record-Route is inserted,
+// Max-Forwards is decremented. It builds messages of rewatch's own from a message: an answer,
+// the ACK of a failure. And it computes the hashes and the branch that identify a transaction.
 //
 // The package is pure: it knows no sockets, no routes and no transactions. A Draft is the
-// workspace of one goroutine and used again for message after message, so that nothing
-// is allocated for each.
+// workspace of one goroutine and is reused for each message, so that none is allocated.
 package draft
 
 import (
@@ -20,26 +18,26 @@ import (
 
 // Draft is a message at hand.
 type Draft struct {
-	// Seed is that of the hashes, the same for all of a process.
+	// Seed is the seed of the hashes, the same for the whole process.
 	Seed maphash.Seed
 	Msg  wire.Message
-	// Via is the uppermost Via value of the request at hand, Below the one below ours of
-	// the response at hand.
+	// Via is the uppermost Via value of the request at hand, Below the Via value below ours
+	// in the response at hand.
 	Via, Below wire.ViaValue
 	Edits      wire.Edits
 	// Delay is how long the request at hand has waited for its 100.
 	Delay time.Duration
-	// Build is room for a message that does not go into an outbox.
+	// Build is room for a message that is not built in an outbox.
 	Build []byte
 
 	text []byte // the texts of edits live here until the message is built
 	hash []byte // what is to be hashed
 }
 
-// maxKept bounds each of the buffers that a Draft keeps when it is not in use.
+// maxKept bounds each buffer that a Draft keeps while it is not in use.
 const maxKept = 64 << 10
 
-// Trim gives room back that an unusually large message has needed.
+// Trim frees the room that an unusually large message needed.
 func (d *Draft) Trim() {
 	if max(cap(d.Build), cap(d.text), cap(d.hash)) > maxKept {
 		d.Build, d.text, d.hash = nil, nil, nil
@@ -52,8 +50,7 @@ func (d *Draft) Reset() {
 	d.text = d.text[:0]
 }
 
-// Load reads a message that was kept, into a workspace that has none at hand. The
-// body may have been cut off.
+// Load parses a message that was kept, as the message at hand. Its body may be cut off.
 func (d *Draft) Load(raw []byte) bool {
 	if err := wire.Scan(raw, &d.Msg); err != nil && d.Msg.Body == 0 {
 		return false
@@ -73,8 +70,7 @@ func (d *Draft) Scratch(parts ...string) []byte {
 	return d.text[start:len(d.text):len(d.text)]
 }
 
-// Stripped is the response at hand as it leaves; valid until the next message is
-// built.
+// Stripped is the response at hand as it is forwarded; valid until the next message is built.
 func (d *Draft) Stripped() []byte {
 	if _, ok := d.PopVia(); !ok {
 		return nil
@@ -83,9 +79,9 @@ func (d *Draft) Stripped() []byte {
 	return d.Build
 }
 
-// Skeleton is what answering the request at hand needs of it (RFC 3261 8.2.6): a
-// start line, the Vias, From, To, Call-ID, CSeq and Timestamp. It is valid until the
-// next message is built.
+// Skeleton is the part of the request at hand that an answer needs (RFC 3261 8.2.6): a start
+// line, the Vias, From, To, Call-ID, CSeq and Timestamp. It is valid until the next message is
+// built.
 func (d *Draft) Skeleton() []byte {
 	m := &d.Msg
 	b := append(append(d.Build[:0], m.Method...), " sip:- SIP/2.0\r\n"...)

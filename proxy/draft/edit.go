@@ -24,9 +24,9 @@ func (d *Draft) RecordRouted() bool {
 	return len(wire.Tag(to)) == 0
 }
 
-// RecordRoute puts two URIs of ours above all others (RFC 5658): the upper one is for the
-// neighbour that the request goes to, with a value for its last parameter, the lower for
-// the one it came from.
+// RecordRoute inserts two URIs of ours above all others (RFC 5658): the upper one is for the
+// neighbour that the request is sent to, with a value for its last parameter, the lower one for
+// the neighbour that the request came from.
 func (d *Draft) RecordRoute(upper, value, lower string) {
 	at := d.lastVia
 	if i := d.Msg.First(wire.RecordRoute); i >= 0 {
@@ -35,7 +35,7 @@ func (d *Draft) RecordRoute(upper, value, lower string) {
 	d.Edits.Insert(at(), d.Scratch("Record-Route: <", upper, value, ">\r\nRecord-Route: <", lower, ">\r\n"))
 }
 
-// CountDown counts down (RFC 3261 16.6 step 3).
+// CountDown decrements Max-Forwards (RFC 3261 16.6 step 3).
 func (d *Draft) CountDown() {
 	m := &d.Msg
 	i := m.First(wire.MaxForwards)
@@ -49,7 +49,7 @@ func (d *Draft) CountDown() {
 	d.Edits.Replace(m.Lines[i].Value, m.Lines[i].ValueEnd, d.text[start:])
 }
 
-// LimitExpires lowers what a SUBSCRIBE asks for.
+// LimitExpires lowers the Expires of a SUBSCRIBE.
 func (d *Draft) LimitExpires(limit int) {
 	m := &d.Msg
 	i := m.First(wire.Expires)
@@ -61,7 +61,7 @@ func (d *Draft) LimitExpires(limit int) {
 	}
 }
 
-// ContentLength adds the field without which a message has no end in a stream
+// ContentLength adds Content-Length, without which the end of a message in a stream is unknown
 // (RFC 3261 18.3).
 func (d *Draft) ContentLength() {
 	m := &d.Msg

@@ -10,10 +10,9 @@ import (
 // magicCookie begins the branch of RFC 3261 elements, here in lower case.
 const magicCookie = "z9hg4bk"
 
-// TransactionKey hashes what identifies the transaction of a request (RFC 3261
-// 16.11): the branch and sent-by of the neighbour and what stays equal in
-// CANCEL and non-2xx ACK. The hash is seeded anew by each process, so that
-// collisions cannot be made from outside.
+// TransactionKey hashes the fields that identify the transaction of a request (RFC 3261 16.11):
+// the branch and sent-by of the neighbour and those that are the same in CANCEL and non-2xx
+// ACK. Each process seeds the hash anew, so that nobody outside can cause collisions.
 func (d *Draft) TransactionKey(side byte) uint64 {
 	m, via := &d.Msg, &d.Via
 	b := append(d.hash[:0], side)
@@ -38,9 +37,10 @@ func (d *Draft) TransactionKey(side byte) uint64 {
 	return 1 // zero means none
 }
 
-// LoopHash hashes what decides where a request goes: a request that comes again
-// with the same hash would go round for ever. Its last bit says whether the request
-// begins a dialog, for Branch.Begins; never of an INVITE, whose ACK and CANCEL have its hash.
+// LoopHash hashes the fields that decide where a request is sent: a request that comes again
+// with the same hash would loop for ever. Its last bit says whether the request begins a
+// dialog, for Branch.Begins. It is never set for an INVITE, whose ACK and CANCEL have the same
+// hash.
 func (d *Draft) LoopHash(side byte) uint32 {
 	m := &d.Msg
 	b := append(d.hash[:0], side)

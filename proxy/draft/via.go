@@ -7,7 +7,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// PushVia puts our Via above the others.
+// PushVia inserts our Via above the others.
 func (d *Draft) PushVia(over wire.Transport, sentBy string, b Branch) {
 	start := len(d.text)
 	d.text = append(d.text, "Via: SIP/2.0/"...)
@@ -21,8 +21,8 @@ func (d *Draft) PushVia(over wire.Transport, sentBy string, b Branch) {
 }
 
 // Received notes on the neighbour's Via where the request came from (RFC 3261
-// 18.2.1, RFC 3581 section 4). What the neighbour itself has put there does not
-// count: it would lead the response astray.
+// 18.2.1, RFC 3581 section 4). A received or rport that the neighbour has written is replaced:
+// it could send the response to a wrong address.
 func (d *Draft) Received(from netip.AddrPort) {
 	via := &d.Via
 	line := d.Msg.First(wire.Via)
@@ -51,7 +51,7 @@ func (d *Draft) Received(from netip.AddrPort) {
 	d.Edits.Insert(base+len(value), d.text[start:])
 }
 
-// lastVia is the offset behind the last Via.
+// lastVia is the offset after the last Via.
 func (d *Draft) lastVia() int {
 	m := &d.Msg
 	last := m.First(wire.Via)
@@ -61,7 +61,7 @@ func (d *Draft) lastVia() int {
 	return m.Lines[last].End
 }
 
-// PopVia prepares the edit that takes our Via away and gives the one below it.
+// PopVia prepares the edit that removes our Via and gives the Via below it.
 func (d *Draft) PopVia() (wire.ViaValue, bool) {
 	m := &d.Msg
 	d.Edits.Reset()
@@ -82,8 +82,8 @@ func (d *Draft) PopVia() (wire.ViaValue, bool) {
 	return wire.ParseVia(v)
 }
 
-// ResponseHost is the address that a Via sends its response to. We have written
-// received there ourselves.
+// ResponseHost is the address that a Via sends its response to. rewatch itself has written its
+// received.
 func ResponseHost(via *wire.ViaValue) (netip.Addr, bool) {
 	host := via.Host
 	if len(via.Received) > 0 {

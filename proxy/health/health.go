@@ -14,38 +14,39 @@ const (
 	// refusal may take to come back.
 	pingEvery = 5 * time.Second
 	pingWait  = 500 * time.Millisecond
-	// suspicion is how long the server may leave requests without a word: by then
-	// even the first 100 of a non-INVITE is due (RFC 4320 4.2).
+	// suspicion is how long the server may send nothing after a request: by then even the
+	// 100 of a non-INVITE is due (RFC 4320 4.2).
 	suspicion = 4 * time.Second
 	// probeLimit is how many unanswered OPTIONS mean that it is down.
 	probeLimit = 2
-	// probeTimeout bounds one of them.
+	// probeTimeout bounds one OPTIONS.
 	probeTimeout = 2 * time.Second
-	// trialEvery is how many requests to a server that is down make a trial of the last of
-	// them, trialPause how much time makes one of the next.
+	// A server that is down is sent one of trialEvery requests as a trial, or the next one
+	// after trialPause.
 	trialEvery = 10
 	trialPause = 10 * time.Second
-	// healthTick is how often all this is looked at.
+	// healthTick is how often the state is checked.
 	healthTick = time.Second
-	// grace is for how long a server that has not come up yet is not told of as down: it
-	// may be started after us, as in a pod whose sidecars come first.
+	// grace is how long a server that was never reached is not reported as down: it may be
+	// started after us, as in a pod whose sidecars start first.
 	grace = 90 * time.Second
 )
 
 // Config is what a Health needs.
 type Config struct {
-	// Only gives the server's hop, if it has just one.
+	// Only gives the hop of the server, if it has only one.
 	Only func() (resolve.Hop, bool)
-	// Ping touches every address of the server; an error says that it was refused.
+	// Ping sends an empty line to every address of the server, or connects to it; an error
+	// says that the server refused.
 	Ping func() error
-	// Probe asks the server with OPTIONS; it blocks until it is known. Nil: only traffic
-	// tells.
+	// Probe sends OPTIONS to the server, and blocks until the result is known. Nil: only
+	// traffic tells.
 	Probe func(ctx context.Context) error
-	// Changed is told when the server goes down or comes back. It must not block. Nil:
-	// nobody is.
+	// Changed is told when the server goes down or comes back. It must not block. It may be
+	// nil.
 	Changed func(up bool, detail string)
-	// Gone is called when the server has gone down, for what is open toward it. It must
-	// not block. Nil: nothing is to be done.
+	// Gone is called when the server has gone down, to end requests that are open. It must
+	// not block. It may be nil.
 	Gone func()
 }
 
@@ -53,12 +54,13 @@ type Config struct {
 type Health struct {
 	cfg      Config
 	lastSeen atomic.Int64 // nanoseconds
-	// asked is when the first request left that nothing has come after; 0: none.
+	// asked is when the first request was sent after which the server has sent nothing; 0:
+	// there is none.
 	asked  atomic.Int64
 	isDown atomic.Bool
 	losses atomic.Int64 // transport errors
-	// refused counts the requests since the last trial, which has the key trial and was
-	// made at tried.
+	// refused counts the requests since the last trial, whose key is trial and whose time is
+	// tried.
 	refused atomic.Int64
 	trial   atomic.Uint64
 	tried   atomic.Int64
@@ -66,22 +68,22 @@ type Health struct {
 	mu         sync.Mutex
 	detail     string
 	reachable  bool // a ping was not refused
-	silent     bool // down for its silence, not for a refusal
+	silent     bool // down because it was silent, not because it refused
 	unanswered int  // OPTIONS without an answer in a row
 	pinged     time.Time
 	born       time.Time
-	untold     bool // down, and nobody was told
+	untold     bool // down, and Changed was not told
 }
 
-// New makes a Health of a server that was not reached yet.
+// New makes a Health for a server that has not been reached yet.
 func New(cfg Config) *Health { return &Health{cfg: cfg, detail: "not reached yet", born: time.Now()} }
 
 // Down tells whether the server is known to be down.
 func (h *Health) Down() bool { return h.isDown.Load() }
 
-// Refuses tells whether a request is refused because the server is down. Some are sent all
-// the same, each with its retransmissions: a server may be there and ignore OPTIONS, and
-// then nothing but a request brings a word of its.
+// Refuses tells whether a request is refused because the server is down. Some are sent as a
+// trial, each with its retransmissions: a server may be there and ignore OPTIONS, and then
+// only a request brings a response.
 func (h *Health) Refuses(key uint64, now time.Time) bool {
 	switch {
 	case !h.Down() || h.trial.Load() == key:
@@ -95,8 +97,8 @@ func (h *Health) Refuses(key uint64, now time.Time) bool {
 	return false
 }
 
-// State is for the readiness probe: up once the server was heard of, or at least
-// not refused.
+// State is for the readiness probe: up once the server has sent something, or at least has not
+// refused a ping.
 func (h *Health) State() (bool, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,18 +108,18 @@ func (h *Health) State() (bool, string) {
 	return false, h.detail
 }
 
-// met tells whether the server has been there since we began; the lock is held.
+// met tells whether the server was ever reached; the lock is held.
 func (h *Health) met() bool { return h.reachable || h.lastSeen.Load() != 0 }
 
-// Expects notes that a request has left for the server.
+// Expects notes that a request is sent to the server.
 func (h *Health) Expects(now time.Time) {
 	if h.asked.Load() == 0 {
 		h.asked.Store(now.UnixNano())
 	}
 }
 
-// Seen notes that the server sent something. It is on the path of every message,
-// so a time that is fresh enough is left alone.
+// Seen notes that the server sent something. It is on the path of every message, so it writes
+// the time only if the noted one is old enough.
 func (h *Health) Seen(now time.Time) {
 	n := now.UnixNano()
 	if n-h.lastSeen.Load() > int64(100*time.Millisecond) {
@@ -131,7 +133,7 @@ func (h *Health) Seen(now time.Time) {
 	}
 }
 
-// change notes that the server is up or down, and tells of it if that is new.
+// change notes that the server is up or down, and calls Changed if that is new.
 func (h *Health) change(up, silent bool, detail string) {
 	h.mu.Lock()
 	changed := h.isDown.Swap(!up) == up
@@ -161,7 +163,7 @@ func (h *Health) change(up, silent bool, detail string) {
 	}
 }
 
-// overdue tells of a server that has still not come up.
+// overdue reports a server as down that was not reached within grace.
 func (h *Health) overdue(now time.Time) {
 	h.mu.Lock()
 	late, detail := h.untold && now.Sub(h.born) >= grace, h.detail
@@ -172,9 +174,8 @@ func (h *Health) overdue(now time.Time) {
 	}
 }
 
-// Lost notes a transport error of a hop. It concerns us if it is the server's only
-// one, by the transport that leads there: that a server takes no TCP says nothing
-// of one that is spoken to by UDP.
+// Lost notes a transport error of a hop. It counts if the hop is the only one of the server, by
+// the same transport: that a server refuses TCP says nothing if it is sent to by UDP.
 func (h *Health) Lost(at resolve.Hop, err error) {
 	if only, ok := h.cfg.Only(); ok && only.Addr == at.Addr && only.Transport == at.Transport {
 		h.losses.Add(1)
@@ -182,7 +183,7 @@ func (h *Health) Lost(at resolve.Hop, err error) {
 	}
 }
 
-// Run looks after the server.
+// Run checks the server until ctx is done.
 func (h *Health) Run(ctx context.Context) {
 	if h.cfg.Probe == nil {
 		return
@@ -199,8 +200,8 @@ func (h *Health) Run(ctx context.Context) {
 	}
 }
 
-// look does what is due: ask a server that is suspect or silent, ping one that
-// refused, or that has been quiet for a while.
+// look sends what is due: OPTIONS to a server that is suspect or silent, a ping to one that
+// refused, or that has sent nothing for a while.
 func (h *Health) look(ctx context.Context, now time.Time) {
 	h.overdue(now)
 	h.mu.Lock()
@@ -217,7 +218,7 @@ func (h *Health) look(ctx context.Context, now time.Time) {
 	}
 }
 
-// ping sends an empty line, or opens the connection, and sees whether that is refused.
+// ping sends an empty line, or opens the connection, and notes whether that is refused.
 func (h *Health) ping(ctx context.Context, now time.Time) {
 	losses := h.losses.Load()
 	err := h.cfg.Ping()

@@ -1,4 +1,4 @@
-// Package observe reads what of a message concerns a Monitor: who watches, what is subscribed
-// to, which devices are registered. It copies nothing, and knows the neighbours that assert
-// identities (RFC 3325).
+// Package observe reads the fields of a message that a Monitor needs: who watches, what is
+// subscribed to, which devices are registered. It copies nothing, and knows which neighbours
+// assert identities (RFC 3325).
 package observe

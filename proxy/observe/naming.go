@@ -7,28 +7,27 @@ import (
 	"rewatch/dialogs/aor"
 )
 
-// Naming says what names the watcher of a SUBSCRIBE.
+// Naming says which field names the watcher of a SUBSCRIBE.
 type Naming uint8
 
 const (
-	// ByHop is by what its neighbour asserts, as soon as that has asserted anything,
-	// before that by From.
+	// ByHop: the asserted identity, if the neighbour has ever asserted one, else From.
 	ByHop Naming = iota
-	// ByAssertion is by P-Asserted-Identity alone (RFC 3325).
+	// ByAssertion: P-Asserted-Identity alone (RFC 3325).
 	ByAssertion
-	// ByFrom is by From alone, which a phone writes.
+	// ByFrom: From alone, which a phone writes.
 	ByFrom
 )
 
 // maxNamers bounds the neighbours that are remembered.
 const maxNamers = 1024
 
-// Namers knows which neighbours assert identities. What a neighbour that does so lets pass
-// without one is nobody's word: From is the phone's own. Its methods may be called from any
-// goroutine.
+// Namers knows which neighbours assert identities. If such a neighbour forwards a request
+// without an asserted identity, nobody vouches for its From, which the phone wrote. Its methods
+// may be called from any goroutine.
 type Namers struct {
 	rule Naming
-	// believed is told, once for each, of a neighbour whose From is believed.
+	// believed is told once of each neighbour whose From is believed.
 	believed func(netip.Addr)
 	// Learnt, if set before the first message, is told of a neighbour that asserts an
 	// identity for the first time. It must not block.
@@ -39,13 +38,13 @@ type Namers struct {
 	asserts map[netip.Addr]bool
 }
 
-// NewNamers makes Namers that go by a rule. believed is told, once for each, of a neighbour
-// whose From is believed.
+// NewNamers makes Namers with a rule. believed is told once of each neighbour whose From is
+// believed.
 func NewNamers(rule Naming, believed func(netip.Addr)) *Namers {
 	return &Namers{rule: rule, believed: believed}
 }
 
-// of gives the identities by which the watcher is named, and whether nobody vouches for it.
+// of gives the identities that name the watcher. unasserted: nobody vouches for the watcher.
 func (n *Namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, unasserted bool) {
 	switch n.rule {
 	case ByFrom:
@@ -78,9 +77,9 @@ func (n *Namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, 
 	return identities, false
 }
 
-// Restore takes up a neighbour that has asserted identities before: between a restart and
-// its next assertion a phone behind it cannot write another's From either. false: there are
-// too many.
+// Restore adds a neighbour that has asserted identities before a restart, so that until its
+// next assertion no phone behind it can use the From of another user. false: there are too
+// many.
 func (n *Namers) Restore(neighbour netip.Addr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

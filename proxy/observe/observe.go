@@ -16,15 +16,14 @@ import (
 type From struct {
 	Side dialogs.Side
 	Addr netip.AddrPort
-	// Transport is "udp", "tcp" or "tls". Stream: it came by a connection, whose port is
-	// nobody's to listen on.
+	// Transport is "udp", "tcp" or "tls". Stream: it came by a connection, on whose remote
+	// port nobody listens.
 	Transport string
 	Stream    bool
 	Local     uint8 // number of the socket
 }
 
-// Observer reads messages for a Monitor, one at a time, and has room for what the Monitor is
-// shown. It belongs to one goroutine.
+// Observer reads messages for a Monitor, one at a time. It belongs to one goroutine.
 type Observer struct {
 	namers *Namers
 
@@ -33,29 +32,29 @@ type Observer struct {
 	contacts []dialogs.Contact // its Contacts
 	// associated are the identities that a REGISTER names.
 	associated [][]byte
-	// watched: the message at hand asks for watching, and seen says who.
+	// watched: the message at hand is a SUBSCRIBE of the core, and seen names the watcher.
 	watched bool
 }
 
-// New makes an Observer that asks n who watches.
+// New makes an Observer that asks n who names the watcher.
 func New(n *Namers) Observer { return Observer{namers: n} }
 
 // Next says that another message is at hand.
 func (o *Observer) Next() { o.watched = false }
 
-// maxKept bounds the values of a message that an Observer keeps room for.
+// maxKept bounds the room for values that an Observer keeps between messages.
 const maxKept = 1 << 10
 
-// Trim gives room back that an unusually large message has needed.
+// Trim frees the room that an unusually large message needed.
 func (o *Observer) Trim() {
 	if max(cap(o.asserted), cap(o.contacts)) > maxKept {
 		o.asserted, o.contacts = nil, nil
 	}
 }
 
-// View reads what of the message at hand concerns the Monitor. Nothing is copied, and it is
-// valid until the next View. differs: its Route says that the watcher of its dialog is not
-// the one in From.
+// View reads the fields of the message at hand that the Monitor needs. Nothing is copied, and
+// the result is valid until the next View. differs: its Route says that the watcher of its
+// dialog is not the one in From.
 func (o *Observer) View(m *draft.Draft, from From, now time.Time, differs bool) *dialogs.Message {
 	d := o.read(&m.Msg, &from)
 	d.At, d.Source = now, neighbour(m, &from)
@@ -67,7 +66,8 @@ func (o *Observer) View(m *draft.Draft, from From, now time.Time, differs bool) 
 	return d
 }
 
-// read reads the fields of a message. What a response only repeats of its request is left out.
+// read reads the fields of a message. Fields that a response repeats from its request are left
+// out.
 func (o *Observer) read(m *wire.Message, from *From) *dialogs.Message {
 	d := &o.seen
 	*d = dialogs.Message{}
@@ -109,9 +109,9 @@ func event(m *wire.Message) dialogs.Event {
 	return dialogs.Event(wire.ParseEvent(v))
 }
 
-// neighbour is where a request can be sent to reach the sender of the message at
-// hand. The port that a connection, or a datagram without rport, comes from is
-// nobody's to listen on; the Via says which one is (RFC 3261 18.1.1, RFC 3581).
+// neighbour is where a request can be sent to reach the sender of the message at hand. Nobody
+// listens on the port that a connection, or a datagram without rport, comes from; the Via says
+// on which port the sender listens (RFC 3261 18.1.1, RFC 3581).
 func neighbour(d *draft.Draft, from *From) netip.AddrPort {
 	if !d.Msg.Request || (!from.Stream && d.Via.HasRPort) {
 		return from.Addr
@@ -120,7 +120,7 @@ func neighbour(d *draft.Draft, from *From) netip.AddrPort {
 }
 
 // identities gives the URIs of P-Asserted-Identity (RFC 3325 9.1: a sip and a tel URI,
-// in one field or in two). They are valid until they are asked for again.
+// in one field or in two). They are valid until the next call.
 func (o *Observer) identities(m *wire.Message) [][]byte {
 	o.asserted = o.asserted[:0]
 	for values := m.Values(wire.PAssertedIdentity); ; {
@@ -163,8 +163,8 @@ func (o *Observer) readAssociated(m *wire.Message) [][]byte {
 	return o.associated
 }
 
-// readContacts reads the Contacts of the message at hand, or the first one alone: only
-// of a REGISTER they are more than one.
+// readContacts reads all Contacts of the message at hand, or only the first one: only a
+// REGISTER has several.
 func (o *Observer) readContacts(m *wire.Message, all bool) {
 	for values := m.Values(wire.Contact); ; {
 		v, _, ok := values.Next()
@@ -178,8 +178,8 @@ func (o *Observer) readContacts(m *wire.Message, all bool) {
 	}
 }
 
-// Mark is what the Record-Route of a request says of the identity of its watcher (see
-// route.IdentityMark).
+// Mark is the value of our mark in the Record-Route of a request: whether the identity of the
+// watcher differs from From (see route.IdentityMark).
 func (o *Observer) Mark(m *wire.Message, from From) string {
 	if !asksForWatching(m, &from) {
 		return ""
@@ -195,7 +195,7 @@ func (o *Observer) Mark(m *wire.Message, from From) string {
 	return ""
 }
 
-// asksForWatching tells whether a message is a SUBSCRIBE of the core's.
+// asksForWatching tells whether a message is a SUBSCRIBE of the core.
 func asksForWatching(m *wire.Message, from *From) bool {
 	return m.Request && from.Side == dialogs.Core && string(m.Method) == "SUBSCRIBE"
 }

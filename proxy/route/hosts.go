@@ -12,20 +12,20 @@ const (
 	// maxHosts bounds what is remembered. A server has a handful of hosts.
 	maxHosts = 1024
 	// hostAge is how long a host is remembered that the server does not name again. A
-	// subscription or a call is refreshed, or over, long before.
+	// subscription or a call is refreshed or has ended long before.
 	hostAge = 7 * 24 * time.Hour
-	// hostRenewal is how old the memory of a host may be before it is renewed.
+	// hostRenewal is the least time between two renewals of a host.
 	hostRenewal = time.Hour
 	// maxHost is the longest host:port, that of a domain name (RFC 1035 2.3.4).
 	maxHost = 255 + len(":65535")
 )
 
 // Hosts are those that the presence server has named in its own messages, each with its
-// port. What a phone writes into a Route or a Request-URI leads to one of them, to the
-// server's own addresses, or nowhere.
+// port. A Route or Request-URI that a phone wrote may lead to one of them or to the
+// server's own addresses, and nowhere else.
 type Hosts struct {
-	// Changed, if set, is told of a host that is named anew, with the time at which it is
-	// forgotten, or that is forgotten early (a zero time). It must not block.
+	// Changed, if set, is told of a host that is named, with the time at which it is
+	// forgotten, and of one that is forgotten early (a zero time). It must not block.
 	Changed func(host string, until time.Time)
 
 	mu    sync.RWMutex
@@ -47,7 +47,7 @@ func (h *Hosts) Name(host []byte, now time.Time) {
 	}
 }
 
-// Restore takes up a host that was named before; false: it is over, or no host.
+// Restore adds a host that was named before; false: its time is over, or it is no host.
 func (h *Hosts) Restore(host string, until, now time.Time) bool {
 	if !now.Before(until) || len(host) == 0 || len(host) > maxHost {
 		return false
@@ -64,7 +64,7 @@ func (h *Hosts) Restore(host string, until, now time.Time) bool {
 	return true
 }
 
-// forgetOldest makes room.
+// forgetOldest makes room for another host.
 func (h *Hosts) forgetOldest() {
 	var oldest string
 	for host, until := range h.until {
@@ -93,9 +93,9 @@ func (h *Hosts) Len() int {
 	return len(h.until)
 }
 
-// AppendHost appends where a URI leads (RFC 3263 4): its maddr or its host, in lower case or
-// as an address in its usual form, and the port, 0 where DNS would tell. false: it is no
-// SIP URI.
+// AppendHost appends the host and port that a URI leads to (RFC 3263 4): its maddr or its host,
+// in lower case or as an address in its usual form, and the port, 0 where DNS would say it.
+// false: it is no SIP URI.
 func AppendHost(dst, uri []byte) ([]byte, bool) {
 	u, ok := wire.ParseURI(uri)
 	if !ok || len(u.Host) == 0 || !wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips") {

@@ -16,8 +16,8 @@ type Learner struct {
 
 	host []byte
 	// last is the value that was read last, at when: nearly every message of a server has
-	// the same one. routes are the Record-Routes and the Contacts of the last response that
-	// was read, at whenRoutes, of which the same is true.
+	// the same value. routes are the Record-Routes and the Contacts of the response that was
+	// read last, at whenRoutes; nearly every response has the same.
 	last, routes     []byte
 	when, whenRoutes time.Time
 }
@@ -25,15 +25,15 @@ type Learner struct {
 // NewLearner makes a Learner that tells hosts. own are the names of rewatch itself.
 func NewLearner(hosts *Hosts, own Names) Learner { return Learner{hosts: hosts, own: own} }
 
-// relearn is how often a value is read that is the same as the one before.
+// relearn is after how long a value is read again that is the same as the one before.
 const relearn = time.Second
 
 // maxRelearn bounds what is remembered of one message.
 const maxRelearn = 1 << 10
 
-// Request learns the host that a request of the server names: the
-// uppermost Record-Route, which is of the hop next to rewatch, else its Contact. The request
-// has not passed here before: then it would be somebody else's.
+// Request learns the host that a request of the server names: the uppermost Record-Route,
+// which is that of the neighbour, else its Contact. The request must not have passed here
+// before: then its fields are not the server's.
 func (l *Learner) Request(m *wire.Message, now time.Time) {
 	switch string(m.Method) {
 	case "NOTIFY", "SUBSCRIBE", "INVITE", "REFER", "UPDATE":
@@ -48,10 +48,10 @@ func (l *Learner) Request(m *wire.Message, now time.Time) {
 }
 
 // Response learns the host that a response of the server names: the Record-Route
-// above our two, else the Contact. Those below ours a phone may have written. In the dialog
-// of a call it may have written all of them, so there the Contact alone is believed, and
-// only where our two are at the top. If there are more than two, the request has come by
-// here twice, and a phone has answered it.
+// above our two, else the Contact. A phone may have written those below ours. In the dialog
+// of a call a phone may have written all of them, so there only the Contact is believed, and
+// only where our two are at the top. If there are more than two of ours, the request has
+// passed here twice, and a phone has answered it.
 func (l *Learner) Response(m *wire.Message, b draft.Branch, method []byte, now time.Time) {
 	invite := string(method) == "INVITE"
 	if m.Status <= 100 || m.Status >= 300 || !invite && !b.Begins() {
@@ -85,8 +85,7 @@ func (l *Learner) Response(m *wire.Message, b draft.Branch, method []byte, now t
 	}
 }
 
-// knows tells whether a response to something else than an INVITE has the same
-// Record-Routes and Contacts as the one before.
+// knows tells whether a response has the same Record-Routes and Contacts as the one before.
 func (l *Learner) knows(m *wire.Message, now time.Time) bool {
 	rest, same := l.routes, now.Sub(l.whenRoutes) < relearn
 	for _, n := range [...]wire.Name{wire.RecordRoute, wire.Contact} {

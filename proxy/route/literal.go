@@ -7,7 +7,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// Literal is the same as the function, and knows the URI of the uppermost Route.
+// Literal is the function Literal, but looks into the cache of Route entries first.
 func (r *Router) Literal(uri []byte) (resolve.Hop, bool) {
 	p := r.cache.find(uri)
 	if p == nil {
@@ -39,7 +39,7 @@ func Literal(uri []byte) (resolve.Hop, bool) {
 		case wire.EqualFold(t, "tls"):
 			h.Transport = wire.TLS
 		default:
-			return resolve.Hop{}, false // the resolver says what is wrong with it
+			return resolve.Hop{}, false // the resolver gives the error
 		}
 	}
 	if wire.EqualFold(u.Scheme, "sips") {

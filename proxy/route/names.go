@@ -9,7 +9,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// Name is one way to name us: an address of a socket.
+// Name is one name of ours: the host and port of a socket.
 type Name struct {
 	host string     // lower case
 	ip   netip.Addr // of a host that is an address
@@ -19,10 +19,10 @@ type Name struct {
 	Side   dialogs.Side
 }
 
-// Names is the list of all; it is short, so it is searched from end to end.
+// Names are all of them. The list is short, so it is searched from end to end.
 type Names []Name
 
-// Find gives the name that host:port names, nil if it is none of ours. An address is
+// Find gives the name with that host and port, nil if they are not ours. An address is
 // the same in whatever spelling (RFC 5954 4.2); a host name may end with a dot.
 func (ns Names) Find(host []byte, port int) *Name {
 	for i := range ns {
@@ -48,7 +48,7 @@ func (ns Names) Find(host []byte, port int) *Name {
 	return nil
 }
 
-// URI gives the name that a URI names, nil if it is none of ours.
+// URI gives the name in a URI, nil if it is not ours.
 func (ns Names) URI(u *wire.URI) *Name {
 	port := u.Port
 	if port == 0 {

@@ -2,60 +2,81 @@ package route
 
 import (
 	"bytes"
+	"net/netip"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/recent"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/wire"
 )
 
-// Decision is where a request is to go: a URI to resolve, or one of the configured next
-// hops. And it is what its own Route entries said.
+// Decision is where a request is sent: a URI to resolve, or one of the configured next hops.
+// It also has what our own Route entries said.
 type Decision struct {
 	URI    []byte // aliases the message or the configuration
 	Server bool   // it is the presence server
 	Core   bool   // it is REWATCH_CORE, all of them in turn
-	// Toward is the side that it goes to.
+	// Toward is the side that it is sent to.
 	Toward dialogs.Side
-	// Exit is the name that the last own Route entry has for the way out, nil if none.
+	// Exit is the name of the socket that the last own Route entry sends it by, nil if none.
 	Exit *Name
 	// IdentityDiffers: the watcher of the dialog is not who its From claimed.
 	IdentityDiffers bool
-	// SIPS: the way has to be secure all along (RFC 3261 26.2.2).
+	// SIPS: every hop has to be secure (RFC 3261 26.2.2).
 	SIPS bool
+}
+
+// Config is what the Routers of a Server share.
+type Config struct {
+	Names Names
+	// Server is the URI of the presence server, Core those of REWATCH_CORE.
+	Server []byte
+	Core   [][]byte
+	// Hosts are those that the server has named, Reach is where requests toward the core
+	// may go.
+	Hosts Hosts
+	Reach Reach
+	// Lookup gives the hops of a name; false: they are not known yet.
+	Lookup func(resolve.Target) ([]resolve.Hop, bool)
+	// Bad has the hops that failed lately.
+	Bad *recent.Addresses
+	// Speaks tells whether a socket of a side can send to an address.
+	Speaks func(dialogs.Side, wire.Transport, netip.Addr) bool
 }
 
 // Router decides where requests go. It belongs to one goroutine.
 type Router struct {
-	Names Names
-	// ServerURI is that of the presence server; HasCore says that REWATCH_CORE is set.
-	ServerURI []byte
-	HasCore   bool
+	*Config
+
+	Hops []resolve.Hop // what Candidates found last
 
 	d     *draft.Draft // the message at hand
 	side  dialogs.Side // where it came from
 	cache cache
+	// targets are URIs with names in them, parsed.
+	targets map[string]resolve.Target
 }
 
-// popped tells what the own Route entries at the top of a request said.
+// popped is what our own Route entries at the top of a request say.
 type popped struct {
-	// last is the socket that the last of them names, nil if there was none.
+	// last is the name of ours in the last of them, nil if there was none.
 	last *Name
 	// marked: one of them came from a Record-Route of ours, so the request
 	// follows the route set of a dialog that passed here.
 	marked bool
-	// veiled: one of them says that the watcher of the dialog is not who its From
+	// identityDiffers: one of them says that the watcher of the dialog is not who its From
 	// claimed.
-	veiled bool
-	// next is the first Route URI that remains, line the field it stands in, from
-	// where its value begins, end where the value behind it does (-1: it is the
-	// last one of its field).
+	identityDiffers bool
+	// next is the first Route URI that remains, line the field that it is in, from where its
+	// value begins, end where the value after it begins (-1: it is the last one of its field).
 	next            []byte
 	line, from, end int
 	// strict: next is a strict router.
 	strict bool
-	// moved is the Request-URI that a strict router put at the end of Route (nil:
-	// none did), movedLine the field it stands in, movedFrom where what has to go
-	// with it begins (-1: the whole field goes).
+	// moved is the Request-URI that a strict router put at the end of Route (nil: none did),
+	// movedLine the field that it is in, movedFrom where the part to delete begins (-1: the
+	// whole field).
 	moved                []byte
 	movedLine, movedFrom int
 }
@@ -73,7 +94,7 @@ func (r *Router) Decide(m *draft.Draft, side dialogs.Side) Decision {
 	r.popRoutes(&p)
 	d := r.choose(uri, &p)
 	d.Toward = across(side)
-	d.IdentityDiffers, d.SIPS = p.veiled, isSIPS(uri) || isSIPS(p.next)
+	d.IdentityDiffers, d.SIPS = p.identityDiffers, isSIPS(uri) || isSIPS(p.next)
 	if p.last != nil && p.last.Side != side {
 		d.Exit = p.last
 	}
@@ -82,7 +103,7 @@ func (r *Router) Decide(m *draft.Draft, side dialogs.Side) Decision {
 		return d
 	}
 	if p.moved != nil {
-		r.unmove(&p)
+		r.restoreURI(&p)
 	}
 	return d
 }
@@ -95,11 +116,11 @@ func across(side dialogs.Side) dialogs.Side {
 	return dialogs.Core
 }
 
-// isSIPS tells whether a URI is for a way that is secure all along (RFC 3261 19.1).
+// isSIPS tells whether a URI demands that every hop is secure (RFC 3261 19.1).
 func isSIPS(uri []byte) bool { return len(uri) > 5 && wire.EqualFold(uri[:5], "sips:") }
 
-// strictPredecessor notes what a strict router did (RFC 3261 16.4): it put our
-// Record-Route URI into the Request-URI and the real one at the end of Route.
+// strictPredecessor detects a strict router before us (RFC 3261 16.4): it has put our
+// Record-Route URI into the Request-URI, and the Request-URI at the end of Route.
 func (r *Router) strictPredecessor(p *popped) bool {
 	m := &r.d.Msg
 	last := m.First(wire.Route)
@@ -130,7 +151,7 @@ func (r *Router) strictPredecessor(p *popped) bool {
 	}
 	uri, _, _ := wire.Address(v[at:])
 	if _, ok := wire.ParseURI(uri); !ok {
-		return false // it would not stand in a start line, where a fold is its end
+		return false // it does not fit into a start line, which a fold would end
 	}
 	p.moved, p.movedLine, p.movedFrom = uri, last, -1
 	if before >= 0 {
@@ -140,8 +161,7 @@ func (r *Router) strictPredecessor(p *popped) bool {
 	return true
 }
 
-// maybeLoose tells whether a URI may have an lr parameter, for less than it takes
-// to read it.
+// maybeLoose tells whether a URI may have an lr parameter. It costs less than parsing.
 func maybeLoose(uri []byte) bool {
 	for {
 		i := bytes.IndexByte(uri, ';')
@@ -154,8 +174,8 @@ func maybeLoose(uri []byte) bool {
 	}
 }
 
-// unmove puts the moved Request-URI back into its place.
-func (r *Router) unmove(p *popped) {
+// restoreURI puts the moved Request-URI back into the start line.
+func (r *Router) restoreURI(p *popped) {
 	m := &r.d.Msg
 	line := m.Lines[p.movedLine]
 	if p.movedFrom < 0 {
@@ -166,11 +186,11 @@ func (r *Router) unmove(p *popped) {
 	r.d.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.moved)
 }
 
-// note notes an own entry.
+// note notes what an own entry says.
 func (p *popped) note(u *wire.URI, own *Name) {
 	p.last = own
 	if mark, ok := wire.Param(u.Params, "rw"); ok {
-		p.marked, p.veiled = true, p.veiled || string(mark) == IdentityMark
+		p.marked, p.identityDiffers = true, p.identityDiffers || string(mark) == IdentityMark
 	}
 }
 
@@ -193,7 +213,7 @@ func (r *Router) popLine(i int, p *popped) bool {
 		value, next := wire.Split(v[at:])
 		last := next < 0 || at+next >= len(v)
 		if last && i == p.movedLine {
-			return true // it goes back into the Request-URI
+			return true // restoreURI puts it back into the start line
 		}
 		if uri, _, _ := wire.Address(value); len(value) > 0 && !r.ownRoute(uri, p) {
 			if at > 0 {
@@ -212,19 +232,19 @@ func (r *Router) popLine(i int, p *popped) bool {
 	}
 }
 
-// ownRoute tells whether a Route URI names us, and notes what it says.
+// ownRoute tells whether a Route URI is ours, and notes what it says.
 func (r *Router) ownRoute(uri []byte, p *popped) bool {
-	here := r.place(uri)
+	here := r.entry(uri)
 	if here.own == nil {
 		p.strict = here.strict
 		return false
 	}
 	p.last = here.own
-	p.marked, p.veiled = p.marked || here.marked, p.veiled || here.veiled
+	p.marked, p.identityDiffers = p.marked || here.marked, p.identityDiffers || here.identityDiffers
 	return true
 }
 
-// choose says where the request goes (dialogs/DESIGN.md, "Where a request goes"). From the core: to the server,
+// choose decides where the request is sent (dialogs/DESIGN.md, "Where a request goes"). From the core: to the server,
 // unless it is in a dialog and its Route or Request-URI says otherwise. From the
 // server: by Route, else by Request-URI, else into the core.
 func (r *Router) choose(uri []byte, p *popped) Decision {
@@ -232,7 +252,7 @@ func (r *Router) choose(uri []byte, p *popped) Decision {
 		return r.towardCore(uri, p)
 	}
 	m := &r.d.Msg
-	server := Decision{URI: r.ServerURI, Server: true}
+	server := Decision{URI: r.Server, Server: true}
 	to, _ := m.Value(wire.To)
 	if len(wire.Tag(to)) == 0 {
 		return server
@@ -246,7 +266,7 @@ func (r *Router) choose(uri []byte, p *popped) Decision {
 	if p.next != nil {
 		return Decision{URI: p.next}
 	}
-	if r.nameless(uri) {
+	if r.unroutable(uri) {
 		return server
 	}
 	return Decision{URI: uri}
@@ -257,16 +277,16 @@ func (r *Router) towardCore(uri []byte, p *popped) Decision {
 	if p.next != nil {
 		return Decision{URI: p.next}
 	}
-	if r.nameless(uri) && r.HasCore {
+	if r.unroutable(uri) && len(r.Core) > 0 {
 		return Decision{Core: true}
 	}
 	return Decision{URI: uri}
 }
 
-// nameless tells whether a Request-URI leads nowhere by itself: it is not a SIP
-// URI, it names us, or its host is a domain and not an address. A domain may be
-// anybody's (an AOR, a GRUU); the configured hop knows better than a guess.
-func (r *Router) nameless(uri []byte) bool {
+// unroutable tells whether a Request-URI gives no next hop by itself: it is not a SIP URI, it
+// is ours, or its host is a domain and not an address. A domain may belong to anybody (an AOR,
+// a GRUU), so the configured next hop is the better choice.
+func (r *Router) unroutable(uri []byte) bool {
 	u, ok := wire.ParseURI(uri)
 	if !ok || len(u.Host) == 0 {
 		return true
@@ -278,8 +298,8 @@ func (r *Router) nameless(uri []byte) bool {
 }
 
 // strictSuccessor prepares a request for a strict router (RFC 3261 16.6 step 6):
-// its URI becomes the Request-URI, and the Request-URI the last Route, where the
-// strict router in front of us, if there was one, has put it already.
+// its URI becomes the Request-URI, and the Request-URI becomes the last Route, unless a strict
+// router before us has put it there already.
 func (r *Router) strictSuccessor(uri []byte, p *popped) {
 	m := &r.d.Msg
 	r.d.Edits.Replace(m.URIAt, m.URIAt+len(m.URI), p.next)
@@ -299,7 +319,7 @@ func (r *Router) strictSuccessor(uri []byte, p *popped) {
 }
 
 // IdentityMark is the value of our mark in the Record-Route of a SUBSCRIBE whose asserted
-// identity is not that of its From. It comes back in the Route of the dialog's
-// NOTIFYs, which know nothing but From: even after a restart nobody is taken for
-// the watcher whose name another has used.
+// identity is not that of its From. It comes back in the Route of the NOTIFYs of the dialog,
+// which have only the From: so even after a restart the user in From is not taken for the
+// watcher.
 const IdentityMark = "pai"

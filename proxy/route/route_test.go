@@ -10,10 +10,10 @@ import (
 
 // TestDecide is RFC 3261 16.4 to 16.6 for the two sides, by example.
 func TestDecide(t *testing.T) {
-	r := Router{
-		Names:     Names{NewName("10.0.0.1", 5060, 1, dialogs.Core), NewName("fd00::1", 5060, 2, dialogs.Core), NewName("10.1.0.1", 5062, 3, dialogs.Server)},
-		ServerURI: []byte("sip:server"), HasCore: true,
-	}
+	r := Router{Config: &Config{
+		Names:  Names{NewName("10.0.0.1", 5060, 1, dialogs.Core), NewName("fd00::1", 5060, 2, dialogs.Core), NewName("10.1.0.1", 5062, 3, dialogs.Server)},
+		Server: []byte("sip:server"), Core: [][]byte{[]byte("sip:core")},
+	}}
 	for name, c := range map[string]struct {
 		side        dialogs.Side
 		uri, routes string

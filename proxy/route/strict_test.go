@@ -11,14 +11,14 @@ import (
 // A strict router before us, or behind us, gets and gives the Request-URI its own way (RFC
 // 3261 16.4, 16.6 step 6).
 func TestStrictRouters(t *testing.T) {
-	r := Router{
-		Names:     Names{NewName("10.0.0.1", 5060, 1, dialogs.Core), NewName("10.1.0.1", 5062, 3, dialogs.Server)},
-		ServerURI: []byte("sip:server"), HasCore: true,
-	}
+	r := Router{Config: &Config{
+		Names:  Names{NewName("10.0.0.1", 5060, 1, dialogs.Core), NewName("10.1.0.1", 5062, 3, dialogs.Server)},
+		Server: []byte("sip:server"), Core: [][]byte{[]byte("sip:core")},
+	}}
 	for name, c := range map[string]struct {
 		uri, routes string
 		to          string
-		leaves      string // Request-URI
+		requestURI  string // Request-URI
 		left        string // Route, fields joined
 	}{
 		"before us":              {"sip:10.1.0.1:5062;lr;rw", "<sip:10.0.0.7;lr>, <sip:a@10.0.0.9>", "sip:10.0.0.7;lr", "sip:a@10.0.0.9", "<sip:10.0.0.7;lr>"},
@@ -44,7 +44,7 @@ func TestStrictRouters(t *testing.T) {
 					left = append(left, strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), ",")))
 				}
 			}
-			if string(got.URI) != c.to || uri != c.leaves || strings.Join(left, " + ") != c.left {
+			if string(got.URI) != c.to || uri != c.requestURI || strings.Join(left, " + ") != c.left {
 				t.Errorf("to %s, as %s, with Route %q", got.URI, uri, left)
 			}
 		})

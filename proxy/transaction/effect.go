@@ -10,13 +10,13 @@ const (
 	Send Action = 1 << iota
 	// Forward the request at hand to Hop, by a branch with Attempt.
 	Forward
-	// Hold the CANCEL at hand until its INVITE has met with a response.
+	// Hold the CANCEL at hand until there is a response to its INVITE.
 	Hold
 	// Release the CANCEL that is held for this INVITE.
 	Release
 	// Trying answers 100 to the client.
 	Trying
-	// Answer the client with Text, which it was answered before.
+	// Answer the client with Text, the answer that it got before.
 	Answer
 	// Relay the response at hand.
 	Relay
@@ -24,26 +24,27 @@ const (
 	Keep
 	// Acknowledge the response at hand, which is a failure of an INVITE.
 	Acknowledge
-	// Bad says that Failed does not work.
+	// Bad says that the hop Failed does not work.
 	Bad
-	// NoTCP says that Failed does not take TCP.
+	// NoTCP says that the hop Failed does not accept TCP.
 	NoTCP
 	// Forget the transaction.
 	Forget
 	// Stray: the response at hand belongs to another transaction.
 	Stray
-	// Postponed: a NOTIFY found no room to leave, and waits for its retransmission.
+	// Postponed: a NOTIFY could not be sent for lack of room, and waits for its
+	// retransmission.
 	Postponed
 )
 
 // Has tells whether all of these are set.
 func (a Action) Has(b Action) bool { return a&b == b }
 
-// End is how a transaction is over.
+// End is how a transaction has ended.
 type End uint8
 
 const (
-	// NotOver: it goes on.
+	// NotOver: it has not ended.
 	NotOver End = iota
 	// Responded: the response at hand is the final one.
 	Responded
@@ -51,9 +52,9 @@ const (
 	TimedOut
 	// Unreachable: every hop has failed.
 	Unreachable
-	// Crowded: there was too much at a time, here or at the next hop.
+	// Crowded: rewatch or the next hop is overloaded.
 	Crowded
-	// TooLong: no transport to the hop takes a message of that size.
+	// TooLong: no transport to the hop can carry a message of that size.
 	TooLong
 )
 
@@ -64,7 +65,7 @@ type Effect struct {
 	Known bool
 	Do    Action
 	End   End
-	// Late: Responded came after the verdict.
+	// Late: the response came after the verdict.
 	Late bool
 
 	Key     uint64
@@ -75,21 +76,21 @@ type Effect struct {
 	Loop    uint32
 	// Since is when it began.
 	Since Moment
-	// Attempt is the present one, Hop where it goes.
+	// Attempt is the present attempt, Hop where it is sent.
 	Attempt uint8
 	Hop     resolve.Hop
-	// Failed is the hop that an event was about, if it is no longer Hop.
+	// Failed is the hop of the event, if the transaction has left it for Hop.
 	Failed resolve.Hop
-	// Text is a copy of what is kept: of the request, or for Answer the answer.
+	// Text is a copy of the kept bytes: the request, or for Answer the answer.
 	Text []byte
 	// Whole: Text is all of the request.
 	Whole bool
 
-	// Tries are, at the End, the attempts after the first one of a NOTIFY.
+	// Tries are, when a NOTIFY has ended, its attempts after the first one.
 	Tries []Try
 }
 
-// needsText tells whether the bytes that are kept are needed to carry it out.
+// needsText tells whether the kept bytes are needed to carry out the effect.
 func (e *Effect) needsText(status int) bool {
 	return e.Do&(Send|Trying|Answer|Acknowledge) != 0 || e.End != NotOver && (e.End != Responded || status >= 300)
 }

@@ -1,24 +1,24 @@
 package transaction
 
-// expire is what time brings: a retransmission, the next hop, the end of a pause, a
-// 100, the end.
+// expire is the event that a timer fires: a retransmission, the next hop, the end of a
+// pause, a 100, the deadline.
 func (t *Transaction) expire(now Now) Effect {
 	switch {
 	case t.phase == open && now.At < t.giveUp:
 		return t.overdue(now)
 	case t.phase == open && t.held:
-		return t.effect(Forget) // its INVITE has met with nothing
+		return t.effect(Forget) // there was no response to its INVITE
 	case t.phase == open && t.kind == Invite && t.proceeding:
-		// Timer C. To cut off a call that is only slow would be worse than to go on
-		// without a record.
+		// Timer C. To end a call that is only slow would be worse than to go on without a
+		// record.
 		e := t.effect(Forget)
 		e.End = TimedOut
 		return e
 	case t.phase == open:
-		return t.outlived(now, TimedOut)
+		return t.endUnanswered(now, TimedOut)
 	case t.more.resendAt != 0 && now.At < t.giveUp:
-		// The final response to an INVITE, until its ACK (Timer G).
-		own := t.own()
+		// Retransmit the final response to an INVITE until its ACK (Timer G).
+		own := t.ownMore()
 		own.interval = min(2*own.interval, now.Rules.T2)
 		own.resendAt = max(own.resendAt.Add(own.interval), now.At)
 		return t.effect(Answer)
@@ -26,14 +26,14 @@ func (t *Transaction) expire(now Now) Effect {
 	return t.effect(Forget)
 }
 
-// overdue does what is due for an open transaction before its end.
+// overdue handles the timers of an open transaction before its deadline.
 func (t *Transaction) overdue(now Now) Effect {
 	e := t.effect(0)
 	if t.retransmits(now) {
 		e.Do |= Send
 	}
 	if t.more.nextHop != 0 && now.At >= t.more.nextHop {
-		t.own().nextHop = 0
+		t.ownMore().nextHop = 0
 		if t.hopLeft() && !t.proceeding {
 			e.Failed, e.Do = e.Hop, e.Do|Bad|Send
 			t.advance(now)
@@ -41,13 +41,13 @@ func (t *Transaction) overdue(now Now) Effect {
 		}
 	}
 	if t.more.resumeAt != 0 && now.At >= t.more.resumeAt {
-		t.own().resumeAt = 0
-		t.again(now)
+		t.ownMore().resumeAt = 0
+		t.nextAttempt(now)
 		t.tried(now, t.more.why)
 		e.Do |= Send
 	}
 	if t.owesTrying() && now.At >= t.created.Add(timerE2(now.Rules.T1)) {
-		t.hundred = true
+		t.trying = true
 		e.Do |= Trying
 	}
 	e.Hop, e.Attempt = t.hop(), t.attempt
@@ -60,8 +60,8 @@ func (t *Transaction) retransmits(now Now) bool {
 	if t.more.resendAt == 0 || now.At < t.more.resendAt {
 		return false
 	}
-	own := t.own()
-	if !t.resend { // it waited for a connection (see later)
+	own := t.ownMore()
+	if !t.resend { // it waited for a connection (see retransmitLater)
 		own.resendAt = 0
 		return true
 	}
@@ -72,6 +72,6 @@ func (t *Transaction) retransmits(now Now) bool {
 			own.interval = now.Rules.T2
 		}
 	}
-	own.resendAt = max(own.resendAt.Add(own.interval), now.At) // a late tick delays no later one
+	own.resendAt = max(own.resendAt.Add(own.interval), now.At) // a late tick does not delay those after it
 	return true
 }

@@ -6,27 +6,27 @@ import "rewatch/proxy/wire"
 type Cause uint8
 
 const (
-	// Refused: the hop does not take it, and nothing more is known.
+	// Refused: the hop did not accept it; nothing more is known.
 	Refused Cause = iota
-	// Stale: the connection had stood, and has ended.
+	// Stale: the connection had been established, and has ended.
 	Stale
-	// Closed: the same, and the peer has closed it in good order.
+	// Closed: the same, and the peer has closed it in good order (FIN).
 	Closed
-	// Interrupted: rewatch has closed the connection, which judges nobody.
+	// Interrupted: rewatch has closed the connection, which says nothing about the hop.
 	Interrupted
-	// Overloaded: there was too much at a time.
+	// Overloaded: rewatch or the hop is overloaded.
 	Overloaded
-	// Oversized: it is longer than the transport can carry.
+	// Oversized: the message is longer than the transport can carry.
 	Oversized
 )
 
-// Failure is a send that has failed.
+// Failure is an attempt to send that has failed.
 type Failure struct {
 	Cause Cause
-	// Stream, if not 0, is the connection that failed: the end of one that was left
-	// already says nothing.
+	// Stream, if not 0, is the connection that failed. The end of a connection that the
+	// transaction no longer uses is ignored.
 	Stream uint64
-	// Told: the failure is of this Attempt, and of no later one.
+	// Told: the failure is that of Attempt, and of no later one.
 	Told    bool
 	Attempt uint8
 }
@@ -45,41 +45,42 @@ func (t *Transaction) fail(now Now, f *Failure) Effect {
 		return e
 	case f.Cause == Interrupted:
 		if t.kind == Invite && t.proceeding {
-			t.stream = 0 // the peer has it, and answers by another connection
+			t.stream = 0 // the peer has the request, and answers by another connection
 		} else {
-			t.later(now, 0) // on another connection, until its own deadline
+			t.retransmitLater(now, 0) // on another connection, until its own deadline
 		}
 		return e
 	case f.Cause == Overloaded && t.kind == Notify:
 		return t.postponed(now)
 	case f.Cause == Overloaded && !t.upgraded:
-		return t.outlived(now, Crowded)
+		return t.endUnanswered(now, Crowded)
 	case f.Cause == Closed && t.retried:
-		// Closed in good order, and not for idleness. The peer may answer by a
-		// connection of its own (RFC 3261 18.2.2), until the deadline.
+		// Closed in good order, and not because it was idle. The peer may answer by a
+		// connection of its own (RFC 3261 18.2.2) until the deadline.
 		t.stream = 0
 		return e
 	}
-	return t.another(now, f.Cause, e)
+	return t.tryAnother(now, f.Cause, e)
 }
 
-// postponed leaves a NOTIFY that found no room to the server's retransmission, and where
-// the server sends none it is tried again: a crowded path is no fault of the watcher's.
+// postponed leaves a NOTIFY that could not be sent for lack of room to the retransmission of
+// the server. Where the server does not retransmit, the NOTIFY is sent again: an overload is
+// not the watcher's fault.
 func (t *Transaction) postponed(now Now) Effect {
 	e := t.effect(Postponed)
 	switch {
 	case !t.from.Reliable:
 		e.Do |= Forget
 	case t.absorb:
-		t.later(now, now.Rules.T1)
+		t.retransmitLater(now, now.Rules.T1)
 	}
 	return e
 }
 
-// another chooses what to try next: the same hop by UDP, if only the size asked for
-// TCP; the same hop once more, if a connection that had stood before broke (the peer
-// may have closed it while idle); the next hop.
-func (t *Transaction) another(now Now, c Cause, e Effect) Effect {
+// tryAnother chooses what to try next: the same hop by UDP, if TCP was used only because of
+// the size; the same hop once more, if an established connection broke (the peer may have
+// closed it while it was idle); the next hop.
+func (t *Transaction) tryAnother(now Now, c Cause, e Effect) Effect {
 	e.Failed, e.Do = e.Hop, Send
 	stood := c == Stale || c == Closed
 	switch {
@@ -89,8 +90,8 @@ func (t *Transaction) another(now Now, c Cause, e Effect) Effect {
 		}
 		h := t.hop()
 		h.Transport, h.Upgraded = wire.UDP, false
-		t.goTo(h)
-		t.leaves(now)
+		t.setHop(h)
+		t.beginAttempt(now)
 	case t.transport.Reliable() && !t.retried && stood:
 		t.retried = true
 		t.stream = 0
@@ -100,19 +101,19 @@ func (t *Transaction) another(now Now, c Cause, e Effect) Effect {
 		}
 		t.advance(now)
 	default:
-		return t.lost(now, c)
+		return t.allHopsFailed(now, c)
 	}
 	t.tried(now, Untaken)
 	e.Hop, e.Attempt = t.hop(), t.attempt
 	return e
 }
 
-// lost ends a transaction whose last hop has failed.
-func (t *Transaction) lost(now Now, c Cause) Effect {
+// allHopsFailed ends a transaction whose last hop has failed.
+func (t *Transaction) allHopsFailed(now Now, c Cause) Effect {
 	if c == Oversized {
-		return t.outlived(now, TooLong) // that is said of the message, and of no hop
+		return t.endUnanswered(now, TooLong) // which is about the message and not about the hop
 	}
-	e := t.outlived(now, Unreachable)
+	e := t.endUnanswered(now, Unreachable)
 	e.Do, e.Failed = Bad, e.Hop
 	return e
 }

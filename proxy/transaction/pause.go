@@ -5,27 +5,27 @@ import (
 	"time"
 )
 
-// Pause notices that the process did not run for a while (it was stopped, or its machine
-// was), and puts deadlines off until what came in meanwhile has been read: a response that
+// Pause detects that the process did not run for a while (it or its machine was stopped), and
+// puts deadlines off until the messages that arrived meanwhile have been read: a response that
 // waits in a socket came in time.
 type Pause struct {
 	mu   sync.Mutex
 	last Moment // when it was asked last
-	// since is when a pause was noticed, 0 for none; calm is when the readers of
-	// connections have had their turn.
+	// since is when a pause was detected, 0 for none; calm is when the readers of
+	// connections have had time to read.
 	since, calm Moment
 }
 
 const (
-	// longestTick is how long a tick may take while the process runs.
+	// longestTick is the longest time between two ticks while the process runs.
 	longestTick = 4 * Tick
-	// readersTurn is what the readers of connections need after a pause, at least, and
-	// longestRead all readers together, at most.
+	// readersTurn is the time that the readers of connections get after a pause, longestRead
+	// the most that all readers together get.
 	readersTurn = 200 * time.Millisecond
 	longestRead = 3 * time.Second
 )
 
-// Over tells whether deadlines may be judged. waiting asks whether something waits to be
+// Over tells whether deadlines may be checked. waiting tells whether a datagram waits to be
 // read.
 func (p *Pause) Over(at Moment, waiting func() bool) bool {
 	p.mu.Lock()
@@ -48,7 +48,7 @@ func (p *Pause) Over(at Moment, waiting func() bool) bool {
 	return true
 }
 
-// Rested says that nobody asked because there was nothing to judge.
+// Rested says that Over was not called because there was no deadline to check.
 func (p *Pause) Rested(at Moment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,11 +1,9 @@
 package transaction
 
-import (
-	"time"
-)
+import "time"
 
-// Response is what a Transaction has to know of a response: what our branch says, the
-// kind that its CSeq names, and what it means.
+// Response is what a Transaction has to know of a response: the fields of our branch, the
+// kind of transaction by its CSeq, and its status.
 type Response struct {
 	Kind    Kind
 	Local   uint8
@@ -13,19 +11,19 @@ type Response struct {
 	Loop    uint32
 	Stream  uint64
 	Status  int
-	// Wait is how long it asks to wait before the request is sent again; negative: it
-	// does not.
+	// Wait is how long to wait before the request is sent again; negative: it is not to be
+	// sent again.
 	Wait time.Duration
 }
 
 const (
-	// maxPauses is how often a NOTIFY is tried again after a pause.
+	// maxPauses is how often a NOTIFY is sent again after a pause.
 	maxPauses = 3
-	// answerTime is what is left for an answer, in T1s, after a pause.
+	// answerTime is the least time for a response after a pause, in T1s.
 	answerTime = 4
 )
 
-// respond is a response.
+// respond is the event that a response arrives.
 func (t *Transaction) respond(now Now, q *Response) Effect {
 	switch {
 	case !t.matches(q):
@@ -49,7 +47,7 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 	stale := q.Attempt < t.settled
 	switch {
 	case stale, q.Status == 503 && q.Attempt != t.attempt:
-		// That attempt was given up, and another one is under way.
+		// That attempt was given up for another one.
 	case q.Status == 503 && t.hopLeft():
 		e.Failed, e.Do = e.Hop, e.Do|Bad|Send
 		t.settled = t.attempt + 1
@@ -64,14 +62,14 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 	return e
 }
 
-// matches tells whether a response belongs to the transaction (RFC 3261 17.1.3). A
-// branch that merely has its key was not made here.
+// matches tells whether a response belongs to the transaction (RFC 3261 17.1.3). A branch
+// that has the same key and other fields is forged.
 func (t *Transaction) matches(q *Response) bool {
 	return q.Loop == t.loop && q.Local == t.from.Local && q.Stream == t.via &&
 		(t.kind != Notify || q.Kind == Notify) && (t.kind != Invite || q.Kind == Invite)
 }
 
-// provisional is a provisional response. 100 is for one hop only.
+// provisional handles a provisional response. A 100 is not forwarded.
 func (t *Transaction) provisional(now Now, q *Response) Effect {
 	e := t.effect(0)
 	if t.phase != open {
@@ -80,7 +78,7 @@ func (t *Transaction) provisional(now Now, q *Response) Effect {
 	t.proceeding = true
 	if t.kind == Invite {
 		t.resend = false
-		t.quiet()
+		t.stopTimers()
 		t.giveUp = now.At.Add(timerC)
 	}
 	if t.holds {
@@ -93,19 +91,19 @@ func (t *Transaction) provisional(now Now, q *Response) Effect {
 	return e
 }
 
-// pause puts off a NOTIFY that was refused for a while, if there is time for it
-// before the deadline.
+// pause makes a NOTIFY that was refused for a while wait, if there is time for it before the
+// deadline.
 func (t *Transaction) pause(now Now, q *Response) bool {
-	if q.Wait < 0 || !now.Rules.Retry || now.Rules.Still != nil && now.Rules.Still() || t.kind != Notify || !t.whole || t.attempt >= maxAttempt {
+	if q.Wait < 0 || !now.Rules.Retry || now.Rules.NoRetry != nil && now.Rules.NoRetry() || t.kind != Notify || !t.whole || t.attempt >= maxAttempt {
 		return false
 	}
 	at := now.At.Add(max(q.Wait, now.Rules.T1))
 	if t.more.pauses >= maxPauses || at.Add(answerTime*now.Rules.T1) > t.giveUp {
 		return false
 	}
-	t.quiet()
+	t.stopTimers()
 	t.settled = t.attempt + 1
-	own := t.own()
+	own := t.ownMore()
 	own.resumeAt, own.why = at, Deferred
 	if q.Status == 491 {
 		own.why = Glare
@@ -114,18 +112,17 @@ func (t *Transaction) pause(now Now, q *Response) bool {
 	return true
 }
 
-// over ends the transaction with the response at hand. A NOTIFY that failed is
-// closed, for rewatch may answer in the place of the hop, and so is one that nobody
-// waits for. Any other stays for a while
-// where its request came by UDP and left by a stream: a retransmission may still be
-// under way, for which the response is kept. Elsewhere that follows the same path
-// again, and of a NOTIFY the Monitor knows that it was answered. The record of an
-// INVITE tells its ACK the way.
+// over ends the transaction with the response at hand. A NOTIFY that failed is closed, because
+// rewatch may answer in the place of the hop; so is one of rewatch's own. Any other transaction
+// is kept for a while where its request came by UDP and was sent by a connection: the response
+// is kept for retransmissions that may still arrive. Elsewhere a retransmission is forwarded
+// like the request, and the Monitor knows that a NOTIFY was answered. The record of an INVITE
+// says where its ACK is sent.
 func (t *Transaction) over(now Now, q *Response, e *Effect) {
 	e.End, e.Tries = Responded, t.more.tries
 	if t.kind == Notify && (q.Status >= 300 || t.from.Own) {
 		t.close(now)
-		t.late = q.Status < 300 // which comes once more, perhaps
+		t.late = q.Status < 300 // the same response may come again
 		return
 	}
 	repeats := t.absorb && !t.from.Reliable
@@ -134,19 +131,19 @@ func (t *Transaction) over(now Now, q *Response, e *Effect) {
 		return
 	}
 	t.phase, t.failed = answered, q.Status >= 300
-	t.quiet()
+	t.stopTimers()
 	t.giveUp = now.At.Add(64 * now.Rules.T1)
 	if !repeats {
 		return
 	}
 	e.Do |= Keep
 	if t.failed {
-		t.repeated(now) // the answer came by a stream, once
+		t.repeatFailure(now) // the response came by a connection and only once
 	}
 }
 
-// afterAnswer is a response that follows the final one. A failure of an INVITE comes
-// again because its ACK was lost; the client has had it.
+// afterAnswer handles a response after the final one. A failure of an INVITE comes again
+// because its ACK was lost; the client has it already.
 func (t *Transaction) afterAnswer(q *Response) Effect {
 	if t.kind == Invite && q.Status >= 300 {
 		return t.effect(Acknowledge)
@@ -154,9 +151,8 @@ func (t *Transaction) afterAnswer(q *Response) Effect {
 	return t.effect(Relay)
 }
 
-// afterVerdict is a response that comes when rewatch has answered in its place. The
-// 2xx of an INVITE always goes through (RFC 3261 16.7 step 5), else a call would be
-// up at one end only.
+// afterVerdict handles a response after rewatch has answered in its place. The 2xx of an
+// INVITE is always forwarded (RFC 3261 16.7 step 5), else a call would be up at one end only.
 func (t *Transaction) afterVerdict(q *Response) Effect {
 	e := t.effect(0)
 	if t.lateRelay || t.kind == Invite && q.Status < 300 {
@@ -165,7 +161,7 @@ func (t *Transaction) afterVerdict(q *Response) Effect {
 	if t.kind == Invite && q.Status >= 300 {
 		e.Do |= Acknowledge
 	}
-	// One that repeats the response which was judged is no news.
+	// A repetition of the response that was judged is not told.
 	if t.kind == Notify && !t.late && (t.unanswered || q.Status < 300) {
 		t.late = true
 		e.End, e.Late = Responded, true

@@ -9,14 +9,14 @@ import (
 	"rewatch/proxy/resolve"
 )
 
-// entry is a transaction in its shard. It may be another transaction's as soon as the
-// lock of the shard is given free: what is needed later is copied.
+// entry is a transaction in its shard. It may be used for another transaction as soon as the
+// lock of the shard is released: what is needed later is copied.
 type entry struct {
 	Transaction
 
 	key uint64
-	// text is what is kept of the request: all of it where it may have to be sent
-	// again, else what an answer needs. Or it is the answer to its retransmissions.
+	// text is the kept part of the request: all of it where it may have to be sent again,
+	// else what an answer needs. Or it is the answer to its retransmissions.
 	text []byte
 
 	next, prev *entry
@@ -30,7 +30,7 @@ type shard struct {
 	mu    sync.Mutex
 	byKey map[uint64]*entry
 	wheel wheel
-	due   []*entry // room for those whose time has come
+	due   []*entry // room for those whose deadline has passed
 	// Entries and buffers that are free. They stay in the shard and not in a
 	// sync.Pool, which a garbage collection would empty at the worst time.
 	free []*entry
@@ -41,12 +41,12 @@ type shard struct {
 }
 
 const (
-	// maxFree bounds the entries that a shard keeps for later, maxRoom the buffers,
-	// in bytes, and maxKeptRaw each of them.
+	// maxFree bounds the free entries of a shard, maxRoom its free buffers, in bytes, and
+	// maxKeptRaw each of them.
 	maxFree    = 4096
 	maxRoom    = 2 << 20
 	maxKeptRaw = 4096
-	// roomyHops is how many further hops an entry that is free keeps room for.
+	// roomyHops is how many further hops a free entry keeps room for.
 	roomyHops = 4
 )
 
@@ -61,7 +61,7 @@ func (s *shard) add(key uint64) *entry {
 	if n := len(s.free); n > 0 {
 		r, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		r = &entry{Transaction: Transaction{more: &nothing}}
+		r = &entry{Transaction: Transaction{more: &noMore}}
 	}
 	r.key = key
 	s.byKey[key] = r
@@ -84,8 +84,8 @@ func (s *shard) remove(r *entry) {
 	}
 }
 
-// settle does what a transition asks for within the shard, and completes its effect
-// with what is kept. status is that of the response, if there was one.
+// settle carries out what a transition asks of the shard, and adds the kept bytes to its
+// effect. status is that of the response, if there was one.
 func (s *shard) settle(r *entry, now Now, before phase, status int, e *Effect) (gone bool) {
 	e.Key = r.key
 	if e.needsText(status) {
@@ -95,8 +95,8 @@ func (s *shard) settle(r *entry, now Now, before phase, status int, e *Effect) (
 		s.remove(r)
 		return true
 	}
-	// An INVITE that came by a stream may have to be looked up for the ACK of a
-	// failure that comes again; nobody asks for its answer once more.
+	// An INVITE that came by a connection is kept for the ACK of a failure that is repeated;
+	// its answer is not needed again.
 	if before == open && r.phase != open && (r.kind != Invite || !r.from.Reliable) {
 		s.release(&r.text)
 	}

@@ -8,7 +8,7 @@ import (
 	"rewatch/proxy/resolve"
 )
 
-// Shards is how many parts a Table has.
+// Shards is how many shards a Table has.
 const Shards = 16
 
 // Table holds the transactions, by the hash that is also in our branch.
@@ -17,21 +17,21 @@ type Table struct {
 	shards [Shards]shard
 	limit  int64
 	n      atomic.Int64
-	// bytes is what the transactions have of their messages, and of further hops. It has a
-	// limit too, for large messages would make the other one mean little.
+	// bytes is the size of the kept messages and of further hops. It has a limit of its own,
+	// because large messages would fill the memory before n reaches its limit.
 	bytes    atomic.Int64
 	maxBytes int64
 	filled   chan struct{}
-	// Tight is set while memory is short: the table is full then.
+	// Tight is set while memory is short: the table counts as full then.
 	Tight atomic.Bool
 }
 
 const (
-	// bytesEach is what a transaction may have of its message, on average of all, and
-	// leastBytes what all of them may have in any case.
+	// bytesEach is how many bytes of its message a transaction may keep on average,
+	// leastBytes how many all of them may keep in any case.
 	bytesEach  = 2 << 10
 	leastBytes = 1 << 20
-	// perEntry is what a transaction takes beside that, with its place in the map.
+	// perEntry is the memory of a transaction beside that, with its place in the map.
 	perEntry = int64(unsafe.Sizeof(entry{})+unsafe.Sizeof(more{})) + 64
 )
 
@@ -60,8 +60,8 @@ func (t *Table) now(at Moment) Now {
 	return Now{At: at, Rules: &t.rules, Crowded: t.Crowded()}
 }
 
-// Begin enters a transaction; false: there is one under that key already. text is what
-// is kept of the request, and copied.
+// Begin adds a transaction; false: there is one with that key already. text is the part of the
+// request to keep; it is copied.
 func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
 	s := t.shard(key)
 	s.mu.Lock()
@@ -83,7 +83,8 @@ func (t *Table) Begin(key uint64, at Moment, q *Request, text []byte) bool {
 	return true
 }
 
-// look shows the transaction under a key, if there is one. Its shard is locked meanwhile.
+// look calls visit with the transaction of a key, if there is one. Its shard is locked
+// meanwhile.
 func (t *Table) look(key uint64, visit func(*shard, *entry)) {
 	s := t.shard(key)
 	s.mu.Lock()
@@ -93,15 +94,15 @@ func (t *Table) look(key uint64, visit func(*shard, *entry)) {
 	}
 }
 
-// happen has an event happen to the transaction under a key, and gives what follows. status
-// is that of the response, if the event is one.
-func (t *Table) happen(key uint64, at Moment, status int, event func(*Transaction, Now) Effect) (e Effect) {
+// apply applies an event to the transaction of a key, and gives what follows. status is that
+// of the response, if the event is one.
+func (t *Table) apply(key uint64, at Moment, status int, event func(*Transaction, Now) Effect) (e Effect) {
 	t.look(key, func(s *shard, r *entry) { t.decide(s, r, t.now(at), status, event, &e) })
 	return e
 }
 
-// decide lets a transaction say what follows from an event, and does what concerns the table.
-// The shard is locked.
+// decide lets a transaction decide what follows from an event, and carries out what concerns
+// the table. The shard is locked.
 func (t *Table) decide(s *shard, r *entry, now Now, status int, event func(*Transaction, Now) Effect, e *Effect) {
 	before := r.phase
 	*e = event(&r.Transaction, now)
@@ -110,37 +111,37 @@ func (t *Table) decide(s *shard, r *entry, now Now, status int, event func(*Tran
 	}
 }
 
-// Respond tells of a response.
+// Respond tells a transaction of a response.
 func (t *Table) Respond(key uint64, at Moment, q *Response) Effect {
-	return t.happen(key, at, q.Status, func(r *Transaction, now Now) Effect { return r.respond(now, q) })
+	return t.apply(key, at, q.Status, func(r *Transaction, now Now) Effect { return r.respond(now, q) })
 }
 
-// Fail tells of a send that has failed.
+// Fail tells a transaction that sending has failed.
 func (t *Table) Fail(key uint64, at Moment, f *Failure) Effect {
-	return t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.fail(now, f) })
+	return t.apply(key, at, 0, func(r *Transaction, now Now) Effect { return r.fail(now, f) })
 }
 
-// Release sends the CANCEL that is held under a key to where its INVITE went.
+// Release sends the CANCEL that is held under a key to where its INVITE was sent.
 func (t *Table) Release(key uint64, at Moment, h resolve.Hop, attempt uint8) Effect {
-	return t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.release(now, h, attempt) })
+	return t.apply(key, at, 0, func(r *Transaction, now Now) Effect { return r.release(now, h, attempt) })
 }
 
 // Close marks a transaction as one that rewatch has answered itself.
 func (t *Table) Close(key uint64, at Moment) {
-	t.happen(key, at, 0, func(r *Transaction, now Now) Effect { return r.shut(now, false) })
+	t.apply(key, at, 0, func(r *Transaction, now Now) Effect { return r.shut(now, false) })
 }
 
-// Outlive is Close for one that got no response; any that comes is told then. It is false
-// where none is open.
-func (t *Table) Outlive(key uint64, at Moment) (was bool) {
-	t.happen(key, at, 0, func(r *Transaction, now Now) Effect {
+// CloseUnanswered is Close for a transaction that got no response, so that a late one is told.
+// false: no such transaction is open.
+func (t *Table) CloseUnanswered(key uint64, at Moment) (was bool) {
+	t.apply(key, at, 0, func(r *Transaction, now Now) Effect {
 		was = r.phase == open
 		return r.shut(now, true)
 	})
 	return was
 }
 
-// Repeat tells of a request that has come once more. An answer to it is appended to buf.
+// Repeat tells a transaction of a retransmission. An answer to it is appended to buf.
 func (t *Table) Repeat(key uint64, from Origin, buf []byte) (e Effect) {
 	t.look(key, func(_ *shard, r *entry) {
 		e = r.repeat(from)
@@ -152,8 +153,8 @@ func (t *Table) Repeat(key uint64, from Origin, buf []byte) (e Effect) {
 	return e
 }
 
-// Follow asks where the ACK or the CANCEL of an INVITE goes; not Known: where the
-// INVITE went is not remembered.
+// Follow tells where the ACK or the CANCEL of an INVITE is sent; not Known: there is no record
+// of the INVITE.
 func (t *Table) Follow(key uint64, ack bool) (e Effect) {
 	t.look(key, func(_ *shard, r *entry) {
 		e = r.follow(ack)
@@ -162,8 +163,8 @@ func (t *Table) Follow(key uint64, ack bool) (e Effect) {
 	return e
 }
 
-// Open tells of a NOTIFY of somebody else's that is open, with its bytes; not Known: it
-// is not.
+// Open describes an open NOTIFY of the server, with its bytes; not Known: it is not open, or
+// rewatch's own.
 func (t *Table) Open(key uint64) (e Effect) {
 	t.look(key, func(_ *shard, r *entry) {
 		if r.phase == open && r.kind == Notify && !r.from.Own {
@@ -174,18 +175,18 @@ func (t *Table) Open(key uint64) (e Effect) {
 	return e
 }
 
-// Hurry has an open transaction that retransmits its request do so at once.
+// Hurry makes an open transaction that retransmits its request do so at once.
 func (t *Table) Hurry(key uint64, at Moment) {
 	t.look(key, func(s *shard, r *entry) {
 		if r.phase == open && r.resend && r.more.resendAt != 0 {
-			own := r.own()
+			own := r.ownMore()
 			own.interval, own.resendAt = t.rules.T1/2, at
 			s.wheel.set(r, r.due(&t.rules))
 		}
 	})
 }
 
-// Expire lets the time pass for one shard, and appends what follows to list.
+// Expire fires the timers of one shard that are due, and appends what follows to list.
 func (t *Table) Expire(i int, at Moment, list []Effect) []Effect {
 	s := &t.shards[i]
 	s.mu.Lock()
@@ -213,17 +214,17 @@ func (t *Table) Answered(key uint64, b []byte) {
 	})
 }
 
-// RelayLate has late responses of a transaction passed on.
+// RelayLate makes late responses of a transaction be forwarded.
 func (t *Table) RelayLate(key uint64) {
 	t.look(key, func(_ *shard, r *entry) { r.lateRelay = true })
 }
 
-// SentOver notes the stream that a request was sent over.
+// SentOver notes the connection that a request is sent over.
 func (t *Table) SentOver(key, stream uint64) {
 	t.look(key, func(_ *shard, r *entry) { r.stream = stream })
 }
 
-// OnStream lists the open transactions whose request left by a stream.
+// OnStream lists the open transactions whose request was sent over a connection.
 func (t *Table) OnStream(id uint64) (keys []uint64) {
 	t.each(func(r *entry) {
 		if r.stream == id && r.phase == open {
@@ -243,7 +244,7 @@ func (t *Table) Abandon(subject uint64, kind Kind, at Moment) (list []Effect) {
 		for _, r := range s.byKey {
 			if r.phase == open && r.subject == subject && r.kind == kind {
 				var e Effect
-				t.decide(s, r, now, 0, func(r *Transaction, now Now) Effect { return r.outlived(now, Unreachable) }, &e)
+				t.decide(s, r, now, 0, func(r *Transaction, now Now) Effect { return r.endUnanswered(now, Unreachable) }, &e)
 				list = append(list, e)
 			}
 		}
@@ -279,29 +280,29 @@ func (s *shard) each(visit func(*entry)) {
 // Len is the number of transactions.
 func (t *Table) Len() int { return int(t.n.Load()) }
 
-// Bytes is what the transactions have of their messages.
+// Bytes is the size of the kept messages.
 func (t *Table) Bytes() int64 { return t.bytes.Load() }
 
 // Usage is the memory that the transactions take, in bytes.
 func (t *Table) Usage() int64 { return t.n.Load()*perEntry + t.bytes.Load() }
 
-// Filled is signalled when the table is empty no more.
+// Filled is signalled when the table is no longer empty.
 func (t *Table) Filled() <-chan struct{} { return t.filled }
 
-// Full tells whether a further transaction would pass a limit.
-func (t *Table) Full() bool { return t.beyond(t.limit, t.maxBytes) }
+// Full tells whether there is no room for another transaction.
+func (t *Table) Full() bool { return t.exceeds(t.limit, t.maxBytes) }
 
-// Reserved tells whether the room that is left, the last quarter, is for those who
-// have to have it: NOTIFYs above all, whose failures would not be seen.
-func (t *Table) Reserved() bool { return t.beyond(t.limit-t.limit/4, t.maxBytes-t.maxBytes/4) }
+// Reserved tells whether only the last quarter of the room is left. It is for requests that
+// need a record: for NOTIFYs above all, whose failure would not be noticed without one.
+func (t *Table) Reserved() bool { return t.exceeds(t.limit-t.limit/4, t.maxBytes-t.maxBytes/4) }
 
-// Scarce tells whether the last of that room is for NOTIFYs alone.
-func (t *Table) Scarce() bool { return t.beyond(t.limit-t.limit/8, t.maxBytes-t.maxBytes/8) }
+// Scarce tells whether only the last eighth is left, which is for NOTIFYs alone.
+func (t *Table) Scarce() bool { return t.exceeds(t.limit-t.limit/8, t.maxBytes-t.maxBytes/8) }
 
-// beyond tells whether there are so many, or they have so many bytes.
-func (t *Table) beyond(n, bytes int64) bool {
+// exceeds tells whether there are n transactions or so many kept bytes.
+func (t *Table) exceeds(n, bytes int64) bool {
 	return t.n.Load() >= n || t.bytes.Load() >= bytes || t.Tight.Load()
 }
 
-// Crowded tells whether it is time to forget what is only nice to remember.
+// Crowded tells whether records that are not needed should be removed early.
 func (t *Table) Crowded() bool { return t.n.Load() >= t.limit/2 }

@@ -8,13 +8,13 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// Kind is what a transaction is about, as far as it makes a difference.
+// Kind is the kind of a transaction, by its method.
 type Kind uint8
 
 const (
 	// Other is any request that the kinds below do not name.
 	Other Kind = iota
-	// Notify is a NOTIFY of the server, which is judged when it is over.
+	// Notify is a NOTIFY of the server, which is judged when it has ended.
 	Notify
 	// Invite is an INVITE (RFC 3261 17.1.1).
 	Invite
@@ -28,31 +28,30 @@ type Origin struct {
 	At     netip.Addr // the address of ours that it came to, where that is not the socket's
 	Stream uint64     // number of the connection, 0 for UDP
 	Local  uint8      // index of our socket
-	// Reliable: it came by a stream, so that nobody retransmits it.
+	// Reliable: it came by a connection, so that nobody retransmits it.
 	Reliable bool
-	// Own: nobody waits for an answer, because rewatch itself sends the request, once
-	// more (Local is then the socket that it came to before), or because it is a CANCEL,
-	// which is answered at once.
+	// Own: nobody waits for an answer, because rewatch itself sends the request again (Local
+	// is then the socket that it came to before), or because it is a CANCEL, which is
+	// answered at once.
 	Own bool
 }
 
-// Rules are what every transaction goes by. T1 and T2 are those of RFC 3261 17.1.1.1.
+// Rules are the same for all transactions. T1 and T2 are those of RFC 3261 17.1.1.1.
 type Rules struct {
 	T1, T2 time.Duration
 	// NotifyTimeout is the deadline of a NOTIFY.
 	NotifyTimeout time.Duration
-	// Retry has a NOTIFY that was refused for a while tried once more before its
-	// deadline.
+	// Retry: a NOTIFY that was refused for a while is sent once more before its deadline.
 	Retry bool
-	// Still, if set, says that it is not for now.
-	Still func() bool
+	// NoRetry, if set, tells whether Retry is off for now.
+	NoRetry func() bool
 }
 
 // Now is the time of an event and what holds at that time.
 type Now struct {
 	At    Moment
 	Rules *Rules
-	// Crowded: it is time to forget what is only nice to remember.
+	// Crowded: records that are not needed should be removed early.
 	Crowded bool
 }
 
@@ -64,9 +63,9 @@ type Request struct {
 	CSeq    uint32
 	Loop    uint32
 	Attempt uint8
-	// Hops are where it can go, in turn. They are copied.
+	// Hops are where it can be sent, in this order. They are copied.
 	Hops []resolve.Hop
-	// Held: it is not sent before it is released.
+	// Held: it is not sent until Release.
 	Held bool
 	// Whole: all of its bytes are kept, so that it can be sent again.
 	Whole bool
@@ -78,14 +77,13 @@ type phase uint8
 const (
 	// open: no final response yet.
 	open phase = iota
-	// answered: the final response was passed on.
+	// answered: the final response was forwarded.
 	answered
-	// closed: rewatch has answered in the place of the hop; a late response is told
-	// apart.
+	// closed: rewatch has answered in the place of the hop; a response now is late.
 	closed
 )
 
-// Transaction is one transaction of which something has to be remembered.
+// Transaction is the record of one transaction.
 type Transaction struct {
 	from    Origin
 	subject uint64
@@ -100,64 +98,65 @@ type Transaction struct {
 
 	phase phase
 	kind  Kind
-	// attempt counts the sends that were not retransmissions; it is in our branch, so
-	// that the answer of a hop that was given up is not taken for that of the next.
+	// attempt counts the attempts, but not their retransmissions. It is in our branch, so
+	// that the response of a hop that was given up is not taken for that of the next.
 	// settled is the lowest attempt whose response still counts.
 	attempt, settled uint8
 	transport        wire.Transport // of the hop
 	upgraded         bool           // the hop is
-	// absorb: retransmissions of the request end here, because it left by a stream.
+	// absorb: retransmissions of the request are not forwarded, because it was sent over a
+	// connection.
 	absorb bool
-	// resend: retransmitting the request is ours (Timer A or E), because it came
-	// by a stream and left by UDP.
+	// resend: rewatch retransmits the request (Timer A or E), because it came by a connection
+	// and was sent by UDP.
 	resend bool
 	// whole: all bytes of the request are kept.
 	whole bool
 	// proceeding: a provisional response came.
 	proceeding bool
-	// hundred: a 100 was sent upstream.
-	hundred bool
+	// trying: a 100 was sent upstream.
+	trying bool
 	// held: the CANCEL was not sent yet. holds: a CANCEL is held for this INVITE.
 	held, holds bool
-	// cancelled: the client wants no answer to this INVITE any more.
+	// cancelled: the client has cancelled this INVITE.
 	cancelled bool
 	// failed: it was answered with a failure.
 	failed bool
-	// keepsAnswer: what is kept is the answer, and no longer the request.
+	// keepsAnswer: the kept bytes are the answer, and no longer the request.
 	keepsAnswer bool
-	// unanswered: it was closed although no response had come.
+	// unanswered: it was closed without a response.
 	unanswered bool
-	late       bool // a response after the verdict was told
-	lateRelay  bool // and such responses are passed on
-	retried    bool // sent once more on a fresh stream
+	late       bool // a response after the verdict was told to the Monitor
+	lateRelay  bool // such responses are forwarded
+	retried    bool // sent once more on a new connection
 }
 
-// more is what few transactions need.
+// more has the fields that few transactions need.
 type more struct {
 	// name is the hop's server name of TLS.
 	name string
-	// rest is where the request can go after the present hop, the last one first.
+	// rest has the hops after the present one, the last one first.
 	rest []resolve.Hop
-	// nextHop is when the next candidate is tried, resendAt the next
-	// retransmission, interval the pause behind it.
+	// nextHop is when the next hop is tried, resendAt the next retransmission, interval the
+	// time from that to the one after it.
 	nextHop, resendAt Moment
 	interval          time.Duration
 	// resumeAt is the end of a pause before the next attempt (0: no pause), pauses
 	// how many there were.
 	resumeAt Moment
 	pauses   uint8
-	// why is why it is tried again then, tries are the attempts after the first one of
-	// a NOTIFY.
+	// why is the reason for the attempt at resumeAt, tries are the attempts of a NOTIFY after
+	// the first one.
 	why   Why
 	tries []Try
 }
 
-// nothing is the more of those that need none. It is never written.
-var nothing more
+// noMore is the more of transactions that need none. It is never written.
+var noMore more
 
-// own gives the transaction's own more, to be written.
-func (t *Transaction) own() *more {
-	if t.more == &nothing {
+// ownMore gives the more of this transaction, for writing.
+func (t *Transaction) ownMore() *more {
+	if t.more == &noMore {
 		t.more = new(more)
 	}
 	return t.more
@@ -166,8 +165,8 @@ func (t *Transaction) own() *more {
 // empty makes a record ready for another transaction.
 func (t *Transaction) empty() {
 	kept := t.more
-	if kept == nil || kept == &nothing {
-		kept = &nothing
+	if kept == nil || kept == &noMore {
+		kept = &noMore
 	} else {
 		*kept = more{rest: kept.rest[:0]}
 	}
@@ -175,13 +174,12 @@ func (t *Transaction) empty() {
 }
 
 const (
-	// maxAttempt is the highest attempt that a branch can name apart from the others.
+	// maxAttempt is the highest attempt that a branch can name.
 	maxAttempt = 25
 	// timerC is how long an INVITE that is proceeding may be without a final response
 	// (RFC 3261 16.6 step 11); every provisional response sets it anew.
 	timerC = 3*time.Minute + time.Second
-	// lingerT4 is Timer K (RFC 3261 17.1.2.2): how long a retransmission may still be
-	// under way.
+	// lingerT4 is Timer K (RFC 3261 17.1.2.2): how long a retransmission may still arrive.
 	lingerT4 = 5 * time.Second
 )
 
@@ -189,15 +187,14 @@ const (
 // request without a response has to get a 100 (RFC 4320 4.1).
 func timerE2(t1 time.Duration) time.Duration { return 7 * t1 }
 
-// begin is the first event: the request has come, and is about to be sent to the
-// first of its hops.
+// begin is the first event: the request is about to be sent to the first of its hops.
 func (t *Transaction) begin(now Now, q *Request) {
 	t.kind, t.from, t.subject, t.via = q.Kind, q.From, q.Subject, q.From.Stream
 	t.cseq, t.loop, t.attempt, t.settled = q.CSeq, q.Loop, q.Attempt, q.Attempt
 	t.held, t.whole = q.Held, q.Whole
-	t.goTo(q.Hops[0])
+	t.setHop(q.Hops[0])
 	if len(q.Hops) > 1 {
-		own := t.own()
+		own := t.ownMore()
 		for i := len(q.Hops) - 1; i > 0; i-- {
 			own.rest = append(own.rest, q.Hops[i])
 		}
@@ -207,8 +204,8 @@ func (t *Transaction) begin(now Now, q *Request) {
 	if t.kind == Notify {
 		t.giveUp = now.At.Add(now.Rules.NotifyTimeout)
 	}
-	t.leaves(now)
-	t.share(now)
+	t.beginAttempt(now)
+	t.limitHopTime(now)
 }
 
 // effect describes the transaction as it is now.
@@ -219,29 +216,29 @@ func (t *Transaction) effect(do Action) Effect {
 	}
 }
 
-// hop is where the request went last.
+// hop is where the request was sent last.
 func (t *Transaction) hop() resolve.Hop {
 	return resolve.Hop{Addr: t.to, ServerName: t.more.name, Transport: t.transport, Upgraded: t.upgraded}
 }
 
-// goTo sets where it goes.
-func (t *Transaction) goTo(h resolve.Hop) {
+// setHop sets where the request is sent.
+func (t *Transaction) setHop(h resolve.Hop) {
 	t.to, t.transport, t.upgraded = h.Addr, h.Transport, h.Upgraded
 	if t.more.name != h.ServerName {
-		t.own().name = h.ServerName
+		t.ownMore().name = h.ServerName
 	}
 }
 
-// quiet ends all retransmissions, pauses and further attempts.
-func (t *Transaction) quiet() {
-	if t.more != &nothing {
+// stopTimers ends retransmissions, pauses and further attempts.
+func (t *Transaction) stopTimers() {
+	if t.more != &noMore {
 		t.more.resendAt, t.more.nextHop, t.more.resumeAt = 0, 0, 0
 	}
 }
 
-// leaves sets what depends on the transport by which the request leaves. It is another
-// transaction for the hop then, of which nothing was heard yet.
-func (t *Transaction) leaves(now Now) {
+// beginAttempt sets what depends on the transport that the request is sent by. For the hop it
+// is a new transaction, without a response yet.
+func (t *Transaction) beginAttempt(now Now) {
 	t.proceeding = false
 	t.absorb = t.transport.Reliable()
 	t.resend = !t.absorb && t.from.Reliable
@@ -250,16 +247,16 @@ func (t *Transaction) leaves(now Now) {
 		t.more.resendAt = 0
 	}
 	if t.resend && !t.held {
-		own := t.own()
+		own := t.ownMore()
 		own.interval = now.Rules.T1
 		own.resendAt = now.At.Add(now.Rules.T1)
 	}
 }
 
-// later has the request sent once more by a connection, when a pause is over that grows
-// each time.
-func (t *Transaction) later(now Now, least time.Duration) {
-	own := t.own()
+// retransmitLater makes the request be sent again over a new connection, after a pause that
+// grows each time.
+func (t *Transaction) retransmitLater(now Now, least time.Duration) {
+	own := t.ownMore()
 	own.interval = max(own.interval, least)
 	own.resendAt = now.At.Add(own.interval)
 	own.interval = min(max(2*own.interval, firstPause), longestPause)
@@ -267,43 +264,43 @@ func (t *Transaction) later(now Now, least time.Duration) {
 }
 
 const (
-	// firstPause and longestPause are between the connections that one request needs.
+	// firstPause and longestPause are the pauses between the connections for one request.
 	firstPause   = 250 * time.Millisecond
 	longestPause = 4 * time.Second
 )
 
-// again makes the next send an attempt of its own.
-func (t *Transaction) again(now Now) {
+// nextAttempt begins another attempt.
+func (t *Transaction) nextAttempt(now Now) {
 	t.attempt++
 	t.retried = false
-	t.leaves(now)
-	t.share(now)
+	t.beginAttempt(now)
+	t.limitHopTime(now)
 }
 
-// hopLeft tells whether there is another hop to try, and a reason to.
+// hopLeft tells whether another hop may be tried.
 func (t *Transaction) hopLeft() bool {
 	return len(t.more.rest) > 0 && t.attempt < maxAttempt && !t.cancelled
 }
 
-// advance turns to the next candidate.
+// advance begins an attempt at the next hop.
 func (t *Transaction) advance(now Now) {
-	own := t.own()
+	own := t.ownMore()
 	n := len(own.rest) - 1
-	t.goTo(own.rest[n])
+	t.setHop(own.rest[n])
 	own.rest = own.rest[:n]
-	t.again(now)
+	t.nextAttempt(now)
 }
 
-// share gives the present hop its part of the time that is left.
-func (t *Transaction) share(now Now) {
+// limitHopTime gives the present hop its share of the time that is left.
+func (t *Transaction) limitHopTime(now Now) {
 	if n := len(t.more.rest); n > 0 {
-		t.own().nextHop = now.At.Add(now.At.Until(t.giveUp) / time.Duration(n+1))
+		t.ownMore().nextHop = now.At.Add(now.At.Until(t.giveUp) / time.Duration(n+1))
 	} else if t.more.nextHop != 0 {
 		t.more.nextHop = 0
 	}
 }
 
-// due is when the transaction has to be looked at.
+// due is when the next timer fires.
 func (t *Transaction) due(rules *Rules) Moment {
 	at := sooner(t.giveUp, t.more.resendAt)
 	if t.phase != open {
@@ -316,26 +313,26 @@ func (t *Transaction) due(rules *Rules) Moment {
 	return at
 }
 
-// owesTrying tells whether a client waits that has to get a 100 after a while.
-func (t *Transaction) owesTrying() bool { return !t.hundred && t.kind != Invite && !t.from.Own }
+// owesTrying tells whether the client has to get a 100 after a while.
+func (t *Transaction) owesTrying() bool { return !t.trying && t.kind != Invite && !t.from.Own }
 
-// repeated has the failure of an INVITE that came by UDP sent again until its ACK comes
-// (Timer G, RFC 3261 17.2.1): its client stopped asking at the 100.
-func (t *Transaction) repeated(now Now) {
+// repeatFailure makes the failure of an INVITE that came by UDP be sent again until its ACK
+// comes (Timer G, RFC 3261 17.2.1): the client stopped its retransmissions at the 100.
+func (t *Transaction) repeatFailure(now Now) {
 	if t.kind == Invite && !t.from.Reliable {
-		own := t.own()
+		own := t.ownMore()
 		own.interval = now.Rules.T1
 		own.resendAt = now.At.Add(now.Rules.T1)
 	}
 }
 
-// close ends a transaction that rewatch itself answers. It stays for as long as the
-// client may retransmit (Timer J) or a late response may come; when room is short,
-// for as long as a datagram may be under way.
+// close ends a transaction that rewatch itself answers. Its record is kept for as long as the
+// client may retransmit (Timer J) or a late response may come; when room is short, for as
+// long as a datagram may be under way.
 func (t *Transaction) close(now Now) {
 	t.phase = closed
-	t.quiet()
-	t.repeated(now)
+	t.stopTimers()
+	t.repeatFailure(now)
 	linger := 64 * now.Rules.T1
 	if now.Crowded {
 		linger = lingerT4
@@ -352,8 +349,8 @@ func (t *Transaction) shut(now Now, unanswered bool) Effect {
 	return t.effect(0)
 }
 
-// outlived closes a transaction that got no response.
-func (t *Transaction) outlived(now Now, end End) Effect {
+// endUnanswered ends a transaction that got no response.
+func (t *Transaction) endUnanswered(now Now, end End) Effect {
 	e := t.effect(0)
 	e.End, e.Tries = end, t.more.tries
 	t.unanswered = true

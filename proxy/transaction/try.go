@@ -2,13 +2,13 @@ package transaction
 
 import "rewatch/proxy/resolve"
 
-// Why tells why a NOTIFY was tried once more before it was judged.
+// Why is the reason for a further attempt of a NOTIFY before it is judged.
 type Why uint8
 
 const (
-	// Untaken: a hop, or a transport to it, did not take it.
+	// Untaken: it could not be sent to a hop, or not by a transport.
 	Untaken Why = iota
-	// Silence: there was no response while the hop had its turn.
+	// Silence: the hop did not respond in its share of the time.
 	Silence
 	// Unavailable: the hop answered 503.
 	Unavailable
@@ -17,7 +17,7 @@ const (
 	// Glare: the pause after a 491 has passed (RFC 3261 14.1).
 	Glare
 
-	// Whys is how many there are.
+	// Whys is the number of reasons.
 	Whys int = iota
 )
 
@@ -30,14 +30,14 @@ func (w Why) String() string {
 type Try struct {
 	Why Why
 	At  Moment
-	// Hop is where it went.
+	// Hop is where it was sent.
 	Hop resolve.Hop
 }
 
-// tried notes that the request goes to the present hop because of why.
+// tried notes an attempt at the present hop, and its reason.
 func (t *Transaction) tried(now Now, why Why) {
 	if t.kind == Notify && len(t.more.tries) < maxAttempt {
-		own := t.own()
+		own := t.ownMore()
 		own.tries = append(own.tries, Try{why, now.At, t.hop()})
 	}
 }

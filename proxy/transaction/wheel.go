@@ -2,9 +2,9 @@ package transaction
 
 import "time"
 
-// Moment is a point in time as nanoseconds since its clock began, by the monotonic
-// clock: a third of the size of a time.Time, and a wall clock that is set back or
-// forth moves no deadline. Zero means never.
+// Moment is a point in time as nanoseconds since its clock began, by the monotonic clock: a
+// third of the size of a time.Time, and setting the wall clock moves no deadline. Zero means
+// never.
 type Moment int64
 
 // Add gives the moment that is d later.
@@ -27,7 +27,7 @@ func sooner(a, b Moment) Moment {
 const (
 	// Tick is the resolution of deadlines; SIP's shortest timer is 500 ms.
 	Tick = 50 * time.Millisecond
-	// slots spans 205 s; a deadline beyond it is looked at again when it comes by.
+	// slots spans 205 s; a later deadline is checked again each time its slot comes.
 	slots = 4096
 )
 
@@ -35,10 +35,10 @@ const (
 // tick. Setting and clearing a deadline is O(1) and allocates nothing.
 type wheel struct {
 	slot [slots]*entry
-	at   int64 // the tick that was looked at last
+	at   int64 // the last tick that was checked
 }
 
-// set puts r under a deadline.
+// set gives r a deadline.
 func (w *wheel) set(r *entry, deadline Moment) {
 	w.clear(r)
 	r.deadline = deadline
@@ -71,7 +71,7 @@ func (w *wheel) clear(r *entry) {
 }
 
 // expired appends to due the entries whose deadline has passed, and takes them
-// off the wheel. After a pause of more than one turn every slot is looked at once.
+// off the wheel. After a pause of more than one turn every slot is checked once.
 func (w *wheel) expired(now Moment, due []*entry) []*entry {
 	to := now.Ticks()
 	if to-w.at > slots {
@@ -83,7 +83,7 @@ func (w *wheel) expired(now Moment, due []*entry) []*entry {
 			next := r.next
 			w.clear(r)
 			if r.deadline > now {
-				w.set(r, r.deadline) // a later turn's; it does not land in this slot
+				w.set(r, r.deadline) // its deadline is in a later turn; it does not land in this slot
 			} else {
 				due = append(due, r)
 			}

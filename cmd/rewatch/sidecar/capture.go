@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"rewatch/dialogs/recovery/ladder"
-	"rewatch/proxy"
 	"rewatch/proxy/capture"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/wire"
 )
 
 // taps show what passes to each of several.
-type taps []proxy.Tap
+type taps []socket.Tap
 
 func (t taps) Received(transport string, from, to netip.AddrPort, raw []byte) {
 	for _, one := range t {
@@ -29,7 +29,7 @@ func (t taps) Sent(transport string, from, to netip.AddrPort, raw []byte) {
 }
 
 // tap is what is shown every message; nil: nothing is.
-func (p *process) tap() proxy.Tap {
+func (p *process) tap() socket.Tap {
 	var all taps
 	if p.mirror != nil {
 		all = append(all, p.mirror)

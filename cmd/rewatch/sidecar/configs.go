@@ -21,6 +21,8 @@ import (
 	"rewatch/dialogs/recovery/hook"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
+	"rewatch/proxy/own"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/uac"
 	"rewatch/proxy/wire"
 )
@@ -102,7 +104,7 @@ func (p *process) monitorConfig() monitor.Config {
 	return cfg
 }
 
-func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
+func (p *process) proxyConfig(ls []socket.Listener, reg prometheus.Registerer, dropped *prometheus.CounterVec) proxy.Config {
 	c := p.cfg.Proxy
 	cfg := proxy.Config{
 		Listeners: ls, Server: c.Server.Raw, Core: raws(c.Core), Trusted: c.Trusted,
@@ -113,11 +115,11 @@ func (p *process) proxyConfig(ls []proxy.Listener, reg prometheus.Registerer, dr
 		Poller:    limits.OneMoreProcessor(),
 		Retry:     p.cfg.Dialogs.Answer != monitor.AnswerPassthrough,
 		KeepHeads: p.cfg.Dialogs.Notifies(), Monitor: p.monitor, Resolver: p.resolver,
-		OwnBranch: uac.BranchPrefix, OwnResponse: p.client.Receive, OwnUnreachable: p.client.Unreachable,
-		OwnInterrupted: p.client.Interrupted,
-		OwnReturned:    p.returned,
-		Identity:       p.cfg.UAC.Identity.Raw,
-		Probe:          p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS, p.log),
+		Own: own.Config{
+			Branch: uac.BranchPrefix, Identity: p.cfg.UAC.Identity.Raw,
+			Response: p.client.Receive, Returned: p.returned, Unreachable: p.client.Unreachable, Interrupted: p.client.Interrupted,
+		},
+		Probe: p.probe, ServerChanged: p.serverChanged, ClientTLS: clientTLS(p.cfg.TLS, p.log),
 		Log: p.log, Reg: reg, Dropped: dropped, Forgotten: p.forgotten,
 	}
 	if p.postman != nil {

@@ -9,14 +9,14 @@ import (
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
 	"rewatch/dialogs/store"
-	"rewatch/proxy"
 	"rewatch/proxy/observe"
 	"rewatch/proxy/route"
+	"rewatch/proxy/socket"
 )
 
 // reachOf is where requests toward the core side may go: what the operator says, else the
 // default for the sockets that are open.
-func reachOf(only []netip.Prefix, ls []proxy.Listener) route.Reach {
+func reachOf(only []netip.Prefix, ls []socket.Listener) route.Reach {
 	if len(only) > 0 {
 		return route.Reach{Only: only}
 	}

@@ -19,10 +19,7 @@ type sender struct{ side *process }
 var _ uac.Sender = (*sender)(nil)
 
 func (s *sender) Send(hop uac.Hop, raw []byte) error {
-	if hop.Alone {
-		return shortage(s.side.proxy.SendAlone(hop.Side, hop.Hop, raw))
-	}
-	return shortage(s.side.proxy.Send(hop.Side, hop.Hop, raw))
+	return shortage(s.side.proxy.Own.Send(hop.Side, hop.Hop, raw, hop.Alone))
 }
 
 // shortage tells package dialogs that an error is about too much at a time, and
@@ -35,7 +32,7 @@ func shortage(err error) error {
 }
 
 func (s *sender) Via(hop uac.Hop) (transport, sentBy string) {
-	sentBy, ok := s.side.proxy.SentBy(hop.Side, hop.Hop)
+	sentBy, ok := s.side.proxy.Own.SentBy(hop.Side, hop.Hop)
 	if !ok { // Send will say what is wrong; a Via is needed all the same
 		sentBy = s.side.cfg.Proxy.Advertise.String()
 	}

@@ -31,8 +31,10 @@ import (
 	"rewatch/proxy"
 	"rewatch/proxy/capture"
 	"rewatch/proxy/hep"
+	"rewatch/proxy/metrics"
 	"rewatch/proxy/observe"
 	"rewatch/proxy/resolve"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/uac"
 )
 
@@ -104,7 +106,7 @@ func (p *process) build(ctx context.Context) error {
 	reg := prometheus.NewRegistry()
 	p.registry = reg
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	dropped := proxy.NewDropped(reg)
+	dropped := metrics.NewDropped(reg)
 	var err error
 	if p.audit, err = audit.Open(p.cfg.Process.Audit, p.log); err != nil {
 		return fmt.Errorf("REWATCH_AUDIT: %w", err)
@@ -113,7 +115,7 @@ func (p *process) build(ctx context.Context) error {
 		Sinks: p.sinks(), Registerer: reg, Dropped: dropped.WithLabelValues("alarm-queue"), Log: p.log,
 		Memory: p.alarmMemory(), Shown: p.shownAlarm,
 	})
-	p.forgotten = proxy.NewForgotten(reg)
+	p.forgotten = metrics.NewForgotten(reg)
 	p.certificates = certificates{chains: chains(p.cfg.TLS.Cert, p.cfg.Admin), alarms: p.alarms}
 	reg.MustRegister(p.certificates)
 	p.namers = observe.NewNamers(namings[p.cfg.Dialogs.IdentityFrom], p.believed)
@@ -285,7 +287,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // closeAll gives back sockets when a later one could not be had.
-func closeAll(ls []proxy.Listener) {
+func closeAll(ls []socket.Listener) {
 	for _, l := range ls {
 		if l.Packet != nil {
 			_ = l.Packet.Close()

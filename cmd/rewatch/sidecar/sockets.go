@@ -12,13 +12,13 @@ import (
 
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
-	"rewatch/proxy"
+	"rewatch/proxy/socket"
 )
 
 // openListeners opens the sockets of both sides. Every one that cannot be had is
 // named, so that one restart mends all.
-func openListeners(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]proxy.Listener, error) {
-	var list []proxy.Listener
+func openListeners(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]socket.Listener, error) {
+	var list []socket.Listener
 	var errs []error
 	open := func(side dialogs.Side, variable string, ls []config.Listener) {
 		for _, l := range ls {
@@ -39,8 +39,8 @@ func openListeners(ctx context.Context, cfg config.Config, log zerolog.Logger) (
 	return list, nil
 }
 
-func openListener(ctx context.Context, cfg config.Config, side dialogs.Side, l config.Listener, log zerolog.Logger) (proxy.Listener, error) {
-	out := proxy.Listener{Side: side, Network: l.Network, Advertise: advertised(cfg, side, l)}
+func openListener(ctx context.Context, cfg config.Config, side dialogs.Side, l config.Listener, log zerolog.Logger) (socket.Listener, error) {
+	out := socket.Listener{Side: side, Network: l.Network, Advertise: advertised(cfg, side, l)}
 	var lc net.ListenConfig
 	var err error
 	if !l.Stream() {

@@ -10,7 +10,7 @@ import (
 func TestVeil(t *testing.T) {
 	for _, c := range []struct {
 		name, asserted string
-		veiled         bool
+		differs        bool
 	}{
 		{"none asserted", "", false},
 		{"of From", "P-Asserted-Identity: <sip:alice@ims.example>", false},
@@ -25,14 +25,14 @@ func TestVeil(t *testing.T) {
 				}
 				r.core.send(coreSide, request("SUBSCRIBE", "sip:bob@ims.example", viaCore, extra...))
 				got := r.server.want("SUBSCRIBE")
-				mark := map[bool]string{true: "=pai"}[c.veiled]
+				mark := map[bool]string{true: "=pai"}[c.differs]
 				if !strings.Contains(got, "\r\nRecord-Route: <sip:"+serverSide+";lr;rw"+mark+">\r\nRecord-Route: <sip:"+coreSide+";lr;rw>\r\n") {
 					t.Error(got)
 				}
 				r.monitor.told()
 				r.server.send(serverSide, strings.Replace(notify(), serverSide+";lr;rw", serverSide+";lr;rw"+mark, 1))
 				r.core.want("NOTIFY")
-				if s := r.monitor.told(); s != map[bool]string{true: "veiled; "}[c.veiled]+"NOTIFY c1" {
+				if s := r.monitor.told(); s != map[bool]string{true: "identity differs; "}[c.differs]+"NOTIFY c1" {
 					t.Error(s)
 				}
 				r.server.send(serverSide, strings.Replace(notify(), "server1", "server2", 1))

@@ -1,44 +1,44 @@
-package proxy
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/socket"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/transport"
-	"rewatch/proxy/wire"
 )
 
-// refusal is why a request was answered by rewatch itself; the set is closed.
-type refusal string
+// Refusal is why a request was answered by rewatch itself; the set is closed.
+type Refusal string
 
 const (
-	refusedMalformed   refusal = "malformed"
-	refusedUntrusted   refusal = "untrusted"
-	refusedMaxForwards refusal = "max-forwards"
-	refusedLoop        refusal = "loop"
-	refusedExtension   refusal = "extension"
-	refusedUnavailable refusal = "unavailable"
-	refusedRuled       refusal = "ruled"    // banned, or a dialog that is declared dead
-	refusedOverload    refusal = "overload" // 503 with Retry-After
-	refusedReach       refusal = "reach"    // it led to where it may not go
-	refusedOwn         refusal = "own"      // a MESSAGE of rewatch's own, come back
+	RefusedMalformed   Refusal = "malformed"
+	RefusedUntrusted   Refusal = "untrusted"
+	RefusedMaxForwards Refusal = "max-forwards"
+	RefusedLoop        Refusal = "loop"
+	RefusedExtension   Refusal = "extension"
+	RefusedUnavailable Refusal = "unavailable"
+	RefusedRuled       Refusal = "ruled"    // banned, or a dialog that is declared dead
+	RefusedOverload    Refusal = "overload" // 503 with Retry-After
+	RefusedReach       Refusal = "reach"    // it led to where it may not go
+	RefusedOwn         Refusal = "own"      // a MESSAGE of rewatch's own, come back
 )
 
-// drop is why a message went no further; the set is closed.
-type drop string
+// Drop is why a message went no further; the set is closed.
+type Drop string
 
 const (
-	dropMalformed   drop = "malformed"
-	dropUntrusted   drop = "untrusted"
-	dropNotOurs     drop = "not-ours"    // a response whose upper Via is not ours
-	dropUnaddressed drop = "unaddressed" // a response that leads nowhere
-	dropStream      drop = "stream"      // the connection for a response is gone or full
-	dropBacklog     drop = "backlog"     // a NOTIFY that found no room on its stream
-	dropSend        drop = "send"        // the socket did not take it
-	dropUnreachable drop = "unreachable" // an ACK whose hop cannot be reached
-	dropRuled       drop = "ruled"       // answered with silence (REWATCH_ANSWER=silent)
-	dropTimeout     drop = "timeout"     // no response; a proxy does not answer for it
+	DropMalformed   Drop = "malformed"
+	DropUntrusted   Drop = "untrusted"
+	DropNotOurs     Drop = "not-ours"    // a response whose upper Via is not ours
+	DropUnaddressed Drop = "unaddressed" // a response that leads nowhere
+	DropStream      Drop = "stream"      // the connection for a response is gone or full
+	DropBacklog     Drop = "backlog"     // a NOTIFY that found no room on its stream
+	DropSend        Drop = "send"        // the socket did not take it
+	DropUnreachable Drop = "unreachable" // an ACK whose hop cannot be reached
+	DropRuled       Drop = "ruled"       // answered with silence (REWATCH_ANSWER=silent)
+	DropTimeout     Drop = "timeout"     // no response; a proxy does not answer for it
 )
 
 var methods = [...]string{
@@ -46,30 +46,32 @@ var methods = [...]string{
 	"PRACK", "UPDATE", "INFO", "REFER", "other",
 }
 
-var sides = [...]string{dialogs.Core: "core", dialogs.Server: "server"}
+// Sides are the names of the sides.
+var Sides = [...]string{dialogs.Core: "core", dialogs.Server: "server"}
 
-// metrics are resolved once, so that counting is one atomic addition.
-type metrics struct {
+// Metrics are resolved once, so that counting is one atomic addition.
+type Metrics struct {
 	requests  [2][len(methods)]prometheus.Counter
 	responses [2][7]prometheus.Counter
-	refusals  map[refusal]prometheus.Counter
-	drops     map[drop]prometheus.Counter
+	refusals  map[Refusal]prometheus.Counter
+	drops     map[Drop]prometheus.Counter
 	missed    map[bool]prometheus.Counter
 	// retries are those of a NOTIFY before its verdict, by whether the NOTIFY got through.
 	retries [transaction.Whys][2]prometheus.Counter
 }
 
-func newMetrics(s *Server) *metrics {
-	reg := s.cfg.Reg
+// New makes and registers them. dropped is that of NewDropped; open tells how many
+// transactions are recorded.
+func New(reg prometheus.Registerer, dropped *prometheus.CounterVec, sockets *socket.Set, open func() int) *Metrics {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rewatch_" + name, Help: help}, labels)
 		reg.MustRegister(v)
 		return v
 	}
-	m := &metrics{refusals: map[refusal]prometheus.Counter{}, drops: map[drop]prometheus.Counter{}, missed: map[bool]prometheus.Counter{}}
+	m := &Metrics{refusals: map[Refusal]prometheus.Counter{}, drops: map[Drop]prometheus.Counter{}, missed: map[bool]prometheus.Counter{}}
 	requests := vec("requests_total", "Requests that came in, by side and method.", "side", "method")
 	responses := vec("responses_total", "Responses that came in or that rewatch made itself, by side and class.", "side", "class")
-	for side, name := range sides {
+	for side, name := range Sides {
 		for i, method := range methods {
 			m.requests[side][i] = requests.WithLabelValues(name, method)
 		}
@@ -78,18 +80,18 @@ func newMetrics(s *Server) *metrics {
 		}
 	}
 	refused := vec("refused_total", "Requests and connections that rewatch refused itself, by reason.", "reason")
-	reasons := []refusal{
-		refusedMalformed, refusedUntrusted, refusedMaxForwards, refusedLoop, refusedExtension, refusedUnavailable, refusedRuled,
-		refusedOverload, refusedOwn, refusedReach,
+	reasons := []Refusal{
+		RefusedMalformed, RefusedUntrusted, RefusedMaxForwards, RefusedLoop, RefusedExtension, RefusedUnavailable, RefusedRuled,
+		RefusedOverload, RefusedOwn, RefusedReach,
 	}
 	for _, r := range transport.Refusals() {
-		reasons = append(reasons, refusal(r))
+		reasons = append(reasons, Refusal(r))
 	}
 	for _, r := range reasons {
 		m.refusals[r] = refused.WithLabelValues(string(r))
 	}
-	for _, d := range []drop{dropMalformed, dropUntrusted, dropNotOurs, dropUnaddressed, dropStream, dropBacklog, dropSend, dropUnreachable, dropRuled, dropTimeout} {
-		m.drops[d] = s.cfg.Dropped.WithLabelValues(string(d))
+	for _, d := range []Drop{DropMalformed, DropUntrusted, DropNotOurs, DropUnaddressed, DropStream, DropBacklog, DropSend, DropUnreachable, DropRuled, DropTimeout} {
+		m.drops[d] = dropped.WithLabelValues(string(d))
 	}
 	stateless := vec("stateless_total", "Requests that were forwarded without a record because REWATCH_MAX_TRANSACTIONS was reached.", "kind")
 	m.missed[true] = stateless.WithLabelValues("notify")
@@ -102,8 +104,8 @@ func newMetrics(s *Server) *metrics {
 	}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
-	}, func() float64 { return float64(s.table.Len()) }))
-	reg.MustRegister(&socketMetrics{s})
+	}, func() float64 { return float64(open()) }))
+	reg.MustRegister(&socketMetrics{sockets})
 	return m
 }
 
@@ -125,7 +127,8 @@ func NewForgotten(reg prometheus.Registerer) *prometheus.CounterVec {
 	return v
 }
 
-func (m *metrics) request(side dialogs.Side, method []byte) {
+// Request counts one that came in.
+func (m *Metrics) Request(side dialogs.Side, method []byte) {
 	for i := range len(methods) - 1 {
 		if string(method) == methods[i] {
 			m.requests[side][i].Inc()
@@ -135,17 +138,17 @@ func (m *metrics) request(side dialogs.Side, method []byte) {
 	m.requests[side][len(methods)-1].Inc()
 }
 
-// response counts by the first digit of the status in raw.
-func (m *metrics) response(side dialogs.Side, raw []byte) {
+// Response counts by the first digit of the status in raw.
+func (m *Metrics) Response(side dialogs.Side, raw []byte) {
 	const at = len("SIP/2.0 ")
 	if len(raw) > at && raw[at] >= '1' && raw[at] <= '6' {
 		m.responses[side][raw[at]-'0'].Inc()
 	}
 }
 
-// retried counts the further attempts of a NOTIFY that is over; ok: the last one got a
+// Retried counts the further attempts of a NOTIFY that is over; ok: the last one got a
 // 2xx.
-func (m *metrics) retried(tries []transaction.Try, ok bool) {
+func (m *Metrics) Retried(tries []transaction.Try, ok bool) {
 	for i, t := range tries {
 		result := 0
 		if ok && i == len(tries)-1 {
@@ -155,19 +158,22 @@ func (m *metrics) retried(tries []transaction.Try, ok bool) {
 	}
 }
 
-func (m *metrics) refused(r refusal) {
+// Refused counts a request or a connection.
+func (m *Metrics) Refused(r Refusal) {
 	if c := m.refusals[r]; c != nil {
 		c.Inc()
 	}
 }
 
-func (m *metrics) dropped(d drop, n int) { m.drops[d].Add(float64(n)) }
+// Dropped counts messages.
+func (m *Metrics) Dropped(d Drop, n int) { m.drops[d].Add(float64(n)) }
 
-func (m *metrics) untracked(notify bool) { m.missed[notify].Inc() }
+// Untracked counts a request that got no record.
+func (m *Metrics) Untracked(notify bool) { m.missed[notify].Inc() }
 
 // socketMetrics shows what the sockets of both sides hold. It asks them when it is
 // asked itself, so that nothing is counted on the path.
-type socketMetrics struct{ s *Server }
+type socketMetrics struct{ set *socket.Set }
 
 var (
 	descDrops = prometheus.NewDesc("rewatch_udp_dropped_total",
@@ -192,13 +198,9 @@ func (c *socketMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
 	for _, side := range []dialogs.Side{dialogs.Core, dialogs.Server} {
-		name := sides[side]
-		var drops uint64
-		for _, l := range c.s.bySide[side][wire.UDP] {
-			drops += l.packet.Drops()
-		}
-		show(descDrops, prometheus.CounterValue, float64(drops), name)
-		load := c.s.streams[side].Load()
+		name := Sides[side]
+		show(descDrops, prometheus.CounterValue, float64(c.set.Drops(side)), name)
+		load := c.set.Streams[side].Load()
 		show(descStreams, prometheus.GaugeValue, float64(load.Accepted), name, "peer")
 		show(descStreams, prometheus.GaugeValue, float64(load.Dialled), name, "rewatch")
 		show(descBytes, prometheus.GaugeValue, float64(load.Queued), name, "out")
