@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
 	"rewatch/proxy/socket"
@@ -237,7 +238,7 @@ func BenchmarkStateless(b *testing.B) {
 
 // open lets n NOTIFYs through that nobody answers, and tells what the heap has of each.
 func (p *path) open(tb testing.TB, n int) float64 {
-	before := heap()
+	before := budgettest.Heap()
 	for range n {
 		p.w.clock()
 		p.w.message(p.server, p.fresh())
@@ -246,16 +247,9 @@ func (p *path) open(tb testing.TB, n int) float64 {
 	if open := p.s.Transactions(); open != n {
 		tb.Fatal(open, "records")
 	}
-	each := float64(heap()-before) / float64(n)
+	each := float64(budgettest.Heap()-before) / float64(n)
 	runtime.KeepAlive(p)
 	return each
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
 }
 
 // TestOpenIsSmall is the promise that a storm of NOTIFYs without answers is cheap to

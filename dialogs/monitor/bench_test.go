@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/dialogs"
 	"rewatch/dialogs/redelivery"
 )
@@ -85,14 +86,14 @@ func BenchmarkSubscribe(b *testing.B) {
 // memoryOf makes a Monitor with n subscriptions, each of another user, and tells what
 // the heap has of each.
 func memoryOf(n int) (m *Monitor, each float64) {
-	before := heap()
+	before := budgettest.Heap()
 	m, _ = newTestMonitor(Config{})
 	for i := range n {
 		msg := notifyMessage(fmt.Sprintf("3848276298220188511-%d@10.0.0.1", i), 1)
 		msg.ToURI = fmt.Appendf(nil, "sip:watcher%d@ims.example", i)
 		m.Notify(msg)
 	}
-	return m, float64(heap()-before) / float64(n)
+	return m, float64(budgettest.Heap()-before) / float64(n)
 }
 
 // TestSubscriptionIsSmall is the promise that a million of them fit in 1 GB: 1 KB each,
@@ -115,13 +116,6 @@ func BenchmarkMemory(b *testing.B) {
 		b.ReportMetric(each, "B/subscription")
 		runtime.KeepAlive(m)
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
 }
 
 // BenchmarkSweep is one full pass over 100,000 subscriptions.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/dialogs"
 	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/store"
@@ -254,14 +255,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{MaxSubscriptions: most, NotifyTimeout: 28 * time.Second}
-			before := heap()
+			before := budgettest.Heap()
 			m := New(NewTable(cfg, nil), newRecorder(), zerolog.Nop(), nil)
 			_ = store.NewKeeper(store.KeeperConfig{Every: time.Hour}, new(awayJournal), zerolog.Nop(), m.Source())
 			for i := range most + 1000 {
 				fill(m, i)
 			}
 			records, others := Budget(cfg)
-			grown, stated := int64(heap()-before), records+others
+			grown, stated := budgettest.Heap()-before, records+others
 			t.Logf("%d MB of %d, %d subscriptions, %d registrations, %d of text", grown>>20, stated>>20, m.records.Load(), m.registered.Load(), m.texts.Load())
 			if grown > stated {
 				t.Errorf("%d bytes are taken, %d are stated", grown, stated)

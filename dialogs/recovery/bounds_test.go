@@ -3,25 +3,16 @@ package recovery_test
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/policy"
 )
-
-// heap is the memory in use, in bytes.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
-}
 
 // longest is the failure of a subscription all of whose names are as long as they may be.
 func longest(user, i int) policy.Event {
@@ -51,7 +42,7 @@ func TestMemoryIsBounded(t *testing.T) {
 					r.Failed(dialogs.Failure{AOR: user, Event: ev, Hop: hop, Sent: ev.At})
 				}
 				dropped := func() float64 { return r.metric("rewatch_recoveries_dropped_total") }
-				before := heap()
+				before := budgettest.Heap()
 				for i := range 24_000 {
 					fail(fmt.Sprintf("sip:%d@%s", i%200, strings.Repeat("y", 1000)), longest(i%200, i/200))
 				}
@@ -68,7 +59,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				grown := heap() - before
+				grown := budgettest.Heap() - before
 				t.Logf("%d MiB of %d, and %d for the console", grown>>20, bytes>>20, ladder.MaxBytes>>20)
 				if grown > bytes+ladder.MaxBytes || grown < bytes/2 {
 					t.Errorf("%d bytes are taken", grown)

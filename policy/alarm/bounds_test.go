@@ -2,31 +2,24 @@ package alarm
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
-)
 
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
-}
+	"rewatch/cmd/rewatch/budget/budgettest"
+)
 
 // Alarms about long names take no more memory than is stated, and give it back.
 func TestMemoryIsBounded(t *testing.T) {
-	before := heap()
+	before := budgettest.Heap()
 	m := New(Config{Log: zerolog.Nop()})
 	object := func(i int) string { return fmt.Sprint("sip:", i, strings.Repeat("x", 1000)) }
 	for i := range 18_000 {
 		m.Raise(Alarm{Name: WatcherExhausted, Object: object(i), Text: fmt.Sprint(i, strings.Repeat("ü", 4000)), RaisedAt: time.Now()})
 	}
-	grown := heap() - before
+	grown := budgettest.Heap() - before
 	t.Logf("%d alarms: %d MB of %d", len(m.active), grown>>20, Budget(0)>>20)
 	if grown > Budget(0) || grown < maxBytes/2 {
 		t.Errorf("%d bytes are taken, %d are stated", grown, Budget(0))

@@ -68,10 +68,13 @@ func (q question) parse(msg []byte, id uint16) ([]Record, error) {
 	return q.answers(&p)
 }
 
+// maxRecords bounds what is read of one answer: more are of no use.
+const maxRecords = 64
+
 func (q question) answers(p *dnsmessage.Parser) ([]Record, error) {
 	var records []Record
 	alias := maxTTL
-	for {
+	for len(records) < maxRecords {
 		h, err := p.AnswerHeader()
 		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			break

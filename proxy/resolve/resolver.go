@@ -26,7 +26,7 @@ const (
 	// the name that TLS has to prove, and its record.
 	perName = 3*maxHost + 512
 	perJob  = 3*maxHost + 256
-	perFill = 24 << 10 // a goroutine, and datagrams of DNS
+	perFill = 32 << 10 // a goroutine, and an answer of DNS
 )
 
 var (

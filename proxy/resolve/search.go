@@ -81,17 +81,15 @@ func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 	if err != nil {
 		return nil, err
 	}
-	var hops []Hop
+	hops := make([]Hop, 0, maxHops)
 	for _, sv := range services {
-		found, err := s.servers(ctx, t, sv)
-		if err != nil {
+		if hops, err = s.servers(ctx, t, sv, hops); err != nil {
 			return nil, err
 		}
-		hops = append(hops, found...)
 	}
 	switch {
 	case len(hops) > 0:
-		return hops[:min(len(hops), maxHops)], nil
+		return slices.Clone(hops), nil // it is kept
 	case s.denied: // the addresses of the name itself are for names without SRV records
 		return nil, s.nothing(t)
 	}
@@ -149,30 +147,33 @@ func naptr(records []Record, t Target) []service {
 	return list
 }
 
-// servers asks for the servers of a service and for their addresses.
-func (s *search) servers(ctx context.Context, t Target, sv service) ([]Hop, error) {
+// servers asks for the servers of a service and for their addresses, and adds them to hops
+// as far as there is room.
+func (s *search) servers(ctx context.Context, t Target, sv service, hops []Hop) ([]Hop, error) {
+	if len(hops) == maxHops {
+		return hops, nil
+	}
 	records, err := s.ask(ctx, sv.name, dnsmessage.TypeSRV)
 	if err != nil {
 		return nil, err
 	}
-	var hops []Hop
 	if len(records) == 1 && records[0].Name == "" { // "."
 		s.denied = true
-		return nil, nil
+		return hops, nil
 	}
 	priority := -1
 	for _, r := range byPriority(records) {
 		if int(r.Priority) != priority {
 			s.groups, priority = s.groups+1, int(r.Priority)
 		}
-		if r.Name == "" {
+		if r.Name == "" || len(hops) == maxHops {
 			continue
 		}
 		addrs, err := s.addresses(ctx, r.Name)
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range addrs {
+		for _, a := range addrs[:min(len(addrs), maxHops-len(hops))] {
 			h := t.hop(sv.transport, a, r.Port)
 			h.Rank = Rank{Group: s.groups, Weight: r.Weight, Server: serverOf(r)}
 			hops = append(hops, h)

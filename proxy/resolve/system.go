@@ -21,6 +21,8 @@ const (
 	// udpSize is the answer that we take over UDP (EDNS0, RFC 6891); it stays
 	// below what is fragmented anywhere.
 	udpSize = 1232
+	// tcpSize bounds an answer over TCP.
+	tcpSize = 16 << 10
 )
 
 // System asks the name servers of /etc/resolv.conf, after /etc/hosts. The files
@@ -150,7 +152,11 @@ func overTCP(conn net.Conn, msg []byte, id uint16, q question) ([]Record, error)
 	if _, err := io.ReadFull(conn, size[:]); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, binary.BigEndian.Uint16(size[:]))
+	n := binary.BigEndian.Uint16(size[:])
+	if n > tcpSize {
+		return nil, fmt.Errorf("answer of %d bytes", n)
+	}
+	buf := make([]byte, n)
 	if _, err := io.ReadFull(conn, buf); err != nil {
 		return nil, err
 	}

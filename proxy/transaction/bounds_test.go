@@ -3,19 +3,11 @@ package transaction
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"testing"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/proxy/resolve"
 )
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
-}
 
 // Whatever the transactions are, a Table that is full takes no more memory than is stated,
 // also once they have gone and others have come; and it counts nothing that is gone.
@@ -24,7 +16,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, c := range []struct{ size, hops int }{{0, 1}, {600, 1}, {60_000, 1}, {600, 33}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			text := bytes.Repeat([]byte("x"), c.size)
-			before := heap()
+			before := budgettest.Heap()
 			table := NewTable(limit, standard)
 			key, at := uint64(0), Moment(1)
 			if table.Tight.Store(true); !table.Full() || !table.Scarce() || !table.Reserved() {
@@ -40,7 +32,7 @@ func TestMemoryIsBounded(t *testing.T) {
 						t.Fatal("it is new")
 					}
 				}
-				grown, stated := heap()-before, Budget(limit)
+				grown, stated := budgettest.Heap()-before, Budget(limit)
 				t.Logf("%d transactions: %d MB of %d", n, grown>>20, stated>>20)
 				if grown > stated {
 					t.Errorf("%d bytes are taken, %d are stated", grown, stated)

@@ -40,8 +40,9 @@ type spares struct {
 }
 
 const (
-	// maxSpares bounds all of them together, in bytes.
+	// maxSpares bounds all of them together, maxSpare each, in bytes.
 	maxSpares = 16 << 20
+	maxSpare  = 64 << 10
 	// firstWrite is what a stream begins with where no buffer is spare.
 	firstWrite = 2048
 )
@@ -65,7 +66,7 @@ func (p *spares) take() []byte {
 func (p *spares) give(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := cap(b); n > 0 && p.bytes+n <= maxSpares {
+	if n := cap(b); n > 0 && n <= maxSpare && p.bytes+n <= maxSpares {
 		p.list = append(p.list, b[:0])
 		p.bytes += n
 	}

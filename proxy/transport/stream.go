@@ -83,6 +83,7 @@ type Stream struct {
 	mu      sync.Mutex
 	conn    net.Conn
 	pending []byte // what waits to be written
+	queued  int    // the memory of that and of what is being written, in bytes
 	writing bool   // a goroutine carries it to the connection
 	carrier func() // which begins here: made once, as to start it for each message costs nothing then
 	writer  sync.WaitGroup
@@ -105,17 +106,49 @@ func (s *Stream) Write(b []byte) error {
 	if s.closed || s.ended {
 		return ErrClosed
 	}
-	t := s.set
-	if len(s.pending)+len(b) > min(t.cfg.MaxBacklog, t.queued.share()) {
+	if !s.room(len(s.pending) + len(b)) {
 		return ErrBacklog
-	}
-	t.queued.add(len(b))
-	if s.pending == nil {
-		s.pending = t.spares.take()
 	}
 	s.pending = append(s.pending, b...)
 	s.wake()
 	return nil
+}
+
+// room has so many bytes fit into pending; false: that is more than the stream may have. What
+// counts is the memory that it takes, not how much of it is used. The caller holds the lock.
+func (s *Stream) room(need int) bool {
+	have := cap(s.pending)
+	if need <= have {
+		return true
+	}
+	t := s.set
+	most := min(t.cfg.MaxBacklog, t.queued.share()) - (s.queued - have)
+	if need > most {
+		return false
+	}
+	if have == 0 {
+		s.pending = t.spares.take()
+	}
+	if c := cap(s.pending); need > c {
+		s.pending = append(make([]byte, 0, max(need, min(2*c, most))), s.pending...)
+	}
+	s.account(cap(s.pending) - have)
+	return true
+}
+
+// account notes that so much more memory is queued; less, where n is negative. The caller
+// holds the lock.
+func (s *Stream) account(n int) {
+	s.queued += n
+	s.set.queued.add(n)
+}
+
+// unqueue takes back a buffer that was written, or never will be.
+func (s *Stream) unqueue(b []byte) {
+	s.mu.Lock()
+	s.account(-cap(b))
+	s.mu.Unlock()
+	s.set.spares.give(b)
 }
 
 // wake has what waits written, once there is a connection. The caller holds the lock.
@@ -237,7 +270,7 @@ type stalling interface {
 // carry writes a buffer, which goes back to the set. The deadline is set when the
 // peer keeps us waiting, where the connection tells, and else in any case.
 func (s *Stream) carry(b []byte) error {
-	defer s.set.unqueue(b)
+	defer s.unqueue(b)
 	conn, tells := s.conn.(stalling)
 	if !tells && !s.hurry() {
 		return ErrClosed
@@ -260,6 +293,6 @@ func (s *Stream) end() {
 	s.pending = nil
 	s.mu.Unlock()
 	if b != nil {
-		s.set.unqueue(b)
+		s.unqueue(b)
 	}
 }

@@ -177,12 +177,6 @@ func (t *Streams) spoke(s *Stream) {
 	}
 }
 
-// unqueue takes back a buffer that was written, or never will be.
-func (t *Streams) unqueue(b []byte) {
-	t.queued.add(-len(b))
-	t.spares.give(b)
-}
-
 // Get finds an open stream by its ID.
 func (t *Streams) Get(id uint64) *Stream {
 	t.mu.Lock()

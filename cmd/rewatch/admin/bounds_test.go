@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/cmd/rewatch/config"
 )
 
@@ -76,14 +76,7 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 // However many ask for the longest answers and read nothing, the admin server takes no more
 // memory than is stated.
 func TestMemoryIsBounded(t *testing.T) {
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var stats runtime.MemStats
-		runtime.ReadMemStats(&stats)
-		return int64(stats.HeapAlloc + stats.StackInuse)
-	}
-	before := heap()
+	before := budgettest.Heap()
 	a := New(config.AdminConfig{}, longBackend{&fakeBackend{}, 1000, 5000}, fakeMetrics(), zerolog.Nop())
 	listener := make(pipes)
 	go func() { _ = a.server.Serve(listener) }()
@@ -96,7 +89,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}()
 	}
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline) && most < maxUnread*3/4; {
-		most = max(most, heap()-before)
+		most = max(most, budgettest.Heap()-before)
 	}
 	t.Logf("%d MB of %d", most>>20, Budget>>20)
 	if most > Budget || most < maxUnread/2 {
