@@ -33,8 +33,9 @@ const (
 	defaultMaxBytes = 64 << 20
 	// Budget is the memory that a Queue takes at most, in bytes, with the default.
 	Budget = defaultMaxBytes + concurrency*64<<10
-	// overhead is about what one costs beside its bytes.
-	overhead = 300
+	// overhead is what one costs beside its bytes, at most, the rounding up of its name
+	// included.
+	overhead = 400
 	// concurrency bounds those that await their response.
 	concurrency = 16
 	// rest is the pause after a failure, trial that between attempts while the server is
@@ -78,7 +79,7 @@ type register struct {
 	place  *list.Element // nil: it is under way, or follows one that is
 }
 
-func (r *register) size() int { return len(r.user) + len(r.raw) + overhead }
+func (r *register) size() int { return len(r.user) + cap(r.raw) + overhead }
 
 // New makes a Queue, which sends nothing before Start.
 func New(cfg Config, log zerolog.Logger, reg prometheus.Registerer) *Queue {

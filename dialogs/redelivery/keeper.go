@@ -20,10 +20,18 @@ type Config struct {
 const (
 	// maxPerDialog bounds the NOTIFYs that are kept for one dialog.
 	maxPerDialog = 16
-	// overhead is what a NOTIFY costs beside its bytes, at most: its own record and,
-	// where it is the only one, those of its dialog, its device and its user.
+	// overhead is what a NOTIFY costs beside its bytes and names, at most: its own record
+	// and, where it is the only one, those of its dialog, its device and its user.
 	overhead = 640
+	// perAttempt is what an attempt costs that is under way.
+	perAttempt = 300
 )
+
+// Budget is the memory that a Postman takes at most, in bytes: for what is kept, an attempt
+// under way for each of that, and those that others have taken the place of.
+func Budget(o Options) int64 {
+	return int64(o.MaxBytes) + perAttempt*(int64(o.MaxBytes/overhead)+int64(o.Rate*lifetime.Seconds()))
+}
 
 // Notify is a NOTIFY to keep.
 type Notify struct {
@@ -180,7 +188,9 @@ type item struct {
 	heard bool // some attempt met with a response
 }
 
-func (i *item) size() int { return len(i.Parcel.Raw) + overhead }
+func (i *item) size() int {
+	return cap(i.Parcel.Raw) + len(i.User) + len(i.Device) + overhead
+}
 
 // Keep takes a NOTIFY. It is false where there is no room; the NOTIFY has failed then,
 // and what is kept for its dialog is the caller's to give back. A dialog stays with the

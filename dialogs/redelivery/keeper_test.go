@@ -314,7 +314,9 @@ func TestTimeBeginsAnewAfterADelivery(t *testing.T) {
 }
 
 func TestRoom(t *testing.T) {
-	b := newBench(t, Config{For: time.Hour, MaxBytes: 2 * (overhead + 100)})
+	names := notify(0, 0, false)
+	each := overhead + 100 + len(names.User) + len(names.Device)
+	b := newBench(t, Config{For: time.Hour, MaxBytes: 2 * each})
 	n := func(dialog uint64, cseq uint32, full bool, size int) Notify {
 		n := notify(dialog, cseq, full)
 		n.Parcel.Raw = make([]byte, size)
@@ -330,7 +332,7 @@ func TestRoom(t *testing.T) {
 	}
 	b.keeps(n(1, 2, true, 100)) // takes the room of what it replaces
 	b.want("1/1 replaced")
-	if b.Bytes() != 2*(overhead+100) {
+	if b.Bytes() != 2*each {
 		t.Error(b.Bytes())
 	}
 	b.end(b.Drop(2, Dropped))

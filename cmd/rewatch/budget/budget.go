@@ -17,6 +17,7 @@ import (
 	"rewatch/dialogs/fallback"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/redelivery"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
 	"rewatch/proxy/hep"
@@ -54,7 +55,9 @@ func Of(c config.Config) []Part {
 	add("own requests and the console", true, notes+recovery.Budget(recovery.Config{MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate}))
 	add("DNS", true, resolve.Budget)
 	add("alarms", true, alarm.Budget(len(c.Alarm.Webhook)+len(c.Alarm.Alertmanager)+len(c.SNMP.Managers)))
-	add("redelivery", c.Dialogs.Redeliver > 0, int64(c.Dialogs.MaxRedeliver))
+	add("redelivery", c.Dialogs.Redeliver > 0, redelivery.Budget(redelivery.Options{
+		Config: redelivery.Config{MaxBytes: int(c.Dialogs.MaxRedeliver)}, Rate: c.UAC.MessageRate,
+	}))
 	add("REGISTERs kept", c.Proxy.RegisterFallback, fallback.Budget)
 	add("admin port", c.Admin.Listen != "", admin.Budget)
 	add("captured messages", c.HEP.Capture > 0, int64(c.HEP.Capture))
