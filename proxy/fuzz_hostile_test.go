@@ -45,7 +45,7 @@ func (o *bystanders) Offer(user string, e policy.Event) {
 	}
 }
 
-func (o *bystanders) Failed(f dialogs.Failure) { o.note(f.AOR, "failed") }
+func (o *bystanders) Failed(f dialogs.Failure) { o.note(f.AOR, "failed at "+f.Event.Sub.Contact) }
 
 // ofMallory is what the core passes on of a request that mallory wrote, or of its answer to
 // a NOTIFY; false: the core cannot pass it on. The core puts its Via on top, and who mallory
@@ -80,15 +80,16 @@ type hostileStage struct {
 	cseq   int
 }
 
-// notifies has the server send alice a NOTIFY, which ends as it should.
-func (s *hostileStage) notifies() {
+// notifies has the server send alice a NOTIFY. Alice's phone answers it, and that, or what
+// becomes of it, arrives.
+func (s *hostileStage) notifies(answer, arrives string) {
 	s.Helper()
 	s.cseq++
 	n := strings.Replace(notify("Event: presence", "Subscription-State: active;expires=3000", "Contact: <sip:"+serverAddr+">"), "server1", fmt.Sprint("alice", s.cseq), 1)
 	n = strings.NewReplacer("<sip:bob@ims.example>;tag=watcher", "<sip:alice@ims.example>;tag=a", "<sip:alice@ims.example>;tag=a", "<sip:bob@ims.example>;tag=uas", "CSeq: 1 ", fmt.Sprintf("CSeq: %d ", s.cseq), "Call-ID: c1", "Call-ID: of-alice").Replace(n)
 	s.server.send(serverSide, n)
-	s.core.send(coreSide, reply(s.until(s.core, "NOTIFY"), "200 OK"))
-	s.until(s.server, "SIP/2.0 200")
+	s.core.send(coreSide, reply(s.until(s.core, "NOTIFY"), answer))
+	s.until(s.server, "SIP/2.0 "+arrives)
 }
 
 // until gives the next message that begins so and is of alice's dialog.
@@ -132,16 +133,39 @@ func (s *hostileStage) stands(branch string) {
 // are sound, and the connection stands.
 func FuzzHostile(f *testing.F) {
 	routes := strings.Repeat("Route: <sip:"+coreSide+";lr>\nX: y\n", 30)
+	const ofAlice = "\nCall-ID: of-alice\nEvent: presence\nContact: <sip:mallory@10.0.0.6>\n"
+	long := strings.Repeat("x", 8000)
 	for _, fields := range []string{
-		"", routes, "Content-Length: 5\nContent-Length: 7", "From: <sip:alice@ims.example>;tag=a\nTo: <sip:bob@ims.example>;tag=uas\nCall-ID: of-alice\nCSeq: 9 SUBSCRIBE\nExpires: 0",
+		"", routes, "Content-Length: 5\nContent-Length: 7",
 		"To: <sip:bob@ims.example>;tag=b\nRoute: <sip:10.1.0.66:6379;lr>", "Via: SIP/2.0/UDP " + strings.Repeat("x,", 500), "Contact: <sip:alice@10.0.0.9>;expires=0",
-		"Record-Route: <sip:" + serverAddr + ";transport=tls;lr>", "From: <sip:alice@ims.example>;tag=a\nTo: <sip:alice@ims.example>\nExpires: 0\nContact: *",
+		"Record-Route: <sip:" + serverAddr + ";transport=tls;lr>", "Record-Route: <sip:" + coreSide + ";lr;rw>\nEvent: presence\nExpires: 600",
+		// in the dialog of another, by the name of the other and by its own
+		"From: <sip:alice@ims.example>;tag=a\nTo: <sip:bob@ims.example>;tag=uas\nCSeq: 9 SUBSCRIBE\nExpires: 0" + ofAlice,
+		"From: <sip:mallory@ims.example>;tag=a\nTo: <sip:bob@ims.example>;tag=uas\nCSeq: 1 SUBSCRIBE\nExpires: 0" + ofAlice,
+		"From: <sip:mallory@ims.example>;tag=a\nTo: <sip:bob@ims.example>;tag=uas\nCSeq: 9 SUBSCRIBE\nExpires: 600" + ofAlice,
+		"From: <sip:alice@ims.example>;tag=a\nTo: <sip:bob@ims.example>\nCSeq: 1 SUBSCRIBE\nExpires: 0" + ofAlice,
+		"From: <sip:bob@ims.example>;tag=uas\nTo: <sip:alice@ims.example>;tag=a\nCSeq: 9 NOTIFY\nSubscription-State: terminated" + ofAlice,
+		// of the registration and the identities of another
+		"From: <sip:alice@ims.example>;tag=a\nTo: <sip:alice@ims.example>\nExpires: 0\nContact: *",
+		"From: <sip:scscf@ims.example>;tag=a\nTo: <sip:alice@ims.example>\nExpires: 0\nContact: <sip:scscf.ims.example>",
+		"From: <sip:scscf@ims.example>;tag=a\nTo: <sip:alice@ims.example>\nExpires: 600\nContact: <sip:10.1.0.66;lr>",
+		"From: <sip:scscf@ims.example>;tag=a\nTo: <sip:mallory@ims.example>\nExpires: 600\nContact: <sip:x>\nP-Associated-URI: <sip:mallory@ims.example>, <sip:alice@ims.example>",
+		"From: <sip:mallory@ims.example>;tag=a\nTo: <sip:mallory@ims.example>\nExpires: 600\nContact: <sip:x>\nP-Associated-URI: <sip:alice@ims.example>, <sip:mallory@ims.example>",
+		"Event: presence\nExpires: 600\nContact: <sip:alice@10.0.0.9>;+sip.instance=\"<urn:uuid:of-alice>\"",
+		"Event: presence\nExpires: 600\nContact: <sip:alice@ims.example;gr=urn:uuid:of-alice>",
+		// numbers and names beyond all bounds
+		"Event: presence\nExpires: 4294967296\nCSeq: 4294967296 SUBSCRIBE", "Event: presence\nExpires: 18446744073709551616\nCSeq: 99999999999999999999 SUBSCRIBE",
+		"Event: presence\nFrom: <sip:mallory@ims.example>;tag=" + long, "Event: presence\nTo: <sip:bob@ims.example>;tag=" + long, "Event: " + long,
+		"Event: presence\nFrom: <sip:mallory@ims.example>\nCall-ID: ", "Event: presence;id=\"a\\\"\nExpires: -1", "Event: invented.winfo.winfo;id=1;id=2",
+		// what nothing here is meant to act upon
+		"Path: <sip:10.1.0.66;lr>\nService-Route: <sip:10.1.0.66;lr>", "Replaces: of-alice;to-tag=uas;from-tag=a\nJoin: of-alice;to-tag=uas;from-tag=a",
+		"Content-Encoding: gzip\nContent-Type: application/pidf+xml", "Contact: <sip:10.1.0.66:6379;transport=tcp>\nRetry-After: 4294967296",
 	} {
-		for kind := range uint8(8) {
+		for _, kind := range []uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 34, 35, 48} {
 			f.Add(kind, "sip:bob@ims.example", fields)
 		}
 	}
-	methods := []string{"SUBSCRIBE", "MESSAGE", "INVITE", "PUBLISH", "BYE", "CANCEL", "OPTIONS", "NOTIFY"}
+	methods := []string{"SUBSCRIBE", "MESSAGE", "INVITE", "PUBLISH", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "REGISTER", "ACK", "REFER", "UPDATE"}
 	f.Fuzz(func(t *testing.T, kind uint8, uri, fields string) {
 		if strings.ContainsAny(uri, "\r\n ") || uri == "" {
 			return
@@ -152,10 +176,10 @@ func FuzzHostile(f *testing.F) {
 			s.stands("first")
 			s.subscribes("alice")
 			s.subscribes("mallory")
-			s.notifies()
-			s.attack(kind, methods[kind%8], uri, fields)
+			s.notifies("200 OK", "200")
+			s.attack(kind, methods[(kind&7|kind>>5<<3)%uint8(len(methods))], uri, fields)
 			r.pass(40 * time.Second) // what it began is over
-			s.notifies()
+			s.notifies("200 OK", "200")
 			if r.s.health.Down() {
 				r.Fatal("the server is marked down")
 			}
@@ -168,6 +192,10 @@ func FuzzHostile(f *testing.F) {
 				r.Fatalf("held against others: %q", o.told)
 			}
 			s.stands("last")
+			s.notifies("480 Gone", "481") // alice is watched as before
+			if want := "[sip:alice@ims.example: failed at sip:alice@10.0.0.9]"; fmt.Sprint(o.told) != want {
+				r.Fatalf("of alice's own failure is told %s", o.told)
+			}
 		}, func(c *Config) {
 			c.Resolver = &someNames{}
 			c.Monitor = dialogsmonitor.New(dialogsmonitor.NewTable(dialogsmonitor.Config{MaxSubscriptions: 1000}, nil), o, zerolog.Nop(), nil)

@@ -23,9 +23,9 @@ type parties struct{ user, sender []byte }
 
 // thirdParty gives the user whose registration a request tells the server of, as a canonical
 // address; false: it is no third-party REGISTER. A REGISTER of the user itself is none: only
-// the registrar can check who sent it.
+// the registrar can check who sent it. Nor is one that the core asserts to be a user's.
 func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) {
-	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) {
+	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) || asserted(m) {
 		return nil, false
 	}
 	to, tag := m.Party(wire.To)
@@ -35,6 +35,19 @@ func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) 
 	}
 	p.sender, ok = aor.Append(p.sender[:0], sender)
 	return p.user, !ok || !bytes.Equal(p.sender, p.user)
+}
+
+// asserted tells whether the core asserts that a message comes from a user.
+func asserted(m *wire.Message) bool {
+	for values := m.Values(wire.PAssertedIdentity); ; {
+		v, _, ok := values.Next()
+		if !ok {
+			return false
+		}
+		if uri, _, _ := wire.Address(v); aor.NamesUser([][]byte{uri}) {
+			return true
+		}
+	}
 }
 
 // fallsBack tells whether rewatch answers the request at hand if the server cannot be reached.

@@ -28,3 +28,14 @@ func Contradicts(asserted [][]byte, from []byte) bool {
 	}
 	return readable
 }
+
+// NamesUser tells whether any of these URIs, canonical or not, names a user, and not a host alone.
+func NamesUser(uris [][]byte) bool {
+	var scratch [MaxScratch]byte
+	for _, uri := range uris {
+		if aor, ok := Append(scratch[:0], uri); ok && (bytes.IndexByte(aor, '@') >= 0 || bytes.HasPrefix(aor, []byte("tel:"))) {
+			return true
+		}
+	}
+	return false
+}

@@ -39,10 +39,17 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	}
 	at := instant(msg.At)
 	expires, own := registerExpires(msg), byItself(msg)
-	identities := m.identities.Learn(msg, at, expires)
+	var identities []string
+	if !own {
+		identities = m.identities.Learn(msg, at, expires)
+	}
 	aor, ok := m.canonicalUser(msg.ToURI)
 	if !ok {
 		m.untracked[untrackedMalformed].Inc()
+		return dialogs.Ruling{}
+	}
+	if own && m.posed(msg, aor) {
+		m.untracked[untrackedIdentity].Inc()
 		return dialogs.Ruling{}
 	}
 	if expires == 0 {
@@ -95,9 +102,22 @@ func (m *Monitor) signOut(aor string, at time.Time) {
 	m.rec.Offer(aor, policy.Event{Kind: policy.Deregistered, At: at})
 }
 
+// posed says whether a user's own REGISTER is of another than the core asserts.
+func (t *Table) posed(msg *dialogs.Message, user string) bool {
+	if !aor.NamesUser(msg.Identities) {
+		return false
+	}
+	sender, _ := t.watcherOf(msg)
+	return sender != user
+}
+
 // byItself says whether the user sends the REGISTER itself (From and To are one address):
 // then the server is the registrar.
+// What the core asserts to come from a user is no S-CSCF's, whatever its From says.
 func byItself(msg *dialogs.Message) bool {
+	if aor.NamesUser(msg.Identities) {
+		return true
+	}
 	var scratch [2][aor.MaxScratch]byte
 	from, ok := aor.Append(scratch[0][:0], msg.FromURI)
 	to, sound := aor.Append(scratch[1][:0], msg.ToURI)

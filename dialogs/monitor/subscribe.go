@@ -100,8 +100,9 @@ func (s *subscription) settled(at time.Time, linger time.Duration) bool {
 	return s.phase == dead || s.accepted != 0 && at.UnixNano()-s.accepted > int64(linger)
 }
 
-// refresh notes a SUBSCRIBE in a dialog, which may be older than this process. It is false if
-// the dialog is dead.
+// refresh notes a SUBSCRIBE in a dialog, which may be older than this process. One that the
+// core asserts to come from another user says nothing of the dialog's. It is false if the
+// dialog is dead.
 func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at time.Time) bool {
 	sh, hash := m.callShard(id.CallID)
 	sh.mu.Lock()
@@ -128,6 +129,10 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 		}
 	}
 	s := sh.subs.At(slot)
+	if len(msg.Identities) > 0 && m.identities.Named(s.watcher()) != watcher {
+		m.untracked[untrackedIdentity].Inc() // what the server makes of it, it shows
+		return true
+	}
 	if s.phase == dead {
 		return false
 	}
