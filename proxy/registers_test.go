@@ -121,8 +121,8 @@ Content-Length: 0
 	}, care(&asked, &answers), keepOn(kept))
 }
 
-// Others are none of it: a user's own REGISTER, one whose user is banned, and whatever is
-// no REGISTER.
+// Others are none of it: a user's own REGISTER, one that the core asserts to be a user's, one
+// whose user is banned, and whatever is no REGISTER.
 func TestOthersAreNotAnsweredForTheServer(t *testing.T) {
 	var asked atomic.Int64
 	var answers atomic.Bool
@@ -132,6 +132,7 @@ func TestOthersAreNotAnsweredForTheServer(t *testing.T) {
 		for _, msg := range []string{
 			thirdParty("1", "<sip:scscf.ims.example>;tag=s%", "<sip:Bob@ims.EXAMPLE:5060>;tag=s%", "<sip:Bob@IMS.example>", "<sip:Bob@IMS.example:5060>"),
 			thirdParty("2", "<sip:scscf.ims.example>;tag=s%", "<sip:Bob@ims.EXAMPLE>;tag=s%"),
+			thirdParty("3", "P-Unknown", "P-Asserted-Identity: <tel:+4930>, <sip:mallory@ims.example>\nP-Unknown"),
 			subscribeNumber("4"),
 		} {
 			r.core.send(coreSide, msg)
@@ -140,8 +141,13 @@ func TestOthersAreNotAnsweredForTheServer(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
+		r.core.send(coreSide, thirdParty("6", "P-Unknown", "P-Asserted-Identity: <sip:scscf.ims.example>\nP-Unknown"))
+		r.core.want("SIP/2.0 200") // the S-CSCF asserts itself
+		if got := kept.took(); got != "sip:Bob@ims.example 600" {
+			t.Errorf("kept %q", got)
+		}
 		r.monitor.register = dialogs.Ruling{Status: 403, Reason: "Forbidden"}
-		r.core.send(coreSide, thirdParty("5"))
+		r.core.send(coreSide, thirdParty("5", "Bob", "carol"))
 		r.core.want("SIP/2.0 403")
 		if got := kept.took(); got != "" {
 			t.Errorf("kept %q", got)
