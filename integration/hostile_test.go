@@ -5,75 +5,270 @@ package integration
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestHostilePhone has one phone, behind a core that passes on what it writes, do its worst
-// for a while: 50 honest watchers lose no NOTIFY, get no MESSAGE and stay signed in, the
-// server stays up, and nothing is reached that the phone has named.
-func TestHostilePhone(t *testing.T) {
-	t.Parallel()
-	s, n, c, r := scripted(t, env{"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_DOMAINS": "ims.example"})
-	victim, err := net.Listen("tcp", s.ip(66)+":6379")
+// worst is for how long a hostile phone does its worst: HOSTILE (make hostile: a minute), or
+// a few rounds.
+func worst(t *testing.T) time.Duration {
+	t.Helper()
+	if os.Getenv("HOSTILE") == "" {
+		return 3 * time.Second
+	}
+	d, err := time.ParseDuration(os.Getenv("HOSTILE"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = victim.Close() }()
-	reached := make(chan string, 1)
-	go func() {
-		if conn, err := victim.Accept(); err == nil {
-			reached <- conn.RemoteAddr().String()
+	return d
+}
+
+// hostileStage is a phone that means harm, and honest ones, behind a core that passes on what
+// they write.
+type hostileStage struct {
+	*testing.T
+	s      *site
+	n      *notifier
+	c      *scscf
+	r      *rewatch
+	victim string // an address that nobody may be led to
+	// honest are the ends of the honest watchers' dialogs at the core, theirs those at the
+	// server.
+	honest, theirs []*dialog
+	sent           int
+	direct         []net.Conn
+}
+
+const manyHonest = 50
+
+func honestUser(i int) string { return fmt.Sprint("honest", i) }
+
+// TestHostilePhone has one phone, behind a core that passes on what it writes, do its worst
+// for a while: 50 honest watchers lose no NOTIFY, get no MESSAGE and stay signed in, the
+// server stays up, nothing is reached that the phone has named, and what fails of the honest
+// afterwards is recovered.
+func TestHostilePhone(t *testing.T) {
+	t.Parallel()
+	h := &hostileStage{T: t}
+	h.s = newSite(t)
+	h.n, h.c = h.s.startNotifier(), h.s.startSCSCF()
+	h.r = h.s.startRewatch(env{
+		"REWATCH_THRESHOLD": "1", "REWATCH_RESUBSCRIBE_TIMEOUT": "1s", "REWATCH_DOMAINS": "ims.example", "REWATCH_NOTIFY_TIMEOUT": "3s",
+		"REWATCH_REACH": h.s.ip(20) + "/32", "REWATCH_AUTH_USER": "rewatch", "REWATCH_AUTH_PASSWORD": "secret", "REWATCH_LOG_LEVEL": "info",
+	})
+	reached := h.s.forbidden(66, 6379)
+	h.victim = h.s.ip(66) + ":6379"
+	for i := range manyHonest {
+		h.c.register(honestUser(i), 3600)
+		d, resp := h.c.subscribeOver([]string{"udp", "tcp"}[i%2], wish{user: honestUser(i), buddy: "bob"})
+		if resp.status != 200 {
+			t.Fatal(resp)
 		}
-	}()
-	const honest = 50
-	var dialogs []*dialog
-	for i := range honest {
-		_, d := established(c, n, fmt.Sprint("honest", i), "bob")
-		dialogs = append(dialogs, d)
+		h.honest, h.theirs = append(h.honest, d), append(h.theirs, h.n.dialog(d.callID))
 	}
-	tries := [][]string{
-		{"To: <sip:bob@ims.example>;tag=x", "Route: <sip:" + victim.Addr().String() + ";transport=tcp;lr>"},
-		{"To: <sip:bob@ims.example>;tag=x", strings.TrimSuffix(strings.Repeat("Route: <sip:"+c.s.coreSide()+";lr>\r\nX: y\r\n", 30), "\r\n")},
-		{"To: <sip:bob@ims.example>", "Record-Route: <sip:" + victim.Addr().String() + ";transport=tcp;lr>"},
-		{"To: <sip:bob@ims.example>", "Route: <sip:" + c.s.coreSide() + ";lr>", "Via: SIP/2.0/UDP " + strings.Repeat("z9hG4bKr,", 2000) + "x"},
-	}
-	for round := range 3 {
-		for i, fields := range tries {
-			for _, method := range []string{"SUBSCRIBE", "MESSAGE", "REGISTER", "PUBLISH"} {
-				lines := append([]string{
-					fmt.Sprintf("Via: SIP/2.0/UDP %s;branch=z9hG4bKhostile%d-%d-%s", c.addr, round, i, method), "Max-Forwards: 70",
-					"From: <sip:mallory@ims.example>;tag=m", fmt.Sprintf("Call-ID: hostile%d-%d-%s", round, i, method), "CSeq: 1 " + method,
-					"P-Asserted-Identity: <sip:mallory@ims.example>", "Event: presence", "Expires: 600", "Contact: <sip:mallory@" + c.addr + ">", "Content-Length: 0",
-				}, fields...)
-				c.send("udp", c.s.coreSide(), []byte(method+" sip:x@"+victim.Addr().String()+";transport=tcp SIP/2.0\r\n"+strings.Join(lines, "\r\n")+"\r\n\r\n"))
+	rounds, notifies := 0, 0
+	for began := time.Now(); rounds < 2*len(hostileAnswers) || time.Since(began) < worst(t); rounds++ {
+		h.attack(rounds)
+		for i, d := range h.theirs {
+			notifies++
+			if resp := h.n.notify(d, patience); resp == nil || resp.status != 200 {
+				t.Fatalf("round %d: the NOTIFY of honest%d: %v", rounds, i, resp)
 			}
 		}
-		for i, d := range dialogs {
-			if resp := n.notify(d, patience); resp == nil || resp.status != 200 {
-				t.Errorf("round %d: the NOTIFY of honest%d: %v", round, i, resp)
-			}
+	}
+	h.alone()
+	t.Logf("%d rounds, %d messages of the phone, %d NOTIFYs of the honest", rounds, h.sent, notifies)
+	select {
+	case from := <-reached:
+		t.Errorf("what the phone named was reached, from %s", from)
+	default:
+	}
+	h.c.answer("NOTIFY", honestUser(0), 480, "Gone")
+	if resp := h.n.notify(h.theirs[0], patience); resp == nil || resp.status != 481 {
+		t.Errorf("an honest watcher's own failure: %v", resp)
+	}
+	for i, d := range h.theirs[1:] { // which prove the path
+		if resp := h.n.notify(d, patience); resp == nil || resp.status != 200 {
+			t.Errorf("the NOTIFY of honest%d: %v", i+1, resp)
 		}
 	}
-	holds(t, 2*time.Second, "the honest are left alone", func() bool {
-		for i := range honest {
-			user := fmt.Sprint("honest", i)
-			if c.count(to("MESSAGE", user)) != 0 || c.count(to("REGISTER", user)) != 0 {
+	h.c.expect(patience, "a MESSAGE to honest0", to("MESSAGE", honestUser(0)))
+}
+
+// alone fails unless the honest are left alone, and the phone is not.
+func (h *hostileStage) alone() {
+	h.Helper()
+	holds(h.T, 4*time.Second, "the honest are left alone", func() bool {
+		for i := range manyHonest {
+			if h.c.count(to("MESSAGE", honestUser(i))) != 0 || h.c.count(to("REGISTER", honestUser(i))) != 0 {
 				return false
 			}
 		}
 		return true
 	})
-	if status, why := r.get("/readyz"); status != 200 {
-		t.Errorf("readyz: %d %s", status, why)
+	for i := range manyHonest {
+		var v struct{ Registered bool }
+		if h.r.api("watchers/sip:"+honestUser(i)+"@ims.example", &v); !v.Registered {
+			h.Errorf("honest%d is signed out", i)
+		}
 	}
-	if r.metric("rewatch_refused_total", `reason="reach"`) == 0 {
-		t.Error("nothing was out of reach")
+	if status, why := h.r.get("/readyz"); status != 200 {
+		h.Errorf("readyz: %d %s", status, why)
 	}
-	select {
-	case from := <-reached:
-		t.Errorf("what the phone named was reached, from %s", from)
-	default:
+	for _, name := range []string{"server-down", "core-outage", "routing-fault"} {
+		if n := h.r.metric("rewatch_alarms_active", `name="`+name+`"`); n != 0 {
+			h.Errorf("%s is raised", name)
+		}
+	}
+	if h.r.metric("rewatch_refused_total", `reason="reach"`) == 0 {
+		h.Error("nothing was out of reach")
+	}
+	if h.c.count(to("MESSAGE", "mallory")) == 0 {
+		h.Error("mallory is not counted")
+	}
+}
+
+// send has the core pass on what mallory wrote.
+func (h *hostileStage) send(transport, start string, lines ...string) {
+	h.Helper()
+	h.sent++
+	text := start + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
+	if !strings.HasPrefix(start, "SIP/2.0 ") {
+		text = start + "\r\nVia: SIP/2.0/" + strings.ToUpper(transport) + " " + h.c.addr + ";branch=" + token("z9hG4bKhostile") + "\r\n" +
+			strings.Join(append(lines, "P-Asserted-Identity: <sip:mallory@ims.example>", "Max-Forwards: 70", "Content-Length: 0"), "\r\n") + "\r\n"
+	}
+	h.c.send(transport, h.c.s.coreSide(), []byte(text+"\r\n"))
+}
+
+// attack is one round of all that a phone can do.
+func (h *hostileStage) attack(round int) {
+	h.Helper()
+	h.requests(round)
+	h.poses(round)
+	h.answers(round)
+	h.connects()
+}
+
+// requests are those outside of dialogs.
+func (h *hostileStage) requests(round int) {
+	h.Helper()
+	long, self := strings.Repeat("x", 8000), h.c.s.coreSide()
+	for i, try := range [][]string{
+		{"To: <sip:bob@ims.example>;tag=x", "Route: <sip:" + h.victim + ";transport=tcp;lr>"},
+		{"To: <sip:bob@ims.example>;tag=x", strings.TrimSuffix(strings.Repeat("Route: <sip:"+self+";lr>\r\nX: y\r\n", 30), "\r\n")},
+		{"To: <sip:bob@ims.example>", "Record-Route: <sip:" + h.victim + ";transport=tcp;lr>"},
+		{"To: <sip:bob@ims.example>", "Route: <sip:" + self + ";lr>", "Via: SIP/2.0/UDP " + strings.Repeat("z9hG4bKr,", 2000) + "x"},
+		{"To: <sip:bob@ims.example>", "Path: <sip:" + h.victim + ";lr>", "Service-Route: <sip:" + h.victim + ";lr>", "Content-Encoding: gzip"},
+		{"To: <sip:bob@ims.example>;tag=" + long}, {"To: <sip:bob@ims.example>", "Event: " + long}, {"To: <sip:bob@ims.example>", "Event: invented." + token("e")},
+		{"To: <sip:bob@ims.example>", "Replaces: " + h.honest[0].callID + ";to-tag=a;from-tag=b", "Join: " + h.honest[0].callID + ";to-tag=a;from-tag=b"},
+		{"To: <sip:bob@ims.example>", "Contact: <sip:" + honestUser(0) + "@" + h.s.ip(50) + ":5060>;+sip.instance=\"<urn:uuid:of-honest>\""},
+		{"To: <sip:bob@ims.example>", "Contact: <sip:" + h.victim + ";transport=tcp>", "Retry-After: 4294967296"},
+	} {
+		for _, method := range []string{"SUBSCRIBE", "MESSAGE", "PUBLISH", "REGISTER", "REFER"} {
+			h.send([]string{"udp", "tcp"}[(i+round)%2], method+" sip:x@"+h.victim+";transport=tcp SIP/2.0", append([]string{
+				"From: <sip:mallory@ims.example>;tag=m", "Call-ID: " + token("hostile"), "CSeq: 1 " + method, "Event: presence", "Expires: 600",
+				"Contact: <sip:mallory@" + h.c.addr + ">",
+			}, try...)...)
+		}
+	}
+	for i := range 40 { // of one Call-ID, with numbers beyond all bounds
+		h.send("udp", "SUBSCRIBE sip:bob@ims.example SIP/2.0", fmt.Sprintf("From: <sip:mallory@ims.example>;tag=%d-%d", round, i), "To: <sip:bob@ims.example>",
+			"Call-ID: one", fmt.Sprint("CSeq: ", []string{"4294967296", "4294967295", "99999999999999999999"}[i%3], " SUBSCRIBE"), "Event: presence",
+			fmt.Sprint("Expires: ", []string{"4294967296", "18446744073709551616", "-1", "600"}[i%4]), "Contact: <sip:mallory@"+h.c.addr+">")
+	}
+}
+
+// poses acts in the dialogs and in the names of the honest.
+func (h *hostileStage) poses(round int) {
+	h.Helper()
+	i := round % manyHonest
+	d, user := h.honest[i], honestUser(i)
+	in := func(method, from, cseq string, lines ...string) {
+		h.send("udp", method+" "+d.target+" SIP/2.0", append([]string{
+			"From: " + from, "To: " + d.remote, "Call-ID: " + d.callID, "CSeq: " + cseq + " " + method, "Event: presence", "Contact: <sip:mallory@" + h.c.addr + ">",
+		}, lines...)...)
+	}
+	asMallory := strings.Replace(d.local, user, "mallory", 1)
+	for _, expires := range []string{"0", "600"} {
+		in("SUBSCRIBE", d.local, "99", "Expires: "+expires)
+		in("SUBSCRIBE", asMallory, "99", "Expires: "+expires)
+	}
+	in("BYE", d.local, "100")
+	in("NOTIFY", asMallory, "101", "Subscription-State: terminated;reason=deactivated")
+	for _, from := range []string{"<sip:scscf.ims.example>;tag=x", "<sip:mallory@ims.example>;tag=x", "<sip:" + user + "@ims.example>;tag=x"} {
+		for _, lines := range [][]string{
+			{"Expires: 0", "Contact: *"}, {"Expires: 0", "Contact: <sip:" + h.c.addr + ";lr>"}, {"Expires: 600", "Contact: <sip:" + h.victim + ";transport=tcp;lr>"},
+			{"Expires: 600", "Contact: <sip:x>", "P-Associated-URI: <sip:mallory@ims.example>, <sip:" + user + "@ims.example>"},
+		} {
+			h.send("udp", "REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", append([]string{
+				"From: " + from, "To: <sip:" + user + "@ims.example>", "Call-ID: " + token("hostile"), "CSeq: 1 REGISTER",
+			}, lines...)...)
+		}
+	}
+	// the answers of another to a NOTIFY that it has not got: the branch is guessed
+	for _, status := range []string{"200 OK", "481 Gone", "489 Bad Event"} {
+		h.send("udp", "SIP/2.0 "+status, "Via: SIP/2.0/UDP "+h.c.s.coreSide()+";branch="+token("z9hG4bK-guessed"),
+			"From: "+d.remote, "To: "+d.local, "Call-ID: "+d.callID, fmt.Sprintf("CSeq: %d NOTIFY", round+2), "Content-Length: 0")
+	}
+}
+
+// hostileAnswers are what mallory answers to a NOTIFY, a MESSAGE and, by a core that lets it,
+// to its de-REGISTER.
+var hostileAnswers = []struct {
+	status int
+	lines  []string
+}{
+	{200, []string{"Content-Length: 0"}},
+	{480, []string{strings.TrimSuffix(strings.Repeat("X: y\r\n", 1100), "\r\n")}},
+	{302, []string{"Contact: <sip:VICTIM;transport=tcp>"}},
+	{401, []string{`WWW-Authenticate: Digest realm="ims.example", nonce="n", algorithm=MD5`}},
+	{407, []string{`Proxy-Authenticate: Digest realm="` + strings.Repeat("x", 8000) + `", nonce="n", algorithm=MD5, stale=true`}},
+	{200, []string{"Contact: <sip:honest0@ims.example>;expires=600, <sip:honest1@ims.example>;expires=600", "Expires: 600"}},
+	{482, nil},
+	{502, []string{"Retry-After: 4294967296"}},
+	{503, []string{"Retry-After: 0"}},
+	{481, []string{"Record-Route: <sip:VICTIM;transport=tcp;lr>", "To: <sip:honest0@ims.example>;tag=x"}},
+}
+
+// answers subscribes mallory anew, once with a way back of its own, and has it answer the
+// NOTIFYs there as it should not.
+func (h *hostileStage) answers(round int) {
+	h.Helper()
+	a := hostileAnswers[round%len(hostileAnswers)]
+	lines := strings.Split(strings.ReplaceAll(strings.Join(a.lines, "\n"), "VICTIM", h.victim), "\n")
+	for _, method := range []string{"NOTIFY", "MESSAGE", "REGISTER"} {
+		h.c.script(method, "mallory", func(m *message) { h.c.respond(m, response(m, a.status, "Mine", lines...)) })
+	}
+	h.c.register("mallory", 600)
+	for _, own := range [][]string{nil, {"Record-Route: <sip:" + h.victim + ";transport=tcp;lr>"}} {
+		d, resp := h.c.subscribeOver("tcp", wish{user: "mallory", buddy: "bob", lines: own})
+		if resp.status != 200 {
+			h.Fatalf("round %d: SUBSCRIBE of mallory: %v", round, resp)
+		}
+		server := h.n.dialog(d.callID)
+		if own != nil { // it stands below what the core has added
+			server.route = append(server.route[:len(server.route)-1], "<sip:"+h.victim+";transport=tcp;lr>")
+		}
+		transport, hop := server.hop()
+		h.n.send(transport, hop, h.n.build(server, server.next(), "active;expires=599"))
+	}
+}
+
+// connects leaves connections half used.
+func (h *hostileStage) connects() {
+	h.Helper()
+	for i := range 10 {
+		conn, err := net.Dial("tcp", h.c.s.coreSide())
+		if err != nil {
+			h.Fatal(err)
+		}
+		h.Cleanup(func() { _ = conn.Close() })
+		h.direct = append(h.direct, conn)
+		_, _ = conn.Write([]byte([]string{"", "\r", "SUBSCRIBE sip:bob@ims.exa", "SIP/2.0 200 OK\r\nContent-Length: 99999\r\n\r\n", "\x16\x03\x01"}[i%5]))
+	}
+	for _, conn := range h.direct { // a byte at a time
+		_, _ = conn.Write([]byte("x"))
 	}
 }
