@@ -77,7 +77,7 @@ func (s *subscription) openTransaction() uint64 { return uint64(s.transaction)<<
 // inLine says whether a NOTIFY has to wait: an earlier one of its dialog is kept or open, and
 // the phone has to get them in their order.
 func (p *parcels) inLine(ref dialogs.Ref, s *subscription, msg *dialogs.Message, at time.Time) bool {
-	return s.phase == active && p.redelivers() &&
+	return s.goesOn() && p.redelivers() &&
 		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
 }
 
@@ -88,7 +88,7 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 	if o != nil && p.cfg.DryRun.On() { // a dry run keeps only what waits behind a kept one
 		return false
 	}
-	if !p.redelivers() || raw.Raw == nil || s.phase != active {
+	if !p.redelivers() || raw.Raw == nil || !s.goesOn() {
 		return false
 	}
 	n := redelivery.Notify{
@@ -158,7 +158,7 @@ func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgem
 // undeliver drops the NOTIFYs that are kept for a subscription. Its shard is locked.
 func (t *Table) undeliver(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
-	if s.undelivered && t.cfg.Post != nil {
+	if t.cfg.Post != nil { // it may hold a NOTIFY that is to be sent once more, as well
 		ends := t.cfg.Post.Drop(uint64(sh.ref(slot)), redelivery.Dropped)
 		t.redelivered.count(time.Time{}, ends...)
 	}
@@ -256,7 +256,12 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 				m.tell(&c, false, o)
 			}
 		}
-	case e.Result != redelivery.GivenBack || !e.Last, s.phase == dead, s.over(instant(o.At).UnixNano()):
+	case e.Result != redelivery.GivenBack, s.phase == dead:
+		return nil
+	case s.over(instant(o.At).UnixNano()): // it has lapsed meanwhile
+		e.Result = redelivery.Dropped
+		return nil
+	case !e.Last:
 		return nil
 	case m.replaced(s, o):
 		e.Result = redelivery.Dropped
@@ -335,7 +340,7 @@ func (p *parcels) overdue(user, device string, callID []byte, at time.Time) (tra
 		sh := &p.subs[shardOf(ref)]
 		sh.mu.Lock()
 		s, _ := sh.lookup(ref)
-		if s != nil && !p.opened(s, at).IsZero() && at.UnixNano()-s.sent >= int64(redelivery.Stale) &&
+		if s != nil && !p.opened(s, at).IsZero() && at.UnixNano()-s.sent > int64(redelivery.Stale) &&
 			(device == "" || device == s.deviceKey() || string(callID) == s.callID()) {
 			transactions = append(transactions, s.openTransaction())
 		}

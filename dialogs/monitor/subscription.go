@@ -194,6 +194,10 @@ func (s *subscription) sameDialogs(id *ident.ID) bool {
 		ident.EventIs(s.event(), id.Package, id.Param)
 }
 
+// goesOn says whether NOTIFYs are kept for a subscription: nobody waits for those of a user
+// who has signed out.
+func (s *subscription) goesOn() bool { return s.phase == active && s.signedOut == notSignedOut }
+
 // over says whether the subscription has ended otherwise at a time.
 func (s *subscription) over(at int64) bool {
 	return s.phase == ending || s.signedOut != notSignedOut || s.phase != dead && s.phase != requested && at > s.expires

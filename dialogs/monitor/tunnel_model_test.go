@@ -9,45 +9,45 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"pgregory.net/rapid"
 
 	"rewatch/dialogs"
-	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/redelivery"
+	"rewatch/dialogs/store"
 	"rewatch/policy"
 )
 
-// tunnel is a server, a phone and the network between rewatch and the phone, which is
-// there or not. Monitor and Postman are the real ones.
+// tunnel is a server, the phones of alice and the network between rewatch and them, which
+// is there or not. Monitor and Postman are the real ones.
 type tunnel struct {
 	*ward
 
 	post *redelivery.Postman
 	work sync.WaitGroup
 
-	mu    sync.Mutex
-	fault string
-
-	// The network: silent swallows, status is what the core answers instead of the
-	// phone; 0: it forwards. With deaf the answers of the phone are lost.
-	silent, deaf bool
-	status       int
-	flights      map[uint64]*flight // attempts of the Postman, and by transaction those of the server
+	mu      sync.Mutex
+	fault   string
+	story   []string
+	began   time.Time
+	flights map[uint64]*flight // attempts of the Postman, and by transaction those of the server
 	// stateful: the core retransmits by itself what it has been given once, and nothing that
 	// comes once more by the same branch hurries it.
 	stateful bool
+	// scarce: anything may have no room, or its time may be over.
+	scarce bool
+	phones [2]*set
+	lines  []*line
+	stored [][]store.Entry
+	names  int
+}
 
-	// The phone.
-	last     uint32 // the highest CSeq it has seen
-	answers  map[string]int
-	forgot   bool
-	strict   bool // 500 to a CSeq that is not above the last (pjsip)
-	fulls    map[uint32]bool
-	accepted []uint32
+// set is a phone and its network: silent swallows, status is what the core answers instead
+// of the phone (0: it forwards). With deaf the answers of the phone are lost.
+type set struct {
+	phone
 
-	// The server.
-	cseq, subscribe uint32
-	lost            bool
+	silent, deaf  bool
+	status, after int
+	strict        bool // 500 to a CSeq that is not above the last (pjsip)
 }
 
 // flight is a NOTIFY on its way.
@@ -55,6 +55,7 @@ type flight struct {
 	hurry, recall chan struct{}
 
 	// Of one of the server's.
+	line   *line
 	ref    dialogs.Ref
 	cseq   uint32
 	parcel dialogs.Parcel
@@ -67,46 +68,21 @@ func (w *tunnel) overdue(transaction uint64) {
 		Kind: dialogs.TimedOut, Early: true, At: time.Now(), RetryAfter: -1, CSeq: f.cseq, Parcel: f.parcel,
 	})
 	if v.Status != 0 {
-		close(f.recall)
-		w.answered(f.cseq, v.Status)
+		f.recalls()
+		w.answered(f.line, f.cseq, v.Status)
 	}
 }
 
 func (w *tunnel) fails(format string, args ...any) {
 	if w.fault == "" {
-		w.fault = fmt.Sprintf(format, args...)
+		w.fault = fmt.Sprintf("%s: %s; %s", time.Since(w.began), fmt.Sprintf(format, args...), strings.Join(w.story, ", "))
 	}
-}
-
-// receive is the phone, which gets a NOTIFY by a branch. The lock is held.
-func (w *tunnel) receive(branch string, cseq uint32) int {
-	if status := w.answers[branch]; status != 0 {
-		return status // a retransmission
-	}
-	status := 200
-	switch {
-	case w.forgot:
-		status = 481
-	case cseq < w.last:
-		w.fails("CSeq %d after %d", cseq, w.last)
-		status = 500
-	case cseq == w.last && w.strict:
-		status = 500
-	case cseq > w.last:
-		if !w.fulls[cseq] && cseq != w.last+1 {
-			w.fails("partial state %d after %d", cseq, w.last)
-		}
-		w.last = cseq
-		w.accepted = append(w.accepted, cseq)
-	}
-	w.answers[branch] = status
-	return status
 }
 
 // fly sends a NOTIFY as a client transaction by UDP does, until it is answered, recalled
 // or out of time. told is false where nobody is to hear how it ended. A stateful core
 // does not hear of a recall.
-func (w *tunnel) fly(f *flight, branch string, cseq uint32) (o dialogs.Outcome, told bool) {
+func (w *tunnel) fly(f *flight, branch string, l *line, cseq uint32) (o dialogs.Outcome, told bool) {
 	deadline, next, pause := time.Now().Add(28*time.Second), time.Now(), 500*time.Millisecond
 	hurry, recall := f.hurry, f.recall
 	if w.stateful {
@@ -114,9 +90,9 @@ func (w *tunnel) fly(f *flight, branch string, cseq uint32) (o dialogs.Outcome, 
 	}
 	told = true
 	for {
-		if status := w.reach(branch, cseq); status != 0 {
+		if status, after := w.reach(branch, l, cseq); status != 0 {
 			<-time.After(30 * time.Millisecond)
-			return dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1, CSeq: cseq}, told
+			return dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: after, CSeq: cseq}, told
 		}
 		next, pause = next.Add(pause), min(2*pause, 4*time.Second)
 		for waits := true; waits; {
@@ -145,31 +121,43 @@ func sooner(a, b time.Time) time.Time {
 }
 
 // reach sends a NOTIFY once, and gives what it is answered; 0: nothing.
-func (w *tunnel) reach(branch string, cseq uint32) int {
+func (w *tunnel) reach(branch string, l *line, cseq uint32) (status, after int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	status := w.status
-	if w.answers[branch] != 0 {
-		status = 0 // a core that has forwarded it waits for the phone
-	}
-	if status == 0 && !w.silent && w.status == 0 {
-		if status = w.receive(branch, cseq); w.deaf {
-			status = 0
+	n := l.on
+	if n.status != 0 && l.answers[branch] == 0 { // a core that has forwarded it waits for the phone
+		if redelivery.Classify(&dialogs.Outcome{Status: n.status, RetryAfter: n.after}) != redelivery.Temporary {
+			l.mayFail = true
+			l.vague = l.vague || n.status == 500 // upon a copy it counts as delivered
 		}
+		l.vague = l.vague || n.after >= 0 && w.scarce // without room there is a time in which another may succeed
+		return n.status, n.after
 	}
-	return status
+	if n.silent || n.status != 0 {
+		return 0, -1
+	}
+	if status = w.receive(l, branch, cseq); n.deaf {
+		status = 0
+	}
+	return status, -1
 }
 
 func (w *tunnel) deliver(id uint64, p dialogs.Parcel) bool {
 	f := &flight{hurry: make(chan struct{}, 1), recall: make(chan struct{})}
-	_, number, _ := strings.Cut(string(p.Raw), "|")
+	_, body, _ := strings.Cut(string(p.Raw), "|")
+	name, number, _ := strings.Cut(body, "|")
 	cseq, _ := strconv.Atoi(number)
 	w.mu.Lock()
 	w.flights[id] = f
+	l := w.line(name)
+	if l.over != "" {
+		w.fails("%s/%d is sent after %s", name, cseq, l.over)
+	}
 	w.mu.Unlock()
 	w.work.Go(func() {
-		if o, told := w.fly(f, fmt.Sprint("d", id), uint32(cseq)); told { //nolint:gosec // small
+		if o, told := w.fly(f, fmt.Sprint("d", id), l, uint32(cseq)); told || o.Kind == dialogs.Responded { //nolint:gosec // small
 			w.post.Outcome(id, o)
+			w.proves(l, o)
 		}
 	})
 	return true
@@ -182,168 +170,57 @@ func (w *tunnel) flight(id uint64) *flight {
 	return w.flights[id]
 }
 
-// notifies is the server that has a new state.
-func (w *tunnel) notifies(full bool) {
-	w.mu.Lock()
-	w.cseq++
-	cseq, kind := w.cseq, partial
-	if full {
-		kind, w.fulls[cseq] = pidf, true
-	}
-	lost := w.lost
-	w.mu.Unlock()
-	if lost {
-		return
-	}
-	m := dialogs.Message{
-		At: time.Now(), Side: dialogs.Server, CallID: []byte(callA.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
-		FromURI: []byte(callA.resource), FromTag: []byte(callA.tag), ToURI: []byte(alice), ToTag: []byte("w" + callA.id),
-		RequestURI: []byte(callA.contact), Event: dialogstest.Event(callA.event), State: dialogs.SubscriptionState{Expires: 3600},
-		Parcel: dialogs.Parcel{Raw: fmt.Appendf(nil, "%s|%d", kind, cseq)},
-	}
-	ref, r := w.Notify(&m)
-	if r.Status != 0 {
-		w.answered(cseq, r.Status)
-		return
-	}
-	f := &flight{recall: make(chan struct{}), ref: ref, cseq: cseq, parcel: m.Parcel}
-	w.mu.Lock()
-	w.flights[m.Transaction] = f
-	w.mu.Unlock()
-	w.work.Go(func() {
-		o, told := w.fly(f, fmt.Sprint("s", cseq), cseq)
-		if o.Late = !told; o.Late && o.Kind != dialogs.Responded {
-			return
-		}
-		if o.Parcel = m.Parcel; o.Late {
-			w.NotifyDone(ref, o)
-			return
-		}
-		v := w.NotifyDone(ref, o)
-		w.Announce(ref, cseq)
-		status := v.Status
-		if v.Relay {
-			status = o.Status
-		}
-		w.answered(cseq, status)
-	})
+// frame is what a tunnel is drawn with.
+type frame struct {
+	strict, stateful bool
+	room             int
+	lasts            time.Duration
 }
 
-// answered is what the server gets for a NOTIFY.
-func (w *tunnel) answered(cseq uint32, status int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch status {
-	case 200:
-	case 481, 408, 0:
-		w.lost = true
-		if !w.forgot {
-			w.fails("the server has lost the subscription by %d to %d", status, cseq)
-		}
-	default:
-		w.fails("the server got %d to %d", status, cseq)
-	}
-}
-
-// refresh is a SUBSCRIBE of the phone in the dialog; the server sends its state then.
-func (w *tunnel) refresh() {
-	w.mu.Lock()
-	away := w.silent || w.status != 0 || w.forgot
-	w.subscribe++
-	cseq := w.subscribe
-	w.mu.Unlock()
-	if away {
-		return
-	}
-	m := dialogs.Message{
-		At: time.Now(), CallID: []byte(callA.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + callA.id),
-		ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: dialogstest.Event(callA.event),
-		Contacts: dialogstest.Contacts("<sip:alice@192.0.2.99:" + fmt.Sprint(5000+cseq) + ">"), Expires: 3600,
-	}
-	if r := w.Subscribe(&m); r.Status != 0 {
-		w.mu.Lock()
-		w.fails("the refresh got %d", r.Status)
-		w.mu.Unlock()
-		return
-	}
-	m.Status = 200
-	w.SubscribeDone(&m)
-	w.notifies(true)
-}
-
-func (w *tunnel) registers() {
-	w.Register(&dialogs.Message{
-		At: time.Now(), CallID: []byte("r"), CSeq: 1, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice),
-		Contacts: dialogstest.Contacts("<sip:scscf.test>"), Expires: 3600,
-	})
-}
-
-// network sets how the phone is reached.
-func (w *tunnel) network(silent, deaf bool, status int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.silent, w.deaf, w.status = silent, deaf, status
-}
-
-// happening is one event, drawn before the time of the bubble begins to pass.
-type happening struct {
-	what string
-	wait time.Duration
-}
-
-var happenings = rapid.Custom(func(t *rapid.T) happening {
-	return happening{
-		rapid.SampledFrom([]string{
-			"full", "full", "full", "partial", "partial", "partial", "silence", "480", "503", "deaf", "out", "out", "refresh", "REGISTER",
-		}).Draw(t, "what"),
-		time.Duration(rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(0, 5000), rapid.IntRange(0, 60_000)).Draw(t, "ms")) * time.Millisecond,
-	}
-})
-
-func (w *tunnel) happen(h happening) {
-	switch h.what {
-	case "full", "partial":
-		w.notifies(h.what == "full")
-	case "silence":
-		w.network(true, false, 0)
-	case "deaf":
-		w.network(false, true, 0)
-	case "480", "503":
-		status, _ := strconv.Atoi(h.what)
-		w.network(false, false, status)
-	case "out":
-		w.network(false, false, 0)
-	case "refresh":
-		w.refresh()
-	case "REGISTER":
-		w.registers()
-	}
-	<-time.After(h.wait)
-}
-
-func newTunnel(strict, stateful bool) *tunnel {
-	w := &tunnel{ward: &ward{}, strict: strict, stateful: stateful, answers: map[string]int{}, fulls: map[uint32]bool{}, flights: map[uint64]*flight{}}
+func newTunnel(r frame) *tunnel {
+	w := &tunnel{ward: &ward{}, stateful: r.stateful, scarce: r.room < 1<<20 || r.lasts < time.Hour, flights: map[uint64]*flight{}, began: time.Now()}
+	w.phones = [2]*set{{phone: phoneA, strict: r.strict}, {phone: phoneB}}
 	w.post = redelivery.NewPostman(redelivery.Options{
-		Config: redelivery.Config{For: time.Hour, MaxBytes: 1 << 20}, Rate: 100,
+		Config: redelivery.Config{For: r.lasts, MaxBytes: r.room}, Rate: 100,
 		Send: w.deliver, Open: func(netip.AddrPort) bool { return true },
 		Hurry: func(id uint64) {
-			select {
-			case w.flight(id).hurry <- struct{}{}:
-			default:
+			if f := w.flight(id); f != nil { // else it was given up before it was sent
+				select {
+				case f.hurry <- struct{}{}:
+				default:
+				}
 			}
 		},
-		Recall: func(id uint64) { close(w.flight(id).recall) },
-		Ended:  func(e redelivery.End, o *dialogs.Outcome) { w.Redelivered(e, o) },
+		Recall: func(id uint64) {
+			if f := w.flight(id); f != nil {
+				f.recalls()
+			}
+		},
+		Ended: func(e redelivery.End, o *dialogs.Outcome) { w.Redelivered(e, o) },
 	})
+	w.Monitor = w.monitor()
+	return w
+}
+
+// monitor of a process.
+func (w *tunnel) monitor() *Monitor {
 	cfg := Config{Post: w.post, Overdue: w.overdue, NotifyTimeout: 28 * time.Second, Content: func(raw []byte) (string, string, []byte) {
 		kind, body, _ := strings.Cut(string(raw), "|")
 		return kind, "", []byte(body)
 	}}
-	w.Monitor = New(NewTable(cfg, nil), tunnelRecorder{wardRecorder{w.ward}, w}, zerolog.Nop(), nil)
-	return w
+	return New(NewTable(cfg, nil), tunnelRecorder{wardRecorder{w.ward}, w}, zerolog.Nop(), nil)
 }
 
-// tunnelRecorder hears of every failure. None is due: the phone has its subscription.
+// recalls ends the retransmissions.
+func (f *flight) recalls() {
+	select {
+	case <-f.recall:
+	default:
+		close(f.recall)
+	}
+}
+
+// tunnelRecorder hears of every failure. None is due of a subscription that the phone has.
 type tunnelRecorder struct {
 	wardRecorder
 
@@ -355,7 +232,14 @@ func (r tunnelRecorder) Offer(string, policy.Event) {}
 func (r tunnelRecorder) Failed(f dialogs.Failure) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
-	if !f.Witness && !r.w.forgot {
-		r.w.fails("the user is told of a failure: %s", f.Event.Sub.Cause)
+	if f.Witness {
+		return
+	}
+	l := r.w.line(f.Event.Sub.CallID)
+	if n := r.w.newer(l); n != nil && n.proven {
+		r.w.fails("the user is told of a failure of %s, whose phone has %s", l.id, n.id)
+	}
+	if l.told = true; l.over != "" || !l.mayFail && !r.w.scarce {
+		r.w.fails("the user is told of a failure of %s: %s (%s)", l.id, f.Event.Sub.Cause, l.over)
 	}
 }

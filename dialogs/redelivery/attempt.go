@@ -15,7 +15,7 @@ const (
 	longest    = 120 * time.Second
 	// Stale is the age from which a NOTIFY under way is given up for a new one upon a sign
 	// of life: its next retransmission may be seconds away (Timer E, RFC 3261 17.1.2.2).
-	Stale = time.Second
+	Stale = 500 * time.Millisecond
 )
 
 // pause is the time until the next attempt without a sign of life: 5, 10, 20 ... 120 s,
@@ -49,7 +49,7 @@ func (k *Keeper) alive(now time.Time, v *device) {
 	case v.inFlight == nil:
 		turn, _ := v.turn(now)
 		v.heard = turn == nil
-	case now.Sub(v.sent) < Stale:
+	case now.Sub(v.sent) <= Stale:
 		v.heard = true
 		return
 	default:
@@ -83,9 +83,7 @@ func (k *Keeper) Next(now time.Time) (Attempt, time.Time, bool) {
 // begin is the next attempt of a dialog.
 func (k *Keeper) begin(now time.Time, d *dialog) Attempt {
 	v, i := d.device, d.queue[0]
-	if i.CSeq > d.order.looseCSeq {
-		k.forget(&d.order)
-	}
+	k.recall(&d.order, i.CSeq)
 	k.last++
 	v.inFlight, v.id, v.sent = d, k.last, now
 	k.due.take(v)
@@ -147,7 +145,7 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 		i.heard = true
 	}
 	v.inFlight, d.order.broken = nil, true
-	d.order.prune(now)
+	k.prune(&d.order, now)
 	ends := k.replace(d)
 	v.dialogs = append(slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d }), d) // another has its turn
 	if !v.heard {
@@ -174,8 +172,9 @@ func (k *Keeper) delivered(now time.Time, d *dialog) []End {
 	if v.inFlight == d {
 		v.inFlight = nil
 	}
-	d.order.reached(now)
-	ends := []End{k.end(d, 0, Delivered)}
+	i := d.queue[0]
+	ends := k.end(d, 0, Delivered, nil)
+	k.took(now, d, i)
 	v.tries, v.heard, v.next = 0, false, now
 	if len(d.queue) == 0 {
 		return k.close(d, Delivered, ends)

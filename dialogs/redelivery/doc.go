@@ -8,11 +8,14 @@
 // state queue behind each other (RFC 5263, RFC 4235: a gap in the versions would make the
 // phone subscribe anew).
 //
-// The phone must never meet with an older NOTIFY after a newer one: some clients take the
+// The phone should not meet with an older NOTIFY after a newer one: some clients take the
 // older state for the newer. So a NOTIFY that comes while the server's earlier one is
 // under way is kept as well and waits for its end (Notify.After), and one that follows an
-// attempt which another has taken the place of waits until that can reach the phone no
-// more (see order).
+// attempt which another has taken the place of waits for that as long as the phone can be
+// current in two seconds (see order). A proxy may send its copy later still (Timer E has
+// pauses of four seconds, and nothing calls such a request back). The phone has had that
+// NOTIFY and refuses the copy by its CSeq (RFC 3261 12.2.2); where it takes it, it gets
+// the newest state once more at once.
 //
 // A Keeper is a value for one owner: it has no lock, no clock and no socket. The owner
 // sends what Next gives and tells the outcome with Done. Every NOTIFY that was kept ends

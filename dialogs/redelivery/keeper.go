@@ -74,60 +74,6 @@ type Attempt struct {
 	Prompt bool
 }
 
-// Result is how a NOTIFY that was kept has ended.
-type Result uint8
-
-const (
-	// Delivered: the phone has it.
-	Delivered Result = iota
-	// Replaced: newer full state has taken its place.
-	Replaced
-	// GivenBack: it has failed, and with it its subscription.
-	GivenBack
-	// Dropped: its subscription has ended, or a newer one has taken its place.
-	Dropped
-
-	// Results is how many there are.
-	Results int = iota
-)
-
-// String is the label of the metric.
-func (r Result) String() string {
-	return [...]string{"delivered", "replaced", "given-back", "dropped"}[r]
-}
-
-// End is the end of one NOTIFY.
-type End struct {
-	User, Device string
-	Dialog       uint64
-	CSeq         uint32
-	Result       Result
-	// Since is when it was kept, Hop where it was sent first.
-	Since time.Time
-	Hop   netip.AddrPort
-	// Last: nothing is kept for this dialog any more.
-	Last bool
-	// Silent: of the attempts none met with a response.
-	Silent bool
-}
-
-// Outcome is how an attempt went.
-type Outcome uint8
-
-const (
-	// Accepted: a 2xx.
-	Accepted Outcome = iota
-	// Silence: no response, or nobody could be reached.
-	Silence
-	// Temporary: a response after which the phone may still have its subscription
-	// (408, 480, 491, 502, 503, 504, or any with Retry-After).
-	Temporary
-	// Failed500: a 500. It may say that the phone has had this CSeq (RFC 3261 12.2.2).
-	Failed500
-	// Final: any other response.
-	Final
-)
-
 // Keeper keeps the NOTIFYs that wait for their devices.
 type Keeper struct {
 	cfg     Config
@@ -137,8 +83,8 @@ type Keeper struct {
 	bytes   int
 	kept    int
 	last    uint64 // ID of an attempt
-	// hurried and recalled are attempts, see Calls.
-	hurried, recalled []uint64
+	// hurried, recalled and over are attempts, see Calls.
+	hurried, recalled, over []uint64
 	// lingering are the dialogs for which nothing is kept, but something is loose.
 	lingering map[uint64]*order
 }
@@ -186,6 +132,7 @@ type item struct {
 	since time.Time
 	tries int
 	heard bool // some attempt met with a response
+	again bool // it has ended, and is only sent once more
 }
 
 func (i *item) size() int {
@@ -201,7 +148,11 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 		n.Device, n.User = d.device.name, d.device.user.name
 	}
 	i := &item{Notify: n, since: now, heard: !n.Unanswered}
-	if freed, left := k.freed(d, i); k.bytes-freed+i.size() > k.cfg.MaxBytes || left >= maxPerDialog {
+	freed, left := k.freed(d, i)
+	if o := k.orderOf(n.Dialog); o != nil && o.shown != nil {
+		freed += o.shown.size()
+	}
+	if k.bytes-freed+i.size() > k.cfg.MaxBytes || left >= maxPerDialog {
 		return false, nil
 	}
 	if d == nil {
@@ -218,6 +169,7 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	}
 	k.kept++
 	k.bytes += i.size()
+	k.show(&d.order, nil)
 	return true, k.replace(d)
 }
 
@@ -240,7 +192,8 @@ func (k *Keeper) freed(d *dialog, i *item) (bytes, left int) {
 // flying tells whether the item is the one that is being sent, or was and is loose: when
 // it is delivered, the end of that is near.
 func (d *dialog) flying(i *item) bool {
-	return d.queue[0] == i && (d.device.inFlight == d || len(d.order.loose) > 0 && i.CSeq == d.order.looseCSeq)
+	return d.queue[0] == i && (d.device.inFlight == d ||
+		slices.ContainsFunc(d.order.loose, func(l loose) bool { return l.cseq == i.CSeq }))
 }
 
 // open begins a dialog, and with it its device and user.
@@ -270,20 +223,23 @@ func (k *Keeper) open(now time.Time, n *Notify) *dialog {
 }
 
 // end removes one NOTIFY of a dialog that goes on.
-func (k *Keeper) end(d *dialog, at int, r Result) End {
+func (k *Keeper) end(d *dialog, at int, r Result, ends []End) []End {
 	i := d.queue[at]
 	d.queue = slices.Delete(d.queue, at, at+1)
 	k.kept--
 	k.bytes -= i.size()
-	return End{
-		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Hop: i.Hop, Silent: !i.heard,
+	if i.again && r != GivenBack {
+		return ends
 	}
+	return append(ends, End{
+		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Hop: i.Hop, Silent: !i.heard,
+	})
 }
 
 // close ends all that is left of a dialog, and the dialog.
 func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
 	for len(d.queue) > 0 {
-		ends = append(ends, k.end(d, 0, r))
+		ends = k.end(d, 0, r, ends)
 	}
 	if n := len(ends); n > 0 {
 		ends[n-1].Last = true
@@ -293,7 +249,7 @@ func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
 	v.dialogs = slices.DeleteFunc(v.dialogs, func(have *dialog) bool { return have == d })
 	if v.inFlight == d { // its outcome is not awaited any more
 		v.inFlight = nil
-		k.recalled = append(k.recalled, v.id)
+		k.recalled, k.over = append(k.recalled, v.id), append(k.over, v.id)
 	}
 	if r == Delivered {
 		k.linger(d)
@@ -346,7 +302,10 @@ func (k *Keeper) Waiting(name string) (n int, since time.Time) {
 
 // Drop ends what is kept for a dialog.
 func (k *Keeper) Drop(dialog uint64, r Result) []End {
-	delete(k.lingering, dialog)
+	if o := k.lingering[dialog]; o != nil {
+		k.forget(o)
+		delete(k.lingering, dialog)
+	}
 	d := k.dialogs[dialog]
 	if d == nil {
 		return nil

@@ -7,15 +7,18 @@ import (
 )
 
 // order is what the NOTIFYs of a dialog have to wait for besides their turn, so that the
-// phone never meets with an older one after a newer one. A client may take the older
+// phone does not meet with an older one after a newer one. A client may take the older
 // state for the newer (RFC 3261 12.2.2 has it answer 500, but not all do).
 type order struct {
 	// after is when the server's own sending of an earlier NOTIFY is over at the latest.
 	after time.Time
-	// loose are sendings of the NOTIFY with looseCSeq that others have taken the place of
-	// before they were answered.
-	loose     []loose
-	looseCSeq uint32
+	// loose are sendings that others have taken the place of before they were answered.
+	loose []loose
+	// enough is when they have been waited for long enough, since the phone is reached.
+	enough time.Time
+	// shown is the last NOTIFY that the phone took, while older ones are loose; if such a
+	// one is accepted after it, it is sent once more.
+	shown *item
 	// broken: a NOTIFY of the dialog has failed. Else they only wait for their turn.
 	broken bool
 }
@@ -23,14 +26,19 @@ type order struct {
 // loose is a sending that may reach the phone until then: a proxy that has it sends it
 // again by itself, whatever has become of it here.
 type loose struct {
-	attempt uint64
-	until   time.Time
+	attempt  uint64
+	cseq     uint32
+	until    time.Time
+	recalled bool
 }
 
 const (
-	// lifetime is for how long a proxy sends a NOTIFY again, lastPause for how long it
-	// pauses in between, at most (Timers F and E, RFC 3261 17.1.2.2).
-	lifetime, lastPause = 32 * time.Second, 4500 * time.Millisecond
+	// lifetime is for how long a proxy sends a NOTIFY again (Timer F, RFC 3261 17.1.2.2).
+	lifetime = 32 * time.Second
+	// patience is for how long the next NOTIFY waits for what is loose once the phone is
+	// reached. A proxy may pause for longer (Timer E), but the phone is to be current two seconds after
+	// its sign of life: what comes later is a copy of what it has had, with a lower CSeq.
+	patience = 1200 * time.Millisecond
 	// maxLoose bounds them.
 	maxLoose = 4
 	// servers is the sending by the server, which is no attempt.
@@ -39,43 +47,60 @@ const (
 
 // loosen notes that a sending was given up.
 func (k *Keeper) loosen(o *order, attempt uint64, cseq uint32, sent time.Time) {
-	if cseq != o.looseCSeq {
-		k.forget(o)
+	if len(o.loose) == maxLoose { // without the oldest one
+		k.tighten(o, func(l *loose) bool { return l == &o.loose[0] })
 	}
-	if len(o.loose) == maxLoose {
-		o.loose = o.loose[1:] // the oldest one
-	}
-	o.loose, o.looseCSeq = append(o.loose, loose{attempt, sent.Add(lifetime)}), cseq
+	o.loose, o.enough = append(o.loose, loose{attempt: attempt, cseq: cseq, until: sent.Add(lifetime)}), time.Time{}
 }
 
-// forget recalls them.
-func (k *Keeper) forget(o *order) {
-	for _, l := range o.loose {
-		if l.attempt != servers {
+// tighten forgets those that are over: how they end is not awaited any more.
+func (k *Keeper) tighten(o *order, over func(*loose) bool) {
+	kept := o.loose[:0]
+	for i := range o.loose {
+		l := o.loose[i]
+		if !over(&o.loose[i]) {
+			kept = append(kept, l)
+		} else if l.attempt != servers {
+			k.recalled, k.over = append(k.recalled, l.attempt), append(k.over, l.attempt)
+		}
+	}
+	if o.loose = kept; len(kept) == 0 {
+		k.show(o, nil)
+	}
+}
+
+// forget forgets all of them.
+func (k *Keeper) forget(o *order) { k.tighten(o, func(*loose) bool { return true }) }
+
+// prune forgets those whose time is over.
+func (k *Keeper) prune(o *order, now time.Time) {
+	k.tighten(o, func(l *loose) bool { return !l.until.After(now) })
+}
+
+// show notes what the phone took last. Its bytes count as long as they are remembered.
+func (k *Keeper) show(o *order, i *item) {
+	if o.shown != nil {
+		k.bytes -= o.shown.size()
+	}
+	if o.shown = i; i != nil {
+		k.bytes += i.size()
+	}
+}
+
+// recall has those not sent again by rewatch that are older than a NOTIFY which is sent.
+func (k *Keeper) recall(o *order, cseq uint32) {
+	for i := range o.loose {
+		if l := &o.loose[i]; l.cseq < cseq && !l.recalled && l.attempt != servers {
+			l.recalled = true
 			k.recalled = append(k.recalled, l.attempt)
 		}
 	}
-	o.loose = nil
 }
 
-// reached notes that the phone is: the next of them, if there is any, is not far.
-func (o *order) reached(now time.Time) {
-	for i := range o.loose {
-		if l := &o.loose[i]; l.until.Sub(now) > lastPause {
-			l.until = now.Add(lastPause)
-		}
-	}
-}
-
-// prune leaves out those whose time is over.
-func (o *order) prune(now time.Time) {
-	o.loose = slices.DeleteFunc(o.loose, func(l loose) bool { return !l.until.After(now) })
-}
-
-// calm is when none of them can reach the phone any more.
-func (o *order) calm() (at time.Time) {
+// calm is when none of those can reach the phone any more that are older than a CSeq.
+func (o *order) calm(cseq uint32) (at time.Time) {
 	for _, l := range o.loose {
-		if l.until.After(at) {
+		if l.cseq < cseq && l.until.After(at) {
 			at = l.until
 		}
 	}
@@ -111,11 +136,15 @@ func (k *Keeper) behind(now time.Time, d *dialog, n *Notify) {
 
 // ready is when the next NOTIFY of a dialog may be sent.
 func (d *dialog) ready() time.Time {
-	at := d.order.after
-	if calm := d.order.calm(); d.queue[0].CSeq > d.order.looseCSeq && calm.After(at) {
-		at = calm
+	o := &d.order
+	calm := o.calm(d.queue[0].CSeq)
+	if !o.enough.IsZero() && o.enough.Before(calm) {
+		calm = o.enough
 	}
-	return at
+	if calm.After(o.after) {
+		return calm
+	}
+	return o.after
 }
 
 // turn is the dialog of a device that is served now; nil: none is before at.
@@ -146,7 +175,7 @@ func (k *Keeper) abandon(v *device) {
 // next NOTIFY.
 func (k *Keeper) linger(d *dialog) {
 	if len(d.order.loose) > 0 {
-		k.lingering[d.key] = &order{loose: d.order.loose, looseCSeq: d.order.looseCSeq}
+		k.lingering[d.key] = &order{loose: d.order.loose, enough: d.order.enough, shown: d.order.shown}
 	}
 }
 
@@ -166,7 +195,7 @@ func (k *Keeper) Pending() int { return k.kept + len(k.lingering) }
 // calmed ends the lingering that is over.
 func (k *Keeper) calmed(now time.Time) {
 	for key, o := range k.lingering {
-		if !o.calm().After(now) {
+		if !o.calm(math.MaxUint32).After(now) {
 			k.forget(o)
 			delete(k.lingering, key)
 		}
@@ -176,7 +205,7 @@ func (k *Keeper) calmed(now time.Time) {
 // loosened is the outcome of an attempt that is not awaited. A 2xx says that the phone
 // has that NOTIFY, and any answer of the phone's that what waits for its end may go.
 func (k *Keeper) loosened(now time.Time, a *Attempt, o Outcome) []End {
-	if o == Silence || !k.answered(now, a.Dialog, a.ID) {
+	if o == Silence || !k.answered(now, a.Dialog, a.ID, a.CSeq, o == Accepted) {
 		return nil
 	}
 	d := k.dialogs[a.Dialog]
@@ -189,23 +218,51 @@ func (k *Keeper) loosened(now time.Time, a *Attempt, o Outcome) []End {
 	return k.delivered(now, d)
 }
 
-// answered notes that a loose sending in a dialog is; false: there is none.
-func (k *Keeper) answered(now time.Time, dialog, attempt uint64) bool {
-	if o := k.lingering[dialog]; o != nil {
-		found := o.answered(attempt)
-		if len(o.loose) == 0 {
-			delete(k.lingering, dialog)
-		}
-		return found
-	}
-	d := k.dialogs[dialog]
-	if d == nil || !d.order.answered(attempt) {
+// answered notes that a loose sending in a dialog is; false: there is none. Where the
+// phone has taken it after a newer one, it may show the older state, and gets the newer
+// one again.
+func (k *Keeper) answered(now time.Time, dialog, attempt uint64, cseq uint32, taken bool) bool {
+	o, d := k.orderOf(dialog), k.dialogs[dialog]
+	if o == nil || !o.answered(attempt) {
 		return false
 	}
-	if len(d.queue) > 0 && d.queue[0].CSeq > d.order.looseCSeq {
+	switch again := o.shown; {
+	case d != nil: // what is kept is newer than what was shown
+		if o.calm(d.queue[0].CSeq).IsZero() {
+			k.resume(now, d.device)
+		}
+	case again != nil && taken && cseq < again.CSeq:
+		again.again, again.Unanswered = true, true
+		d = k.open(now, &again.Notify)
+		d.queue = append(d.queue, again)
+		k.kept++
+		k.bytes += again.size()
+		k.show(&d.order, nil)
 		k.resume(now, d.device)
+	case len(o.loose) == 0:
+		k.show(o, nil)
+		delete(k.lingering, dialog)
 	}
 	return true
+}
+
+// orderOf is that of a dialog for which something is kept or loose; nil: nothing is.
+func (k *Keeper) orderOf(dialog uint64) *order {
+	if d := k.dialogs[dialog]; d != nil {
+		return &d.order
+	}
+	return k.lingering[dialog]
+}
+
+// took notes what the phone has taken, which is not in the queue any more.
+func (k *Keeper) took(now time.Time, d *dialog, i *item) {
+	if d.order.enough.IsZero() {
+		d.order.enough = now.Add(patience)
+	}
+	k.show(&d.order, nil)
+	if d.order.calm(i.CSeq).After(now) {
+		k.show(&d.order, i)
+	}
 }
 
 // resume has a device looked at again: what its next NOTIFY waited for is over.
@@ -217,17 +274,18 @@ func (k *Keeper) resume(now time.Time, v *device) {
 }
 
 // Calls gives the attempts that are to be sent again at once, because their device is
-// alive, and those that nobody awaits any more: they must not reach the phone.
-func (k *Keeper) Calls() (hurried, recalled []uint64) {
-	hurried, recalled = k.hurried, k.recalled
-	k.hurried, k.recalled = nil, nil
-	return hurried, recalled
+// alive; those that must not be sent again; and of these the ones whose end is over for
+// the Keeper.
+func (k *Keeper) Calls() (hurried, recalled, over []uint64) {
+	hurried, recalled, over = k.hurried, k.recalled, k.over
+	k.hurried, k.recalled, k.over = nil, nil, nil
+	return hurried, recalled, over
 }
 
 // Free tells that the server's own sending of the NOTIFY before those that are kept for
 // a dialog is over.
 func (k *Keeper) Free(now time.Time, dialog uint64) {
-	k.answered(now, dialog, servers)
+	k.answered(now, dialog, servers, 0, false)
 	if d := k.dialogs[dialog]; d != nil {
 		d.order.after = time.Time{}
 		k.resume(now, d.device)
@@ -244,7 +302,7 @@ func (k *Keeper) Reached(now time.Time, dialog uint64) {
 // Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
 // not come after it.
 func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
-	k.answered(now, dialog, servers)
+	k.answered(now, dialog, servers, cseq, true)
 	d := k.dialogs[dialog]
 	if d == nil {
 		return nil
@@ -253,11 +311,12 @@ func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
 		k.abandon(d.device)
 	}
 	for len(d.queue) > 0 && d.queue[0].CSeq <= cseq {
-		r := Replaced
-		if d.queue[0].CSeq == cseq {
+		i, r := d.queue[0], Replaced
+		if i.CSeq == cseq {
 			r = Delivered
 		}
-		ends = append(ends, k.end(d, 0, r))
+		ends = k.end(d, 0, r, ends)
+		k.took(now, d, i)
 	}
 	if len(d.queue) == 0 {
 		return k.close(d, Delivered, ends)
@@ -280,7 +339,7 @@ func (k *Keeper) replace(d *dialog) (ends []End) {
 		first = 1
 	}
 	for full > first {
-		ends = append(ends, k.end(d, first, Replaced))
+		ends = k.end(d, first, Replaced, ends)
 		full--
 	}
 	return ends

@@ -214,8 +214,8 @@ func (p *Postman) Run(ctx context.Context) {
 // calls has attempts sent again, and others not.
 func (p *Postman) calls() {
 	p.mu.Lock()
-	hurried, recalled := p.keeper.Calls()
-	for _, id := range recalled {
+	hurried, recalled, over := p.keeper.Calls()
+	for _, id := range over {
 		delete(p.flying, id) // how it ends is not told
 	}
 	p.mu.Unlock()
@@ -283,8 +283,12 @@ func (p *Postman) postpone(id uint64, now time.Time) {
 	}
 }
 
+// send sends an attempt, unless it came to nothing while it waited for its rate.
 func (p *Postman) send(a *Attempt) {
-	if !p.opt.Send(a.ID, a.Parcel) {
+	p.mu.Lock()
+	wanted := p.keeper.under(a) != nil
+	p.mu.Unlock()
+	if wanted && !p.opt.Send(a.ID, a.Parcel) {
 		p.postpone(a.ID, time.Now())
 	}
 }
