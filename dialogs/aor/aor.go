@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// MaxURI bounds a URI that is kept.
+// MaxURI bounds a URI that is kept, in bytes.
 const MaxURI = 1024
 
-// Canonical gives the canonical address of record of a URI, by which users
-// are told apart: scheme, user and host of a SIP URI, the bare number of a tel
-// URI. It is false for what is not a URI.
+// Canonical gives the canonical form of a URI, which identifies a user: scheme, user and host
+// of a SIP URI (RFC 3261 19.1.4), the bare number of a tel URI (RFC 3966). It is false for
+// anything else than a URI.
 func Canonical[T string | []byte](uri T) (string, bool) {
 	var scratch [MaxScratch]byte
 	aor, ok := Append(scratch[:0], []byte(uri))
@@ -21,11 +21,12 @@ func Canonical[T string | []byte](uri T) (string, bool) {
 	return string(aor), true
 }
 
-// MaxScratch is more than most canonical forms need; a longer one is allocated.
+// MaxScratch is a size, in bytes, that most canonical forms fit in; Append allocates for a
+// longer one.
 const MaxScratch = 128
 
-// Append appends the canonical form of uri to dst. Doing it again changes
-// nothing.
+// Append appends the canonical form of uri to dst; false as Canonical. The canonical form of a
+// canonical form is itself.
 func Append(dst, uri []byte) ([]byte, bool) {
 	if n := usual(uri); n > 0 {
 		return append(dst, uri[:n]...), true
@@ -54,12 +55,11 @@ func appendAny(dst, uri []byte) ([]byte, bool) {
 	}
 }
 
-// appendUserHost appends user@host[:port] of a SIP URI without its scheme. A
-// port that is not the default is part of the name: two users behind one
-// address may differ in nothing else.
+// appendUserHost appends user@host[:port] of a SIP URI without its scheme. A port that is not
+// the default one stays, for two users behind one address may differ in it alone.
 func appendUserHost(dst, rest []byte, defaultPort int) ([]byte, bool) {
-	// Neither parameters nor headers may hold a bare "@" (RFC 3261 25.1), while
-	// the user part may hold ";" and "?".
+	// Parameters and headers have no bare "@" (RFC 3261 25.1), but the user part may have
+	// ";" and "?".
 	user, host, ok := bytes.Cut(rest, []byte{'@'})
 	if !ok {
 		host = rest
@@ -79,8 +79,8 @@ func appendUserHost(dst, rest []byte, defaultPort int) ([]byte, bool) {
 	return appendHostPort(dst, host, defaultPort)
 }
 
-// appendUser appends the user part with one spelling for each character:
-// unreserved ones bare, all others that need it escaped (RFC 3261 19.1.4).
+// appendUser appends the user part, in which each character has one spelling (RFC 3261 19.1.4):
+// an escape is resolved if its character is unreserved.
 func appendUser(dst, user []byte) ([]byte, bool) {
 	if len(user) == 0 {
 		return dst, false
@@ -140,8 +140,8 @@ func appendHostPort(dst, host []byte, defaultPort int) ([]byte, bool) {
 	return dst, true
 }
 
-// appendTel appends the number without visual separators (RFC 3966 section 3).
-// A local number is nobody's without its phone-context, so that stays.
+// appendTel appends the number without visual separators (RFC 3966 section 3). The
+// phone-context of a local number stays, for it is part of the number's meaning.
 func appendTel(dst, rest []byte) ([]byte, bool) {
 	number, params, _ := bytes.Cut(rest, []byte{';'})
 	start := len(dst)

@@ -1,3 +1,2 @@
-// Package aor gives addresses of record their canonical form, by which users are told
-// apart.
+// Package aor makes the canonical form of addresses of record, which identifies a user.
 package aor

@@ -2,7 +2,7 @@ package aor
 
 import "bytes"
 
-// Readable says whether any of these URIs names a user.
+// Readable says whether one of the URIs names a user.
 func Readable(uris [][]byte) bool {
 	var scratch [MaxScratch]byte
 	for _, uri := range uris {
@@ -13,8 +13,8 @@ func Readable(uris [][]byte) bool {
 	return false
 }
 
-// Contradicts says whether the asserted identities of a SUBSCRIBE, all URIs, have another user than its From, a URI. A NOTIFY of its dialog then does not tell
-// by its To who watches.
+// Contradicts says whether the asserted identities of a SUBSCRIBE, which are URIs, name another
+// user than its From, a URI. Then the To of a NOTIFY in its dialog does not name the watcher.
 func Contradicts(asserted [][]byte, from []byte) bool {
 	var scratch [2][MaxScratch]byte
 	claimed, ok := Append(scratch[0][:0], from)

@@ -4,16 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 )
 
-// Pattern matches addresses of record: "*" stands for any number of characters and "?"
-// for one. All others stand for themselves, those of the domain in either case.
+// Pattern matches addresses of record: "*" stands for any number of characters, "?" for one,
+// and any other character for itself; in the domain case does not matter.
 type Pattern string
 
-// ParsePattern gives the pattern that a text is. It has to begin as an address of record
-// does, or with an asterisk: one that can match nothing would be a mistake that nobody
-// notices.
+// ParsePattern parses a pattern. It has to begin with a scheme or with an asterisk, for any
+// other matches nothing, and nobody would notice the mistake.
 func ParsePattern(text string) (Pattern, error) {
 	scheme, rest, ok := strings.Cut(text, ":")
 	if strings.HasPrefix(text, "*") {
@@ -31,9 +31,9 @@ func ParsePattern(text string) (Pattern, error) {
 	return Pattern(text), nil
 }
 
-// Matches says whether an address of record in its canonical form is meant.
+// Matches says whether a canonical address of record matches.
 func (p Pattern) Matches(aor string) bool {
-	// star is where the last asterisk stands, mark how far it reaches.
+	// star is the place of the last asterisk, mark the end of what it stands for.
 	i, j, star, mark := 0, 0, -1, 0
 	for i < len(aor) {
 		switch {
@@ -52,22 +52,17 @@ func (p Pattern) Matches(aor string) bool {
 	return strings.Trim(string(p[j:]), "*") == ""
 }
 
-// Patterns match what one of them does.
+// Patterns are a list of patterns.
 type Patterns []Pattern
 
-// Match says whether an address of record in its canonical form is meant by one of them.
+// Match says whether a canonical address of record matches one of the patterns.
 func (ps Patterns) Match(aor string) bool {
-	for _, p := range ps {
-		if p.Matches(aor) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ps, func(p Pattern) bool { return p.Matches(aor) })
 }
 
-// Within says whether an address of record is among this percentage of all. It is by a
-// hash of the address alone: every replica says the same, at any time, and whoever is
-// among a percentage is among each larger one.
+// Within says whether an address of record belongs to a percentage of all users. It depends on
+// a hash of the address alone: every replica says the same, at any time, and a user within a
+// percentage is within each larger one.
 func Within(percent float64, aor string) bool {
 	sum := sha256.Sum256([]byte(aor))
 	const all = 1 << 32

@@ -2,11 +2,10 @@ package aor
 
 import "bytes"
 
-// Most SIP URIs are spelled canonically: what they begin with is their canonical form, and
-// only parameters follow. To see that takes one look at each byte, and it is asked of every
-// SUBSCRIBE and REGISTER several times.
+// Most SIP URIs begin with their canonical form, and only parameters follow. To find that
+// reads each byte once; it is done several times for every SUBSCRIBE and REGISTER.
 
-// Where a byte may stand as it is in a canonical form.
+// Where a byte may be in a canonical form.
 const (
 	inUser = 1 << iota
 	inHost
@@ -26,8 +25,8 @@ var usualBytes = func() (table [256]uint8) {
 
 const usualScheme = "sip:"
 
-// usual gives the length of the canonical form with which a URI begins; 0: it may have
-// another spelling.
+// usual gives the length of the canonical form that a URI begins with; 0: appendAny has to
+// make it.
 func usual(uri []byte) int {
 	if len(uri) > MaxURI || len(uri) <= len(usualScheme) || string(uri[:len(usualScheme)]) != usualScheme {
 		return 0
@@ -52,7 +51,7 @@ func usual(uri []byte) int {
 		return 0
 	}
 	rest := uri[end:]
-	if p := ":5060"; len(rest) >= len(p) && string(rest[:len(p)]) == p { // the default, which is left out
+	if p := ":5060"; len(rest) >= len(p) && string(rest[:len(p)]) == p { // the default port, which the canonical form omits
 		rest = rest[len(p):]
 	}
 	if len(rest) > 0 && (rest[0] != ';' && rest[0] != '?' || bytes.IndexByte(rest, '@') >= 0) {

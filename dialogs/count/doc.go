@@ -1,3 +1,3 @@
-// Package count has the counters that monitor and recovery share: what a dry run has
-// left out, and what was forgotten because its table was full.
+// Package count has the counters that monitor and recovery share: the actions that a dry run
+// did not carry out, and what was not remembered because its table was full.
 package count

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The actions that a dry run leaves out: a closed set.
+// The actions that a dry run does not carry out.
 const (
 	DryMessage    = "message"
 	DryNotify     = "notify"
@@ -19,11 +19,10 @@ const (
 	DryExpires    = "expires"
 )
 
-// DryRun counts what would have been done.
+// DryRun counts the actions that would have been carried out.
 type DryRun struct{ counter *prometheus.CounterVec }
 
-// NewDryRun registers the counter, or takes the one that is registered: Monitor
-// and Engine share it.
+// NewDryRun registers the counter, or uses the registered one: Monitor and Engine share it.
 func NewDryRun(reg prometheus.Registerer) DryRun {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_dry_run_total", Help: "Actions that a dry run has not carried out.",
@@ -45,5 +44,5 @@ func NewDryRun(reg prometheus.Registerer) DryRun {
 	return DryRun{c}
 }
 
-// Did counts an action that was left out.
+// Did counts an action that was not carried out.
 func (d DryRun) Did(action string) { d.counter.WithLabelValues(action).Inc() }

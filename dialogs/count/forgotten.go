@@ -6,16 +6,15 @@ import "github.com/prometheus/client_golang/prometheus"
 type Forgotten uint8
 
 const (
-	ForgottenHead Forgotten = iota // of a failed NOTIFY, for REWATCH_SIGNAL=notify
-	ForgottenGone                  // that the Journal has something to remove
-	ForgottenFlap                  // that a user was signed out lately
+	ForgottenHead Forgotten = iota // the head of a failed NOTIFY, for REWATCH_SIGNAL=notify
+	ForgottenGone                  // an entry to be removed from the Journal
+	ForgottenFlap                  // a user who was signed out lately
 	ForgottenKinds
 )
 
 func (f Forgotten) String() string { return [...]string{"head", "journal-removal", "flap"}[f] }
 
-// NewForgotten resolves the counters of rewatch_forgotten_total, which is nil where
-// nobody looks at it.
+// NewForgotten gives the counters of rewatch_forgotten_total; v may be nil.
 func NewForgotten(v *prometheus.CounterVec) (counters [ForgottenKinds]prometheus.Counter) {
 	if v == nil {
 		v = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rewatch_forgotten_total"}, []string{"what"})

@@ -8,9 +8,9 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// notes are the users of whom something is to be journalled.
+// notes are the users whose entry in the Journal has to be written or removed.
 type notes struct {
-	noting bool
+	noting bool // there is a Keeper
 	users  map[string]struct{}
 }
 
@@ -21,7 +21,7 @@ type value struct {
 	Number uint64    `json:"number"`
 }
 
-// note has the REGISTER of a user journalled, or its end; the lock is held.
+// note notes that the REGISTER of a user has changed or was removed; the lock is held.
 func (q *Queue) note(user string) {
 	if !q.notes.noting {
 		return
@@ -38,7 +38,7 @@ func (q *Queue) Attach(*store.Keeper) { q.notes.noting = true }
 // Kinds implements store.Source.
 func (q *Queue) Kinds() []store.Kind { return []store.Kind{store.KindRegister} }
 
-// Restore takes up what an earlier process has kept.
+// Restore implements store.Source.
 func (q *Queue) Restore(e store.Entry, now time.Time) bool {
 	var v value
 	if json.Unmarshal(e.Value, &v) != nil || e.Key == "" || len(v.Raw) == 0 || !now.Before(e.Until) {
@@ -47,7 +47,7 @@ func (q *Queue) Restore(e store.Entry, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := &register{user: e.Key, raw: v.Raw, at: v.At, until: e.Until, number: v.Number}
-	if q.users[r.user] != nil || q.bytes+r.size() > q.cfg.MaxBytes {
+	if q.users[r.user] != nil || q.bytes+r.size() > q.maxBytes {
 		return false
 	}
 	q.number = max(q.number, v.Number)
@@ -74,7 +74,7 @@ func (q *Queue) Collect(room int) (batch []store.Entry, more bool) {
 	return batch, false
 }
 
-// Settle implements store.Source: nothing has to be known before.
+// Settle implements store.Source: nothing has to be known before the write.
 func (q *Queue) Settle(context.Context) {}
 
 // Unwritten implements store.Source.

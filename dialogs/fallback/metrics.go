@@ -2,17 +2,16 @@ package fallback
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// result is what became of a REGISTER that was answered in the server's place; the set is
-// closed.
+// result is what became of a REGISTER that was answered in place of the server.
 type result string
 
 const (
 	kept     result = "kept"
 	replaced result = "replaced" // by a newer one of the same user
-	sent     result = "sent"     // and accepted by the server
-	refused  result = "refused"  // sent, and the server did not accept it
-	expired  result = "expired"  // the registration was over before the server was back
-	full     result = "full"     // answered and not kept: no room
+	sent     result = "sent"     // and answered with a 2xx
+	refused  result = "refused"  // sent, and refused by the server
+	expired  result = "expired"  // the registration had expired before the server was back
+	full     result = "full"     // answered and not kept: there was no room
 )
 
 func (q *Queue) register(reg prometheus.Registerer) {

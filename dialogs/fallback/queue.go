@@ -17,35 +17,29 @@ import (
 type Config struct {
 	// Send sends one REGISTER to the server and waits for its final response.
 	Send func(ctx context.Context, raw []byte) dialogs.Result
-	// Up tells whether the server can be reached.
+	// Up says whether the server can be reached.
 	Up func() bool
-	// Observing tells whether nothing is to be sent or answered now (REWATCH_DRY_RUN); nil:
-	// never.
+	// Observing says whether nothing is answered or sent now (REWATCH_DRY_RUN).
 	Observing func() bool
-	// Rate is how many are sent in a second; MaxBytes is what all of them may have.
-	// 0 is 100, and 64 MiB.
-	Rate     float64
-	MaxBytes int
 }
 
 const (
-	defaultRate     = 100
-	defaultMaxBytes = 64 << 20
-	// Budget is the memory that a Queue takes at most, in bytes, with the default.
-	Budget = defaultMaxBytes + concurrency*64<<10
-	// overhead is what one costs beside its bytes, at most, the rounding up of its name
-	// included.
+	every    = time.Second / 100 // the time between two REGISTERs
+	maxBytes = 64 << 20          // of all that are kept
+	// Budget is the memory that a Queue uses at most, in bytes.
+	Budget = maxBytes + concurrency*64<<10
+	// overhead is the memory of one REGISTER beside its bytes, at most, with the rounding up
+	// of its user.
 	overhead = 400
-	// concurrency bounds those that await their response.
+	// concurrency bounds the REGISTERs that wait for their response.
 	concurrency = 16
-	// rest is the pause after a failure, trial that between attempts while the server is
-	// down, look how often it is looked whether the server
-	// is back, if nobody says so.
+	// rest is the pause after a failure, trial the time between two attempts while the server
+	// is down, look the time between two looks whether it is up again.
 	rest  = 5 * time.Second
 	trial = 10 * time.Second
 	look  = time.Second
-	// assumedExpires is the length of a registration that names none, as package
-	// monitor takes it. A sign-out is kept for as long as a registration may last.
+	// assumedExpires is the length of a registration that names none, as in package
+	// monitor. A sign-out is kept for as long as a registration may last.
 	assumedExpires = time.Hour
 	signOutKept    = 24 * time.Hour
 )
@@ -59,14 +53,15 @@ type Queue struct {
 	cancel  context.CancelFunc
 	ended   chan struct{}
 
-	mu     sync.Mutex
-	users  map[string]*register
-	order  list.List // of *register, the oldest first; not those under way
-	bytes  int
-	number uint64
-	resume time.Time // not before
-	tried  time.Time // the last attempt, or when the server was up last
-	notes  notes
+	mu       sync.Mutex
+	users    map[string]*register
+	order    list.List // of *register, the oldest first; without those under way
+	bytes    int
+	maxBytes int
+	number   uint64
+	resume   time.Time // nothing is sent before
+	tried    time.Time // the last attempt, or when the server was up last
+	notes    notes
 }
 
 // register is the REGISTER that is kept of a user.
@@ -74,30 +69,27 @@ type register struct {
 	user   string
 	raw    []byte
 	at     time.Time
-	until  time.Time     // nobody needs it any more
-	number uint64        // the order in which they came
-	place  *list.Element // nil: it is under way, or follows one that is
+	until  time.Time     // when the registration expires
+	number uint64        // counts the REGISTERs in the order in which they came
+	place  *list.Element // nil: it is under way, or waits for one that is
 }
 
 func (r *register) size() int { return len(r.user) + cap(r.raw) + overhead }
 
 // New makes a Queue, which sends nothing before Start.
 func New(cfg Config, log zerolog.Logger, reg prometheus.Registerer) *Queue {
-	if cfg.Rate <= 0 {
-		cfg.Rate = defaultRate
+	q := &Queue{
+		cfg: cfg, log: log, maxBytes: maxBytes, users: map[string]*register{},
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), tried: time.Now(),
 	}
-	if cfg.MaxBytes <= 0 {
-		cfg.MaxBytes = defaultMaxBytes
-	}
-	q := &Queue{cfg: cfg, log: log, users: map[string]*register{}, wake: make(chan struct{}, 1), ended: make(chan struct{}), tried: time.Now()}
 	q.register(reg)
 	return q
 }
 
-// Keep keeps the REGISTER of a user, in the place of an older one. It is sent when the
-// server is back, unless the registration is over by then. Nothing given is kept itself.
-// Where there is no room it is not kept: the S-CSCF has its answer all the same, and tells
-// of the user again when the registration is refreshed.
+// Keep keeps a copy of the REGISTER of a user, in place of an older one. It is sent when the
+// server is back, unless the registration has expired by then; expires is in seconds, below 0
+// if it names none. If there is no room it is not kept: the S-CSCF has its response all the
+// same, and sends another REGISTER when the registration is refreshed.
 func (q *Queue) Keep(user, raw []byte, expires int, at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,20 +104,19 @@ func (q *Queue) Keep(user, raw []byte, expires int, at time.Time) {
 	}
 	q.number++
 	r := &register{user: string(user), raw: bytes.Clone(raw), at: at, until: at.Add(lasts(expires)), number: q.number}
-	if q.bytes+r.size() > q.cfg.MaxBytes {
+	if q.bytes+r.size() > q.maxBytes {
 		q.count(full)
 		return
 	}
 	q.enter(r)
-	if !underWay { // else it follows when the older one is done
+	if !underWay { // otherwise done places it, after the older one
 		q.place(r)
 	}
 	q.count(kept)
 	q.Wake()
 }
 
-// lasts is how long a REGISTER means something; expires is in seconds, below 0 where it
-// names none.
+// lasts is how long a REGISTER is kept, by its expiry in seconds.
 func lasts(expires int) time.Duration {
 	switch {
 	case expires < 0:
@@ -136,40 +127,40 @@ func lasts(expires int) time.Duration {
 	return time.Duration(expires) * time.Second
 }
 
-// Keeps tells whether one of a user waits to be sent, or is under way: what comes after
-// it has to be kept as well, lest it arrive first.
+// Keeps says whether a REGISTER of a user is kept or under way: a later one has to be kept as
+// well, or it might arrive first.
 func (q *Queue) Keeps(user []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.users[string(user)] != nil
 }
 
-// On tells whether REGISTERs are answered and sent now.
-func (q *Queue) On() bool { return q.cfg.Observing == nil || !q.cfg.Observing() }
+// On says whether REGISTERs are answered and sent now.
+func (q *Queue) On() bool { return !q.cfg.Observing() }
 
-// Len is how many are kept.
+// Len is the number of REGISTERs that are kept.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.users)
 }
 
-// Wake has the Queue look at once whether the server is back.
+// Wake makes the Queue look at once whether the server is back.
 func (q *Queue) Wake() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is about to
+	default: // it is about to look
 	}
 }
 
-// enter makes it the one that is kept of its user; the lock is held.
+// enter adds the REGISTER of a user; the lock is held.
 func (q *Queue) enter(r *register) {
 	q.users[r.user] = r
 	q.bytes += r.size()
 	q.note(r.user)
 }
 
-// place has one wait for its turn, in the order in which they came; the lock is held.
+// place puts a REGISTER in order, by its number; the lock is held.
 func (q *Queue) place(r *register) {
 	after := q.order.Back()
 	for after != nil && after.Value.(*register).number > r.number { //nolint:forcetypeassert // nothing else is in it
@@ -182,7 +173,7 @@ func (q *Queue) place(r *register) {
 	}
 }
 
-// drop forgets one; the lock is held.
+// drop removes a REGISTER; the lock is held.
 func (q *Queue) drop(r *register) {
 	if r.place != nil {
 		q.order.Remove(r.place)

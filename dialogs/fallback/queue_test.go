@@ -47,10 +47,13 @@ func play(t *testing.T, f func(*rig)) {
 	})
 }
 
-func newRig(t *testing.T, maxBytes int) *rig {
+func newRig(t *testing.T, most int) *rig {
 	t.Helper()
 	r := &rig{T: t, reg: prometheus.NewRegistry(), answer: dialogs.Result{Status: 200}, flying: map[string]bool{}}
-	r.Queue = New(Config{Send: r.send, Up: r.isUp, Observing: r.observing.Load, MaxBytes: maxBytes}, zerolog.Nop(), r.reg)
+	r.Queue = New(Config{Send: r.send, Up: r.isUp, Observing: r.observing.Load}, zerolog.Nop(), r.reg)
+	if most > 0 {
+		r.maxBytes = most
+	}
 	return r
 }
 

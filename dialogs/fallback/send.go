@@ -17,7 +17,7 @@ func (q *Queue) Start(ctx context.Context) {
 	}()
 }
 
-// Shutdown ends the sending. What the server has not got is still kept.
+// Shutdown ends the sending; what was not sent is still kept. The error is the one of ctx.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	if q.cancel == nil {
 		return nil
@@ -36,7 +36,6 @@ func (q *Queue) run(ctx context.Context) {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	slots := make(chan struct{}, concurrency)
-	every := time.Duration(float64(time.Second) / q.cfg.Rate)
 	for ctx.Err() == nil {
 		r := q.next(time.Now())
 		if r == nil {
@@ -53,16 +52,10 @@ func (q *Queue) run(ctx context.Context) {
 			defer func() { <-slots }()
 			q.done(r, q.cfg.Send(ctx, r.raw), time.Now())
 		})
-		sleep(ctx, every)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+		select {
+		case <-ctx.Done():
+		case <-time.After(every):
+		}
 	}
 }
 
@@ -70,9 +63,7 @@ func sleep(ctx context.Context, d time.Duration) {
 func (q *Queue) wait(ctx context.Context) {
 	var again <-chan time.Time
 	if q.Len() > 0 {
-		t := time.NewTimer(look)
-		defer t.Stop()
-		again = t.C
+		again = time.After(look)
 	}
 	select {
 	case <-ctx.Done():
@@ -81,9 +72,9 @@ func (q *Queue) wait(ctx context.Context) {
 	}
 }
 
-// next takes the oldest that still means something; nil: there is none, or it is not the
-// time. One is tried now and then although the server is down: it may be there and say so
-// to nothing but a request.
+// next takes the oldest REGISTER that has not expired; nil: there is none, or it is too early.
+// Every trial one is sent although the server is down: a server that does not answer OPTIONS
+// may answer a REGISTER.
 func (q *Queue) next(now time.Time) *register {
 	if !q.On() {
 		return nil
@@ -108,8 +99,8 @@ func (q *Queue) next(now time.Time) *register {
 	return nil
 }
 
-// done notes how one ended. Whatever the server says settles it, but for 503 (RFC 3261
-// 21.5.4): then, and without a word, it is sent again after a rest.
+// done handles the response to a REGISTER. Without one, and after 503 (RFC 3261 21.5.4), the
+// REGISTER is sent again after a rest; after any other it is not.
 func (q *Queue) done(r *register, res dialogs.Result, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
