@@ -2,8 +2,8 @@ package dialogs
 
 import "sync/atomic"
 
-// DryRun says whether rewatch only observes. All parts share one, which an operator turns
-// while they run. Nil is off.
+// DryRun says whether rewatch only observes. All parts share one value, which an operator can
+// change at run time. Nil is off.
 type DryRun struct{ on atomic.Bool }
 
 // NewDryRun returns a DryRun that is on or off.
@@ -13,8 +13,8 @@ func NewDryRun(on bool) *DryRun {
 	return d
 }
 
-// On says whether rewatch only observes. It may be called on the way of a NOTIFY.
+// On says whether rewatch only observes. It is one atomic load.
 func (d *DryRun) On() bool { return d != nil && d.on.Load() }
 
-// Set turns it on or off.
+// Set turns the dry run on or off.
 func (d *DryRun) Set(on bool) { d.on.Store(on) }

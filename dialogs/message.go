@@ -15,13 +15,13 @@ const (
 	Server
 )
 
-// Message is what the SIP path tells of one SUBSCRIBE, NOTIFY or REGISTER, or of
-// a response to one. Its slices alias the receive buffer: they are valid until
-// the call returns, and what is kept has to be copied. An absent field is empty.
+// Message has the fields of one SUBSCRIBE, NOTIFY or REGISTER, or of a response to one. Its
+// slices are parts of the receive buffer: they are valid until the call returns, and what is
+// kept has to be copied. An absent field is empty.
 type Message struct {
 	At time.Time
-	// Transaction is what the transaction of a request is known by, the same for
-	// its retransmissions; 0: not told.
+	// Transaction is a hash of the transaction of a request, the same for its
+	// retransmissions; 0: not known.
 	Transaction uint64
 	Side        Side
 	Source      netip.AddrPort // the neighbour that sent it
@@ -36,15 +36,15 @@ type Message struct {
 	RequestURI []byte
 	CallID     []byte
 	CSeq       uint32
-	// FromURI and ToURI are the addresses without display name, brackets and
-	// header parameters; FromTag and ToTag their tags.
+	// FromURI and ToURI are the URIs without display name, brackets and header parameters;
+	// FromTag and ToTag are their tags.
 	FromURI, FromTag []byte
 	ToURI, ToTag     []byte
 
 	Event Event
 	State SubscriptionState
-	// Contacts are those of a SUBSCRIBE, of a REGISTER or of the response to one. Of a
-	// NOTIFY it is the one that its Request-URI is, the watcher's.
+	// Contacts are those of a SUBSCRIBE, of a REGISTER or of the response to one. Of a NOTIFY
+	// it is the Request-URI, which is the Contact of the watcher.
 	Contacts []Contact
 	// Identities are the URIs of P-Asserted-Identity.
 	Identities [][]byte
@@ -53,10 +53,11 @@ type Message struct {
 	Associated [][]byte
 	UserAgent  []byte
 	Expires    int // seconds; -1: absent or unreadable
-	// Unasserted: nobody vouches for whoever is named in this SUBSCRIBE.
+	// Unasserted: the neighbour asserts identities, and this SUBSCRIBE has none, so its From
+	// is not believed.
 	Unasserted bool
 	// IdentityDiffers: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
-	// than its From, which is the NOTIFY's To.
+	// than its From, which is the To of the NOTIFY.
 	IdentityDiffers bool
 	// Parcel is set for a NOTIFY of the server.
 	Parcel Parcel
@@ -85,33 +86,32 @@ type Contact struct {
 	Expires   int // seconds; -1: absent or unreadable
 }
 
-// Parcel is a NOTIFY as it came, with what the SIP path needs to know to send it once
-// more.
+// Parcel is a NOTIFY as it was received, with what is needed to send it again.
 type Parcel struct {
 	// Raw are all its bytes; nil: they are not known. They are valid until the call
 	// returns.
 	Raw []byte
-	// From is the neighbour that sent it, Local names the socket that it came to.
+	// From is the neighbour that sent it, Local the number of the socket that received it.
 	From  netip.AddrPort
 	Local uint8
 }
 
-// Ref names the subscription of an open NOTIFY between Notify and NotifyDone.
-// The zero Ref is no subscription: the NOTIFY is not ours to recover.
+// Ref names the subscription of an open NOTIFY between Notify and NotifyDone. The zero Ref is
+// no subscription: the NOTIFY is forwarded and not judged.
 type Ref uint64
 
-// Ruling is what becomes of a request before it is forwarded.
+// Ruling says what the SIP path does with a request.
 type Ruling struct {
 	// Status is 0: forward; otherwise answer with this status and Reason.
 	Status int
 	Reason string
 	// Silent: neither forward nor answer.
 	Silent bool
-	// Safely: answer when the Monitor knows it Safe, for the server forgets it then.
+	// Safely: answer when the Monitor says that it is Safe, for the server forgets the
+	// NOTIFY upon the answer.
 	Safely bool
-	// Again: forward it, but its outcome is known: this NOTIFY was answered with a
-	// 2xx before, and the server, which has not heard it, has sent it once more, or a
-	// copy of it is late.
+	// Again: forward it, and do not judge its outcome: this NOTIFY was answered with a 2xx
+	// before. The server did not get that response, or a copy of the NOTIFY came late.
 	Again bool
 }
 
@@ -127,14 +127,14 @@ const (
 	Unreachable
 )
 
-// Outcome is the end of a NOTIFY transaction, told once per transaction (and
-// once more with Late set when a final response follows the verdict).
+// Outcome is the end of a NOTIFY transaction. NotifyDone is called with it once, and once more
+// with Late set if a final response follows the verdict.
 type Outcome struct {
 	Kind OutcomeKind
 	At   time.Time
 	Late bool
-	// Early: it has not ended, but its device is alive. Either it is kept and sent anew, or
-	// it goes on, and the Verdict is none.
+	// Early: the transaction is open, and its device is alive. Either the NOTIFY is kept and
+	// sent anew, or the transaction continues and the Verdict is the zero Verdict.
 	Early      bool
 	Status     int    // of Responded
 	Reason     []byte // of Responded
@@ -142,27 +142,27 @@ type Outcome struct {
 	CSeq       uint32
 	// Hop is the next hop that was tried last.
 	Hop netip.AddrPort
-	// Head is the NOTIFY as it was forwarded, start line and headers, without
-	// our Via. Valid until the call returns.
+	// Head is the NOTIFY as it was forwarded, start line and header fields, without the Via
+	// of rewatch. It is valid until the call returns.
 	Head []byte
-	// Parcel is the NOTIFY as it came, of one that got no 2xx.
+	// Parcel is the NOTIFY as it was received, if it got no 2xx.
 	Parcel Parcel
-	// Tries are the attempts before its verdict, after the first one.
+	// Tries are the attempts after the first one and before the verdict.
 	Tries []Try
 }
 
 // Try is a further attempt of a NOTIFY before its verdict, with the same CSeq.
 type Try struct {
-	// Why is what the attempt before it met with: "transport" (a hop or transport took
-	// it not), "silence", "503", "retry-after" or "491".
+	// Why is the outcome of the attempt before: "transport" (an error of the transport),
+	// "silence", "503", "retry-after" or "491".
 	Why string
 	At  time.Time
-	// Hop and Transport are where this one went, and how ("udp").
+	// Hop and Transport ("udp") are the next hop and the transport of this attempt.
 	Hop       netip.AddrPort
 	Transport string
 }
 
-// String tells it to people.
+// String describes the attempt for logs and ladders.
 func (t Try) String() string { return "upon " + t.Why + ", by " + t.Transport + " " + t.Hop.String() }
 
 // Verdict is the answer that the server gets to its NOTIFY.
@@ -172,6 +172,7 @@ type Verdict struct {
 	// Status and Reason: answer this instead. Status 0 and not Relay: stay silent.
 	Status int
 	Reason string
-	// Safely: answer when the Monitor knows it Safe, for the server forgets it then.
+	// Safely: answer when the Monitor says that it is Safe, for the server forgets the
+	// NOTIFY upon the answer.
 	Safely bool
 }
