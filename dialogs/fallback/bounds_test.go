@@ -31,7 +31,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, up := budgettest.Heap(), false
-			q := New(Config{Up: func() bool { return up }}, zerolog.Nop(), prometheus.NewRegistry())
+			q := New(Config{Up: func() bool { return up }, Observing: func() bool { return false }}, zerolog.Nop(), prometheus.NewRegistry())
 			q.Attach(nil) // and the store is away
 			n := 0
 			for last := -1; q.Len() > last; n++ {
@@ -41,7 +41,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			grown := budgettest.Heap() - before
 			t.Logf("%d are kept: %d MB of %d, counted %d", q.Len(), grown>>20, int64(Budget)>>20, q.bytes>>20)
-			if grown > Budget || q.bytes < defaultMaxBytes-100_000 {
+			if grown > Budget || q.bytes < maxBytes-100_000 {
 				t.Errorf("%d bytes are taken, %d are stated", grown, int64(Budget))
 			}
 			for up = true; q.Len() > 0; {
