@@ -121,10 +121,10 @@ func TestWords(t *testing.T) {
 		t.Error(got)
 	}
 	var o OnThreshold
-	if err := o.UnmarshalText([]byte("ban")); err != nil || o != Ban {
+	if err := read(&o, onThresholds, "on-threshold", []byte("ban")); err != nil || o != Ban {
 		t.Errorf("ban: %v, %v", o, err)
 	}
-	if err := o.UnmarshalText([]byte("bann")); err == nil {
+	if err := read(&o, onThresholds, "on-threshold", []byte("bann")); err == nil {
 		t.Error("bann was taken")
 	}
 }

@@ -2,7 +2,7 @@ package policy
 
 // Giving up on a user, and the ways back.
 
-// giveUp ends the episode for want of attempts and does what the operator chose.
+// giveUp ends the episode after the last MESSAGE and does what the operator chose.
 func (m *exhaustion) giveUp(lost []Broken) {
 	m.s.Phase, m.s.Gone = Exhausted, mergeDevices(m.s.Gone, devices(lost))
 	m.s.SignedOut, m.s.StaysRegistered, m.s.DeregisterTried = false, false, 0
@@ -16,8 +16,8 @@ func (m *exhaustion) giveUp(lost []Broken) {
 	m.signOut()
 }
 
-// ban refuses the user for a while, and remembers it until that is over. It begins with
-// the de-REGISTER: who is not to be signed out is not to be banned either.
+// ban begins the ban. It begins with the de-REGISTER, so that a user who must not be signed out
+// is not banned either.
 func (m *exhaustion) ban() {
 	if m.r.OnThreshold != Ban || !m.s.BannedUntil.IsZero() {
 		return
@@ -52,9 +52,9 @@ func (m *exhaustion) signingOut() bool {
 	return !m.s.SignedOut && !m.s.StaysRegistered
 }
 
-// overtaken says whether the user has registered since the de-REGISTER left. Which
-// of the two the core saw first is not known here, so the user is given the benefit
-// of the doubt: it stays until the outcome, and then it is back.
+// overtaken says whether the user has registered since the de-REGISTER was sent. Which of the
+// two the core saw first is not known here, so the user gets the benefit of the doubt: it stays
+// in Exhausted until the outcome, and then it is back.
 func (s State) overtaken() bool { return s.StaysRegistered && s.Transmitted }
 
 // done notes that our de-REGISTER did its work.
@@ -62,36 +62,24 @@ func (m *exhaustion) done() {
 	if m.signingOut() {
 		m.ban()
 	}
-	if m.s.overtaken() && !m.banned() {
+	if (m.s.overtaken() || m.e.Others) && !m.banned() { // the user, or its other devices, go on
 		m.countAnew()
 		m.reinstate()
-		return
-	}
-	if m.e.Others && !m.banned() {
-		m.parted()
 		return
 	}
 	m.signedOut()
 }
 
-// parted goes on with the devices that stay, after those were signed out that were
-// given up. The alarm is about these.
-func (m *exhaustion) parted() {
-	m.countAnew()
-	m.reinstate()
-}
-
-// signedOut notes that the registration is gone, by our doing or by itself (the
-// core tells of our own de-REGISTER with a third-party one, its echo).
+// signedOut notes that the registration has ended, by a de-REGISTER of rewatch or by itself. The
+// core reports rewatch's own de-REGISTER by a third-party REGISTER as well.
 func (m *exhaustion) signedOut() {
 	m.s.SignedOut, m.s.StaysRegistered, m.s.Transmitted = true, false, false
 	m.clear(AlarmDeregisterFailed)
 	m.linger()
 }
 
-// retrySignOut counts the failed try. After the last one, or one that says that others
-// are pointless, the user stays
-// registered, so a NOTIFY that gets through has to be able to end the matter.
+// retrySignOut counts the failed try. After the last one, or one that says that another try is
+// pointless, the user stays registered, so that a NOTIFY that gets through can end Exhausted.
 func (m *exhaustion) retrySignOut() {
 	if !m.signingOut() {
 		m.s.Transmitted = false
@@ -117,19 +105,20 @@ func (m *exhaustion) keep() {
 	m.linger()
 }
 
-// linger waits for whatever ends Exhausted by the passing of time.
+// linger waits until the ban ends or the user is forgotten.
 func (m *exhaustion) linger() {
 	m.s.Deadline = earliest(m.s.BannedUntil, m.s.ForgetAt)
 }
 
-// expire does what has come due.
+// expire does what is due in Exhausted.
 func (m *exhaustion) expire() {
 	switch {
 	case m.due(m.s.BannedUntil):
 		m.countAnew()
 		m.reinstate()
-	case m.due(m.s.ForgetAt):
-		m.forget()
+	case m.due(m.s.ForgetAt): // what was in flight has been lost since
+		m.s.InFlight, m.s.Devices = false, nil
+		m.forgive()
 	case m.signingOut() && m.s.Transmitted:
 		m.presume()
 	case m.signingOut():
@@ -159,7 +148,7 @@ func (m *exhaustion) registeredAgain() {
 	m.reinstate()
 }
 
-// bring tells what has brought back what is lost still.
+// bring reports what has brought back the subscriptions that are still lost.
 func (m *exhaustion) bring(by By) {
 	if m.e.By != ByUnknown {
 		by = m.e.By
@@ -186,7 +175,7 @@ func (m *exhaustion) reinstate() {
 	m.rest()
 }
 
-// lift ends what was done to the user when they were given up.
+// lift ends the ban, and clears its alarm and that of a de-REGISTER that failed.
 func (m *exhaustion) lift() {
 	if !m.s.BannedUntil.IsZero() {
 		m.act(Action{Kind: EndBan})
@@ -195,8 +184,8 @@ func (m *exhaustion) lift() {
 	m.clear(AlarmDeregisterFailed)
 }
 
-// others opens an episode for a device of the user that was not given up, where those
-// that were stay registered: the user is not refused, and goes on.
+// others opens an episode for a device of the user that was not given up, if the devices that
+// were given up stay registered and the user is not banned.
 func (m *machine) others() {
 	if m.s.StaysRegistered && !m.s.Transmitted && !m.banned() && !m.again() {
 		m.lift()

@@ -54,9 +54,8 @@ func (m *decision) took() time.Duration {
 	return m.e.At.Sub(began)
 }
 
-// rest enters Idle. Only what outlives an episode is kept, and it is forgotten after a
-// time of quiet, so that no user is remembered for ever: a strike after StrikeTTL, all
-// else after Forget.
+// rest enters Idle. Only what outlives an episode is kept, and only for a while, so that no user
+// is remembered for ever: a strike for StrikeTTL, all else for Forget.
 func (m *decision) rest() {
 	forgetAt := m.in(m.r.Forget)
 	if m.s.Phase == Idle && !m.s.ForgetAt.IsZero() {
@@ -81,7 +80,7 @@ func (m *decision) rest() {
 	}
 }
 
-// age forgets the strikes whose time is over. Those of the episode that runs count
+// age forgets the strikes that are older than StrikeTTL. Those of the episode that runs count
 // until it ends.
 func (m *decision) age() {
 	if m.r.StrikeTTL == 0 || m.s.Phase == Exhausted {
@@ -105,7 +104,7 @@ func (m *decision) age() {
 	}
 }
 
-// forgive clears the slate. A MESSAGE in flight stays in flight.
+// forgive resets the count, the ban and the alarms. A MESSAGE in flight stays in flight.
 func (m *exhaustion) forgive() {
 	switch m.s.Phase {
 	case Gathering, Notifying, Waiting, Proving:
@@ -127,20 +126,13 @@ func (m *decision) countAnew() {
 	m.s.Devices = untold(m.s.Devices)
 }
 
-// leave ends a registration, and what is known of the devices with it.
+// leave notes that the registration has ended, and forgets the devices.
 func (m *decision) leave() {
 	m.countAnew()
 	m.s.Devices = nil
 }
 
-// forget is forgive for a user of whom nothing was heard for long; whatever was
-// in flight then has been lost.
-func (m *exhaustion) forget() {
-	m.s.InFlight, m.s.Devices = false, nil
-	m.forgive()
-}
-
-// fade forgets what has had its time in Idle.
+// fade forgets what is due to be forgotten in Idle.
 func (m *decision) fade() {
 	if m.due(m.s.Recounted.Add(m.r.Apart)) {
 		m.s.Recounted = time.Time{}

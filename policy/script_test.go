@@ -124,13 +124,13 @@ func readRules(t *testing.T, r Rules, words []string) Rules {
 		case "threshold":
 			r.Threshold, err = strconv.Atoi(value)
 		case "count":
-			err = r.Count.UnmarshalText([]byte(value))
+			err = read(&r.Count, countModes, "count", []byte(value))
 		case "on-threshold":
-			err = r.OnThreshold.UnmarshalText([]byte(value))
+			err = read(&r.OnThreshold, onThresholds, "on-threshold", []byte(value))
 		case "coalesce":
 			r.Coalesce, err = time.ParseDuration(value)
 		case "patience":
-			err = r.Patience.UnmarshalText([]byte(value))
+			err = read(&r.Patience, patiences, "patience", []byte(value))
 		case "strike-ttl":
 			r.StrikeTTL, err = time.ParseDuration(value)
 		case "ban":

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The words below are read by people: in the log, in the API, and by those who
-// write them into REWATCH_COUNT and REWATCH_ON_THRESHOLD.
+// The words below are read by people, in the log and in the API, and are the values of
+// REWATCH_COUNT, REWATCH_ON_THRESHOLD and REWATCH_PATIENCE.
 var (
 	phases       = []string{"idle", "gathering", "notifying", "waiting", "proving", "exhausted"}
 	progresses   = []string{"lost", "resubscribed", "proven"}
@@ -45,26 +45,6 @@ func (p Progress) MarshalText() ([]byte, error) { return []byte(p.String()), nil
 
 // UnmarshalText reads the word of a progress.
 func (p *Progress) UnmarshalText(text []byte) error { return read(p, progresses, "progress", text) }
-
-// MarshalText writes the mode as its word.
-func (c CountMode) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// UnmarshalText reads the word of a mode.
-func (c *CountMode) UnmarshalText(text []byte) error { return read(c, countModes, "count mode", text) }
-
-// MarshalText writes the choice as its word.
-func (o OnThreshold) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
-
-// UnmarshalText reads the word of a choice.
-func (o *OnThreshold) UnmarshalText(text []byte) error {
-	return read(o, onThresholds, "action on threshold", text)
-}
-
-// MarshalText writes the choice as its word.
-func (p Patience) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalText reads the word of a choice.
-func (p *Patience) UnmarshalText(text []byte) error { return read(p, patiences, "patience", text) }
 
 // MarshalText writes what brought a client back as its word.
 func (b By) MarshalText() ([]byte, error) { return []byte(b.String()), nil }

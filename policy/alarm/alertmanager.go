@@ -68,7 +68,7 @@ func alertOf(a Alarm) alert {
 	if a.Object != "" {
 		labels["object"] = a.Object
 	}
-	if a.Object != "" && aboutUser(a.Name) {
+	if a.Object != "" && AboutUser(a.Name) {
 		labels["aor"] = a.Object
 	}
 	return alert{
@@ -81,11 +81,6 @@ func alertOf(a Alarm) alert {
 		StartsAt: a.RaisedAt.UTC(),
 		EndsAt:   ends.UTC(),
 	}
-}
-
-// aboutUser says whether the object of an alarm is an address of record.
-func aboutUser(name string) bool {
-	return name == WatcherExhausted || name == WatcherBanned || name == DeregisterFailed
 }
 
 func (am *alertmanager) Deliver(ctx context.Context, a Alarm) error {

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,7 +46,7 @@ func (m *Manager) put(k key, a Alarm) bool {
 	return true
 }
 
-// drop makes it inactive; false: it is. m.mu is held.
+// drop makes an alarm inactive; false: it was not active. m.mu is held.
 func (m *Manager) drop(k key) (Alarm, bool) {
 	a, ok := m.active[k]
 	if ok {
@@ -66,13 +67,13 @@ type Config struct {
 	// reason="alarm-queue"; nil: not counted.
 	Dropped prometheus.Counter
 	Log     zerolog.Logger
-	// Memory remembers what the sinks have not been told of; nil: nobody does.
+	// Memory remembers what the sinks have not been told of; nil: nothing is remembered.
 	Memory Memory
-	// Shown gives the form in which the sinks and the log are told of an alarm; nil: as
-	// it is. Active and History show it as it was raised.
+	// Shown gives the form in which the sinks and the log are told of an alarm; nil: the alarm
+	// as it is. Active lists alarms as they were raised.
 	Shown func(Alarm) Alarm
-	// QueueSize bounds what waits for one sink, MaxActive the active alarms;
-	// zero means 1024 and 65536.
+	// QueueSize bounds the changes that wait for one sink (1024), MaxActive the active alarms
+	// (65,536); zero stands for the default in brackets.
 	QueueSize, MaxActive int
 }
 
@@ -81,7 +82,7 @@ type Config struct {
 type Memory interface {
 	// Changed: an alarm was raised or cleared, and nobody has been told of it yet.
 	Changed(a Alarm)
-	// Told: every sink was told of it, or will never take it.
+	// Told: every sink was told of it, or has refused it for good.
 	Told(a Alarm)
 }
 
@@ -108,14 +109,8 @@ type Manager struct {
 
 // New returns a Manager. What is raised before Start waits in the queues.
 func New(cfg Config) *Manager {
-	if cfg.QueueSize <= 0 {
-		cfg.QueueSize = defaultQueue
-	}
-	if cfg.MaxActive <= 0 {
-		cfg.MaxActive = defaultActive
-	}
 	m := &Manager{
-		max:     cfg.MaxActive,
+		max:     cmp.Or(cfg.MaxActive, defaultActive),
 		gauge:   newGauge(cfg.Registerer),
 		dropped: func() {},
 		memory:  cfg.Memory,
@@ -129,7 +124,7 @@ func New(cfg Config) *Manager {
 		m.dropped = cfg.Dropped.Inc
 	}
 	for _, s := range append([]Sink{NewLog(cfg.Log)}, cfg.Sinks...) {
-		m.workers = append(m.workers, newWorker(s, m, cfg.QueueSize, cfg.Log))
+		m.workers = append(m.workers, newWorker(s, m, cmp.Or(cfg.QueueSize, defaultQueue), cfg.Log))
 	}
 	return m
 }
@@ -191,8 +186,8 @@ func (m *Manager) Clear(name, object string, at time.Time) {
 	m.tell(a)
 }
 
-// Adopt makes an alarm active of which the sinks have been told before: by an
-// earlier process, or by another replica.
+// Adopt makes an alarm active without telling the sinks, because an earlier process or another
+// replica has told them.
 func (m *Manager) Adopt(a Alarm) {
 	a = fill(a)
 	a.ID, a.ClearedAt = ID(a), nil
@@ -204,7 +199,7 @@ func (m *Manager) Adopt(a Alarm) {
 	}
 }
 
-// Release ends an alarm of whose end another replica tells the sinks.
+// Release ends an alarm without telling the sinks, because another replica tells them.
 func (m *Manager) Release(name, object string) {
 	k := key{name, object}
 	m.mu.Lock()
@@ -212,9 +207,8 @@ func (m *Manager) Release(name, object string) {
 	m.drop(k)
 }
 
-// Amend changes the text of an active alarm: what has come of its matter since it was
-// raised. Nobody is told because of that alone; who asks reads it, and so do those who are
-// told again or of the end.
+// Amend changes the text of an active alarm. The sinks are not told because of that alone; the
+// new text is in Active, and in what the sinks are told later.
 func (m *Manager) Amend(name, object, text string) {
 	k := key{name, object}
 	m.mu.Lock()
@@ -257,12 +251,7 @@ func (m *Manager) Active() []Alarm {
 		list = append(list, a)
 	}
 	m.mu.Unlock()
-	slices.SortFunc(list, func(a, b Alarm) int {
-		if c := a.RaisedAt.Compare(b.RaisedAt); c != 0 {
-			return c
-		}
-		return compare(a, b)
-	})
+	slices.SortFunc(list, func(a, b Alarm) int { return cmp.Or(a.RaisedAt.Compare(b.RaisedAt), compare(a, b)) })
 	return list
 }
 

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ const (
 	RoutingFault     = "routing-fault"
 	HeldByHand       = "held-by-hand"
 	StateLost        = "state-lost"
-	// CertificateExpiry is that a certificate of ours ends soon, or has.
+	// CertificateExpiry: a certificate that rewatch shows ends soon, or has ended.
 	CertificateExpiry = "certificate-expiry"
 )
 
@@ -54,6 +55,12 @@ var kinds = map[string]kind{
 	StateLost:         {processingError, "corruptData", Major, "The state file could not be read and was moved aside; rewatch has begun a new one.", "The state file that was moved aside has been dealt with."},
 }
 
+// AboutUser says whether the object of the alarms of a name is an address of record. The state of
+// that user remembers such an alarm while it is raised.
+func AboutUser(name string) bool {
+	return name == WatcherExhausted || name == WatcherBanned || name == DeregisterFailed
+}
+
 // Names lists the names of all alarms, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
 
@@ -69,9 +76,7 @@ func (a Alarm) Shown() Alarm {
 		return a
 	}
 	a.Severity = Cleared
-	if k := kinds[a.Name]; k.cleared != "" {
-		a.Text = k.cleared
-	}
+	a.Text = cmp.Or(kinds[a.Name].cleared, a.Text)
 	return a
 }
 
@@ -81,18 +86,10 @@ func fill(a Alarm) Alarm {
 	if !ok {
 		k = kind{processingError, "indeterminate", Warning, a.Name, ""}
 	}
-	if a.EventType == "" {
-		a.EventType = k.eventType
-	}
-	if a.ProbableCause == "" {
-		a.ProbableCause = k.probableCause
-	}
-	if a.Severity == "" {
-		a.Severity = k.severity
-	}
-	if a.Text == "" {
-		a.Text = k.text
-	}
+	a.EventType = cmp.Or(a.EventType, k.eventType)
+	a.ProbableCause = cmp.Or(a.ProbableCause, k.probableCause)
+	a.Severity = cmp.Or(a.Severity, k.severity)
+	a.Text = cmp.Or(a.Text, k.text)
 	if len(a.Text) > maxText {
 		a.Text = strings.ToValidUTF8(a.Text[:maxText-len("...")], "") + "..."
 	}

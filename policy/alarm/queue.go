@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -8,14 +9,11 @@ import (
 )
 
 func compare(a, b Alarm) int {
-	if c := strings.Compare(a.Name, b.Name); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Object, b.Object)
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Object, b.Object))
 }
 
-// change is a raise or a clear. untold counts the sinks that were not told of it yet;
-// nil: nobody wants to know.
+// change is a raise or a clear. untold counts the sinks that were not told of it yet; nil: it is
+// not counted.
 type change struct {
 	Alarm
 	untold *atomic.Int32
@@ -34,7 +32,7 @@ func newQueue(size int) *queue {
 	return &queue{max: size, signal: make(chan struct{}, 1)}
 }
 
-// push appends a change, and gives the one that was lost for it, if any.
+// push appends a change, and returns the one that a full queue loses for it; false: none.
 func (q *queue) push(c change) (lost change, ok bool) {
 	q.mu.Lock()
 	if len(q.items) >= q.max {
@@ -44,7 +42,10 @@ func (q *queue) push(c change) (lost change, ok bool) {
 	}
 	q.items = append(q.items, c)
 	q.mu.Unlock()
-	q.wake()
+	select {
+	case q.signal <- struct{}{}:
+	default:
+	}
 	return lost, ok
 }
 
@@ -69,11 +70,4 @@ func (q *queue) pop() (change, bool) {
 	c := q.items[0]
 	q.items = slices.Delete(q.items, 0, 1)
 	return c, true
-}
-
-func (q *queue) wake() {
-	select {
-	case q.signal <- struct{}{}:
-	default:
-	}
 }

@@ -49,44 +49,38 @@ type Notice struct {
 	At  time.Time // of Ended: when
 }
 
-// Passes are requests that got through over one hop: 2xx to NOTIFYs and MESSAGEs, and
-// requests that came from users. The zero value is none.
+// Passes add up requests that got through over one hop: NOTIFYs and MESSAGEs that were answered
+// 2xx, and requests that came from users. The zero value has none.
 type Passes struct {
 	N     int
 	who   pair
 	users bitmap
 }
 
-// Add counts one. It allocates nothing.
+// Add counts one request of a user, by the hash of the user. It allocates nothing.
 func (s *Passes) Add(at time.Time, user uint64) {
 	s.N++
 	s.who.add(mark{user, at})
 	s.users.add(user)
 }
 
-// Join adds others.
+// Join adds the requests of o.
 func (s *Passes) Join(o *Passes) {
 	s.N += o.N
-	for _, m := range []mark{o.who.other, o.who.last} {
-		if !m.at.IsZero() {
-			s.who.add(m)
-		}
-	}
-	for i, w := range o.users {
-		s.users[i] |= w
-	}
+	s.who.join(&o.who)
+	s.users.join(&o.users)
 }
 
-// Any says whether anything is held.
+// Any says whether any hop is held.
 func (p *Paths) Any() bool { return len(p.held) > 0 }
 
-// Held says whether what goes over a hop is held.
+// Held says whether a hop is held.
 func (p *Paths) Held(hop string) bool {
 	return p.find(hop).held()
 }
 
-// JudgedBy is the hop of the record that a hop is held by, if it is: its own name, or
-// empty where no other user was seen behind it.
+// JudgedBy is the hop in the record by which a hop is held: its own name, or empty if not more
+// than one user was seen behind it.
 func (p *Paths) JudgedBy(hop string) string { return p.find(hop).name }
 
 // Knows says whether anything is known of a hop.
@@ -101,8 +95,8 @@ func (p *Paths) Holds() []Record {
 	return all
 }
 
-// GoAhead says whether a MESSAGE may go over a hop: always where it is not held, and a
-// few times where the hop has answered OPTIONS, or seems to be gone for good.
+// GoAhead says whether a MESSAGE may be sent over a hop: always if the hop is not held, and a few
+// times if a held hop has answered OPTIONS, or seems to be gone for good.
 func (p *Paths) GoAhead(hop string) bool {
 	h := p.find(hop)
 	if !h.held() {

@@ -45,11 +45,7 @@ func (h *path) held() bool { return h.hold != nil }
 
 // pass takes what got through: there is no silence.
 func (h *path) pass(got *Passes, epoch int64) {
-	for _, m := range []mark{got.who.other, got.who.last} {
-		if !m.at.IsZero() {
-			h.passed.add(m)
-		}
-	}
+	h.passed.join(&got.who)
 	h.crowd.add(&got.users, h.passed.last.at)
 	h.first, h.silent = time.Time{}, bitmap{}
 	h.votes.pass(epoch, got.N)

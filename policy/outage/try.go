@@ -6,18 +6,17 @@ import "time"
 type Verdict uint8
 
 const (
-	// Proven: the path is proven, so the failure speaks against the user.
+	// Proven: the path is proven to work, so the failure is the user's.
 	Proven Verdict = iota
-	// Ask: nobody else was tried. The hop has to be asked by OPTIONS, and the outcome
-	// told to [Paths.Answered]; then judge again.
+	// Ask: no request to another user was tried. Send OPTIONS to the hop, give the outcome to
+	// [Paths.Answered], then judge again.
 	Ask
-	// Wait: it cannot be told yet. Judge again when a [Notice] says that the hop has
-	// settled.
+	// Wait: that is not known yet. Judge again when a [Notice] says that the hop has settled.
 	Wait
-	// Unproven: nothing tells the user's fault from the path's, and nothing will soon.
-	// It is no strike; a MESSAGE may go ahead, whose own outcome tells more.
+	// Unproven: whether it is the fault of the user or of the path is not known, and will not
+	// be soon. The failure is no strike. A MESSAGE may be sent, whose outcome tells more.
 	Unproven
-	// Outage: it is the path.
+	// Outage: it is the fault of the path.
 	Outage
 )
 
@@ -27,25 +26,22 @@ type Try struct {
 	User uint64 // a hash of the user's address of record
 	// Sent is when the request was sent, At when it had failed.
 	Sent, At time.Time
-	// Refused: there was a final response that does not tell of the core: any but
-	// 408 and 5xx. So the hop is there.
+	// Refused: there was a final response that says that the hop is there: any but 408 and 5xx.
 	Refused bool
 	// Unreachable: the hop takes nothing, and every other way was tried.
 	Unreachable bool
-	// Unsent: it was never sent on. It is judged by what else is known of the path, of
-	// which it tells nothing.
+	// Unsent: the request was never sent. It is judged like the others, but says nothing of
+	// the path.
 	Unsent bool
-	// Core: the hop is one of the core's by configuration, so many users are behind
-	// it, whoever was seen.
+	// Core: by configuration the hop is one of the core's, so many users are behind it, even if
+	// only one was seen.
 	Core bool
-	// Final: this was the MESSAGE or de-REGISTER that went ahead; nothing further
-	// goes ahead to find out more.
+	// Final: it was a MESSAGE or de-REGISTER of rewatch's own; no further request will show more.
 	Final bool
 }
 
-// telling is how long a request has to have been under way for its failure to tell of
-// silence. What fails at once says little of the others: many phones are sent
-// something in the same moment.
+// telling is how long a request has to be unanswered to count as silence. A failure at once says
+// little of other users, because requests to many phones are sent in the same moment.
 const telling = time.Second
 
 // silent says whether the request met with silence.
@@ -73,6 +69,15 @@ func (p *pair) add(m mark) {
 		}
 	default:
 		p.last, p.other = m, p.last
+	}
+}
+
+// join adds the marks of another pair.
+func (p *pair) join(o *pair) {
+	for _, m := range []mark{o.other, o.last} {
+		if !m.at.IsZero() {
+			p.add(m)
+		}
 	}
 }
 

@@ -9,14 +9,10 @@ import (
 // among those who are tried. Each user who fails has one vote, however often it fails,
 // so a few phones that refuse everything do not outvote the others.
 type votes struct {
-	window window
+	window
 	// failedAt is the last failure, uneasy since when more fail than on other days.
 	failedAt, uneasy time.Time
 }
-
-func (v *votes) pass(epoch int64, n int) { v.window.pass(epoch, n) }
-
-func (v *votes) fail(epoch int64, t *Try) { v.window.fail(epoch, t) }
 
 // uneasyShare is the part of Limits.Ratio above which more fail than on other days.
 const uneasyShare = 0.2
@@ -24,7 +20,7 @@ const uneasyShare = 0.2
 // worry takes note of how many fail. An outage may begin slowly; those who failed
 // before it was one are innocent as well.
 func (v *votes) worry(l *Limits, epoch int64, t *Try) {
-	sum := v.window.sum(epoch)
+	sum := v.sum(epoch)
 	switch failed := sum.voters(); {
 	case 2*failed < l.MinWatchers || float64(failed) <= l.Ratio*uneasyShare*float64(failed+sum.passed):
 		v.uneasy = time.Time{}
@@ -57,7 +53,7 @@ func (p *Paths) share(h *path, at time.Time) bool {
 	if p.rules.Ratio >= 1 {
 		return false
 	}
-	sum := h.votes.window.sum(p.epoch(at))
+	sum := h.votes.sum(p.epoch(at))
 	failed := sum.voters()
 	return float64(failed) > p.rules.Ratio*float64(failed+sum.passed)
 }
@@ -68,7 +64,7 @@ func (p *Paths) outvoted(h *path, at time.Time) ([]Notice, bool) {
 	if h.held() || p.rules.Off || !p.share(h, at) {
 		return nil, false
 	}
-	sum := h.votes.window.sum(p.epoch(at))
+	sum := h.votes.sum(p.epoch(at))
 	enough := max(p.rules.MinWatchers, min(h.crowd.size(at)/5, manyWatchers))
 	if sum.watchers.distinct() < enough {
 		return nil, false
@@ -99,9 +95,7 @@ const crowdTurn = 30 * time.Minute
 
 func (c *crowd) add(users *bitmap, at time.Time) {
 	c.turn(at)
-	for i, w := range users {
-		c.now[i] |= w
-	}
+	c.now.join(users)
 }
 
 func (c *crowd) turn(at time.Time) {
@@ -118,9 +112,7 @@ func (c *crowd) turn(at time.Time) {
 func (c *crowd) size(at time.Time) int {
 	c.turn(at)
 	both := c.now
-	for i, w := range c.before {
-		both[i] |= w
-	}
+	both.join(&c.before)
 	free := float64(max(watcherBits-both.distinct(), 1))
 	return int(watcherBits * math.Log(watcherBits/free))
 }

@@ -30,6 +30,13 @@ func (m *bitmap) add(watcher uint64) {
 	m[bit/64] |= 1 << (bit % 64)
 }
 
+// join adds what another bitmap has.
+func (m *bitmap) join(o *bitmap) {
+	for i, w := range o {
+		m[i] |= w
+	}
+}
+
 // distinct is how many were added, at least.
 func (m *bitmap) distinct() int {
 	n := 0
@@ -43,9 +50,7 @@ func (b *bucket) add(o *bucket) {
 	b.passed += o.passed
 	b.failed += o.failed
 	b.sentBy(o.sent)
-	for i, w := range o.watchers {
-		b.watchers[i] |= w
-	}
+	b.watchers.join(&o.watchers)
 }
 
 // sentBy notes that one which failed was sent then; 0: there was none.

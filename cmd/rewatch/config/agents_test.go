@@ -26,7 +26,7 @@ func TestParseAgents(t *testing.T) {
 }
 
 func TestNotifies(t *testing.T) {
-	c := DialogsConfig{Signal: Signal{Message: true}}
+	c := DialogsConfig{Signal: agent.Signal{Message: true}}
 	if c.Notifies() {
 		t.Error("nobody is told by NOTIFY")
 	}

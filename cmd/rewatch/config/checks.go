@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"rewatch/cmd/rewatch/webconfig"
 	"rewatch/policy"
 	"rewatch/proxy/uac"
@@ -296,7 +294,7 @@ func checkProcess(in *inspection, c *Config) {
 	if c.Process.Drain < 0 {
 		in.reject("REWATCH_DRAIN", "a duration such as 10s; 0s does not wait")
 	}
-	if c.Process.LogLevel < zerolog.TraceLevel || c.Process.LogLevel > zerolog.ErrorLevel {
-		in.reject("REWATCH_LOG_LEVEL", wantLevel)
+	if _, err := ParseLevel(c.Process.LogLevel.String()); err != nil {
+		in.reject("REWATCH_LOG_LEVEL", err.Error())
 	}
 }

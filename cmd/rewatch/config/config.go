@@ -78,7 +78,7 @@ type DialogsConfig struct {
 	Events           []string       `env:"EVENTS" envDefault:"*" doc:"event packages that are recovered, comma-separated; '*' is all of them"`
 	Failure          FailureMode    `env:"FAILURE" envDefault:"any" doc:"'any': whatever is not 2xx; 'rfc': leave out what RFC 5057 calls transaction-only"`
 	Answer           monitor.Answer `env:"ANSWER" envDefault:"481" doc:"what the server gets on a failure: '481', 'passthrough' (the real response) or 'silent' (nothing; its own timer ends it)"`
-	Signal           Signal         `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
+	Signal           agent.Signal   `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
 	SignalAgents     []agent.Rule   `env:"SIGNAL_AGENTS" doc:"how certain clients are told, by a pattern of their User-Agent: 'Linphone*=message, baresip*=notify'; first match, else REWATCH_SIGNAL"`
 	Recover          aor.Patterns   `env:"RECOVER" envDefault:"*" doc:"watchers that are recovered: patterns of their addresses such as 'sip:*@ims.example', comma-separated; the NOTIFYs of others pass untouched"`
 	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of them, for a careful start; by a hash of the address, so that it is always the same ones"`

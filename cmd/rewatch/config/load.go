@@ -12,7 +12,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/cmd/rewatch/cli"
-	"rewatch/policy"
 	"rewatch/proxy/uac"
 )
 
@@ -79,14 +78,9 @@ func (in *inspection) rejectField(group reflect.Type, prefix string, err error) 
 // acceptedByType is for types that parse themselves and whose errors do not say
 // what would have been right.
 var acceptedByType = map[reflect.Type]string{
-	reflect.TypeFor[netip.Addr]():         "an IP address",
-	reflect.TypeFor[zerolog.Level]():      wantLevel,
-	reflect.TypeFor[policy.CountMode]():   "registration or recovery",
-	reflect.TypeFor[policy.OnThreshold](): "deregister, ban or unsubscribe",
-	reflect.TypeFor[policy.Patience]():    "refresh or none",
+	reflect.TypeFor[netip.Addr]():    "an IP address",
+	reflect.TypeFor[zerolog.Level](): string(wantLevel),
 }
-
-const wantLevel = "trace, debug, info, warn or error"
 
 // readSecrets takes the secrets from the files that are named instead.
 func (in *inspection) readSecrets(cfg *Config) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"mime"
@@ -16,10 +15,13 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/rs/zerolog"
 
 	"rewatch/dialogs/agent"
 	"rewatch/dialogs/aor"
 	"rewatch/dialogs/monitor"
+	"rewatch/policy"
+	"rewatch/policy/alarm/snmp"
 )
 
 // want is the error of a parser: what it would have accepted. The variable and
@@ -28,36 +30,39 @@ type want string
 
 func (w want) Error() string { return string(w) }
 
-// parsers turns the text of a variable into the type of its field, unless the
-// type does so itself (encoding.TextUnmarshaler: see acceptedByType). Lists have
-// parsers of their own so that blanks around the commas do no harm.
+// parsers turn the text of a variable into the type of its field, unless the type has an
+// UnmarshalText, which package env prefers (see acceptedByType). Lists have parsers of their own,
+// so that blanks around the commas do no harm.
 var parsers = map[reflect.Type]env.ParserFunc{
-	reflect.TypeFor[bool]():           typed(parseBool),
-	reflect.TypeFor[int]():            typed(parseInt),
-	reflect.TypeFor[float64]():        typed(parseFloat),
-	reflect.TypeFor[time.Duration]():  typed(parseDuration),
-	reflect.TypeFor[Seconds]():        typed(parseSeconds),
-	reflect.TypeFor[Bytes]():          typed(parseBytes),
-	reflect.TypeFor[URI]():            typed(parseURI),
-	reflect.TypeFor[[]URI]():          typed(listOf(parseURI)),
-	reflect.TypeFor[[]Listener]():     typed(listOf(parseListener)),
-	reflect.TypeFor[[]HostName]():     typed(listOf(parseHostName)),
-	reflect.TypeFor[HostPort]():       typed(parseHostPort),
-	reflect.TypeFor[Receiver]():       typed(parseReceiver),
-	reflect.TypeFor[[]Receiver]():     typed(listOf(parseReceiver)),
-	reflect.TypeFor[[]netip.Prefix](): typed(listOf(parsePrefix)),
-	reflect.TypeFor[aor.Patterns]():   typed(parsePatterns),
-	reflect.TypeFor[[]string]():       typed(listOf(parseText)),
-	reflect.TypeFor[Signal]():         typed(parseSignal),
-	reflect.TypeFor[[]agent.Rule]():   typed(parseAgents),
-	reflect.TypeFor[FailureMode]():    typed(oneOf(FailureAny, FailureRFC)),
-	reflect.TypeFor[monitor.Answer](): typed(named(monitor.Answer481, monitor.AnswerPassthrough, monitor.AnswerSilent)),
-	reflect.TypeFor[DeregisterMode](): typed(oneOf(DeregisterContact, DeregisterAll)),
-	reflect.TypeFor[SNMPAuth]():       typed(parseSNMPAuth),
-	reflect.TypeFor[SNMPPriv]():       typed(parseSNMPPriv),
-	reflect.TypeFor[IdentityFrom]():   typed(oneOf(IdentityFromPAI, IdentityFromFrom)),
-	reflect.TypeFor[LogUsers]():       typed(oneOf(LogUsersClear, LogUsersPseudonym)),
-	reflect.TypeFor[LogFormat]():      typed(oneOf(LogJSON, LogConsole)),
+	reflect.TypeFor[bool]():               typed(parseBool),
+	reflect.TypeFor[int]():                typed(parseInt),
+	reflect.TypeFor[float64]():            typed(parseFloat),
+	reflect.TypeFor[time.Duration]():      typed(parseDuration),
+	reflect.TypeFor[Seconds]():            typed(parseSeconds),
+	reflect.TypeFor[Bytes]():              typed(parseBytes),
+	reflect.TypeFor[URI]():                typed(parseURI),
+	reflect.TypeFor[[]URI]():              typed(listOf(parseURI)),
+	reflect.TypeFor[[]Listener]():         typed(listOf(parseListener)),
+	reflect.TypeFor[[]HostName]():         typed(listOf(parseHostName)),
+	reflect.TypeFor[HostPort]():           typed(parseHostPort),
+	reflect.TypeFor[Receiver]():           typed(parseReceiver),
+	reflect.TypeFor[[]Receiver]():         typed(listOf(parseReceiver)),
+	reflect.TypeFor[[]netip.Prefix]():     typed(listOf(parsePrefix)),
+	reflect.TypeFor[aor.Patterns]():       typed(parsePatterns),
+	reflect.TypeFor[[]string]():           typed(listOf(parseText)),
+	reflect.TypeFor[agent.Signal]():       typed(parseSignal),
+	reflect.TypeFor[[]agent.Rule]():       typed(parseAgents),
+	reflect.TypeFor[FailureMode]():        typed(oneOf(FailureAny, FailureRFC)),
+	reflect.TypeFor[monitor.Answer]():     typed(named(monitor.Answer481, monitor.AnswerPassthrough, monitor.AnswerSilent)),
+	reflect.TypeFor[DeregisterMode]():     typed(oneOf(DeregisterContact, DeregisterAll)),
+	reflect.TypeFor[snmp.AuthProtocol]():  typed(oneOf(snmp.AuthProtocols()...)),
+	reflect.TypeFor[snmp.PrivProtocol]():  typed(oneOf(snmp.PrivProtocols()...)),
+	reflect.TypeFor[policy.CountMode]():   typed(named(policy.CountRegistration, policy.CountRecovery)),
+	reflect.TypeFor[policy.OnThreshold](): typed(named(policy.Deregister, policy.Ban, policy.Unsubscribe)),
+	reflect.TypeFor[policy.Patience]():    typed(named(policy.PatienceRefresh, policy.PatienceNone)),
+	reflect.TypeFor[IdentityFrom]():       typed(oneOf(IdentityFromPAI, IdentityFromFrom)),
+	reflect.TypeFor[LogUsers]():           typed(oneOf(LogUsersClear, LogUsersPseudonym)),
+	reflect.TypeFor[LogFormat]():          typed(oneOf(LogJSON, LogConsole)),
 }
 
 func typed[T any](parse func(string) (T, error)) env.ParserFunc {
@@ -82,14 +87,15 @@ func listOf[T any](parse func(string) (T, error)) func(string) ([]T, error) {
 	}
 }
 
+// oneOf takes the values of an enumeration of strings.
 func oneOf[T ~string](values ...T) func(string) (T, error) {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
 	return func(s string) (T, error) {
-		if slices.Contains(values, T(s)) {
+		if slices.Contains(words, s) {
 			return T(s), nil
-		}
-		words := make([]string, len(values))
-		for i, v := range values {
-			words[i] = string(v)
 		}
 		return "", want(alternatives(words))
 	}
@@ -154,8 +160,6 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-var errBytes = errors.New("a size such as '64MiB', '512KiB' or a number of bytes")
-
 // parseBytes reads a size with a binary unit.
 func parseBytes(s string) (Bytes, error) {
 	shift := 0
@@ -166,7 +170,7 @@ func parseBytes(s string) (Bytes, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return 0, errBytes
+		return 0, want("a size such as '64MiB', '512KiB' or a number of bytes")
 	}
 	return Bytes(n << shift), nil
 }
@@ -216,8 +220,19 @@ func parseAgents(s string) ([]agent.Rule, error) {
 	return rules, nil
 }
 
-func parseSignal(s string) (Signal, error) {
-	var signal Signal
+const wantLevel = want("trace, debug, info, warn or error")
+
+// ParseLevel reads a level of the log, in letters of either case.
+func ParseLevel(s string) (zerolog.Level, error) {
+	level, err := zerolog.ParseLevel(s)
+	if err != nil || level < zerolog.TraceLevel || level > zerolog.ErrorLevel {
+		return level, wantLevel
+	}
+	return level, nil
+}
+
+func parseSignal(s string) (agent.Signal, error) {
+	var signal agent.Signal
 	for part := range strings.SplitSeq(s, ",") {
 		switch strings.TrimSpace(part) {
 		case "message":
@@ -225,7 +240,7 @@ func parseSignal(s string) (Signal, error) {
 		case "notify":
 			signal.Notify = true
 		default:
-			return Signal{}, want("message, notify or message,notify")
+			return agent.Signal{}, want("message, notify or message,notify")
 		}
 	}
 	return signal, nil

@@ -10,31 +10,20 @@ import (
 
 // SNMPConfig steers package policy/alarm/snmp.
 type SNMPConfig struct {
-	Managers      []Receiver `env:"ALARM_SNMP" doc:"host:port of SNMP managers, comma-separated; each gets a notification of REWATCH-MIB for every raise and clear, by v2c or, with a user, by v3"`
-	Inform        bool       `env:"ALARM_SNMP_INFORM" envDefault:"false" doc:"send INFORMs, which the manager acknowledges, instead of traps, which may get lost"`
-	OID           string     `env:"ALARM_SNMP_OID" envDefault:"1.3.6.1.4.1.32473.5060" doc:"object identifier of rewatchMIB, if the number for documentation was replaced there"`
-	Community     Secret     `env:"ALARM_SNMP_COMMUNITY" show:"public" doc:"community, for v2c"`
-	CommunityFile string     `env:"ALARM_SNMP_COMMUNITY_FILE" doc:"file to read the community from instead"`
-	User          string     `env:"ALARM_SNMP_USER" doc:"user, for v3; needs an authentication key"`
-	AuthProtocol  SNMPAuth   `env:"ALARM_SNMP_AUTH_PROTOCOL" envDefault:"sha256" doc:"'md5', 'sha', 'sha224', 'sha256', 'sha384' or 'sha512'"`
-	AuthKey       Secret     `env:"ALARM_SNMP_AUTH_KEY" doc:"passphrase for authentication, 8 characters or more"`
-	AuthKeyFile   string     `env:"ALARM_SNMP_AUTH_KEY_FILE" doc:"file to read it from instead"`
-	PrivProtocol  SNMPPriv   `env:"ALARM_SNMP_PRIV_PROTOCOL" envDefault:"aes" doc:"'des', 'aes', 'aes192', 'aes256', 'aes192c' or 'aes256c' (c: keys as Cisco makes them)"`
-	PrivKey       Secret     `env:"ALARM_SNMP_PRIV_KEY" doc:"passphrase for encryption, 8 characters or more; without one, notifications are only authenticated"`
-	PrivKeyFile   string     `env:"ALARM_SNMP_PRIV_KEY_FILE" doc:"file to read it from instead"`
-	EngineID      string     `env:"ALARM_SNMP_ENGINE_ID" envDefault:"80007ed90472657761746368" doc:"engine ID of rewatch (hexadecimal, 5 to 32 octets), which the manager has to know for v3 traps"`
+	Managers      []Receiver        `env:"ALARM_SNMP" doc:"host:port of SNMP managers, comma-separated; each gets a notification of REWATCH-MIB for every raise and clear, by v2c or, with a user, by v3"`
+	Inform        bool              `env:"ALARM_SNMP_INFORM" envDefault:"false" doc:"send INFORMs, which the manager acknowledges, instead of traps, which may get lost"`
+	OID           string            `env:"ALARM_SNMP_OID" envDefault:"1.3.6.1.4.1.32473.5060" doc:"object identifier of rewatchMIB, if the number for documentation was replaced there"`
+	Community     Secret            `env:"ALARM_SNMP_COMMUNITY" show:"public" doc:"community, for v2c"`
+	CommunityFile string            `env:"ALARM_SNMP_COMMUNITY_FILE" doc:"file to read the community from instead"`
+	User          string            `env:"ALARM_SNMP_USER" doc:"user, for v3; needs an authentication key"`
+	AuthProtocol  snmp.AuthProtocol `env:"ALARM_SNMP_AUTH_PROTOCOL" envDefault:"sha256" doc:"'md5', 'sha', 'sha224', 'sha256', 'sha384' or 'sha512'"`
+	AuthKey       Secret            `env:"ALARM_SNMP_AUTH_KEY" doc:"passphrase for authentication, 8 characters or more"`
+	AuthKeyFile   string            `env:"ALARM_SNMP_AUTH_KEY_FILE" doc:"file to read it from instead"`
+	PrivProtocol  snmp.PrivProtocol `env:"ALARM_SNMP_PRIV_PROTOCOL" envDefault:"aes" doc:"'des', 'aes', 'aes192', 'aes256', 'aes192c' or 'aes256c' (c: keys as Cisco makes them)"`
+	PrivKey       Secret            `env:"ALARM_SNMP_PRIV_KEY" doc:"passphrase for encryption, 8 characters or more; without one, notifications are only authenticated"`
+	PrivKeyFile   string            `env:"ALARM_SNMP_PRIV_KEY_FILE" doc:"file to read it from instead"`
+	EngineID      string            `env:"ALARM_SNMP_ENGINE_ID" envDefault:"80007ed90472657761746368" doc:"engine ID of rewatch (hexadecimal, 5 to 32 octets), which the manager has to know for v3 traps"`
 }
-
-// SNMPAuth is an authentication protocol of SNMPv3.
-type SNMPAuth string
-
-// SNMPPriv is an encryption protocol of SNMPv3.
-type SNMPPriv string
-
-var (
-	parseSNMPAuth = oneOf[SNMPAuth]("md5", "sha", "sha224", "sha256", "sha384", "sha512")
-	parseSNMPPriv = oneOf[SNMPPriv]("des", "aes", "aes192", "aes256", "aes192c", "aes256c")
-)
 
 var validOID = regexp.MustCompile(`^1\.3\.6\.1(\.\d{1,9})+$`)
 
@@ -85,8 +74,8 @@ func (c SNMPConfig) Sinks(started time.Time) []alarm.Sink {
 			Community: c.Community.Reveal(), Started: started,
 			User: snmp.User{
 				Name:         c.User,
-				AuthProtocol: string(c.AuthProtocol), AuthKey: c.AuthKey.Reveal(),
-				PrivProtocol: string(c.PrivProtocol), PrivKey: c.PrivKey.Reveal(),
+				AuthProtocol: c.AuthProtocol, AuthKey: c.AuthKey.Reveal(),
+				PrivProtocol: c.PrivProtocol, PrivKey: c.PrivKey.Reveal(),
 				EngineID: c.EngineID,
 			},
 		}))

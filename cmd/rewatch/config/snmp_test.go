@@ -3,7 +3,6 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,19 +59,34 @@ func TestSNMPMistakes(t *testing.T) {
 	}
 }
 
-// TestSNMPProtocols: the words of the variables are those that package snmp knows.
+// TestSNMPProtocols: every protocol that package snmp knows may be chosen and stands in the meaning
+// of its variable, and no other.
 func TestSNMPProtocols(t *testing.T) {
-	for _, name := range snmp.AuthProtocols() {
-		if _, err := parseSNMPAuth(name); err != nil {
-			t.Error(err)
+	for _, v := range Variables() {
+		var words []string
+		switch v.Name {
+		case "REWATCH_ALARM_SNMP_AUTH_PROTOCOL":
+			for _, p := range snmp.AuthProtocols() {
+				words = append(words, string(p))
+			}
+		case "REWATCH_ALARM_SNMP_PRIV_PROTOCOL":
+			for _, p := range snmp.PrivProtocols() {
+				words = append(words, string(p))
+			}
+		default:
+			continue
 		}
-	}
-	for _, name := range snmp.PrivProtocols() {
-		if _, err := parseSNMPPriv(name); err != nil {
-			t.Error(err)
+		for _, word := range words {
+			mustLoad(t, with(v.Name, word))
+			if !strings.Contains(v.Doc, "'"+word+"'") {
+				t.Errorf("%s does not name %s", v.Name, word)
+			}
 		}
-	}
-	if !slices.Contains(snmp.AuthProtocols(), "sha256") || !slices.Contains(snmp.PrivProtocols(), "aes") {
-		t.Error("a default is not known")
+		if len(words) < 6 {
+			t.Errorf("%s has %d words", v.Name, len(words))
+		}
+		if m := mistakesOf(t, with(v.Name, "rot13")); !strings.Contains(m.Error(), " or "+words[len(words)-1]) {
+			t.Error(m)
+		}
 	}
 }

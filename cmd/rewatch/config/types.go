@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"strconv"
+	"strings"
 )
 
 // HostName is a name in lower case, without a dot at its end.
@@ -34,7 +35,10 @@ func (h HostPort) String() string {
 	if h.Port != 0 {
 		return net.JoinHostPort(h.Host, strconv.Itoa(h.Port))
 	}
-	return bracketed(h.Host)
+	if strings.Contains(h.Host, ":") {
+		return "[" + h.Host + "]"
+	}
+	return h.Host
 }
 
 // Receiver is where something is sent to: host and port are both there.
@@ -125,29 +129,3 @@ const (
 	LogUsersClear     LogUsers = "clear"
 	LogUsersPseudonym LogUsers = "pseudonym"
 )
-
-// Signal says by what the watcher is told; at least one is set.
-type Signal struct {
-	Message, Notify bool
-}
-
-func (s Signal) String() string {
-	switch {
-	case s.Message && s.Notify:
-		return "message,notify"
-	case s.Notify:
-		return "notify"
-	default:
-		return "message"
-	}
-}
-
-// bracketed puts an IPv6 address into the brackets that a URI wants.
-func bracketed(host string) string {
-	for i := range len(host) {
-		if host[i] == ':' {
-			return "[" + host + "]"
-		}
-	}
-	return host
-}

@@ -15,7 +15,6 @@ import (
 	"rewatch/cmd/rewatch/config"
 	"rewatch/cmd/rewatch/limits"
 	"rewatch/dialogs"
-	"rewatch/dialogs/agent"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/recovery/hook"
@@ -77,7 +76,7 @@ func (p *process) engineConfig() recovery.Config {
 	}
 	return recovery.Config{
 		Rules:  rules,
-		Signal: agent.Signal(c.Dialogs.Signal), Agents: c.Dialogs.SignalAgents,
+		Signal: c.Dialogs.Signal, Agents: c.Dialogs.SignalAgents,
 		MessageRate: c.UAC.MessageRate, DeregisterRate: c.UAC.DeregisterRate,
 		Domains: c.UAC.Domains, DeregisterAll: c.UAC.Deregister == config.DeregisterAll,
 		ByHook: c.UAC.Hook != "", HookTakesAll: c.UAC.Hook != "" && !hook.Names(c.UAC.Hook, c.UAC.HookBody),

@@ -2,10 +2,10 @@ package sidecar
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/rs/zerolog"
 
+	"rewatch/cmd/rewatch/config"
 	"rewatch/cmd/rewatch/webconfig"
 )
 
@@ -26,12 +26,11 @@ func (b backend) Holds() any {
 }
 
 func (b backend) SetLogLevel(text string) bool {
-	level, err := zerolog.ParseLevel(strings.ToLower(text))
-	if err != nil || level < zerolog.TraceLevel || level > zerolog.ErrorLevel {
-		return false
+	level, err := config.ParseLevel(text)
+	if err == nil {
+		zerolog.SetGlobalLevel(level)
 	}
-	zerolog.SetGlobalLevel(level)
-	return true
+	return err == nil
 }
 
 // protectAdmin has REWATCH_ADMIN_WEB_CONFIG say who is let in.

@@ -2,11 +2,8 @@ package simulate
 
 import (
 	"flag"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"rewatch/cmd/rewatch/cli"
 	"rewatch/cmd/rewatch/config"
@@ -14,9 +11,8 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// simulatedRules are the variables that the simulation obeys, by their names
-// without the prefix. Names, defaults and meanings come from the tags of Config,
-// so that what is simulated is what is delivered.
+// simulatedRules are the variables that the simulation obeys, by their names without the prefix.
+// Names, defaults and meanings come from the tags of Config, so that they are those of the product.
 var simulatedRules = []string{
 	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
 	"PATIENCE", "STRIKE_TTL", "REDELIVER", "MAX_REDELIVER", "SIGNAL", "MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
@@ -67,30 +63,9 @@ func (r ruleTexts) apply(c *simulate.Config) error {
 	if d := cfg.Dialogs; d.Redeliver > 0 {
 		c.NewPost = newPost(redelivery.Config{For: d.Redeliver, MaxBytes: int(d.MaxRedeliver)})
 	}
-	return r.applyHold(c)
-}
-
-// applyHold takes over the rules of the outage hold.
-func (r ruleTexts) applyHold(c *simulate.Config) error {
-	for _, v := range ruleVariables() {
-		text, ok := r[strings.TrimPrefix(v.Name, "REWATCH_")]
-		if !ok {
-			text = v.Default
-		}
-		var err error
-		switch v.Name {
-		case "REWATCH_DEREGISTER_CAP":
-			c.DeregisterCap, err = strconv.Atoi(text)
-		case "REWATCH_OUTAGE_RATIO":
-			c.Outage.Ratio, err = strconv.ParseFloat(text, 64)
-			c.Outage.Off = c.Outage.Ratio >= 1
-		case "REWATCH_OUTAGE_WINDOW":
-			c.Outage.Window, err = time.ParseDuration(text)
-		}
-		if err != nil {
-			return fmt.Errorf("%s=%q: %w", v.Name, text, err)
-		}
-	}
+	c.DeregisterCap = cfg.UAC.DeregisterCap
+	ratio := cfg.Policy.OutageRatio
+	c.Outage.Off, c.Outage.Ratio, c.Outage.Window = ratio >= 1, ratio, cfg.Policy.OutageWindow
 	return nil
 }
 

@@ -24,17 +24,10 @@ type entry struct {
 	Told bool `json:"told,omitempty"`
 }
 
-// perUser are the alarms that a user's state remembers while they are raised. What is
-// in the Journal is only what nobody was told of yet.
-var perUser = []string{alarm.WatcherExhausted, alarm.WatcherBanned, alarm.DeregisterFailed}
-
-// ofUser says whether an alarm is about a user, whose state remembers it.
-func ofUser(a alarm.Alarm) bool { return slices.Contains(perUser, a.Name) }
-
-// Entries remember an alarm that was raised or cleared, for the next process: the
-// raise and the clear under a key each, as one may be told and the other not. If every
-// receiver has been told (told), nothing is left to be remembered of one that is
-// cleared, or of a raise that a user's state remembers.
+// Entries remember an alarm that was raised or cleared, for the next process: the raise and the
+// clear under a key each, because the receivers may have been told of only one of them. If every
+// receiver has been told (told), the entries of a cleared alarm are deleted, and that of a raise
+// which the state of a user remembers.
 func Entries(a alarm.Alarm, told bool) []store.Entry {
 	if a.ID == "" {
 		a.ID = alarm.ID(a)
@@ -45,7 +38,7 @@ func Entries(a alarm.Alarm, told bool) []store.Entry {
 		e.Key += " cleared"
 	}
 	switch {
-	case !told || a.ClearedAt == nil && !ofUser(a):
+	case !told || a.ClearedAt == nil && !alarm.AboutUser(a.Name):
 		return []store.Entry{e.With(entry{a, told}, a.RaisedAt.Add(age))}
 	case a.ClearedAt == nil:
 		return []store.Entry{raise}
@@ -54,17 +47,18 @@ func Entries(a alarm.Alarm, told bool) []store.Entry {
 	}
 }
 
-// Recaller takes up the alarms of an earlier process. Package policy/alarm implements it.
+// Recaller takes up the alarms of an earlier process. *alarm.Manager implements it.
 type Recaller interface {
-	// Recall makes one active that has to be raised again to stay.
+	// Recall makes an alarm active, which has to be raised again to stay.
 	Recall(a alarm.Alarm)
-	// Remind tells everybody of one, raised or cleared.
+	// Remind tells every receiver that an alarm was raised or cleared.
 	Remind(a alarm.Alarm)
 }
 
-// Recall takes up the alarms that an earlier process has kept, and tells of what it
-// could not tell everybody, in the order in which it happened. Of an alarm that is in
-// nobody's state it has to turn out whether it goes on.
+// Recall takes up the alarms that an earlier process has kept. It tells the receivers of the
+// changes that not all of them have been told of, in the order in which they happened. An alarm
+// that is not about a user stays only if it is raised again. The error says that the Journal
+// cannot be read.
 func Recall(ctx context.Context, j store.Journal, r Recaller) error {
 	kept, err := keptEntries(ctx, j)
 	if err != nil {
@@ -75,7 +69,7 @@ func Recall(ctx context.Context, j store.Journal, r Recaller) error {
 		over[v.ID] = over[v.ID] || v.ClearedAt != nil
 	}
 	for _, v := range kept {
-		if !over[v.ID] && !ofUser(v.Alarm) {
+		if !over[v.ID] && !alarm.AboutUser(v.Name) {
 			r.Recall(v.Alarm)
 		}
 		if !v.Told {
@@ -104,7 +98,7 @@ func keptEntries(ctx context.Context, j store.Journal) ([]entry, error) {
 	return kept, nil
 }
 
-// at is when it was raised, or cleared.
+// at is when the alarm was raised, or cleared.
 func (v entry) at() time.Time {
 	if v.ClearedAt != nil {
 		return *v.ClearedAt
@@ -112,19 +106,18 @@ func (v entry) at() time.Time {
 	return v.RaisedAt
 }
 
-// Memory is an alarm.Memory that keeps what a Keeper writes.
+// Memory is an alarm.Memory that has a Keeper write the entries.
 type Memory struct{ Keeper func() *store.Keeper }
 
-// Changed remembers an alarm that nobody has been told of. One of a user was remembered
-// together with the decision that led to it, and one about the store cannot be kept in
-// the store.
+// Changed remembers an alarm that no receiver has been told of. An alarm about a user was saved
+// together with the decision that led to it, and one about the store cannot be kept in the store.
 func (m Memory) Changed(a alarm.Alarm) {
-	if a.Name != alarm.StoreUnavailable && !ofUser(a) {
+	if a.Name != alarm.StoreUnavailable && !alarm.AboutUser(a.Name) {
 		m.Keeper().Keep(Entries(a, false)...)
 	}
 }
 
-// Told remembers that everybody has been told.
+// Told remembers that every receiver has been told.
 func (m Memory) Told(a alarm.Alarm) {
 	if a.Name != alarm.StoreUnavailable {
 		m.Keeper().Keep(Entries(a, true)...)

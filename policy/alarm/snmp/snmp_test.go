@@ -113,9 +113,9 @@ func TestTrap(t *testing.T) {
 }
 
 func TestTrapV3(t *testing.T) {
-	for _, priv := range []string{"", "aes", "aes256", "aes256c", "des"} {
+	for _, priv := range []PrivProtocol{"", "aes", "aes256", "aes256c", "des"} {
 		for _, auth := range AuthProtocols() {
-			t.Run(auth+" "+priv, func(t *testing.T) {
+			t.Run(string(auth)+" "+string(priv), func(t *testing.T) {
 				conn, cfg := manager(t)
 				cfg.User = User{Name: "noc", AuthProtocol: auth, AuthKey: "authentic key", PrivProtocol: priv}
 				if priv != "" {

@@ -1,6 +1,7 @@
 package snmp
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -10,39 +11,53 @@ import (
 	"github.com/gosnmp/gosnmp"
 )
 
-// MinKey is how short a key may be (RFC 3414 11.2).
+// MinKey is the length of the shortest key, in characters (RFC 3414 11.2).
 const MinKey = 8
 
 // User is a user of SNMPv3's User-based Security Model (RFC 3414). Without a
 // PrivKey messages are authenticated, but can be read on the way.
 type User struct {
-	Name                  string
-	AuthProtocol, AuthKey string
-	PrivProtocol, PrivKey string
-	// EngineID is that of rewatch itself, in hexadecimal. The manager has to know
-	// it for traps; for INFORMs its own counts and is asked for.
+	Name         string
+	AuthProtocol AuthProtocol
+	AuthKey      string
+	PrivProtocol PrivProtocol
+	PrivKey      string
+	// EngineID is the engine ID of rewatch, in hexadecimal. The manager has to know it for
+	// traps. For INFORMs the engine ID of the manager counts, which is asked for.
 	EngineID string
 }
 
-var authProtocols = map[string]gosnmp.SnmpV3AuthProtocol{
+// AuthProtocol names an authentication protocol of SNMPv3 (RFC 3414, RFC 7860).
+type AuthProtocol string
+
+// PrivProtocol names an encryption protocol of SNMPv3 (RFC 3414, RFC 3826).
+type PrivProtocol string
+
+var authProtocols = map[AuthProtocol]gosnmp.SnmpV3AuthProtocol{
 	"md5": gosnmp.MD5, "sha": gosnmp.SHA, "sha224": gosnmp.SHA224,
 	"sha256": gosnmp.SHA256, "sha384": gosnmp.SHA384, "sha512": gosnmp.SHA512,
 }
 
-// AES with longer keys was never standardised; "c" is the way of Cisco's
-// equipment to make these keys.
-var privProtocols = map[string]gosnmp.SnmpV3PrivProtocol{
+// AES with longer keys was never standardised; "c" is the way in which Cisco's equipment makes
+// these keys.
+var privProtocols = map[PrivProtocol]gosnmp.SnmpV3PrivProtocol{
 	"des": gosnmp.DES, "aes": gosnmp.AES, "aes192": gosnmp.AES192, "aes256": gosnmp.AES256,
 	"aes192c": gosnmp.AES192C, "aes256c": gosnmp.AES256C,
 }
 
-// AuthProtocols lists the names that User.AuthProtocol may have.
-func AuthProtocols() []string { return slices.Sorted(maps.Keys(authProtocols)) }
+// AuthProtocols lists the authentication protocols, the oldest first.
+func AuthProtocols() []AuthProtocol { return inOrder(authProtocols) }
 
-// PrivProtocols lists the names that User.PrivProtocol may have.
-func PrivProtocols() []string { return slices.Sorted(maps.Keys(privProtocols)) }
+// PrivProtocols lists the encryption protocols, the oldest first.
+func PrivProtocols() []PrivProtocol { return inOrder(privProtocols) }
 
-// ParseEngineID reads the hexadecimal form of an engine ID, with or without 0x.
+// inOrder lists names in the order of what they stand for.
+func inOrder[K comparable, V cmp.Ordered](all map[K]V) []K {
+	return slices.SortedFunc(maps.Keys(all), func(a, b K) int { return cmp.Compare(all[a], all[b]) })
+}
+
+// ParseEngineID reads the hexadecimal form of an engine ID of 5 to 32 octets (RFC 3411,
+// SnmpEngineID), with or without 0x.
 func ParseEngineID(s string) ([]byte, error) {
 	if len(s) > 2 && s[:2] == "0x" {
 		s = s[2:]
