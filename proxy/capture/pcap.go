@@ -21,9 +21,8 @@ const (
 )
 
 // WritePcap writes messages as a capture file that Wireshark and sngrep open. Each is one
-// UDP datagram between the addresses that it really went between, also where it went by TCP
-// or TLS, which the Via tells; what is inside TLS is in the clear here. A message
-// longer than a datagram can be is cut off.
+// UDP datagram between its real addresses, even if it went by TCP or TLS, as the Via says. What
+// was encrypted by TLS is in the clear. A message longer than a datagram can be is cut off.
 func WritePcap(w io.Writer, messages []Message) error {
 	b := bufio.NewWriter(w)
 	var head []byte

@@ -26,8 +26,8 @@ type Recorder struct {
 
 	mu   sync.Mutex
 	ring []byte
-	// written counts the bytes that were ever put into the ring, entries are what is in
-	// it, the oldest first.
+	// written counts all bytes that were ever written to the ring, entries are the messages
+	// in it, the oldest first.
 	written uint64
 	entries queue
 	most    int // entries
@@ -43,11 +43,11 @@ type entry struct {
 	length    int
 }
 
-// perEntry is what an entry takes beside the ring, at most, in a list that has grown.
+// perEntry is the memory of an entry beside the ring, at most, in a list that has grown.
 const perEntry = 256
 
-// New makes a Recorder that takes that many bytes, some thousands or more, all in all: a
-// quarter of them for what there is to know of the messages.
+// New makes a Recorder that takes size bytes of memory, some thousands or more: a quarter of
+// them for the list of messages.
 func New(size int) *Recorder {
 	return &Recorder{
 		seed: maphash.MakeSeed(), ring: make([]byte, size-size/4), most: max(size/4/perEntry, 1),
@@ -55,12 +55,12 @@ func New(size int) *Recorder {
 	}
 }
 
-// Received implements proxy.Tap.
+// Received implements socket.Tap.
 func (r *Recorder) Received(transport string, from, to netip.AddrPort, raw []byte) {
 	r.record(transport, from, to, raw)
 }
 
-// Sent implements proxy.Tap.
+// Sent implements socket.Tap.
 func (r *Recorder) Sent(transport string, from, to netip.AddrPort, raw []byte) {
 	r.record(transport, from, to, raw)
 }
@@ -109,11 +109,11 @@ func (r *Recorder) userOf(raw []byte) (uint64, bool) {
 	return maphash.Bytes(r.seed, user), ok
 }
 
-// MaxBytes bounds what Of gives: those of one user are rarely more.
+// MaxBytes bounds the result of Of: the messages of one user are rarely more.
 const MaxBytes = 4 << 20
 
-// Of gives the messages of a user from a time to another, copied, the oldest first, and at
-// most MaxBytes of them.
+// Of gives copies of the messages of a user between two times, the oldest first, and at most
+// MaxBytes of them.
 func (r *Recorder) Of(user string, from, to time.Time) (found []Message) {
 	hash, room := maphash.String(r.seed, user), MaxBytes
 	r.mu.Lock()
@@ -134,7 +134,7 @@ func (r *Recorder) Of(user string, from, to time.Time) (found []Message) {
 	return found
 }
 
-// queue is a list to which one end is added, and from whose other end is taken.
+// queue is a first-in-first-out list.
 type queue struct {
 	list []entry
 	head int
@@ -150,7 +150,7 @@ func (q *queue) drop() {
 	q.head++
 }
 
-// add moves what is left to the front before the list would grow.
+// add appends an entry. Before the list would grow, it moves the entries to the front.
 func (q *queue) add(e entry) {
 	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
 		n := copy(q.list, q.list[q.head:])

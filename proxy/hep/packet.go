@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Message is one SIP message and how it travelled.
+// Message is one SIP message with its transport, addresses and time.
 type Message struct {
 	// Transport is "udp", "tcp" or "tls".
 	Transport string
 	From, To  netip.AddrPort
 	At        time.Time
-	// Capture tells the collector's users who has mirrored it.
+	// Capture tells the users of the collector who has mirrored the message.
 	Capture uint32
 	Raw     []byte
 }

@@ -21,16 +21,17 @@ const (
 	maxKept = 16 << 10
 	// maxWaiting bounds the messages that wait, in bytes.
 	maxWaiting = 16 << 20
-	// renewal is how old the socket gets: its collector's name may have moved.
+	// renewal is after how long the socket is opened again: the name of the collector may
+	// have another address.
 	renewal = time.Minute
-	// recovery is the pause after the collector could not be reached.
+	// recovery is the pause before the collector is tried again.
 	recovery = time.Second
 	// dialTime bounds the lookup of the collector's name.
 	dialTime = 5 * time.Second
 )
 
-// Budget is the memory that a Sender takes at most, in bytes: what waits, and the buffers
-// that are free.
+// Budget is the memory that a Sender takes at most, in bytes: the messages that wait, and the
+// free buffers.
 const Budget = maxWaiting + defaultBuffers*maxKept + 1<<20
 
 // Config is what a Sender needs.
@@ -48,23 +49,23 @@ type Config struct {
 	Dial func(ctx context.Context, collector string) (net.Conn, error)
 }
 
-// Sender mirrors what it is shown. Its methods never wait.
+// Sender mirrors messages. Its methods never wait.
 type Sender struct {
 	cfg  Config
 	free chan []byte
 	full chan []byte
-	// waiting is what waits in full, in bytes.
+	// waiting is the size of the messages in full, in bytes.
 	waiting atomic.Int64
 	// The rest belongs to the goroutine.
 	conn   net.Conn
 	dialAt time.Time // not before
-	away   bool      // the log knows that the collector is away
+	away   bool      // it was logged that the collector cannot be reached
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// New makes a Sender. What it is shown before Start waits in the buffers.
+// New makes a Sender. Messages before Start wait in the buffers.
 func New(cfg Config) *Sender {
 	if cfg.Buffers <= 0 {
 		cfg.Buffers = defaultBuffers
@@ -82,12 +83,12 @@ func New(cfg Config) *Sender {
 	return s
 }
 
-// Received mirrors a message that has come in.
+// Received mirrors a message that was received.
 func (s *Sender) Received(transport string, from, to netip.AddrPort, raw []byte) {
 	s.mirror(transport, from, to, raw)
 }
 
-// Sent mirrors a message that leaves.
+// Sent mirrors a message that is sent.
 func (s *Sender) Sent(transport string, from, to netip.AddrPort, raw []byte) {
 	s.mirror(transport, from, to, raw)
 }
@@ -118,13 +119,14 @@ func (s *Sender) dropped() {
 	}
 }
 
-// Start begins to send; it goes on until Shutdown, or until ctx ends.
+// Start begins to send, until Shutdown or until ctx ends.
 func (s *Sender) Start(ctx context.Context) {
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.wg.Go(func() { s.run(ctx) })
 }
 
-// Shutdown sends what waits and stops. Nothing may be shown to it afterwards.
+// Shutdown sends the messages that wait, and stops. Received and Sent must not be called after
+// it.
 func (s *Sender) Shutdown(ctx context.Context) error {
 	s.cancel()
 	still := make(chan struct{})
@@ -153,7 +155,7 @@ func (s *Sender) run(ctx context.Context) {
 	}
 }
 
-// rest sends what waits at the end, if the socket stands.
+// rest sends the messages that wait at the end, if the socket is open.
 func (s *Sender) rest() {
 	for {
 		select {
@@ -165,7 +167,7 @@ func (s *Sender) rest() {
 	}
 }
 
-// carry sends a packet and makes its buffer free.
+// carry sends a packet and frees its buffer.
 func (s *Sender) carry(ctx context.Context, b []byte) {
 	if now := time.Now(); !now.Before(s.dialAt) {
 		s.dial(ctx, now)
@@ -214,7 +216,7 @@ func (s *Sender) write(b []byte) {
 	s.away = false
 }
 
-// missing logs that the collector is away, once until it is back.
+// missing logs that the collector cannot be reached, once until it can be reached again.
 func (s *Sender) missing(err error) {
 	if !s.away {
 		s.cfg.Log.Warn().Err(err).Str("collector", s.cfg.Collector).Msg("messages are not mirrored")

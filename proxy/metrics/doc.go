@@ -1,3 +1,3 @@
-// Package metrics counts what the SIP path takes, refuses and drops, and shows what its
-// sockets hold.
+// Package metrics counts the messages that the SIP path receives, refuses and drops, and
+// shows the state of its sockets.
 package metrics

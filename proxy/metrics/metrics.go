@@ -19,13 +19,13 @@ const (
 	RefusedLoop        Refusal = "loop"
 	RefusedExtension   Refusal = "extension"
 	RefusedUnavailable Refusal = "unavailable"
-	RefusedRuled       Refusal = "ruled"    // banned, or a dialog that is declared dead
+	RefusedRuled       Refusal = "ruled"    // the Monitor refuses it: a ban, or a dialog that has ended
 	RefusedOverload    Refusal = "overload" // 503 with Retry-After
-	RefusedReach       Refusal = "reach"    // it led to where it may not go
-	RefusedOwn         Refusal = "own"      // a MESSAGE of rewatch's own, come back
+	RefusedReach       Refusal = "reach"    // its Route or Request-URI leads to where it may not go
+	RefusedOwn         Refusal = "own"      // a MESSAGE of rewatch's own that came back
 )
 
-// Drop is why a message went no further; the set is closed.
+// Drop is why a message was not forwarded; the set is closed.
 type Drop string
 
 const (
@@ -34,7 +34,7 @@ const (
 	DropNotOurs     Drop = "not-ours"    // a response whose upper Via is not ours
 	DropUnaddressed Drop = "unaddressed" // a response that leads nowhere
 	DropStream      Drop = "stream"      // the connection for a response is gone or full
-	DropBacklog     Drop = "backlog"     // a NOTIFY that found no room on its stream
+	DropBacklog     Drop = "backlog"     // a NOTIFY for which its connection had no room
 	DropSend        Drop = "send"        // the socket did not take it
 	DropUnreachable Drop = "unreachable" // an ACK whose hop cannot be reached
 	DropRuled       Drop = "ruled"       // answered with silence (REWATCH_ANSWER=silent)
@@ -49,14 +49,14 @@ var methods = [...]string{
 // Sides are the names of the sides.
 var Sides = [...]string{dialogs.Core: "core", dialogs.Server: "server"}
 
-// Metrics are resolved once, so that counting is one atomic addition.
+// Metrics are looked up once, so that counting is one atomic addition.
 type Metrics struct {
 	requests  [2][len(methods)]prometheus.Counter
 	responses [2][7]prometheus.Counter
 	refusals  map[Refusal]prometheus.Counter
 	drops     map[Drop]prometheus.Counter
 	missed    map[bool]prometheus.Counter
-	// retries are those of a NOTIFY before its verdict, by whether the NOTIFY got through.
+	// retries are further attempts of NOTIFYs before the verdict, by whether there was a 2xx.
 	retries [transaction.Whys][2]prometheus.Counter
 }
 
@@ -109,7 +109,7 @@ func New(reg prometheus.Registerer, dropped *prometheus.CounterVec, sockets *soc
 	return m
 }
 
-// NewDropped makes and registers the counter of what went no further.
+// NewDropped makes and registers the counter of messages that were not forwarded.
 func NewDropped(reg prometheus.Registerer) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_dropped_total", Help: "Messages that went no further, by reason.",
@@ -118,7 +118,7 @@ func NewDropped(reg prometheus.Registerer) *prometheus.CounterVec {
 	return v
 }
 
-// NewForgotten makes and registers the counter of what was not remembered.
+// NewForgotten makes and registers the counter of what full tables did not remember.
 func NewForgotten(reg prometheus.Registerer) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_forgotten_total", Help: "Small things that were not remembered because their table was full, by what they were.",
@@ -127,7 +127,7 @@ func NewForgotten(reg prometheus.Registerer) *prometheus.CounterVec {
 	return v
 }
 
-// Request counts one that came in.
+// Request counts a request that was received.
 func (m *Metrics) Request(side dialogs.Side, method []byte) {
 	for i := range len(methods) - 1 {
 		if string(method) == methods[i] {
@@ -138,7 +138,7 @@ func (m *Metrics) Request(side dialogs.Side, method []byte) {
 	m.requests[side][len(methods)-1].Inc()
 }
 
-// Response counts by the first digit of the status in raw.
+// Response counts a response by the first digit of its status.
 func (m *Metrics) Response(side dialogs.Side, raw []byte) {
 	const at = len("SIP/2.0 ")
 	if len(raw) > at && raw[at] >= '1' && raw[at] <= '6' {
@@ -146,8 +146,7 @@ func (m *Metrics) Response(side dialogs.Side, raw []byte) {
 	}
 }
 
-// Retried counts the further attempts of a NOTIFY that is over; ok: the last one got a
-// 2xx.
+// Retried counts the further attempts of a NOTIFY that has ended; ok: the last one got a 2xx.
 func (m *Metrics) Retried(tries []transaction.Try, ok bool) {
 	for i, t := range tries {
 		result := 0
@@ -158,21 +157,21 @@ func (m *Metrics) Retried(tries []transaction.Try, ok bool) {
 	}
 }
 
-// Refused counts a request or a connection.
+// Refused counts a request or a connection that was refused.
 func (m *Metrics) Refused(r Refusal) {
 	if c := m.refusals[r]; c != nil {
 		c.Inc()
 	}
 }
 
-// Dropped counts messages.
+// Dropped counts messages that were not forwarded.
 func (m *Metrics) Dropped(d Drop, n int) { m.drops[d].Add(float64(n)) }
 
 // Untracked counts a request that got no record.
 func (m *Metrics) Untracked(notify bool) { m.missed[notify].Inc() }
 
-// socketMetrics shows what the sockets of both sides hold. It asks them when it is
-// asked itself, so that nothing is counted on the path.
+// socketMetrics shows the state of the sockets of both sides. It asks them when metrics are
+// read, so that nothing is counted on the path.
 type socketMetrics struct{ set *socket.Set }
 
 var (
@@ -185,14 +184,14 @@ var (
 		[]string{"side", "direction"}, nil)
 )
 
-// Describe tells what there is.
+// Describe implements prometheus.Collector.
 func (c *socketMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descDrops
 	ch <- descStreams
 	ch <- descBytes
 }
 
-// Collect asks the sockets.
+// Collect implements prometheus.Collector.
 func (c *socketMetrics) Collect(ch chan<- prometheus.Metric) {
 	show := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)

@@ -6,41 +6,41 @@ import (
 	"time"
 )
 
-// However short or long DNS wants an answer to be believed, it is within these.
+// The least and the longest TTL, whatever DNS says.
 const (
 	minTTL = 5 * time.Second
 	maxTTL = 5 * time.Minute
-	// A name that does not exist is asked for again after failTTL, one that got
-	// no answer after vagueTTL, because that may change any moment.
+	// A name that does not exist is looked up again after failTTL, one without an answer
+	// after vagueTTL, because there may be an answer at any moment.
 	failTTL  = 5 * time.Second
 	vagueTTL = 2 * time.Second
-	// longestFailTTL is how long at most where a stranger asks again and again.
+	// longestFailTTL is the longest failTTL of a name that is asked for again and again.
 	longestFailTTL = time.Minute
-	// maxStale is how long an old answer is better than none (RFC 8767).
+	// maxStale is how long an old answer is used if there is no new one (RFC 8767).
 	maxStale = time.Hour
 )
 
-// entry is what is known of one target. hops is replaced, never changed, because
-// readers share it.
+// entry is the answer for one target. hops is replaced and never changed, because readers
+// share it.
 type entry struct {
 	hops    []Hop
 	err     error
 	expires time.Time // when to ask again
 	found   time.Time // when hops was found
 	used    time.Time
-	filling bool // it is being asked for, or will be when its turn comes
+	filling bool // it is being looked up, or waits for that
 	fails   int  // in a row
 	waiters []func([]Hop, error)
 }
 
 func (e *entry) fresh(now time.Time) bool { return now.Before(e.expires) }
 
-// usable says whether there are hops that are not older than an answer may be.
+// usable says whether there are hops that are not older than maxStale.
 func (e *entry) usable(now time.Time) bool {
 	return len(e.hops) > 0 && now.Sub(e.found) <= maxStale
 }
 
-// fill makes sure that a target is being asked for, now or when its turn comes. The caller
+// fill makes sure that a target is being looked up, now or when its turn comes. The caller
 // holds r.mu.
 func (r *Resolver) fill(t Target, asker uint64, now time.Time) (*entry, error) {
 	e := r.cache[t]
@@ -54,7 +54,7 @@ func (r *Resolver) fill(t Target, asker uint64, now time.Time) (*entry, error) {
 	case e == nil:
 		e = &entry{used: now}
 	case len(e.hops) > 0:
-		asker = 0 // a name that there is waits behind nobody's inventions
+		asker = 0 // a name that exists does not wait behind names that may not
 	}
 	if !r.queue.add(job{target: t, entry: e, asker: asker, since: now}) {
 		return e, stale(e, now, ErrBusy)
@@ -65,7 +65,7 @@ func (r *Resolver) fill(t Target, asker uint64, now time.Time) (*entry, error) {
 	return e, nil
 }
 
-// start asks for what may be asked for now. The caller holds r.mu.
+// start begins the lookups that may run now. The caller holds r.mu.
 func (r *Resolver) start() {
 	for {
 		j, ok := r.queue.next()
@@ -76,7 +76,7 @@ func (r *Resolver) start() {
 	}
 }
 
-// stale lets an old answer pass where a new one cannot be had.
+// stale accepts an old answer if there is no new one.
 func stale(e *entry, now time.Time, err error) error {
 	if e != nil && e.usable(now) {
 		return nil
@@ -84,12 +84,12 @@ func stale(e *entry, now time.Time, err error) error {
 	return err
 }
 
-// evictSample is how many entries are looked at to find one that can go: looking
-// at all of them would make every insertion into a full cache a long one.
+// evictSample is how many entries are compared to find one to remove: comparing all of them
+// would make every insertion into a full cache slow.
 const evictSample = 32
 
-// lesser tells which of two entries goes first: one that found nothing, else the one that
-// was not used for longer.
+// lesser tells which of two entries is removed first: one without hops, else the one that has
+// not been used for longer.
 func (e *entry) lesser(other *entry) bool {
 	if found := len(e.hops) > 0; found != (len(other.hops) > 0) {
 		return !found
@@ -97,8 +97,8 @@ func (e *entry) lesser(other *entry) bool {
 	return e.used.Before(other.used)
 }
 
-// room makes room for one more entry, at the cost of the least among a few; the caller
-// holds r.mu.
+// room makes room for one more entry by removing the least of evictSample; the caller holds
+// r.mu.
 func (r *Resolver) room() bool {
 	if len(r.cache) < r.cfg.MaxEntries {
 		return true
@@ -122,7 +122,7 @@ func (r *Resolver) room() bool {
 	return true
 }
 
-// find asks for one target and tells those who wait.
+// find looks up one target and calls those who wait.
 func (r *Resolver) find(j job) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
 	defer cancel()
@@ -150,9 +150,9 @@ func (r *Resolver) find(j job) {
 	}
 }
 
-// settle takes the result of a search. An old answer outlives a search that
-// learnt nothing, but not one that learnt that the name is gone. What a stranger asks for
-// again and again in vain is asked less and less often.
+// settle takes the result of a search. An old answer is kept after a search without an answer,
+// but not after one that says that the name does not exist. A name that an asker wants again
+// and again in vain is looked up less and less often.
 func (e *entry) settle(hops []Hop, err error, ttl time.Duration, now time.Time, strange bool) {
 	if err == nil {
 		e.hops, e.err, e.found, e.fails = hops, nil, now, 0

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// conf is what of resolv.conf(5) matters here.
+// conf has the settings of resolv.conf(5) that are used.
 type conf struct {
 	servers []string // host:port
 	search  []string
@@ -56,8 +56,8 @@ func (c *conf) options(options []string) {
 }
 
 // candidates are the full names that a name may stand for, in the order in which
-// they are asked. The labels of a service (_sip._udp) do not count as dots: that
-// a name is short does not change because a service is asked of it.
+// they are looked up. The labels of a service (_sip._udp) do not count as dots: a short name
+// is short with a service before it, too.
 func (c conf) candidates(name string) []string {
 	host := name
 	for strings.HasPrefix(host, "_") {
@@ -75,13 +75,12 @@ func (c conf) candidates(name string) []string {
 	return append(completed, name)
 }
 
-// hostsTTL is how long a line of /etc/hosts is believed; the file is cheap to read.
+// hostsTTL is the TTL of a line of /etc/hosts; the file is cheap to read.
 const hostsTTL = 5 * time.Second
 
 // lookupHosts finds the addresses of a name in the text of hosts(5). localhost
-// has its addresses even where the file does not say so (RFC 6761 6.3). A name
-// that is there with addresses of the other family only has none of this one: ok
-// says that the file has spoken.
+// has its addresses even if it is not in the file (RFC 6761 6.3). ok: the name is in the file.
+// If it has only addresses of the other family there, it has none of this one.
 func lookupHosts(text, name string, typ dnsmessage.Type) (records []Record, ok bool) {
 	if typ != dnsmessage.TypeA && typ != dnsmessage.TypeAAAA {
 		return nil, false

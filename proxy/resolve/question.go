@@ -17,7 +17,7 @@ var (
 	errNAPTR     = errors.New("malformed NAPTR record")
 )
 
-// question is one question of DNS, and reads the answers to it.
+// question is one DNS question. It parses the answers to it.
 type question struct{ dnsmessage.Question }
 
 func newQuestion(name string, typ dnsmessage.Type) (question, error) {
@@ -44,9 +44,9 @@ func (q question) pack(id uint16) ([]byte, uint16, error) {
 	return msg, id, err
 }
 
-// parse reads the records of the type that was asked for. They may stand under
-// another name, behind a CNAME, which the name server has followed for us: what is behind
-// it holds no longer than the CNAME itself.
+// parse reads the records of the type that was asked for. They may have another name, to which
+// a CNAME leads that the name server has followed for us. Then their TTL is at most that of the
+// CNAME.
 func (q question) parse(msg []byte, id uint16) ([]Record, error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
@@ -133,7 +133,7 @@ func read(p *dnsmessage.Parser, typ dnsmessage.Type) (Record, error) {
 }
 
 // parseNAPTR reads the data of a NAPTR record (RFC 3403 4.1). Its name is never
-// compressed (RFC 3597 section 4), so the data is all that it takes.
+// compressed (RFC 3597 section 4), so the data is enough.
 func parseNAPTR(b []byte) (Record, error) {
 	if len(b) < 4 {
 		return Record{}, errNAPTR

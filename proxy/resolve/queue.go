@@ -6,19 +6,18 @@ import (
 )
 
 const (
-	// maxQueued bounds the names that wait for their turn, maxQueuedEach those of one
-	// asker, maxWait how long one of them waits.
+	// maxQueued bounds the names that wait, maxQueuedEach those of one asker, maxWait how
+	// long one of them waits.
 	maxQueued     = 1024
 	maxQueuedEach = 64
 	maxWait       = 10 * time.Second
-	// Of the names that are asked for at a time strangers may have three quarters all
-	// together, and one of them an eighth.
+	// Of the lookups that run at a time, askers may have three quarters all together, and one
+	// asker an eighth. The rest is for our own names and those that are known.
 	strangersOf4 = 3
 	eachOf8      = 1
 )
 
-// job is a target that has to be asked for. asker is on whose behalf; 0: our own, or one
-// whose name is known.
+// job is a target to look up. asker is on whose behalf; 0: it is our own, or known.
 type job struct {
 	target Target
 	entry  *entry
@@ -26,12 +25,12 @@ type job struct {
 	since  time.Time
 }
 
-// queue decides what is asked for next: first the names of our own and those that are
-// known, then one of each asker in turn. Whoever invents names so waits for their own
-// inventions, and keeps nobody else waiting.
+// queue decides what is looked up next: first our own names and those that are known, then one
+// of each asker in turn. So an asker of many invented names waits for its own lookups, and does
+// not delay the others.
 type queue struct {
 	most               int // names at a time
-	running, strangers int // all of them, and those of strangers
+	running, strangers int // all lookups, and those of askers
 	waiting            int
 	express            []job
 	askers             map[uint64]*asker
@@ -43,7 +42,7 @@ type asker struct {
 	running int
 }
 
-// add takes a job; false: there is too much.
+// add takes a job; false: too many wait.
 func (q *queue) add(j job) bool {
 	if j.asker == 0 {
 		if len(q.express) >= maxQueued {
@@ -68,7 +67,7 @@ func (q *queue) add(j job) bool {
 	return true
 }
 
-// next gives what is to be asked for now, and counts it; false: nothing.
+// next gives the next job to run now, and counts it; false: there is none.
 func (q *queue) next() (j job, ok bool) {
 	switch {
 	case q.running >= q.most:

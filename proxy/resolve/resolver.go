@@ -17,20 +17,19 @@ const (
 )
 
 // Budget is the memory that a Resolver takes at most, in bytes, with the defaults: the
-// cache, where each name is as long as it can be and has as many hops, what waits, and
-// what is asked for.
+// cache, with the longest names and the most hops, the names that wait, and the lookups.
 const Budget = defaultEntries*(perName+maxHops*int64(unsafe.Sizeof(Hop{}))) + 2*maxQueued*perJob + defaultFills*perFill
 
 const (
-	// perName is what a name takes beside its hops: itself, three times as a target and as
-	// the name that TLS has to prove, and its record.
+	// perName is the memory of a name beside its hops: the name three times, as a target and
+	// as the name in a certificate, and its entry.
 	perName = 3*maxHost + 512
 	perJob  = 3*maxHost + 256
 	perFill = 32 << 10 // a goroutine, and an answer of DNS
 )
 
 var (
-	// ErrBusy says that too many names are being asked for already.
+	// ErrBusy says that too many names are being looked up already.
 	ErrBusy = errors.New("too many names are being resolved")
 	// ErrClosed says that the Resolver was shut down.
 	ErrClosed = errors.New("resolver is shut down")
@@ -40,13 +39,12 @@ var (
 type Config struct {
 	// Exchange asks the questions; nil means [NewSystem].
 	Exchange Exchanger
-	// MaxEntries bounds the cache (4096), MaxFills the names that are asked for
-	// at the same time (256).
+	// MaxEntries bounds the cache (4096), MaxFills the lookups at the same time (256).
 	MaxEntries, MaxFills int
 	// Timeout bounds the whole search for one target (15 s).
 	Timeout time.Duration
-	// Evicted, if not nil, is told of each name that made room for another one. It
-	// must not block.
+	// Evicted, if not nil, is called for each name that is removed for another one. It must
+	// not block.
 	Evicted func()
 }
 
@@ -85,9 +83,8 @@ func New(cfg Config) *Resolver {
 	return r
 }
 
-// Lookup returns the hops that are known, without waiting. If none are it reports false;
-// Await has them found, and tells when they are there. The slice is shared and must not be
-// changed.
+// Lookup returns the hops of a target without waiting. false: they are not known; Await looks
+// them up. The slice is shared and must not be changed.
 func (r *Resolver) Lookup(t Target) ([]Hop, bool) {
 	if hops, ok := literal(t); ok {
 		return hops, true
@@ -100,7 +97,7 @@ func (r *Resolver) Lookup(t Target) ([]Hop, bool) {
 		return nil, false
 	}
 	if !e.fresh(now) {
-		// A stale answer is served below while this runs.
+		// The old answer is used below while this runs.
 		_, _ = r.fill(t, 0, now)
 	}
 	if !e.usable(now) {
@@ -110,10 +107,10 @@ func (r *Resolver) Lookup(t Target) ([]Hop, bool) {
 	return e.hops, true
 }
 
-// Await has the hops of a target found, on behalf of an asker (0: of our own), if they are
-// not known: names of different askers wait for each other in turn. It calls done once, with the hops or with why there are none: at once, on
-// the goroutine of the caller, if that is known; else later, on one of the
-// Resolver. done must not block.
+// Await looks up the hops of a target, on behalf of an asker (0: of our own), if they are not
+// known. It calls done once, with the hops or the reason why there are none: at once, on the
+// goroutine of the caller, if they are known; else later, on one of the Resolver. done must not
+// block.
 func (r *Resolver) Await(t Target, asker uint64, done func([]Hop, error)) {
 	hops, err, known := r.await(t, asker, done)
 	if known {
@@ -148,7 +145,7 @@ func (r *Resolver) await(t Target, asker uint64, done func([]Hop, error)) (hops 
 	return nil, nil, false
 }
 
-// Resolve waits for the hops of a target; the duration says how long they hold.
+// Resolve waits for the hops of a target; the duration is their TTL.
 func (r *Resolver) Resolve(ctx context.Context, t Target) ([]Hop, time.Duration, error) {
 	type answer struct {
 		hops []Hop
@@ -164,7 +161,7 @@ func (r *Resolver) Resolve(ctx context.Context, t Target) ([]Hop, time.Duration,
 	}
 }
 
-// ttl is how long the present answer for a target holds.
+// ttl is the remaining TTL of the present answer for a target.
 func (r *Resolver) ttl(t Target) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,21 +20,20 @@ const (
 	maxServices = 8
 	maxServers  = 16
 	maxHops     = 32
-	// questionTimeout bounds one question, so that those that get no answer
-	// leave time for the others.
+	// questionTimeout bounds one question, so that a question without an answer leaves time
+	// for the others.
 	questionTimeout = 3 * time.Second
 )
 
-// search is the work for one target: RFC 3263 section 4. It keeps the least TTL
-// of all records that it saw.
+// search is the lookup of one target (RFC 3263 section 4). It keeps the least TTL of all its
+// records.
 type search struct {
 	ex  Exchanger
 	ttl time.Duration
-	// denied: an SRV record says that the service is decidedly not there (RFC 2782).
+	// denied: an SRV record says that there is no such service (RFC 2782).
 	denied bool
 	groups uint16 // of SRV records with one priority
-	// vague is set when a question got no answer at all: what is missing then
-	// may exist.
+	// vague is set when a question got no answer: the records may exist.
 	vague error
 }
 
@@ -54,7 +53,7 @@ func literal(t Target) ([]Hop, bool) {
 	return []Hop{t.hop(transport, addr.Unmap(), port(t.Port, transport))}, true
 }
 
-// fallback is the transport where neither the URI nor DNS names one.
+// fallback is the transport if neither the URI nor DNS names one.
 func fallback(t Target) wire.Transport { return cmp.Or(t.transport(), wire.UDP) }
 
 // hop is one address at which a target is found.
@@ -123,8 +122,8 @@ func srvName(transport wire.Transport, host string) string {
 	return "_sip._" + transport.String() + "." + host
 }
 
-// naptr picks the services that we speak, by order and preference. Only the flag
-// "s" leads to SRV, and a sips URI must not be downgraded.
+// naptr picks the services that rewatch supports, by order and preference. Only the flag "s"
+// leads to SRV, and a sips URI must not be downgraded.
 func naptr(records []Record, t Target) []service {
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b Record) int {
@@ -198,8 +197,8 @@ func (s *search) hosts(ctx context.Context, t Target, transport wire.Transport) 
 	return hops, nil
 }
 
-// nothing is the error of a search without result. Only when every question was
-// answered do we know that there is nothing.
+// nothing is the error of a search without result. Only if every question was answered, the
+// name has no addresses for sure.
 func (s *search) nothing(t Target) error {
 	if s.vague != nil {
 		return fmt.Errorf("resolve %s: %w", t.Host, s.vague)
@@ -224,9 +223,9 @@ func (s *search) addresses(ctx context.Context, host string) ([]netip.Addr, erro
 	return addrs, nil
 }
 
-// ask asks one question. A record that is not there, or a question that got no
-// answer, only leaves its part of the search empty: a name server that drops
-// what it does not know (NAPTR, often) must not keep A from being asked.
+// ask asks one question. If there is no such record, or no answer, only that part of the search
+// is empty: some name servers drop questions of types that they do not know (often NAPTR), and
+// A has to be asked all the same.
 func (s *search) ask(ctx context.Context, name string, typ dnsmessage.Type) ([]Record, error) {
 	one, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()

@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// Rank is where an SRV record puts a hop among the others (RFC 2782). Hops that no SRV
-// record led to have none.
+// Rank is the place of a hop among the others by its SRV record (RFC 2782). A hop without an
+// SRV record has none.
 type Rank struct {
 	// Group counts the priorities: hops of a lower one are tried first.
 	Group uint16
 	// Weight is the share that the server has among those of its group.
 	Weight uint16
-	// Server tells the servers of a group apart; one may have several addresses. It is a
-	// hash of its name and port, and never 0.
+	// Server identifies a server of a group, which may have several addresses. It is a hash of
+	// its name and port, and never 0.
 	Server uint32
 }
 
-// byPriority sorts SRV records; what comes first among equals is for Spread to say.
+// byPriority sorts SRV records by priority. Spread orders those of equal priority.
 func byPriority(records []Record) []Record {
 	list := slices.Clone(records[:min(len(records), maxServers)])
 	slices.SortStableFunc(list, func(a, b Record) int { return cmp.Compare(a.Priority, b.Priority) })
@@ -27,8 +27,8 @@ func byPriority(records []Record) []Record {
 
 // Spread puts the hops of a name in the order in which one flow, such as a Call-ID, tries
 // them: servers of equal priority each come first for a share of the flows according to
-// their weights (RFC 2782), always the same for one flow. When a server goes, only its own
-// flows go elsewhere. hops are sorted by group, as a Resolver gives them; they are changed.
+// their weights (RFC 2782), always the same for one flow. When a server is removed, only its own
+// flows move. hops are sorted by group, as a Resolver gives them; they are changed.
 func Spread(hops []Hop, flow uint64) {
 	for start := 0; start < len(hops); {
 		end := start + 1

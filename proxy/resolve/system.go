@@ -18,8 +18,7 @@ import (
 const (
 	tryTimeout = time.Second
 	tries      = 2
-	// udpSize is the answer that we take over UDP (EDNS0, RFC 6891); it stays
-	// below what is fragmented anywhere.
+	// udpSize is the longest answer over UDP (EDNS0, RFC 6891). It is never fragmented.
 	udpSize = 1232
 	// tcpSize bounds an answer over TCP.
 	tcpSize = 16 << 10
@@ -61,7 +60,7 @@ func (s *System) Exchange(ctx context.Context, name string, typ dnsmessage.Type)
 	return nil, err
 }
 
-// read gives an empty text for a file that cannot be read: then it says nothing.
+// read gives the text of a file, empty if it cannot be read.
 func (s *System) read(path string) string {
 	b, err := os.ReadFile(path) //nolint:gosec // the resolver's own files, or those of a test
 	if err != nil {
@@ -124,8 +123,7 @@ func (s *System) over(ctx context.Context, network, server string, q question) (
 	return overUDP(conn, msg, id, q)
 }
 
-// overUDP takes the first datagram that answers the question; others may be
-// late, or forged.
+// overUDP takes the first datagram that answers the question. Others may be late or forged.
 func overUDP(conn net.Conn, msg []byte, id uint16, q question) ([]Record, error) {
 	if _, err := conn.Write(msg); err != nil {
 		return nil, err

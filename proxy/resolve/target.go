@@ -10,8 +10,8 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// Target is what of a SIP URI matters for finding its next hop. It is
-// comparable, and the key of the cache.
+// Target has the parts of a SIP URI that decide its next hop. It is comparable, and the key of
+// the cache.
 type Target struct {
 	Host      string // lower case, an IPv6 address without brackets; the maddr if there is one
 	Port      uint16 // 0: none given
@@ -22,8 +22,8 @@ type Target struct {
 // Hop is one place to send a request to.
 type Hop struct {
 	Transport wire.Transport
-	// Upgraded: TCP for the size of the request alone (RFC 3261 18.1.1); UDP is left
-	// to try. A Resolver says it of none.
+	// Upgraded: TCP is used only for the size of the request (RFC 3261 18.1.1), and UDP can
+	// still be tried. A Resolver never sets it.
 	Upgraded bool
 	Addr     netip.AddrPort
 	// ServerName is the name that the certificate of a TLS peer has to carry:

@@ -11,14 +11,14 @@ import (
 )
 
 // authorizer answers the challenges to one request. A registrar and a proxy may
-// each challenge it once; a nonce that grew stale is renewed once more. Whoever
-// challenges again does not like our password, and asking on would lock it.
+// each challenge it once; a stale nonce is renewed once more. Another challenge means that the
+// password is wrong, and further attempts might lock the account.
 type authorizer struct {
 	answered []string
 	renewed  bool
 }
 
-// answer puts credentials into the draft and reports whether to send it again.
+// answer puts credentials into the draft; true: it is to be sent again.
 func (a *authorizer) answer(c *Client, d *draft, res *sip.Response) bool {
 	challenge, header := "WWW-Authenticate", "Authorization"
 	switch res.StatusCode {

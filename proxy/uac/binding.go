@@ -70,9 +70,9 @@ func uriParam(uri, name string) string {
 	return value
 }
 
-// remaining gives the first binding of the list that should have gone when ours was
-// removed, in the spelling of the registrar, and says whether there are others. An
-// emergency registration stays: it is not ours to end.
+// remaining gives the first binding of the list that should have been removed with ours, in the
+// spelling of the registrar, and says whether there are others. An emergency registration
+// stays: rewatch must not end it.
 func remaining(list []binding, ours binding) (left string, others bool) {
 	for _, b := range list {
 		switch {
@@ -88,10 +88,10 @@ func remaining(list []binding, ours binding) (left string, others bool) {
 	return left, others
 }
 
-// same says whether two bindings are of one client: by instance, where both are known,
-// for two clients may share an address behind a border element; else by GRUU or place.
-// That is wider than the comparison of RFC 3261 19.1.4, which it includes: whatever the
-// other parameters, the same user at the same host and port is the same client.
+// same says whether two bindings are of one client: by instance, if both have one, because two
+// clients may share an address behind a border element; else by GRUU or location. This is wider
+// than the comparison of RFC 3261 19.1.4: with any other parameters, the same user at the same
+// host and port is the same client.
 func same(a, b binding) bool {
 	if a.instance != "" && b.instance != "" {
 		return a.instance == b.instance
@@ -131,8 +131,8 @@ func place(uri string) location {
 	return location{user: user, host: host, port: port(&u)}
 }
 
-// port is the port that a client is reached at: some registrars spell the
-// default out.
+// port is the port of a client, the default if there is none: some registrars write the
+// default.
 func port(u *sip.Uri) int {
 	switch {
 	case u.Port != 0:
@@ -179,7 +179,7 @@ func split(s string, sep byte) []string {
 	return list
 }
 
-// unquoted is s with all that stands in quotes blotted out, of the same length.
+// unquoted is s with all quoted text overwritten, of the same length.
 func unquoted(s string) string {
 	b := []byte(s)
 	quoted := false

@@ -13,8 +13,7 @@ import (
 	"rewatch/policy"
 )
 
-// maxValue bounds one value of the body; a peer may choose its Call-ID as long
-// as it likes.
+// maxValue bounds one value of the body: the Call-ID of a peer may be very long.
 const maxValue = 256
 
 // Data is what a template of the MESSAGE is given.
@@ -30,8 +29,8 @@ type Data struct {
 type Lost struct{ Event, Resource, CallID, Cause string }
 
 // ParseTemplate reads a template of the MESSAGE body. An error names the line.
-// The template is tried on made-up values, so that a field that does not exist
-// is found now, and not when the first NOTIFY fails.
+// The template is tried with example values, so that a field that does not exist is found now,
+// and not when the first NOTIFY fails.
 func ParseTemplate(text string) (*template.Template, error) {
 	t, err := template.New("message").Option("missingkey=error").Parse(text)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // forwarding path can tell their responses from those it has to pass on.
 const BranchPrefix = "z9hG4bK-rewatch-ua-"
 
-// Sender is the SIP path as uac sees it; package proxy implements it.
+// Sender is the SIP path as uac sees it: package proxy, joined in cmd.
 type Sender interface {
 	// Send writes one request of ours toward hop; errors are transport errors
 	// known at once. It must not keep raw.
@@ -37,7 +37,7 @@ type Hop struct {
 	resolve.Hop
 
 	Side dialogs.Side
-	// Alone: over a stream it goes by a connection of its own (Probe).
+	// Alone: over TCP or TLS it is sent by a connection of its own (Probe).
 	Alone bool
 }
 
@@ -64,8 +64,8 @@ type Config struct {
 	Log  zerolog.Logger
 }
 
-// Client sends requests of rewatch's own. It implements [dialogs.Actor]. It has
-// no goroutine that outlives the call it serves.
+// Client sends requests of rewatch's own. It implements [dialogs.Actor]. None of its goroutines
+// outlives the call that started it.
 type Client struct {
 	cfg  Config
 	ids  *idSource
@@ -75,7 +75,7 @@ type Client struct {
 
 	mu   sync.Mutex
 	open map[string]*transaction // by branch
-	// messages are those under way by their From tag, and whether one has come back.
+	// messages are the open MESSAGEs by their From tag.
 	messages map[string]*underWay
 }
 
@@ -102,5 +102,5 @@ func New(cfg Config) *Client {
 	return c
 }
 
-// SetTemplate has the next MESSAGE made by another template; nil is the default body.
+// SetTemplate sets the template of the next MESSAGE; nil is the default body.
 func (c *Client) SetTemplate(t *template.Template) { c.template.Store(t) }

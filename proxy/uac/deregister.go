@@ -15,15 +15,14 @@ const everything = "*"
 
 var (
 	// ErrBindingRemains is the Result.Err of a de-REGISTER that was answered with
-	// 200 although the registrar still lists a binding that was to go.
+	// 200 although the registrar still lists a binding that was to be removed.
 	ErrBindingRemains = errors.New("binding still there")
 	errDomain         = errors.New("no domain to send the REGISTER to")
 )
 
 // Deregister signs a user out with a third-party REGISTER (RFC 3261 10.2.2). A
-// 200 does not prove that the user is gone: a registrar may spell the binding another
-// way than we do, and then it lists it still. Then it is asked once more, in its
-// own spelling.
+// 200 does not prove that the binding is removed: the registrar may spell it in another way, and
+// then lists it still. In this case a second REGISTER has the spelling of the registrar.
 func (c *Client) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs.Result {
 	ours := binding{uri: everything}
 	if contact := clean(j.Contact); contact != "" {
@@ -56,9 +55,9 @@ func (c *Client) registrar(ctx context.Context, j dialogs.DeregisterJob) ([]targ
 	return c.toward(ctx, j.Route)
 }
 
-// unbind sends one REGISTER, and gives the binding that is still there, as the
-// registrar spells it. Its Call-ID is new, because a registrar answers 500 to one
-// that comes again with a CSeq that it knows.
+// unbind sends one REGISTER, and gives the binding that remains, as the registrar spells it. Its
+// Call-ID is new, because a registrar answers 500 to a known Call-ID with a CSeq that is not
+// higher.
 func (c *Client) unbind(ctx context.Context, j dialogs.DeregisterJob, targets []target, ours binding) (dialogs.Result, string) {
 	d, err := c.register(j, ours)
 	if err != nil {
@@ -105,8 +104,8 @@ func (c *Client) register(j dialogs.DeregisterJob, ours binding) (*draft, error)
 	return d, nil
 }
 
-// registrarURI is the domain that the user belongs to. A tel URI has none; the
-// core knows where its number is registered, so the core's own name has to do.
+// registrarURI is the domain of the user. A tel URI has none: then it is the name of the core,
+// which knows where the number is registered.
 func (c *Client) registrarURI(j dialogs.DeregisterJob) (string, error) {
 	if !sound(j.AOR) {
 		return "", errAddress

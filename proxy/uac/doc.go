@@ -1,19 +1,16 @@
 // Package uac sends the requests that are rewatch's own: the MESSAGE that tells
-// a watcher what broke (RFC 3428), the third-party REGISTER that signs it out
+// a watcher which subscriptions were lost (RFC 3428), the third-party REGISTER that signs it out
 // (RFC 3261 10.2.2), the NOTIFY that ends a dead subscription (RFC 6665 4.1.3),
 // and the OPTIONS that asks whether a neighbour is alive.
 //
-// A request goes out like this: it is drafted as a list of headers; the next
-// hops are resolved; for each hop in turn it gets a Via with a branch of ours
-// and is handed to a client transaction of sipgo, which repeats it by Timer E
-// and gives up by Timer F. Bytes leave through [Sender], which package proxy
-// fulfils, and come back through [Client.Receive], which proxy calls for every
-// response whose top branch starts with [BranchPrefix]. A challenge is answered
-// with a digest, once.
+// A request is sent like this: it is drafted as a list of headers; the next hops are resolved;
+// for each hop in turn it gets a Via with a branch of ours and a client transaction of sipgo,
+// which retransmits it (Timer E) and gives up (Timer F). Its bytes are sent through [Sender],
+// and [Client.Receive] is called for every response whose uppermost branch starts with
+// [BranchPrefix]; cmd joins both to package proxy. A challenge is answered with a digest, once.
 //
-// What a failure means is left to the caller: every method returns a
-// [dialogs.Result] and judges nothing but the list of bindings in the answer to
-// a de-REGISTER.
+// The caller decides what a failure means: every method returns a [dialogs.Result]. Only the list
+// of bindings in the response to a de-REGISTER is checked here.
 //
 // # Why
 //

@@ -35,7 +35,7 @@ type target struct {
 	route string
 }
 
-// rendered is a draft as it goes to one hop.
+// rendered is a draft as it is sent to one hop.
 type rendered struct {
 	req    *sip.Request
 	raw    []byte
@@ -67,8 +67,8 @@ func (c *Client) render(d *draft, t target) (rendered, error) {
 	return rendered{req: req, raw: spell(req, d.uri), branch: branch}, nil
 }
 
-// spell writes a request with its Request-URI as it was given: sipgo orders and
-// quotes some URIs anew, and a remote target is not ours to respell.
+// spell writes a request with its Request-URI as it was given: sipgo reorders and requotes some
+// URIs, but a remote target must not be changed.
 func spell(req *sip.Request, uri string) []byte {
 	_, rest, _ := strings.Cut(req.String(), "\r\n")
 	return []byte(string(req.Method) + " " + uri + " SIP/2.0\r\n" + rest)
@@ -107,7 +107,7 @@ func splitSentBy(sentBy string) (host string, port int) {
 	return h, n
 }
 
-// start begins a draft with what every out-of-dialog request of ours carries.
+// start begins a draft with the headers of every out-of-dialog request of ours.
 func (c *Client) start(method sip.RequestMethod, uri, to string) *draft {
 	d := &draft{method: method, uri: uri, tag: c.ids.tag(), cseq: 1}
 	d.add("Max-Forwards", "70")

@@ -23,16 +23,16 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 		if err != nil || !a.answer(c, d, res) {
 			return res, err
 		}
-		// The challenge came by this hop; the others did not see the request.
+		// This hop has sent the challenge; the others have not seen the request.
 		targets = rest
 		d.cseq++
 	}
 }
 
 // attempt tries the targets in turn. The next one is tried after a transport
-// error or a 503 (RFC 3263 4.3). A MESSAGE is tried there after a timeout as well, for
-// an S-CSCF that is silent tells nothing of the watcher; another request that was sent
-// may have been carried out. rest starts with the target that answered.
+// error or a 503 (RFC 3263 4.3). A MESSAGE is tried there after a timeout as well, because the
+// silence of an S-CSCF says nothing about the watcher. Any other request that was sent may have
+// been carried out. rest starts with the target that answered.
 func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
 	err = errNoHop
 	for i, t := range targets {
@@ -57,9 +57,9 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 }
 
 // toward resolves a route, or the hops into the core where there is none. Each
-// target carries the Route header that a loose router expects to see. A route
-// whose name only the core can resolve is reached through the core; one that is
-// dead is left, and the core finds another way to the user.
+// target has the Route header that a loose router expects. A route whose name only the core can
+// resolve is reached through the core; a dead one is left out, and the core finds another way to
+// the user.
 func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
 	var errs []error
 	var targets []target

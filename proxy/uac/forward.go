@@ -15,8 +15,8 @@ import (
 // maxUDP is the size above which a request goes by TCP first (RFC 3261 18.1.1).
 const maxUDP = 1300
 
-// Forward sends a request that somebody else has made to the hops of a URI, in a client
-// transaction of its own: the same bytes below a Via with a new branch.
+// Forward sends a request of another client to the hops of a URI, in a client transaction of its
+// own: the same bytes below a Via with a new branch.
 func (c *Client) Forward(ctx context.Context, side dialogs.Side, uri string, raw []byte) dialogs.Result {
 	method, _, ok := bytes.Cut(raw, []byte(" "))
 	line := bytes.Index(raw, []byte("\r\n"))

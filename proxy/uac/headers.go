@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// maxHeaders bounds the header fields that an operator adds: with them a MESSAGE has to
-// stay below 1300 bytes and still have room for what it is about.
+// maxHeaders bounds the header fields that an operator adds: with them a MESSAGE has to stay
+// below 1300 bytes and still have room for its body.
 const maxHeaders = 400
 
 // Header is a header field that is added to requests of rewatch's own.
 type Header struct{ Name, Value string }
 
-// ours are the header fields that rewatch sets itself, or that say of a request what
-// only its sender knows. A second one, or one that is wrong, would break the request.
+// ours are the header fields that rewatch sets itself, or whose value only the sender of a
+// request knows. A second one, or a wrong one, would break the request.
 var ours = []string{
 	"via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "max-forwards", "route", "record-route", "contact", "m",
 	"content-length", "l", "content-type", "c", "content-encoding", "e", "expires", "date", "user-agent",
@@ -65,7 +65,7 @@ func token(s string) bool {
 	})
 }
 
-// addOwn adds what the operator wants in requests of rewatch's own.
+// addOwn adds the header fields of the operator.
 func (c *Client) addOwn(d *draft) {
 	for _, h := range c.cfg.Headers {
 		d.add(h.Name, h.Value)

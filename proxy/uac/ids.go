@@ -14,7 +14,7 @@ import (
 type idSource struct {
 	mu sync.Mutex
 	r  io.Reader
-	// key is that of the branches, so that nobody else can make one.
+	// key is the secret of the branches, so that nobody else can make one.
 	key []byte
 }
 

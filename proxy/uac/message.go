@@ -20,14 +20,14 @@ const (
 	maxMessage = 1300
 	// authRoom is kept free for the answer to a challenge that may come.
 	authRoom = 350
-	// messageExpires keeps a store-and-forward server from delivering, hours
-	// later, a request to subscribe again.
+	// messageExpires prevents a store-and-forward server from delivering the MESSAGE hours
+	// later.
 	messageExpires = 60 * time.Second
 )
 
 var errAddress = errors.New("address of record cannot be used")
 
-// Message tells a watcher which of its subscriptions broke (RFC 3428).
+// Message tells a watcher which of its subscriptions were lost (RFC 3428).
 func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result {
 	if !sound(m.AOR) {
 		return dialogs.Result{Err: errAddress}
@@ -42,7 +42,7 @@ func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Resu
 	}
 	c.leaves(d.tag, m.AOR)
 	res := result(c.exchange(ctx, d, targets))
-	if c.ends(d.tag) && res.Status/100 != 2 { // with a 2xx a client has it, whoever sent it back
+	if c.ends(d.tag) && res.Status/100 != 2 { // with a 2xx a client has it, even if it came back
 		res.Err = dialogs.ErrReturned
 	}
 	return res
@@ -69,8 +69,8 @@ func (c *Client) message(m dialogs.MessageJob, targets []target) (*draft, error)
 	return d, err
 }
 
-// chargingVector identifies the request to the charging of the core, and the network that
-// it comes from (RFC 7315 4.6).
+// chargingVector identifies the request, and the network that it comes from, for the charging of
+// the core (RFC 7315 4.6).
 func (c *Client) chargingVector(targets []target) string {
 	_, sentBy := c.cfg.Sender.Via(targets[0].hop)
 	host, _ := splitSentBy(sentBy)

@@ -8,9 +8,9 @@ import (
 	"rewatch/dialogs"
 )
 
-// Probe asks one hop with OPTIONS whether it is alive, over a connection of its own: one
-// that is stuck with what others have sent answers nothing. Any final response says
-// so, a refusal as well, so what counts is Result.Err: it is nil if one came.
+// Probe asks one hop with OPTIONS whether it is alive, over a connection of its own: the shared
+// connection may be stuck. Any final response shows that the hop is alive, also a refusal: then
+// Result.Err is nil.
 func (c *Client) Probe(ctx context.Context, hop Hop, uri string) dialogs.Result {
 	if uri = bareURI(uri); !sound(uri) {
 		return dialogs.Result{Err: errAddress}

@@ -1,13 +1,12 @@
 package uac
 
-// A core may send our MESSAGE to the application server of its receiver, which is
-// the one behind us. The tag of its From tells it, whatever the core has done to
-// the rest of it.
+// A core may send our MESSAGE to the application server of its receiver, which is the server
+// behind us. It is recognised by the tag of its From, even if the core has changed the rest.
 
-// Returned takes the From tag of a MESSAGE that came from the core, and the branch of the
-// first of its Vias that looks like ours, and says whether it is one of ours, and whose if
-// it is under way. It does not block. A phone that got a MESSAGE can send it back itself:
-// that is the word of one user.
+// Returned takes the From tag of a MESSAGE that came from the core, and the branch of the first
+// of its Vias that looks like ours. It says whether the MESSAGE is one of ours, and for which
+// user if it is still open. It does not block. A phone can also send back a MESSAGE that it got:
+// so that is the word of one user only.
 func (c *Client) Returned(tag, branch []byte) (user string, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,7 +30,7 @@ func (c *Client) leaves(tag, user string) {
 	c.messages[tag] = &underWay{user: user}
 }
 
-// ends says whether a MESSAGE that is over had come back.
+// ends removes a MESSAGE that has ended, and says whether it had come back.
 func (c *Client) ends(tag string) (returned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

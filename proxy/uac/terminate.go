@@ -15,9 +15,8 @@ import (
 var errHead = errors.New("head of the failed NOTIFY cannot be used")
 
 // Terminate ends a subscription at the watcher with an in-dialog NOTIFY
-// (RFC 6665 4.1.3): "deactivated" asks it to subscribe again at once. It is the
-// failed NOTIFY once more, with another CSeq and state and without a body, so
-// that it finds the same way.
+// (RFC 6665 4.1.3): "deactivated" asks it to subscribe again at once. It is the failed NOTIFY
+// with another CSeq and state and without a body, so that it takes the same route.
 func (c *Client) Terminate(ctx context.Context, j dialogs.TerminateJob) dialogs.Result {
 	d, next, err := termination(j)
 	if err != nil {
@@ -55,9 +54,8 @@ func termination(j dialogs.TerminateJob) (d *draft, next string, err error) {
 	return d, next, nil
 }
 
-// nextHop is the first Route if it is a loose router. If it is a strict one the
-// head was turned round when it was forwarded, and the Request-URI is the hop
-// (RFC 3261 16.6 step 6).
+// nextHop is the first Route if it is a loose router. For a strict router the head was rewritten
+// when it was forwarded, and the Request-URI is the next hop (RFC 3261 16.6 step 6).
 func nextHop(uri, route string) string {
 	list := values(route)
 	if len(list) == 0 {
@@ -96,9 +94,8 @@ func parseHead(head []byte) (uri string, fields []field, err error) {
 	return start[1], fields, nil
 }
 
-// kept says whether a header of the failed NOTIFY is sent again. What describes
-// the body goes with the body; credentials belong to the CSeq that they were
-// made for; the route of the dialog is not recorded anew, for it ends here.
+// kept says whether a header of the failed NOTIFY is sent again. Not sent are those that describe
+// the body, credentials, which are valid for one CSeq, and Record-Route, because the dialog ends.
 func kept(name string) bool {
 	switch strings.ToLower(name) {
 	case "via", "v", "record-route", "max-forwards", "cseq", "subscription-state",

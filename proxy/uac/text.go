@@ -2,8 +2,8 @@ package uac
 
 import "strings"
 
-// clean takes out of a value from the network what would end its line: a header
-// or a line of our body must not become two.
+// clean removes the characters that would end a line from a value of the network: a header or a
+// line of our body must not become two.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "?")
 	return strings.Map(func(r rune) rune {
@@ -14,14 +14,14 @@ func clean(s string) string {
 	}, s)
 }
 
-// sound says whether a URI can stand between "<" and ">" as it is.
+// sound says whether a URI can be put between "<" and ">" unchanged.
 func sound(uri string) bool {
 	return uri != "" && strings.Contains(uri, ":") && !strings.ContainsFunc(uri, func(r rune) bool {
 		return r <= ' ' || r == 0x7f || r == '<' || r == '>' || r == '"'
 	})
 }
 
-// bareURI gives what stands between angle brackets, or all of s if there are none.
+// bareURI gives the text between angle brackets, or all of s if there are none.
 func bareURI(s string) string {
 	if _, after, ok := strings.Cut(s, "<"); ok {
 		s, _, _ = strings.Cut(after, ">")

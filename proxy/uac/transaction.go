@@ -15,11 +15,11 @@ import (
 // ErrTimeout is the Result.Err of a request that nobody answered before Timer F.
 var ErrTimeout = dialogs.ErrNoResponse
 
-// feedSize bounds the responses of one transaction that wait to be looked at.
+// feedSize bounds the responses of one transaction that wait to be handled.
 const feedSize = 8
 
-// responseParser reads only what matching a response needs. All other headers
-// stay text, so that one that is odd does not cost us the response.
+// responseParser parses only the headers that matching a response needs. All others stay text,
+// so that a malformed one does not lose the response.
 var responseParser = sip.NewParser(sip.WithHeadersParsers(matchingHeaders()))
 
 func matchingHeaders() map[string]sip.HeaderParser {
@@ -39,10 +39,9 @@ type transaction struct {
 	once   sync.Once
 }
 
-// Receive takes a response whose top Via branch starts with [BranchPrefix] and
-// reports whether a request of ours is waiting for it. It copies what it needs
-// from raw and never blocks: a transaction of sipgo may, so the response is only
-// queued for the goroutine that serves it.
+// Receive takes a response whose uppermost Via branch starts with [BranchPrefix]. true: a request
+// of ours waits for it. It copies what it needs from raw and never blocks: a transaction of
+// sipgo may block, so the response is queued for the goroutine that serves it.
 func (c *Client) Receive(raw []byte) bool {
 	msg, _, err := responseParser.ParseHeaders(raw, false)
 	if err != nil {
@@ -63,8 +62,8 @@ func (c *Client) Receive(raw []byte) bool {
 	return true
 }
 
-// offer queues a response if there is room. Half of it is kept for final ones,
-// which a flood of provisional ones must not keep out.
+// offer queues a response if there is room. Half of the room is reserved for final responses, so
+// that a flood of provisional ones does not lose them.
 func (t *transaction) offer(res *sip.Response) {
 	if res.IsProvisional() && len(t.feed) >= feedSize/2 {
 		return
@@ -76,11 +75,11 @@ func (t *transaction) offer(res *sip.Response) {
 }
 
 // ErrUnreachable is the transport error of a request that the network refused
-// after it was sent: ICMP, or a connection that did not come to stand.
+// after it was sent: by ICMP, or because the connection could not be opened.
 var ErrUnreachable = errors.New("next hop unreachable")
 
-// Unreachable takes the news that the request with this branch did not arrive. It
-// is tried at the next hop at once (RFC 3261 8.1.3.1, RFC 3263 4.3).
+// Unreachable is told that the request with this branch did not arrive. It is tried at the next
+// hop at once (RFC 3261 8.1.3.1, RFC 3263 4.3).
 func (c *Client) Unreachable(branch []byte) {
 	c.mu.Lock()
 	t := c.open[string(branch)]
@@ -90,8 +89,8 @@ func (c *Client) Unreachable(branch []byte) {
 	}
 }
 
-// Interrupted takes the news that the connection by which the request with this branch
-// left was closed on our side. It is sent once more, for that says nothing of the hop.
+// Interrupted is told that our side has closed the connection by which the request with this
+// branch was sent. It is sent once more, because that says nothing about the hop.
 func (c *Client) Interrupted(branch []byte) {
 	c.mu.Lock()
 	t := c.open[string(branch)]
@@ -119,8 +118,8 @@ func (c *Client) end(branch string) {
 	c.mu.Unlock()
 }
 
-// transact sends one request to one hop and waits for its final response. All
-// that it started has ended when it returns.
+// transact sends one request to one hop and waits for its final response. All goroutines that it
+// started have ended when it returns.
 func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Response, error) {
 	t := c.begin(w.branch, w.req.Method)
 	defer c.end(w.branch)
@@ -136,11 +135,11 @@ func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Respon
 	res, err := t.await(ctx, tx, way)
 	close(done)
 	if err != nil {
-		// The feeder may be offering a response that nobody takes any more.
+		// The feeder may be blocked with a response that nobody takes any more.
 		tx.Terminate()
 	}
-	// After a final response the feeder first finishes its turn, so that the
-	// timer that sipgo starts there (Timer K) is stopped with the others.
+	// After a final response wait for the feeder first, so that the timer that sipgo starts
+	// there (Timer K) is stopped with the others.
 	feeder.Wait()
 	tx.Terminate()
 	return res, err
@@ -188,8 +187,8 @@ func failure(err error) error {
 	return err
 }
 
-// path is the sip.Connection of one transaction: it writes the bytes that were
-// made for this hop, the same at every repetition, through the Sender.
+// path is the sip.Connection of one transaction: it writes the bytes for this hop through the
+// Sender, the same at every retransmission.
 type path struct {
 	sender Sender
 	hop    Hop
