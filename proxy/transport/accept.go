@@ -10,8 +10,8 @@ import (
 	"rewatch/proxy/transport/netaddr"
 )
 
-// Serve accepts connections from l until it is closed. Hand it a listener that
-// does TLS itself and set secure; tag becomes Stream.Listener.
+// Serve accepts connections from l until it is closed. With secure, l is a listener that does
+// TLS itself; tag becomes Stream.Listener.
 func (t *Streams) Serve(l net.Listener, secure bool, tag any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -24,9 +24,8 @@ func (t *Streams) Serve(l net.Listener, secure bool, tag any) {
 }
 
 const (
-	// acceptBatch connections are accepted in a row; then everybody else has a turn
-	// of acceptPause. A storm of connections so waits in the kernel, and costs those
-	// who have theirs little.
+	// acceptBatch connections are accepted in a row, then none for acceptPause. So a storm of
+	// connections waits in the kernel, and costs the open connections little.
 	acceptBatch = 32
 	acceptPause = 5 * time.Millisecond
 )
@@ -45,7 +44,7 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 			if errors.Is(err, net.ErrClosed) || t.ctx.Err() != nil {
 				return
 			}
-			// Out of descriptors, most likely: others will be closed; try again.
+			// Most likely there are no descriptors. Others will be closed; try again.
 			t.refused(RefusedDescriptors)
 			if !t.rest(50 * time.Millisecond) {
 				return
@@ -69,7 +68,7 @@ func (t *Streams) accept(l net.Listener, secure bool, tag any) {
 	}
 }
 
-// rest lets some time pass; false: the set was closed.
+// rest waits; false: the set was closed.
 func (t *Streams) rest(d time.Duration) bool {
 	if d <= 0 {
 		return t.ctx.Err() == nil
@@ -96,8 +95,8 @@ func (t *Streams) refused(why Refusal) {
 	}
 }
 
-// add makes a stream for a connection that was accepted; nil if there is no room.
-// why tells of the one that was closed for that: this one, or another.
+// add makes a stream for a connection that was accepted; nil if there is no room. why is the
+// reason why a connection was closed for lack of room: this one, or another.
 func (t *Streams) add(peer netip.AddrPort, secure bool, tag any) (s *Stream, why Refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,17 +7,17 @@ import (
 
 // account bounds the memory of one kind that all streams of a set use together.
 //
-// A stream may always have the floor. Beyond it, it may have a part of what is
-// left over for all, so that those who hog get less the more of them there are;
-// and when nothing is left the floor still lets those through who do not. What is
-// used is therefore at most the limit, and the floor of every stream on top.
+// A stream may always have the floor. Beyond it, it may have a part of the memory that is left
+// for all. So the more streams need much memory, the less each of them gets, and when none is
+// left the others still have their floor. The memory in use is at most the limit, and the floor
+// of every stream on top.
 type account struct {
 	limit, floor int64
 	used         atomic.Int64
-	tight        *atomic.Bool // nothing is left over
+	tight        *atomic.Bool // no memory is left
 }
 
-// portion is which part of what is left one stream may have.
+// portion is the part of the memory left that one stream may have: one eighth.
 const portion = 8
 
 // share is how much one stream may have now.
@@ -28,11 +28,11 @@ func (a *account) share() int {
 	return int(max(a.floor, (a.limit-a.used.Load())/portion))
 }
 
-// add notes that so many bytes more are used; fewer, where n is negative.
+// add notes that n more bytes are in use, or fewer if n is negative.
 func (a *account) add(n int) { a.used.Add(int64(n)) }
 
-// spares keeps the buffers that no stream needs at the moment, so that ten
-// thousand streams do not keep one each after a burst.
+// spares keeps the buffers that no stream needs at the moment, so that after a burst ten
+// thousand streams do not keep one each.
 type spares struct {
 	mu    sync.Mutex
 	list  [][]byte
@@ -43,7 +43,7 @@ const (
 	// maxSpares bounds all of them together, maxSpare each, in bytes.
 	maxSpares = 16 << 20
 	maxSpare  = 64 << 10
-	// firstWrite is what a stream begins with where no buffer is spare.
+	// firstWrite is the size of a new buffer.
 	firstWrite = 2048
 )
 
@@ -62,7 +62,7 @@ func (p *spares) take() []byte {
 	return b
 }
 
-// give takes a buffer back, unless there are enough.
+// give puts a buffer back, unless there are enough.
 func (p *spares) give(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,12 +72,11 @@ func (p *spares) give(b []byte) {
 	}
 }
 
-// perStream is what a stream takes beside its buffers, with its goroutines and the
-// descriptor's record.
+// perStream is the memory of a stream beside its buffers: its goroutines and the descriptor.
 const perStream = 16 << 10
 
-// Budget is the memory that the streams of one side take at most, in bytes, not counting
-// what TLS has for each.
+// Budget is the memory that the streams of one side take at most, in bytes, without that of
+// TLS.
 func Budget(cfg StreamConfig) int64 {
 	cfg.defaults()
 	streams := 2 * int64(cfg.MaxStreams) // accepted, and dialled

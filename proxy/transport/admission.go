@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Refusal is why a connection was closed at once, or had to make room; the set is
+// Refusal is why a connection was closed at once, or to make room for another; the set is
 // closed.
 type Refusal string
 
@@ -15,10 +15,10 @@ const (
 	RefusedUntrusted   Refusal = "untrusted"        // not admitted
 	RefusedStreams     Refusal = "streams"          // MaxStreams is reached
 	RefusedPerPeer     Refusal = "streams-per-peer" // MaxPerPeer is reached
-	RefusedSilent      Refusal = "silent"           // it had said nothing, and made room for another
-	RefusedSlow        Refusal = "slow"             // no whole message has come in time
+	RefusedSilent      Refusal = "silent"           // it had sent nothing, and made room for another
+	RefusedSlow        Refusal = "slow"             // it sent no complete message in time
 	RefusedMemory      Refusal = "stream-memory"    // its message was long, and MaxPartial is reached
-	RefusedDescriptors Refusal = "descriptors"      // the system has no more; it waits in the kernel
+	RefusedDescriptors Refusal = "descriptors"      // the process has no more; it waits in the kernel
 )
 
 // Refusals lists them all.
@@ -28,26 +28,25 @@ func Refusals() []Refusal {
 	}
 }
 
-// grace is how long a connection may say nothing before it has to make room where
-// there is none: a peer that connects in order to talk does so at once.
+// grace is how long a connection may send nothing before it is closed to make room: a peer that
+// has something to send sends it at once.
 const grace = time.Second
 
-// admission counts the connections that were accepted. Where no more are allowed, one
-// that has not yet brought a whole message makes room, the oldest first: whoever
-// opens thousands of them in order to keep others out keeps out nobody but
-// himself. One that has spoken is never closed for a newcomer. The lock of the
-// set guards it.
+// admission counts the connections that were accepted. When no more are allowed, the oldest one
+// that has not yet sent a complete message is closed to make room. So a peer that opens thousands
+// of connections in order to lock others out locks out only itself. A connection that has sent a
+// message is never closed for a new one. The lock of the set guards it.
 type admission struct {
 	most, mostPerPeer int
 	n                 int
 	perPeer           map[netip.Addr]int
 	tight             *atomic.Bool
-	// first and last are the ends of the list of those that have said nothing yet.
+	// first and last are the ends of the list of connections without a message yet.
 	first, last *Stream
 }
 
-// opens tells whether another connection may enter. victim, if not nil, has to
-// leave for it; otherwise why says what keeps it out.
+// opens tells whether another connection is accepted. victim, if not nil, has to be closed for
+// it; otherwise why is the reason why it is refused.
 func (d *admission) opens(peer netip.Addr, now time.Time) (victim *Stream, why Refusal) {
 	switch {
 	case d.mostPerPeer < d.most && d.perPeer[peer] >= d.mostPerPeer:
@@ -58,8 +57,8 @@ func (d *admission) opens(peer netip.Addr, now time.Time) (victim *Stream, why R
 	return nil, ""
 }
 
-// idler is the oldest connection, of one address or of any, that has said nothing
-// for longer than a talker would.
+// idler is the oldest connection, of one address or of any, that has sent no message for longer
+// than grace.
 func (d *admission) idler(peer netip.Addr, now time.Time) *Stream {
 	for s := d.first; s != nil && now.Sub(s.since) >= grace; s = s.after {
 		if !peer.IsValid() || s.Peer.Addr() == peer {
@@ -69,7 +68,7 @@ func (d *admission) idler(peer netip.Addr, now time.Time) *Stream {
 	return nil
 }
 
-// enters counts a connection, which has said nothing yet.
+// enters counts a connection that has sent nothing yet.
 func (d *admission) enters(s *Stream) {
 	d.n++
 	d.perPeer[s.Peer.Addr()]++
@@ -82,7 +81,7 @@ func (d *admission) enters(s *Stream) {
 	d.last = s
 }
 
-// leaves counts it no more; it may be told twice.
+// leaves no longer counts a connection; it may be called twice.
 func (d *admission) leaves(s *Stream) {
 	if !s.inside {
 		return
@@ -97,7 +96,7 @@ func (d *admission) leaves(s *Stream) {
 	}
 }
 
-// spoke takes a connection off the list of the silent.
+// spoke removes a connection from the list of those without a message.
 func (d *admission) spoke(s *Stream) {
 	if !s.silent {
 		return

@@ -10,11 +10,10 @@ import (
 	"unsafe"
 )
 
-// direct is a TCP connection whose system calls do not tell Go's scheduler. They
-// never block, and the telling wakes the runtime's monitor thread whenever it has
-// gone to sleep: at a low rate that is at every message, and costs as much as the
-// message itself. It also tells when a Write has to wait, so that a deadline need not be
-// set for each.
+// direct is a TCP connection whose system calls do not notify Go's scheduler. They never block,
+// and notifying it wakes the runtime's monitor thread if that sleeps: at a low rate this happens
+// at every message, and costs as much as the message itself. It also reports when a Write has to
+// wait, so that a deadline need not be set for each.
 //
 // # Why
 //
@@ -33,13 +32,13 @@ type transfer struct {
 	n     int
 	errno syscall.Errno
 	do    func(fd uintptr) bool
-	// stalls, if not nil, is called when a Write has to wait for the first time;
-	// false: it is not to. stalled tells that it was.
+	// stalls, if not nil, is called when a Write has to wait for the first time; false: the
+	// Write must not wait. stalled tells that it was called.
 	stalls  func() bool
 	stalled bool
 }
 
-// straight gives a connection that does the same for less, if there is one.
+// straight gives a direct connection for a TCP connection, and any other as it is.
 func straight(conn net.Conn) net.Conn {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -93,8 +92,7 @@ func (t *transfer) write(fd uintptr) bool {
 	return true
 }
 
-// run does a transfer with one of the methods of a RawConn, which waits and knows
-// of deadlines.
+// run does a transfer with one of the methods of a RawConn, which waits and respects deadlines.
 func (t *transfer) run(wait func(func(uintptr) bool) error, name string, b []byte) (int, error) {
 	t.b, t.n, t.errno, t.stalled = b, 0, 0, false
 	err := wait(t.do)
@@ -117,9 +115,8 @@ func (d *direct) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// onStall has f called when a Write has to wait: soon enough for a deadline, whose
-// timer costs more than most writes do. f tells whether to wait. stalled tells whether
-// the last Write did.
+// onStall sets the function that is called when a Write has to wait: f can set the deadline then,
+// whose timer costs more than most writes. f tells whether to wait.
 func (d *direct) onStall(f func() bool) { d.out.stalls = f }
 func (d *direct) stalled() bool         { return d.out.stalled }
 

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxDenied bounds the connections of strangers that are heard at a time,
-	// denyTimeout how long each is, and maxDeniedMessage what it may say.
+	// maxDenied bounds the connections of hosts that are not admitted and get an answer at a
+	// time, denyTimeout how long each is open, and maxDeniedMessage the size of its message.
 	maxDenied        = 32
 	denyTimeout      = 2 * time.Second
 	maxDeniedMessage = 8 << 10
 )
 
-// deny hears the first message of a stranger, so that they are told why nobody talks
-// to them, and closes. They get no stream, little time and little room.
+// deny reads the first message of a host that is not admitted, answers it and closes the
+// connection, so that the sender knows why. It gets no stream, little time and little room.
 func (t *Streams) deny(conn net.Conn, peer netip.AddrPort) {
 	if t.cfg.Deny == nil || t.denied.Add(1) > maxDenied {
 		if t.cfg.Deny != nil {

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// To gives the stream to a peer, and dials one if there is none. A dial that
-// fails ends in Handler.Closed. It is nil when there is no room for another. Over TLS
-// the peer has to prove serverName, or its address where there is none: what was
-// dialled for another name is not used, nor what was accepted from one that has not
-// shown a certificate for it (RFC 5922, RFC 5923).
+// To gives the stream to a peer, and dials one if there is none. A dial that fails ends in
+// Handler.Closed. It is nil when there is no room for another stream. With TLS the certificate of
+// the peer has to be for serverName, or for its address if that is empty: a stream that was
+// dialled for another name is not used, nor one that was accepted from a peer without such a
+// certificate (RFC 5922, RFC 5923).
 func (t *Streams) To(addr netip.AddrPort, secure bool, serverName string) *Stream {
 	return t.ToFrom(netip.Addr{}, addr, secure, serverName)
 }
 
-// ToFrom is To by a stream of its own that is dialled from one address of ours; where
-// that is invalid it is the first of the peer's family.
+// ToFrom is To by a stream that is dialled from one address of ours. If that is invalid it is
+// dialled from the first one of the peer's family.
 func (t *Streams) ToFrom(own netip.Addr, addr netip.AddrPort, secure bool, serverName string) *Stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,12 +44,11 @@ func (t *Streams) ToFrom(own netip.Addr, addr netip.AddrPort, secure bool, serve
 	return t.open(t.enter(key))
 }
 
-// aloneFor is how long a stream for one question may wait for its answer.
+// aloneFor is how long a stream for one request waits for its response.
 const aloneFor = 4 * time.Second
 
-// Alone dials a stream for one question, such as whether the peer is there: what is
-// stuck on the stream that all others share tells nothing of that. Nobody else finds it,
-// and it is closed when the time for an answer is over.
+// Alone dials a stream for one request, such as an OPTIONS that asks whether the peer is there:
+// the shared stream may be stuck. No other request uses it, and it is closed after aloneFor.
 func (t *Streams) Alone(addr netip.AddrPort, secure bool, serverName string) *Stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,7 +67,7 @@ func keyOf(addr netip.AddrPort, secure bool, serverName string) peerKey {
 	return peerKey{addr: addr, secure: true, name: strings.ToLower(cmp.Or(serverName, addr.Addr().String()))}
 }
 
-// open has a stream dialled. The caller holds the lock.
+// open dials a stream. The caller holds the lock.
 func (t *Streams) open(s *Stream) *Stream {
 	s.Dialled = true
 	t.dialled++
@@ -117,15 +116,14 @@ func (t *Streams) connect(ctx context.Context, to peerKey) (net.Conn, error) {
 	}
 	conn, err := d.DialContext(ctx, "tcp", to.addr.String())
 	if errors.Is(err, syscall.EADDRNOTAVAIL) && d.LocalAddr != nil && !to.own.IsValid() {
-		d.LocalAddr = nil // a virtual address that is elsewhere at the moment
+		d.LocalAddr = nil // a virtual address that another host has at the moment
 		return d.DialContext(ctx, "tcp", to.addr.String())
 	}
 	return conn, err
 }
 
-// Names are what a certificate proves its holder to be in SIP, in lower case: the domains
-// of its sip URIs, and only where it has none its DNS names (RFC 5922 7.1). A wildcard
-// proves nothing (RFC 5922 7.2).
+// Names are the SIP domains of a certificate, in lower case: the domains of its sip URIs, or if it
+// has none its DNS names (RFC 5922 7.1). Wildcards are ignored (RFC 5922 7.2).
 func Names(cert *x509.Certificate) (names []string) {
 	for _, uri := range cert.URIs {
 		if strings.EqualFold(uri.Scheme, "sip") && uri.Opaque != "" && !strings.Contains(uri.Opaque, "@") {
@@ -143,7 +141,7 @@ func Names(cert *x509.Certificate) (names []string) {
 	return names
 }
 
-// proves tells whether a certificate that was verified is one for a name or address.
+// proves tells whether a verified certificate is for a name or address.
 func proves(leaf *x509.Certificate, name string) bool {
 	if leaf == nil {
 		return false
@@ -163,8 +161,7 @@ func proves(leaf *x509.Certificate, name string) bool {
 	return false
 }
 
-// verified is the certificate of a peer that has shown one which leads to an authority of
-// ours; nil if it has not.
+// verified is the certificate of a peer, if it was verified; nil if there is none.
 func verified(conn net.Conn) *x509.Certificate {
 	secured, ok := conn.(*tls.Conn)
 	if !ok {

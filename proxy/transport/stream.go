@@ -16,35 +16,33 @@ import (
 
 // Errors of a Stream.
 var (
-	// ErrBacklog: the peer reads too slowly; what waits for it is at its bound.
+	// ErrBacklog: the peer reads too slowly, and the queue for it is full.
 	ErrBacklog = errors.New("write backlog full")
 	// ErrClosed: the stream is closed.
 	ErrClosed = errors.New("stream closed")
 	// ErrTooLarge: a message beyond StreamConfig.MaxMessage.
 	ErrTooLarge = errors.New("message too large")
-	// ErrOurs is in the error of a stream that this side has closed: for what came by it,
-	// for silence, for too much of anything. That says nothing of the peer, nor of what
-	// else was under way on it.
+	// ErrOurs is in the error of a stream that this side has closed: because of a message, of
+	// silence or of a bound. That says nothing about the peer, nor about other messages on it.
 	ErrOurs = errors.New("closed by this side")
-	// ErrCrowded: the stream had to go, because all together have too much of what
-	// is bounded: connections that have said nothing yet, or messages half sent.
+	// ErrCrowded: the stream was closed because all streams together have reached a bound: of
+	// connections that have sent nothing yet, or of incomplete messages.
 	ErrCrowded = errors.New("too many streams at work")
 )
 
 // ours marks an error as the reason why this side closes a stream.
 func ours(err error) error { return fmt.Errorf("%w: %w", ErrOurs, err) }
 
-// Framer finds the first message in b: how many bytes before it do not matter
-// (empty lines), and how long it is. n is 0 while more bytes are needed. The first seen
-// bytes were looked at before, in vain.
+// Framer finds the first message in b: skip is the number of bytes before it (empty lines), n its
+// length, 0 while more bytes are needed. The first seen bytes were searched before, in vain.
 type Framer func(b []byte, seen int) (skip, n int, err error)
 
-// Handler takes what comes in. All methods are called from the goroutine that
-// owns the stream; none may keep raw.
+// Handler handles messages. All methods are called by the goroutine that owns the stream; none may
+// keep raw.
 type Handler interface {
 	Message(s *Stream, raw []byte)
-	// Unreadable is what came last where no message can be found any more. What is
-	// written then is the last word: the stream is closed behind it.
+	// Unreadable is called when no message can be found any more, with the last bytes. After it
+	// the stream is closed; what the Handler writes is sent before that.
 	Unreadable(s *Stream, raw []byte, err error)
 	// Closed is called once per stream, after its last Message.
 	Closed(s *Stream, err error)
@@ -57,49 +55,48 @@ type Stream struct {
 	// Secure tells TLS from TCP.
 	Secure bool
 	// Peer is the remote address, Local the address that was accepted on or
-	// dialled from (the zero value until the connection stands).
+	// dialled from (the zero value until the connection is established).
 	Peer  netip.AddrPort
 	Local netip.AddrPort
 	// Dialled tells whether we opened it.
 	Dialled bool
 	// Listener is what Serve was given with the listener; nil if we dialled.
 	Listener any
-	// Used is for the owner of the set to note that something depends on the
-	// stream; it means nothing here.
+	// Used is for the owner of the set to note that a record names the stream. It has no
+	// meaning here.
 	Used atomic.Bool
 
 	set    *Streams
 	key    peerKey
-	alone  bool              // it is for one question
-	leaf   *x509.Certificate // of a peer that we have not dialled; the set's lock guards it
+	alone  bool              // it is for one request (Streams.Alone)
+	leaf   *x509.Certificate // of a peer that has dialled us; the lock of the set guards it
 	ctx    context.Context   // ends with the stream; bounds its dial
 	cancel context.CancelFunc
-	// since is when it was accepted. The admission counts it while it is inside, and has
-	// it in a list while it is silent. The lock of the set guards all of this.
+	// since is when it was accepted. The admission counts it while inside is set, and has it in
+	// a list until its first message. The lock of the set guards all of this.
 	since          time.Time
 	inside, silent bool
 	before, after  *Stream
 
 	mu      sync.Mutex
 	conn    net.Conn
-	pending []byte // what waits to be written
+	pending []byte // the queue to write
 	queued  int    // the memory of that and of what is being written, in bytes
-	writing bool   // a goroutine carries it to the connection
-	carrier func() // which begins here: made once, as to start it for each message costs nothing then
+	writing bool   // a goroutine writes it to the connection
+	carrier func() // that goroutine's function, made once so that starting it allocates nothing
 	writer  sync.WaitGroup
-	ended   bool // no more is to be written than waits already
+	ended   bool // nothing more may be queued
 	closed  bool
 	err     error
 	done    chan struct{}
 	served  atomic.Uint64
-	gone    atomic.Bool // nobody is to find it any more
+	gone    atomic.Bool // it may no longer be used
 }
 
-// Write queues a message; it never blocks. Where too much waits already, for this peer or
-// for all, it is ErrBacklog: whoever writes for many peers must not wait for one that
-// does not read. Messages leave in their order. A
-// goroutine that writes comes with the first message and goes when none waits, so
-// a stream that is idle costs no more than its reader.
+// Write queues a message; it never blocks. If too much is queued already, for this peer or for
+// all, it is ErrBacklog: a writer for many peers must not wait for one that does not read.
+// Messages are sent in order. The writing goroutine starts with the first message and ends when
+// the queue is empty, so an idle stream has only its reader.
 func (s *Stream) Write(b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,8 +111,8 @@ func (s *Stream) Write(b []byte) error {
 	return nil
 }
 
-// room has so many bytes fit into pending; false: that is more than the stream may have. What
-// counts is the memory that it takes, not how much of it is used. The caller holds the lock.
+// room makes room for so many bytes in pending; false: the stream may not have that much. The
+// memory counts, not how much of it is used. The caller holds the lock.
 func (s *Stream) room(need int) bool {
 	have := cap(s.pending)
 	if need <= have {
@@ -136,14 +133,14 @@ func (s *Stream) room(need int) bool {
 	return true
 }
 
-// account notes that so much more memory is queued; less, where n is negative. The caller
+// account notes that n more bytes of memory are queued, or fewer if n is negative. The caller
 // holds the lock.
 func (s *Stream) account(n int) {
 	s.queued += n
 	s.set.queued.add(n)
 }
 
-// unqueue takes back a buffer that was written, or never will be.
+// unqueue takes back a buffer that was written or dropped.
 func (s *Stream) unqueue(b []byte) {
 	s.mu.Lock()
 	s.account(-cap(b))
@@ -151,7 +148,7 @@ func (s *Stream) unqueue(b []byte) {
 	s.set.spares.give(b)
 }
 
-// wake has what waits written, once there is a connection. The caller holds the lock.
+// wake starts writing the queue, if there is a connection. The caller holds the lock.
 func (s *Stream) wake() {
 	if s.writing || s.conn == nil || len(s.pending) == 0 {
 		return
@@ -161,10 +158,10 @@ func (s *Stream) wake() {
 	go s.carrier()
 }
 
-// lastWordTime is how long the peer has to take the last word.
+// lastWordTime is how long the peer has to read the last answer.
 const lastWordTime = 2 * time.Second
 
-// lastWord hands over what cannot be read, and gives the answer to that its time.
+// lastWord calls Unreadable, and waits until the answer is written.
 func (s *Stream) lastWord(raw []byte, err error) {
 	defer time.AfterFunc(lastWordTime, func() { s.Close(ours(err)) }).Stop()
 	s.gone.Store(true)
@@ -193,7 +190,7 @@ func (s *Stream) Close(err error) {
 	}
 }
 
-// past is a deadline that ends whatever waits.
+// past is a deadline that ends every wait.
 var past = time.Unix(1, 0)
 
 // extend sets a deadline of the connection, or removes it (0), unless the stream is
@@ -228,10 +225,10 @@ func (s *Stream) attach(conn net.Conn) bool {
 	return true
 }
 
-// Alone tells whether the stream is for one question (Streams.Alone).
+// Alone tells whether the stream is for one request (Streams.Alone).
 func (s *Stream) Alone() bool { return s.alone }
 
-// Own is Local, for others than the goroutine that owns the stream.
+// Own is Local, for other goroutines than the one that owns the stream.
 func (s *Stream) Own() netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,8 +238,7 @@ func (s *Stream) Own() netip.AddrPort {
 // Served is the number of messages that came in.
 func (s *Stream) Served() uint64 { return s.served.Load() }
 
-// write carries queued bytes to the connection, all that has gathered at a time,
-// until there are none.
+// write writes the queue to the connection, all of it at a time, until it is empty.
 func (s *Stream) write() {
 	defer s.writer.Done()
 	for {
@@ -261,14 +257,14 @@ func (s *Stream) write() {
 	}
 }
 
-// stalling is a connection that says when a Write has to wait.
+// stalling is a connection that reports when a Write has to wait.
 type stalling interface {
 	onStall(f func() bool)
 	stalled() bool
 }
 
-// carry writes a buffer, which goes back to the set. The deadline is set when the
-// peer keeps us waiting, where the connection tells, and else in any case.
+// carry writes a buffer and gives it back to the set. If the connection reports when a Write has
+// to wait, the deadline is set then, else before every Write.
 func (s *Stream) carry(b []byte) error {
 	defer s.unqueue(b)
 	conn, tells := s.conn.(stalling)
@@ -282,10 +278,10 @@ func (s *Stream) carry(b []byte) error {
 	return err
 }
 
-// hurry gives the peer its time to take what is being written.
+// hurry sets the deadline of the present Write.
 func (s *Stream) hurry() bool { return s.extend(s.conn.SetWriteDeadline, s.set.cfg.WriteTimeout) }
 
-// end waits for the writer of a stream that is closed, and drops what waits still.
+// end waits for the writer of a closed stream, and drops the rest of the queue.
 func (s *Stream) end() {
 	s.writer.Wait()
 	s.mu.Lock()

@@ -9,24 +9,23 @@ import (
 )
 
 const (
-	// firstBuffer is what every stream has to read into.
+	// firstBuffer is the size of the buffer that every stream reads into.
 	firstBuffer = 4096
 	// maxIdleBuffer bounds the buffer that a stream keeps between messages.
 	maxIdleBuffer = 64 << 10
 )
 
-// inlet is what a stream has read of messages that are not complete.
+// inlet holds the incomplete message of a stream.
 type inlet struct {
 	set *Streams
 	buf []byte
-	// pause is how long the next read is put off, because the last ones brought so
-	// little.
+	// pause is how long the next read waits, because the last ones brought so few bytes.
 	pause time.Duration
-	// length is that of the message that begins in buf, once its header section
-	// is there; seen is how much of buf was looked at in vain before.
+	// length is that of the message that begins in buf, once its header section is complete;
+	// seen is how much of buf was searched in vain before.
 	length, seen int
-	// looked is how much of buf was looked at for the end of the header section,
-	// pinging how much of a ping has come.
+	// looked is how much of buf was searched for the end of the header section, pinging how
+	// many bytes of a ping have come.
 	looked, pinging int
 	// until is the deadline that was set for the time between messages.
 	until time.Time
@@ -34,9 +33,8 @@ type inlet struct {
 
 func (t *Streams) newInlet() inlet { return inlet{set: t, buf: make([]byte, 0, firstBuffer)} }
 
-// room makes room for more bytes in a full buffer. What goes beyond the first
-// buffer is taken from the account of the set, where a stream may have no more
-// than is left over for all others.
+// room makes room for more bytes in a full buffer. Memory beyond the first buffer comes from the
+// account of the set.
 func (in *inlet) room() error {
 	if len(in.buf) < cap(in.buf) {
 		return nil
@@ -59,8 +57,8 @@ func (in *inlet) replace(buf []byte) {
 	in.buf = buf
 }
 
-// rest keeps what remains behind the complete messages. An empty buffer that has
-// grown is given up, unless it is small and there is plenty for all.
+// rest keeps the bytes after the complete messages. An empty buffer that has grown is freed, unless
+// it is small and there is enough memory for all.
 func (in *inlet) rest(b []byte) {
 	grown := cap(in.buf) > firstBuffer
 	roomy := cap(in.buf) <= maxIdleBuffer && in.set.partial.used.Load() <= in.set.partial.limit/2
@@ -71,12 +69,12 @@ func (in *inlet) rest(b []byte) {
 	in.buf = append(in.buf[:0], b...)
 }
 
-// close gives everything back.
+// close gives the memory back to the account.
 func (in *inlet) close() { in.set.partial.add(firstBuffer - cap(in.buf)) }
 
-// ripe tells whether it is worth looking for a message. A header section without
-// a new line in what has come, or a body that is not whole, is still not complete:
-// to look at all of it upon every byte would be work without end.
+// ripe tells whether a message may be complete now. If the new bytes have no line end in the header
+// section, or the body is shorter than its length, it is not: searching all of it at every byte
+// would cost too much.
 func (in *inlet) ripe() bool {
 	if in.length > 0 {
 		return len(in.buf) >= in.length
@@ -87,17 +85,16 @@ func (in *inlet) ripe() bool {
 }
 
 const (
-	// dribble is so little that a read was hardly worth it.
+	// dribble is how few bytes make a read too small to be worth its cost.
 	dribble = 64
-	// firstPause and longestPause are what follows such reads, doubling.
+	// firstPause and longestPause are the pauses after such reads; they double.
 	firstPause   = time.Millisecond
 	longestPause = time.Second
 )
 
-// dribbles notes that a read has brought n bytes and no message. A sender of some
-// bytes at a time is read less and less often: what they send meanwhile is read
-// together, and thousands of their kind do not crowd out those who send messages,
-// be it that all of them move at the same moment.
+// dribbles notes that a read has brought n bytes and maybe no message. A sender of a few bytes at a
+// time is read less and less often, more bytes together. So thousands of such senders do not take
+// the time from those that send messages, even if all of them send at the same moment.
 func (in *inlet) dribbles(n int, message bool) {
 	switch {
 	case message:
@@ -107,7 +104,7 @@ func (in *inlet) dribbles(n int, message bool) {
 	}
 }
 
-// rests puts the next read off; false: the stream was closed meanwhile.
+// rests waits before the next read; false: the stream was closed meanwhile.
 func (s *Stream) rests(d time.Duration) bool {
 	if d == 0 {
 		return true
@@ -166,7 +163,7 @@ func (s *Stream) read() error {
 	}
 }
 
-// late counts a stream that is closed because no whole message came in time.
+// late counts a stream that is closed because no complete message came in time.
 func (s *Stream) late(have int) {
 	if !s.unspoken(have) {
 		return
@@ -178,11 +175,11 @@ func (s *Stream) late(have int) {
 	}
 }
 
-// slack is the part of the time between messages by which it may be longer: to set a
-// deadline costs a timer, and as it is it need not be set at every message.
+// slack: the time between messages may be longer by a sixteenth, so that the deadline, which costs
+// a timer, need not be set at every message.
 const slack = 16
 
-// await sets the deadline of what comes next; false: the stream is closed.
+// await sets the deadline of the next bytes; false: the stream is closed.
 func (in *inlet) await(s *Stream) bool {
 	d := s.patience(len(in.buf))
 	if d < in.set.cfg.IdleTimeout {
@@ -198,8 +195,8 @@ func (in *inlet) await(s *Stream) bool {
 	return s.extend(s.conn.SetReadDeadline, d)
 }
 
-// patience is how long to wait for the next bytes with have bytes of a message
-// there: long between messages, short within one and before the first.
+// patience is how long to wait for the next bytes after have bytes of a message: long between
+// messages, short within one and before the first.
 func (s *Stream) patience(have int) time.Duration {
 	if s.alone {
 		return aloneFor
@@ -210,10 +207,10 @@ func (s *Stream) patience(have int) time.Duration {
 	return s.set.cfg.IdleTimeout
 }
 
-// unspoken tells whether a message is under way, or the first one due.
+// unspoken tells whether a message is incomplete, or the first one has not come.
 func (s *Stream) unspoken(have int) bool { return have > 0 || !s.Dialled && s.Served() == 0 }
 
-// cut hands over the complete messages and gives what remains.
+// cut handles the complete messages and gives the remaining bytes.
 func (s *Stream) cut(in *inlet) ([]byte, error) {
 	buf, seen := in.buf, in.looked
 	in.length, in.looked = 0, 0

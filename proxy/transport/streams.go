@@ -13,32 +13,30 @@ import (
 // StreamConfig sets the limits of the streams of one side.
 type StreamConfig struct {
 	Frame Framer
-	// LocalIPs are the addresses to dial from, the first of a peer's family; where
-	// there is none it is left to the system.
+	// LocalIPs are the addresses to dial from: the first one of the peer's family. If there is
+	// none, the system chooses.
 	LocalIPs []netip.Addr
 	// LocalTLS are those for TLS.
 	LocalTLS []netip.Addr
 	// Dial opens a connection; nil means the system's network.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	// ClientTLS gives what is used for a stream that we open with TLS, as it is by then.
+	// ClientTLS gives the present TLS configuration for a stream that we open.
 	ClientTLS func() *tls.Config
 	// Admit, if set, decides on a connection before a byte is read from it.
 	Admit func(peer netip.AddrPort) bool
-	// Deny, if set, makes the answer to the first message of one that was not
-	// admitted; then it is closed.
+	// Deny, if set, makes the answer to the first message of a connection that was not
+	// admitted. Then the connection is closed.
 	Deny func(peer netip.AddrPort, raw []byte) []byte
-	// Refused, if set, is told of each connection that was closed for what is bounded.
+	// Refused, if set, is told of each connection that was refused or closed because of a bound.
 	Refused func(Refusal)
-	// MaxStreams bounds the connections that were accepted and, for themselves, those
-	// that were dialled: nobody who connects keeps us from connecting. MaxPerPeer
-	// bounds those accepted from one address; 0 leaves it at MaxStreams.
+	// MaxStreams bounds the connections that were accepted and, separately, those that were
+	// dialled: so peers that connect do not prevent us from connecting. MaxPerPeer bounds those
+	// accepted from one address; 0 means MaxStreams.
 	MaxStreams, MaxPerPeer int
-	// MaxMessage and MaxBacklog bound one message and what waits to be written on one
-	// stream, in bytes.
+	// MaxMessage and MaxBacklog bound one message and the queue of one stream, in bytes.
 	MaxMessage, MaxBacklog int
-	// MaxQueued bounds what waits to be written on all streams together, MaxPartial
-	// the buffers for messages that are not complete, in bytes. 8 and 16 KiB of them
-	// every stream may have whatever the others do; that comes on top.
+	// MaxQueued bounds the queues of all streams together, MaxPartial the buffers for incomplete
+	// messages, in bytes. Every stream may have 8 and 16 KiB of them in any case, on top.
 	MaxQueued, MaxPartial int
 	// IdleTimeout closes a silent stream (up to a sixteenth later), MessageTimeout one that leaves a
 	// message half sent, DialTimeout bounds a dial (with its TLS handshake),
@@ -47,7 +45,7 @@ type StreamConfig struct {
 	IdleTimeout, MessageTimeout, DialTimeout, WriteTimeout, VanishTimeout time.Duration
 }
 
-// What every stream may have of what they share.
+// The memory that every stream may have in any case.
 const (
 	queuedFloor  = 8 << 10
 	partialFloor = 16 << 10
@@ -86,11 +84,11 @@ func (c *StreamConfig) defaults() {
 
 // peerKey finds the stream to send a request on.
 type peerKey struct {
-	own    netip.Addr // the address of ours that it has to be dialled from, if not any
+	own    netip.Addr // the address of ours that it is dialled from, invalid if any
 	addr   netip.AddrPort
 	secure bool
-	// name is the one that the peer has proved by TLS, where we have dialled. One that
-	// was accepted by TLS is found by its address, and has to prove the name.
+	// name is that of the peer's certificate, if we have dialled. A stream that was accepted by
+	// TLS is found by its address, and its certificate has to be for the name.
 	name     string
 	accepted bool
 }
@@ -103,12 +101,11 @@ type Streams struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	denied  atomic.Int64
-	// queued waits to be written, partial is what was read of messages that are not
-	// complete; both in bytes.
+	// queued is the memory of the queues, partial that of incomplete messages.
 	queued, partial account
 	spares          spares
-	// Tight is set while memory is short: no connection is accepted then, unless one that
-	// has said nothing makes room, and each stream has its floor.
+	// Tight is set while memory is short: then a connection is accepted only if one without a
+	// message makes room, and each stream has only its floor.
 	Tight atomic.Bool
 
 	mu        sync.Mutex
@@ -146,8 +143,7 @@ func (t *Streams) Usage() int64 {
 	return int64(n)*perStream + t.queued.used.Load() + t.partial.used.Load()
 }
 
-// enter makes a stream and enters it into the tables. The caller holds the lock,
-// and calls run.
+// enter makes a stream and adds it to the tables. The caller holds the lock, and calls run.
 func (t *Streams) enter(key peerKey) *Stream {
 	s := t.make(key)
 	t.byPeer[key] = s
@@ -163,7 +159,7 @@ func (t *Streams) make(key peerKey) *Stream {
 	}
 	s.carrier = s.write
 	t.byID[s.ID] = s
-	t.wg.Add(1) // here, because Shutdown waits from the moment it has closed the set
+	t.wg.Add(1) // here, because Shutdown waits as soon as it has closed the set
 	return s
 }
 
@@ -184,7 +180,7 @@ func (t *Streams) Get(id uint64) *Stream {
 	return t.byID[id]
 }
 
-// run owns a stream from here to its end.
+// run owns a stream until its end.
 func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
 	go func() {
 		defer t.wg.Done()
@@ -225,14 +221,14 @@ func (t *Streams) remove(s *Stream) {
 	}
 }
 
-// Load is what the streams of a set amount to.
+// Load is the number and memory of the streams of a set.
 type Load struct {
 	Accepted, Dialled int
 	// Queued and Partial are the bytes that MaxQueued and MaxPartial bound.
 	Queued, Partial int64
 }
 
-// Load tells what the streams amount to now.
+// Load tells the present number and memory of the streams.
 func (t *Streams) Load() Load {
 	t.mu.Lock()
 	defer t.mu.Unlock()

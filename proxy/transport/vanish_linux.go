@@ -9,14 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probesToVanish is how many keep-alives go without an answer before a peer is given up:
-// one of them may be lost.
+// probesToVanish is how many keep-alives get no answer before a peer is given up: one of them may
+// be lost.
 const probesToVanish = 2
 
-// giveUpAfter has the kernel end a connection whose peer's system acknowledges nothing for
-// so long: neither what was sent (TCP_USER_TIMEOUT, tcp(7)) nor, where nothing was, the
-// keep-alives. By default it tries for a quarter of an hour, and takes all that is
-// written meanwhile.
+// giveUpAfter makes the kernel end a connection whose peer acknowledges nothing for d: neither data
+// (TCP_USER_TIMEOUT, tcp(7)) nor, if none was sent, the keep-alives. By default the kernel tries for
+// a quarter of an hour, and accepts all writes meanwhile.
 func giveUpAfter(conn net.Conn, d time.Duration) {
 	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secured.NetConn()

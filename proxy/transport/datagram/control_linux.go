@@ -10,12 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control has room for the control messages of one datagram (cmsg(3)): from which address
-// of ours it leaves or to which it came, and into which segments it is cut. It is aligned
-// as the kernel wants it.
+// control has room for the control messages of one datagram (cmsg(3)): the address of ours that it
+// is sent from or was sent to, and the size of its segments. It is aligned as the kernel demands.
 type control [10]uint64
 
-// put appends a control message and gives its data, which are zero; at is where it goes.
+// put adds a control message at offset at, and gives its data, which are zero.
 func (c *control) put(at int, level, typ int32, size int) (data []byte, next int) {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(c)), unsafe.Sizeof(*c)) //nolint:gosec // cmsg(3)
 	next = at + unix.CmsgSpace(size)
@@ -26,8 +25,8 @@ func (c *control) put(at int, level, typ int32, size int) (data []byte, next int
 	return b[at+unix.CmsgLen(0):][:size], next
 }
 
-// set writes what a datagram needs: the size of its segments if that is not 0, the address
-// that it is to leave from if that is valid. length is that of all; 0: nothing is needed.
+// set writes the control messages of a datagram: the size of its segments if that is not 0, the
+// address to send it from if that is valid. length is that of all; 0: there are none.
 func (c *control) set(segment int, from netip.Addr, six bool) (length int) {
 	if segment > 0 {
 		var data []byte
@@ -50,7 +49,7 @@ func (c *control) set(segment int, from netip.Addr, six bool) (length int) {
 	return length
 }
 
-// address reads the address of ours that a datagram came to; invalid if that is not one to
+// address reads the address of ours that a datagram was sent to; invalid if it is no address to
 // answer from.
 func (c *control) address(length int) (a netip.Addr) {
 	if length < unix.CmsgLen(unix.SizeofInet4Pktinfo) {
@@ -71,7 +70,7 @@ func (c *control) address(length int) (a netip.Addr) {
 	return a
 }
 
-// askAddress has the kernel tell to which address of ours each datagram came.
+// askAddress makes the kernel tell to which address of ours each datagram was sent.
 func askAddress(fd int, six bool) bool {
 	if six {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) == nil

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The places in what SO_MEMINFO tells of a socket (linux/sock_diag.h).
+// The indices of SO_MEMINFO (linux/sock_diag.h).
 const (
 	memReceiveBuffer = 1
 	memSendBuffer    = 3
@@ -17,8 +17,7 @@ const (
 	memPlaces        = 9
 )
 
-// memory asks the kernel about the socket, without a word of /proc; false where
-// it does not tell.
+// memory asks the kernel about the socket, without reading /proc; false: the kernel does not tell.
 func (b *batcher) memory() (places [memPlaces]uint32, ok bool) {
 	if b.raw == nil {
 		return places, false

@@ -33,19 +33,17 @@ var (
 type Packet struct {
 	conn  net.PacketConn
 	local netip.AddrPort
-	// OnRefused, if set before the first Serve or Send, is told of each datagram that
-	// did not leave or came back, and why: ErrUnreachable with as much of it as the
-	// kernel kept, or else the kernel's own error with all of it, by the goroutine that
-	// sends it. It must not keep the payload. A socket that has no room at the moment is
-	// no such error: that datagram is lost as any may be.
+	// OnRefused, if set before the first Serve or Send, is told of each datagram that was not
+	// sent or came back, and why: ErrUnreachable with the first bytes, as many as the kernel
+	// kept, or the kernel's error with all bytes, by the goroutine that sends. It must not keep
+	// the payload. If the socket has no room at the moment, the datagram is lost without a call.
 	OnRefused func(to netip.AddrPort, payload []byte, err error)
-	// Single, if set before the first Send, has every datagram leave by itself, never
-	// in one piece with others.
+	// Single, if set before the first Send, sends every datagram by itself, never in one piece
+	// with others.
 	Single bool
-	// Own, if set before the first Send, is which address of a socket that is bound to all
-	// of them datagrams leave from that name none: the one that neighbours know it by. While
-	// the host does not have it, as with a virtual address that is elsewhere, the system
-	// chooses.
+	// Own, if set before the first Send, is the address that datagrams without an address are
+	// sent from, if the socket is bound to all addresses: the one that neighbours know. While
+	// the host does not have it, as with a virtual address of another host, the system chooses.
 	Own netip.Addr
 	batcher
 	closer io.Closer
@@ -63,7 +61,7 @@ func NewPacket(conn net.PacketConn) (*Packet, error) {
 		return nil, err
 	}
 	if udp, ok := conn.(*net.UDPConn); ok {
-		// What the host's limits make of it is told by Buffers.
+		// The host may give less; Buffers tells the sizes.
 		_ = udp.SetReadBuffer(SocketBuffer)
 		_ = udp.SetWriteBuffer(SocketBuffer)
 		if receive, send, ok := p.buffers(); ok && min(receive, send) < SocketBuffer {
@@ -76,8 +74,8 @@ func NewPacket(conn net.PacketConn) (*Packet, error) {
 // Buffers are the sizes of the kernel's buffers, in bytes. false: not known.
 func (p *Packet) Buffers() (receive, send int, ok bool) { return p.buffers() }
 
-// Drops counts the datagrams that came in and for which the kernel had no room,
-// because they were not read in time. Where the system does not tell it is 0.
+// Drops counts the datagrams that the kernel dropped because they were not read in time. If the
+// system does not tell, it is 0.
 func (p *Packet) Drops() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,13 +104,13 @@ type Inbox struct {
 	bufs [][]byte
 	lens []int
 	from []netip.AddrPort
-	at   []netip.Addr // to which address of ours each came; invalid: the socket has but one
+	at   []netip.Addr // to which address of ours each was sent; invalid: the socket has only one
 	sys  inboxSys
 }
 
-// stride is from one buffer to the next. Were it a power of two, or next to one,
-// the beginnings of all buffers, which is all that most datagrams fill, would
-// share a few sets of the processor's caches and drive each other out of them.
+// stride is the distance between two buffers. If it were near a power of two, the beginnings of
+// all buffers, which is all that most datagrams fill, would share a few sets of the processor's
+// caches and evict each other.
 const stride = MaxDatagram + 1 + 27*64
 
 // NewInbox makes the buffers of a batch: 2 MiB.
@@ -132,8 +130,8 @@ func (in *Inbox) Len() int { return in.n }
 // Datagram gives datagram i and its sender; the bytes are valid until the next batch.
 func (in *Inbox) Datagram(i int) ([]byte, netip.AddrPort) { return in.bufs[i][:in.lens[i]], in.from[i] }
 
-// At is the address of ours that datagram i came to, where the socket is bound to all that
-// the host has: an answer has to leave from there (RFC 3581 4). Else it is invalid.
+// At is the address of ours that datagram i was sent to, if the socket is bound to all addresses of
+// the host: an answer has to be sent from there (RFC 3581 4). Else it is invalid.
 func (in *Inbox) At(i int) netip.Addr { return in.at[i] }
 
 // Outbox gathers datagrams for one Send. Datagrams are built in place: take the
@@ -146,8 +144,7 @@ type Outbox struct {
 	sys  outboxSys
 }
 
-// NewOutbox makes an empty outbox. Its memory grows with what is put in: that of a
-// reader holds a batch, that of a worker that is borrowed hardly ever more than one.
+// NewOutbox makes an empty outbox. Its memory grows with the datagrams.
 func NewOutbox() *Outbox {
 	o := &Outbox{}
 	o.sys.init()
@@ -157,9 +154,8 @@ func NewOutbox() *Outbox {
 // Begin gives the slice to append a datagram to.
 func (o *Outbox) Begin() []byte { return o.mem }
 
-// Commit takes the slice back, with the datagram appended. It leaves from an address of a
-// socket that is bound to all of them; where that is invalid, from the one that the system
-// chooses.
+// Commit takes the slice back, with the datagram appended. from is the address to send it from, if
+// the socket is bound to all addresses; if it is invalid, the system chooses.
 func (o *Outbox) Commit(b []byte, from netip.Addr, to netip.AddrPort) {
 	o.mem = b
 	o.ends = append(o.ends, len(b))
@@ -178,7 +174,7 @@ func (o *Outbox) Len() int { return len(o.ends) }
 // Full tells whether it is time to send.
 func (o *Outbox) Full() bool { return len(o.ends) >= BatchSize }
 
-// Datagram gives datagram i and where it goes.
+// Datagram gives datagram i and its destination.
 func (o *Outbox) Datagram(i int) ([]byte, netip.AddrPort) { return o.datagram(i), o.to[i] }
 
 func (o *Outbox) datagram(i int) []byte {
@@ -255,7 +251,7 @@ func (p *Packet) sendEach(o *Outbox) (failed int, err error) {
 	return failed, err
 }
 
-// refused tells of datagram i, which the kernel did not take.
+// refused tells OnRefused of datagram i, which the kernel did not accept.
 func (p *Packet) refused(o *Outbox, i int, err error) {
 	if p.OnRefused == nil || errors.Is(err, net.ErrClosed) || lacksRoom(err) {
 		return
@@ -266,8 +262,7 @@ func (p *Packet) refused(o *Outbox, i int, err error) {
 	p.OnRefused(o.to[i], o.datagram(i), err)
 }
 
-// lacksRoom tells whether an error is about too much at a time, and not about one
-// datagram or its destination.
+// lacksRoom tells whether an error is an overload, and not about one datagram or its destination.
 func lacksRoom(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }

@@ -31,7 +31,7 @@ type batcher struct {
 	raw   syscall.RawConn // nil: not a UDP socket of the system
 	six   bool            // the socket is AF_INET6
 	alone bool            // the runtime's poller does not know it
-	every bool            // it is bound to all addresses, so that each datagram tells which
+	every bool            // it is bound to all addresses, so that each datagram tells its own
 	rd    reader
 	errs  errQueue
 	source
@@ -83,8 +83,8 @@ func (b *batcher) init(conn net.PacketConn) error {
 		domain, e := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		b.six = e == nil && domain == unix.AF_INET6
 		b.every = netaddr.Of(udp.LocalAddr()).Addr().IsUnspecified() && askAddress(int(fd), b.six)
-		// Ask for ICMP errors: a next hop that is not there is then known at
-		// once and not after Timer F.
+		// Ask for ICMP errors, to know at once, and not after Timer F, that a next hop is not
+		// there.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
 		if b.six {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
@@ -92,7 +92,7 @@ func (b *batcher) init(conn net.PacketConn) error {
 	})
 }
 
-// renew takes back what the batch before has changed.
+// renew resets what the last batch has changed.
 func (in *Inbox) renew() {
 	for i := range in.n {
 		in.sys.hdrs[i].hdr.Namelen = uint32(len(in.sys.names[i]))
@@ -105,7 +105,7 @@ func (in *Inbox) renew() {
 	in.n = 0
 }
 
-// ask has the headers take control messages, or not: an inbox may serve several sockets.
+// ask sets whether the headers take control messages: an inbox may serve several sockets.
 func (in *Inbox) ask(every bool) {
 	s := &in.sys
 	if s.asks == every {
@@ -167,10 +167,9 @@ func (in *Inbox) recvfrom(fd uintptr, every bool) syscall.Errno {
 }
 
 // serve reads and handles batches until the socket is empty; false parks the
-// goroutine until there is something new. After a batch that was not full nothing
-// more was there, and to ask again would cost as much as to be woken: what has come
-// since then is remembered by the runtime's poller, as long as this function does
-// not return true.
+// goroutine until datagrams come. After a batch that was not full the socket is empty, and asking
+// again would cost as much as being woken: as long as this function does not return true, the
+// runtime's poller remembers what has come since.
 func (r *reader) serve(fd uintptr) (done bool) {
 	for {
 		switch errno := r.in.recvmmsg(fd, r.p.every); {
@@ -188,8 +187,7 @@ func (r *reader) serve(fd uintptr) (done bool) {
 			r.p.drainErrors()
 		case errno == syscall.EAGAIN:
 			if r.woken {
-				// Woken for nothing: there is an ICMP error, perhaps, of which a
-				// writer has had the word.
+				// There is no datagram: it may be an ICMP error that a writer was told.
 				r.p.drainErrors()
 			}
 			r.woken = true

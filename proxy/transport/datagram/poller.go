@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Poller reads several sockets with one goroutine. While datagrams come often it waits
-// for them in the kernel and keeps its processor of the Go scheduler (a P) to itself:
-// to be parked and woken by that of the runtime takes a round of the scheduler for
-// each datagram and now and then a system call. While they come seldom the goroutine parks
-// as any other does.
+// Poller reads several sockets with one goroutine. While datagrams come often it waits for them in
+// the kernel and keeps its processor of the Go scheduler (a P) to itself: being parked and woken by
+// the runtime costs a round of the scheduler for each datagram and sometimes a system call. While
+// datagrams come seldom the goroutine parks like any other.
 //
-// A poller that keeps its processor gives it up when the runtime wants that, as the
-// collector does: the runtime's signal ends the wait. Others run on other processors
-// meanwhile, so there must be one more; Held is there for that.
+// A poller that keeps its processor gives it up when the runtime demands it, as the garbage
+// collector does: the runtime's signal ends the wait. Other goroutines run on other processors
+// meanwhile, so there must be one more; Held is for that.
 //
 // # Why
 //
@@ -32,17 +31,17 @@ type Poller struct {
 }
 
 const (
-	// The poller keeps its processor when so many waits were over within a time, and until
-	// so many in a row were in vain: to change over stops the program for a moment.
+	// The poller keeps its processor after so many waits within a time, until so many waits in a
+	// row find nothing: each change stops the program for a moment.
 	often  = 64
 	within = 64 * time.Millisecond
 	inVain = 10
-	// patience is the longest wait meanwhile. That is also how long the runtime may have
-	// to wait if its signal comes a moment before the wait begins; a shorter one would be
-	// the next timer of the processor, which has to be set each time.
+	// patience is the longest wait meanwhile. It is also how long the runtime may have to wait
+	// if its signal comes just before the wait begins. A shorter wait would be the next timer of
+	// the processor, which has to be set each time.
 	patience = 20 * time.Millisecond
-	// yields is after how many waits others are let in and the runtime sees that the
-	// poller is alive; it would send a signal after 10 ms.
+	// yields is after how many waits the poller yields, so that the runtime sees that it is
+	// alive; the runtime would send a signal after 10 ms.
 	yields = 32
 )
 
@@ -62,7 +61,7 @@ func (l *Poller) Close() {
 	}
 }
 
-// begin tells whether there is something to serve.
+// begin tells whether the poller may serve.
 func (l *Poller) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +69,7 @@ func (l *Poller) begin() bool {
 	return l.serving
 }
 
-// end frees what the poller has, if it was closed meanwhile.
+// end frees the descriptors of the poller, if it was closed meanwhile.
 func (l *Poller) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

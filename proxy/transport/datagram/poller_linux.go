@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollerSys is what a poller has of the system: an epoll instance of its own (epoll(7)),
-// since the runtime's would wake a thread of the runtime for every datagram, and a
-// bell to end the wait (eventfd(2)).
+// pollerSys has the descriptors of a poller: an epoll instance of its own (epoll(7)), because that
+// of the runtime would wake a thread for every datagram, and a bell to end the wait (eventfd(2)).
 type pollerSys struct {
 	epoll, bell int
 	fds         []int
@@ -28,19 +27,19 @@ type pollerSys struct {
 	read  []uint64
 
 	held  bool
-	vain  int       // while held: how many waits in a row were in vain
-	waits int       // while not held: how many there were
+	vain  int       // while held: how many waits in a row found nothing
+	waits int       // while not held: how many waits there were
 	since time.Time // and since when
-	// parking is the epoll instance once more, in the runtime's poller, to park on
-	// while the poller is not held; look tells whether there is anything.
+	// parking is the epoll instance in the runtime's poller, to park on while the poller is not
+	// held; look tells whether there are events.
 	parking *os.File
 	parked  syscall.RawConn
 	look    func(fd uintptr) bool
 }
 
-// NewPoller makes a poller for sockets that nobody reads yet, and takes them out of the
-// runtime's poller. It is errors.ErrUnsupported for what is no UDP socket of the
-// system; then nothing has changed.
+// NewPoller makes a poller for sockets that nobody reads yet, and takes them out of the runtime's
+// poller. If one is no UDP socket of the system it returns errors.ErrUnsupported and changes
+// nothing.
 func NewPoller(packets []*Packet) (*Poller, error) {
 	for _, p := range packets {
 		if p.raw == nil {
@@ -79,16 +78,16 @@ func (l *Poller) open() (err error) {
 	return l.park()
 }
 
-// watch adds a descriptor, under a number that its events bear.
+// watch adds a descriptor, with the number that its events have.
 func (l *Poller) watch(fd, number int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd,
 		&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(number)})) //nolint:gosec // a few
 }
 
-// ring ends the wait of the one who serves.
+// ring ends the wait of Serve.
 func (s *pollerSys) ring() { _, _ = unix.Write(s.bell, []byte{0, 0, 0, 0, 0, 0, 0, 1}) }
 
-// free closes what is the poller's own.
+// free closes the descriptors of the poller.
 func (s *pollerSys) free() {
 	if s.parking != nil {
 		_ = s.parking.Close()
@@ -155,8 +154,7 @@ func (l *Poller) Serve(in *Inbox, handle func(socket int)) error {
 	})
 }
 
-// keepOpen calls f while the descriptors of all sockets are kept from being closed and
-// given to others.
+// keepOpen calls f and keeps the descriptors of all sockets open meanwhile.
 func (l *Poller) keepOpen(f func() error) (err error) {
 	if len(l.fds) == len(l.packets) {
 		return f()
@@ -172,11 +170,10 @@ func (l *Poller) keepOpen(f func() error) (err error) {
 	return err
 }
 
-// take reads one batch of the socket that an event is about; only one, so that a flood
-// on one socket does not keep the others from being read. Whether there is more is told
-// by the next wait, which asks the sockets anyway: so the first datagram is read by
-// itself, for recvmmsg would look for another one. A socket that has more at once is
-// read by the batch.
+// take reads one batch of the socket of an event; only one, so that a flood on one socket does not
+// delay the others. The next wait tells whether there is more. So the first datagram is read alone,
+// because recvmmsg would search for another one. A socket that has several at once is read in
+// batches.
 func (l *Poller) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) error {
 	i := int(e.Fd)
 	p, fd := l.packets[i], uintptr(l.fds[i]) //nolint:gosec // a descriptor
@@ -200,10 +197,9 @@ func (l *Poller) take(in *Inbox, e unix.EpollEvent, handle func(socket int)) err
 	return nil
 }
 
-// wait waits for events; it may find none. When the runtime has ended a wait by its
-// signal it gets what it wants at the next call, for each begins with a look at that:
-// to yield instead would be taken for an answer, and the collector would have to ask
-// again and again.
+// wait waits for events; it may find none. If a preemption signal of the runtime has ended the
+// wait, the next call yields by itself. To yield here would count as an answer to the garbage
+// collector, which would have to ask again and again.
 //
 //go:noinline
 func (l *Poller) wait() error {
@@ -225,14 +221,14 @@ func (l *Poller) wait() error {
 	case l.n > 0:
 		l.vain = 0
 	default:
-		if l.vain++; l.vain >= inVain && l.park() == nil { // without a descriptor to park on it goes on as it is
+		if l.vain++; l.vain >= inVain && l.park() == nil { // without a descriptor to park on nothing changes
 			l.hold(false)
 		}
 	}
 	return nil
 }
 
-// poll is epoll_pwait(2), without a word to the scheduler.
+// poll is epoll_pwait(2), without notifying the scheduler.
 func (l *Poller) poll(d time.Duration) syscall.Errno {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), //nolint:gosec // epoll_pwait(2)
 		uintptr(len(l.events)), uintptr(d.Milliseconds()), 0, 0) //nolint:gosec // not negative
@@ -242,7 +238,7 @@ func (l *Poller) poll(d time.Duration) syscall.Errno {
 	return errno
 }
 
-// glance looks without waiting; false parks the goroutine.
+// glance looks for events without waiting; false parks the goroutine.
 func (l *Poller) glance(uintptr) bool { return l.poll(0) != 0 || l.n > 0 }
 
 // count decides whether datagrams come often.
@@ -256,12 +252,12 @@ func (l *Poller) count() {
 	if !hurry {
 		return
 	}
-	_ = l.parking.Close() // or the runtime would go on to be woken
+	_ = l.parking.Close() // else the runtime would still be woken
 	l.parking, l.vain = nil, 0
 	l.hold(true)
 }
 
-// hold changes over, and tells.
+// hold begins or ends keeping the processor, and calls Held.
 func (l *Poller) hold(held bool) {
 	if l.held == held {
 		return

@@ -1,9 +1,9 @@
 package datagram
 
 const (
-	// maxSegment is the largest datagram that goes out in one piece with others: with its
-	// headers it fits the links that pods have, for none of them may be fragmented.
-	// maxSegmented is what the kernel takes in one piece.
+	// maxSegment is the largest datagram that is sent in one piece with others: with its
+	// headers it fits the links of pods, because none of them may be fragmented. maxSegmented is
+	// the most that the kernel accepts in one piece.
 	maxSegment   = 1400
 	maxSegmented = 60000
 )
@@ -16,9 +16,9 @@ func (o *Outbox) size(i int) int {
 	return o.ends[i] - o.ends[i-1]
 }
 
-// segments tells how many datagrams from one of them on can leave in one piece, and how
-// long that is: they go to one address, from the same one, and all are of the same length
-// but the last, which may be shorter.
+// segments tells how many datagrams from first on can be sent in one piece, and the length of that
+// piece: they have one destination and one source address, and all have the same length but the
+// last, which may be shorter.
 func (o *Outbox) segments(first int) (count, length int) {
 	size := o.size(first)
 	count, length = 1, size
