@@ -143,8 +143,7 @@ func (o *Observer) readAssociated(m *wire.Message) [][]byte {
 		if !ok {
 			break
 		}
-		uri, _, _ := wire.Address(v)
-		o.associated = append(o.associated, uri)
+		o.associate(v)
 	}
 	if len(o.associated) > 0 {
 		return o.associated
@@ -156,11 +155,19 @@ func (o *Observer) readAssociated(m *wire.Message) [][]byte {
 		}
 		for v, next := []byte(nil), 0; next >= 0; list = list[max(next, 0):] {
 			v, next = wire.Split(list)
-			uri, _, _ := wire.Address(v)
-			o.associated = append(o.associated, uri)
+			o.associate(v)
 		}
 	}
 	return o.associated
+}
+
+// associate notes the identity of one value. Some cores put all of a user's into one pair of
+// brackets, where no URI has a space.
+func (o *Observer) associate(v []byte) {
+	uri, _, _ := wire.Address(v)
+	for one := range bytes.SplitSeq(uri, []byte(", ")) {
+		o.associated = append(o.associated, bytes.TrimSpace(one))
+	}
 }
 
 // readContacts reads all Contacts of the message at hand, or only the first one: only a

@@ -15,6 +15,7 @@ func TestAssociatedURI(t *testing.T) {
 	for _, c := range []struct{ name, extra, body, want string }{
 		{"none", "", "", ""},
 		{"in one field", "P-Associated-URI: <sip:alice@ims.example>, <tel:+49,30>", "", "sip:alice@ims.example tel:+49,30"},
+		{"in one pair of brackets", "P-Associated-URI: <sip:a,b@ims.example, tel:+4930,  sip:c@ims.example>, <sip:d@ims.example>", "", "sip:a,b@ims.example tel:+4930 sip:c@ims.example sip:d@ims.example"},
 		{"in two", "P-Associated-URI: <sip:alice@ims.example>\nP-Associated-URI: \"A, B\" <sip:a@ims.example;x=y>", "", "sip:alice@ims.example sip:a@ims.example;x=y"},
 		{"in the body", "", inner + "SIP/2.0 200 OK\np-associated-uri : <sip:alice@ims.example>, <tel:+4930>\n", "sip:alice@ims.example tel:+4930"},
 		{"in both", "P-Associated-URI: <sip:alice@ims.example>", inner + "P-Associated-URI: <sip:bob@ims.example>\n", "sip:alice@ims.example"},
