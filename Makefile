@@ -17,7 +17,7 @@ DEB_DIR        ?= bin/deb
 DEB            ?= bin/rewatch_$(DEB_VERSION)_$(DEB_ARCH).deb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race lint manifests integration install outage soak fuzz bench bench-quick bench-micro pgo image deb release lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
+.PHONY: help build demo test unit race lint manifests integration install outage hostile soak fuzz bench bench-quick bench-micro pgo image deb release lab lab-break lab-heal lab-status lab-watch lab-down env simulate-table clean
 
 help: ## show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ integration: build ## the built binary against Kamailio, SIPp, baresip, Alertman
 
 outage: build ## a core that is out, at full size: for a minute in every way, silent for ten minutes before few and many (half an hour)
 	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestOutageRedelivered|TestSilentCore' ./integration/
+
+hostile: build ## one phone that does its worst for a minute, behind a scripted core and behind Kamailio, among 50 honest ones
+	HOSTILE=1m $(GO) test -tags integration -count=1 -v -run TestHostilePhone ./integration/
 
 soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
 	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)
