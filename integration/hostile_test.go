@@ -161,7 +161,9 @@ func (h *hostileStage) requests(round int) {
 		{"To: <sip:bob@ims.example>", "Record-Route: <sip:" + h.victim + ";transport=tcp;lr>"},
 		{"To: <sip:bob@ims.example>", "Route: <sip:" + self + ";lr>", "Via: SIP/2.0/UDP " + strings.Repeat("z9hG4bKr,", 2000) + "x"},
 		{"To: <sip:bob@ims.example>", "Path: <sip:" + h.victim + ";lr>", "Service-Route: <sip:" + h.victim + ";lr>", "Content-Encoding: gzip"},
-		{"To: <sip:bob@ims.example>;tag=" + long}, {"To: <sip:bob@ims.example>", "Event: " + long}, {"To: <sip:bob@ims.example>", "Event: invented." + token("e")},
+		{"To: <sip:bob@ims.example>;tag=" + long},
+		{"To: <sip:bob@ims.example>", "Event: " + long},
+		{"To: <sip:bob@ims.example>", "Event: invented." + token("e")},
 		{"To: <sip:bob@ims.example>", "Replaces: " + h.honest[0].callID + ";to-tag=a;from-tag=b", "Join: " + h.honest[0].callID + ";to-tag=a;from-tag=b"},
 		{"To: <sip:bob@ims.example>", "Contact: <sip:" + honestUser(0) + "@" + h.s.ip(50) + ":5060>;+sip.instance=\"<urn:uuid:of-honest>\""},
 		{"To: <sip:bob@ims.example>", "Contact: <sip:" + h.victim + ";transport=tcp>", "Retry-After: 4294967296"},
@@ -199,7 +201,9 @@ func (h *hostileStage) poses(round int) {
 	in("NOTIFY", asMallory, "101", "Subscription-State: terminated;reason=deactivated")
 	for _, from := range []string{"<sip:scscf.ims.example>;tag=x", "<sip:mallory@ims.example>;tag=x", "<sip:" + user + "@ims.example>;tag=x"} {
 		for _, lines := range [][]string{
-			{"Expires: 0", "Contact: *"}, {"Expires: 0", "Contact: <sip:" + h.c.addr + ";lr>"}, {"Expires: 600", "Contact: <sip:" + h.victim + ";transport=tcp;lr>"},
+			{"Expires: 0", "Contact: *"},
+			{"Expires: 0", "Contact: <sip:" + h.c.addr + ";lr>"},
+			{"Expires: 600", "Contact: <sip:" + h.victim + ";transport=tcp;lr>"},
 			{"Expires: 600", "Contact: <sip:x>", "P-Associated-URI: <sip:mallory@ims.example>, <sip:" + user + "@ims.example>"},
 		} {
 			h.send("udp", "REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", append([]string{

@@ -66,7 +66,9 @@ func (in *inlet) rest(b []byte) {
 		in.replace(make([]byte, 0, firstBuffer))
 		return
 	}
-	in.buf = append(in.buf[:0], b...)
+	if len(b) < len(in.buf) { // else it is where it belongs
+		in.buf = append(in.buf[:0], b...)
+	}
 }
 
 // close gives the memory back to the account.

@@ -1,18 +1,23 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	dialogsmonitor "rewatch/dialogs/monitor"
 	"rewatch/dialogs/redelivery"
 	"rewatch/integration/steps"
+	"rewatch/proxy/transport"
+	"rewatch/proxy/transport/transporttest"
 	"rewatch/proxy/wire"
 )
 
@@ -80,6 +85,13 @@ func TestWork(t *testing.T) {
 			})
 		})
 	}
+	t.Run("stream", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			for name, list := range workPieces {
+				judge(t, name, func(n int) uint64 { return streamWork(t, list(n)) })
+			}
+		})
+	})
 	t.Run("body", func(t *testing.T) {
 		for name, part := range map[string]string{
 			"XML": "<a>", "attributes": ` state="x"`, "comments": "<!-- ", "quotes": `<a b="`, "open": "<", "spaces": " ", "instructions": "<? ?>", "declarations": "<!DOCTYPE a [",
@@ -93,6 +105,75 @@ func TestWork(t *testing.T) {
 			})
 		}
 	})
+}
+
+// workPieces are ways to send very much over a connection, in pieces.
+var workPieces = map[string]func(n int) []string{
+	"a byte at a time":        func(n int) []string { return strings.Split(workMessage("X: "+strings.Repeat("y", n)+"\r\n", 0), "") },
+	"lines, a byte at a time": func(n int) []string { return strings.Split(workMessage(strings.Repeat("a:\r\n", n/4), 0), "") },
+	"line by line":            func(n int) []string { return strings.SplitAfter(workMessage(strings.Repeat("a:\r\n", n/4), 0), "\n") },
+	"lines of some length": func(n int) []string {
+		return strings.SplitAfter(workMessage(strings.Repeat("a: "+strings.Repeat("x", 90)+"\r\n", n/95), 0), "\n")
+	},
+	"its length last": func(n int) []string {
+		return pieces(workMessage(strings.Repeat("a: "+strings.Repeat("x", 90)+"\r\n", n/95), n/2), 70)
+	},
+	"a body in pieces": func(n int) []string { return pieces(workMessage("", n), 70) },
+	"messages in one":  func(n int) []string { return []string{strings.Repeat(workMessage("", 10), n/70)} },
+	"messages in pieces": func(n int) []string {
+		return pieces(strings.Repeat(workMessage("", 10), n/70), 7)
+	},
+	"empty lines":         func(n int) []string { return pieces(strings.Repeat("\r\n", n/2), 1) },
+	"empty lines at once": func(n int) []string { return []string{strings.Repeat("\r\n", n/2)} },
+	"pings":               func(n int) []string { return pieces(strings.Repeat("\r\n\r\n", n/4), 4) },
+}
+
+// workMessage is one with such fields, whose Content-Length comes behind them.
+func workMessage(fields string, body int) string {
+	return "MESSAGE sip:a@b SIP/2.0\r\n" + fields + fmt.Sprintf("l: %d\r\n\r\n", body) + strings.Repeat("x", body)
+}
+
+func pieces(text string, size int) (list []string) {
+	for ; len(text) > size; text = text[size:] {
+		list = append(list, text[:size])
+	}
+	return append(list, text)
+}
+
+// reader takes the messages of a connection, and nothing else.
+type reader struct{ closed chan error }
+
+func (reader) Message(*transport.Stream, []byte)           {}
+func (reader) Unreadable(*transport.Stream, []byte, error) {}
+func (r reader) Closed(_ *transport.Stream, err error)     { r.closed <- err }
+
+// streamWork counts the work of pieces that come over a connection, one after the other.
+func streamWork(t *testing.T, list []string) uint64 {
+	t.Helper()
+	var network transporttest.Network
+	r := reader{make(chan error, 1)}
+	set := transport.NewStreams(transport.StreamConfig{Frame: wire.FrameFrom, MessageTimeout: 1000 * time.Hour, IdleTimeout: 1000 * time.Hour}, r)
+	defer set.Shutdown()
+	set.Serve(network.Listen(coreSide), false, nil)
+	conn, err := network.Dial(t.Context(), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddrPort(coreSide))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	synctest.Wait()
+	before := steps.Count()
+	for _, piece := range list {
+		if _, err := conn.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Wait()
+	taken := steps.Count() - before
+	_ = conn.Close()
+	if err := <-r.closed; !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	return taken
 }
 
 // judge compares the work of three lengths.
