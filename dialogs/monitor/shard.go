@@ -156,6 +156,22 @@ func (t *Table) drain(take func(*throughput.Counts)) {
 	}
 }
 
+// declined says whether the client has refused a further dialog of a SUBSCRIBE that was
+// forked (RFC 6665 5.4.9): a NOTIFY of another of them has got through, and none of this one.
+func (sh *subShard) declined(s *subscription, o *dialogs.Outcome) bool {
+	if s.proven || s.birth == 0 || o.Kind != dialogs.Responded || o.Status != goneStatus {
+		return false
+	}
+	for slot := sh.chains.Get(s.tag); slot != 0; {
+		other := sh.subs.At(slot)
+		if other.birth == s.birth && other.proven && other.phase == active && other.notifierTag() != s.notifierTag() {
+			return true
+		}
+		slot = other.next
+	}
+	return false
+}
+
 // endings are subscriptions that a NOTIFY or the response to a refresh has ended lately. Some
 // servers send one more NOTIFY after the one that says terminated; its outcome is no failure.
 // The hash of a subscription gives its place; a later one in the same place replaces it.

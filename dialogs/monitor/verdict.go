@@ -203,7 +203,7 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 		j.why = ignoredChallenge
 	case m.spares(s.watcher()):
 		j.why, j.witness = ignoredScope, w == outcome.Failure
-	case m.replaced(s, o):
+	case m.replaced(s, o), sh.declined(s, o):
 		// The client was restarted, or has moved. Only the server is told.
 		j.why = ignoredSuperseded
 		m.undeliver(sh, slot)
