@@ -157,7 +157,7 @@ include_file "%s"
 			s.t.Fatal(err)
 		}
 	}
-	p.process = s.start("presence", nil, "kamailio", "-DD", "-E", "-m", "32", "-M", "4", "-f", cfg, "-w", s.dir, "-Y", s.dir)
+	p.process = s.start("presence", nil, "kamailio", "-DD", "-E", "-m", "128", "-M", "8", "-f", cfg, "-w", s.dir, "-Y", s.dir)
 	eventually(s.t, patience, "the presence server answers", func() bool {
 		p.running()
 		_, err := command("kamcmd", "-s", "unix:"+s.file("presence.ctl"), "core.uptime")
