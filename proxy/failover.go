@@ -103,15 +103,11 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 // quoted finds our branch in the first bytes of a datagram that came back.
 func quoted(payload []byte) (b draft.Branch, method []byte, ok bool) {
 	sp := bytes.IndexByte(payload, ' ')
-	i := bytes.Index(payload, draft.BranchStart)
-	if sp <= 0 || i < 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
+	if sp <= 0 || bytes.HasPrefix(payload, []byte("SIP/")) {
 		return b, nil, false
 	}
-	end := i
-	for end < len(payload) && draft.InBranch(payload[end]) {
-		end++
-	}
-	b, ok = draft.ParseBranch(payload[i:end])
+	branch, _ := draft.FindBranch(payload, draft.BranchStart)
+	b, ok = draft.ParseBranch(branch)
 	return b, payload[:sp], ok
 }
 

@@ -46,7 +46,7 @@ func FuzzResponse(f *testing.F) {
 			for i, out := range left.sent {
 				r.explained(out, append(left.sent[:i:i], raw, []byte(crlf(request)))...)
 			}
-			if n := r.s.Transactions() + r.s.parking.len(); n != 0 {
+			if n := r.s.table.Len() + r.s.parking.len(); n != 0 {
 				r.Fatalf("%d requests are remembered for ever", n)
 			}
 		}, func(c *Config) {

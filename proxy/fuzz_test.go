@@ -50,7 +50,7 @@ func FuzzPath(f *testing.F) {
 				_, _ = p.conn.WriteTo(raw, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
 			}
 			synctest.Wait()
-			if n := r.s.Transactions(); n > few {
+			if n := r.s.table.Len(); n > few {
 				r.Fatalf("%d records", n)
 			}
 			r.pass(4 * time.Minute)
@@ -58,7 +58,7 @@ func FuzzPath(f *testing.F) {
 			for i, out := range left.sent { // some of it may have come to ourselves
 				r.explained(out, slices.Concat(came(raw, stream), left.sent[:i])...)
 			}
-			if n := r.s.Transactions() + r.s.parking.len(); n != 0 {
+			if n := r.s.table.Len() + r.s.parking.len(); n != 0 {
 				r.Fatalf("%d requests are remembered for ever", n)
 			}
 		}, func(c *Config) {

@@ -93,7 +93,7 @@ func TestInvite(t *testing.T) {
 				caller.nothing()
 				callee().nothing()
 				r.pass(5 * time.Minute)
-				if n := r.s.Transactions(); n != 0 {
+				if n := r.s.table.Len(); n != 0 {
 					t.Error(n, "records are left")
 				}
 			}, server)
@@ -126,7 +126,7 @@ func TestInvite(t *testing.T) {
 				r.pass(5 * time.Minute)
 				caller.nothing()
 				callee().nothing()
-				if n := r.s.Transactions(); n != 0 {
+				if n := r.s.table.Len(); n != 0 {
 					t.Error(n, "records are left")
 				}
 			}, server)
@@ -203,7 +203,7 @@ func TestInviteAnswerRepeated(t *testing.T) {
 		x.want("ACK")
 		r.pass(time.Minute)
 		r.core.nothing()
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	}, func(c *Config) { c.Server += ";transport=tcp" })
@@ -264,7 +264,7 @@ func TestCancelWaits(t *testing.T) {
 		x.send(request("ACK", "sip:bob@ims.example", viaTCP("i1"), "To: <sip:bob@ims.example>;tag=uas"))
 		r.pass(5 * time.Minute)
 		r.server.nothing()
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	})
@@ -316,7 +316,7 @@ func TestCancelIsAnswered(t *testing.T) {
 						caller.want(cancelled)
 						r.pass(5 * time.Minute)
 						callee().nothing()
-						if n := r.s.Transactions(); n != 0 {
+						if n := r.s.table.Len(); n != 0 {
 							t.Error(n, "records are left")
 						}
 					}, func(cfg *Config) { cfg.Server += ";transport=" + c[1] })
@@ -351,7 +351,7 @@ func TestOwnFailureRepeated(t *testing.T) {
 			r.pass(time.Minute)
 			r.core.nothing()
 			r.server.nothing()
-			if n := r.s.Transactions(); n != 0 {
+			if n := r.s.table.Len(); n != 0 {
 				t.Error(n, "records are left")
 			}
 		}, func(c *Config) { c.Server += ";transport=tcp" })

@@ -45,7 +45,7 @@ func TestNotifyRetransmitted(t *testing.T) {
 			t.Error(s)
 		}
 		r.pass(2 * time.Minute)
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	})
@@ -149,7 +149,7 @@ Content-Length: 0
 			t.Error(s)
 		}
 		r.pass(time.Minute)
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	})
@@ -303,7 +303,7 @@ func TestTableFull(t *testing.T) {
 				r.server.want("SIP/2.0 200")
 			}
 		}
-		if n := r.s.Transactions(); n != 10 {
+		if n := r.s.table.Len(); n != 10 {
 			t.Error(n)
 		}
 	}, func(c *Config) { c.MaxTransactions = 10 })

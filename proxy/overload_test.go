@@ -62,14 +62,14 @@ func TestShed(t *testing.T) {
 		r.server.want("REGISTER")
 		send("SUBSCRIBE", "s7", "To: <sip:bob@ims.example>;tag=refresh")
 		r.server.want("SUBSCRIBE")
-		if n := r.s.Transactions(); n != 7 {
+		if n := r.s.table.Len(); n != 7 {
 			t.Error(n, "records; the last eighth is for NOTIFYs")
 		}
 		r.server.send(serverSide, notify())
 		r.server.send(serverSide, strings.Replace(notify(), "server1", "server2", 1))
 		r.core.want("NOTIFY")
 		r.core.want("NOTIFY")
-		if n := r.s.Transactions(); n != 8 {
+		if n := r.s.table.Len(); n != 8 {
 			t.Error(n, "records")
 		}
 		x.nothing()
@@ -106,7 +106,7 @@ func TestShedBytes(t *testing.T) {
 			t.Error(n, "large requests are remembered")
 		}
 		r.pass(2 * time.Minute)
-		if b := r.s.table.Bytes(); b != 0 || r.s.Transactions() != 0 {
+		if b := r.s.table.Bytes(); b != 0 || r.s.table.Len() != 0 {
 			t.Errorf("%d bytes are counted when all is over", b)
 		}
 	}, func(c *Config) { c.MaxTransactions = 100 })

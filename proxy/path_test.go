@@ -195,7 +195,7 @@ func TestNoAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(2000, step); n != 0 {
 			t.Error(n, "allocations")
 		}
-		if n := p.s.Transactions(); n != 0 {
+		if n := p.s.table.Len(); n != 0 {
 			t.Error(n, "records")
 		}
 	})
@@ -207,7 +207,7 @@ func TestNoAllocations(t *testing.T) {
 			if n := testing.AllocsPerRun(2000, step); n != 0 {
 				t.Error(n, "allocations")
 			}
-			if n := p.s.Transactions(); n != 0 {
+			if n := p.s.table.Len(); n != 0 {
 				t.Error(n, "records")
 			}
 		})
@@ -244,7 +244,7 @@ func (p *path) open(tb testing.TB, n int) float64 {
 		p.w.message(p.server, p.fresh())
 		p.w.out.Flush()
 	}
-	if open := p.s.Transactions(); open != n {
+	if open := p.s.table.Len(); open != n {
 		tb.Fatal(open, "records")
 	}
 	each := float64(budgettest.Heap()-before) / float64(n)

@@ -141,7 +141,7 @@ func TestRulings(t *testing.T) {
 			t.Error(s)
 		}
 		r.pass(2 * time.Minute)
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	})

@@ -191,9 +191,6 @@ func (s *Server) Shutdown() {
 // ServerUp tells whether the presence server can be reached, and why not.
 func (s *Server) ServerUp() (up bool, detail string) { return s.health.State() }
 
-// Transactions is the number of records.
-func (s *Server) Transactions() int { return s.table.Len() }
-
 // RestoreHost adds a host that the server named to an earlier process. It is called before
 // Start.
 func (s *Server) RestoreHost(host string, until, now time.Time) bool {

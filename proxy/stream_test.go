@@ -43,7 +43,7 @@ func TestTCPToUDP(t *testing.T) {
 		r.pass(time.Minute)
 		r.server.nothing()
 		x.nothing()
-		if n := r.s.Transactions(); n != 0 {
+		if n := r.s.table.Len(); n != 0 {
 			t.Error(n, "records are left")
 		}
 	})

@@ -96,9 +96,19 @@ func ParseBranch(v []byte) (b Branch, ok bool) {
 	return b, true
 }
 
-// InBranch tells whether a byte may stand in a branch of ours, or of a request of our own.
-func InBranch(c byte) bool {
-	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+// FindBranch finds the first branch with a prefix in the bytes of a request, nil if there is
+// none. whole: the bytes do not end with it.
+func FindBranch(raw, prefix []byte) (branch []byte, whole bool) {
+	start := bytes.Index(raw, prefix)
+	if start < 0 {
+		return nil, false
+	}
+	for end := start; end < len(raw); end++ {
+		if c := raw[end]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return raw[start:end], true
+		}
+	}
+	return raw[start:], false
 }
 
 // appendAddr writes an address in 8 or 32 hex digits.

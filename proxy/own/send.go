@@ -120,13 +120,6 @@ func (o *Requests) branchIn(raw []byte) ([]byte, bool) {
 	if len(o.prefix) == 0 || bytes.HasPrefix(raw, []byte("SIP/")) {
 		return nil, false
 	}
-	i := bytes.Index(raw, o.prefix)
-	if i < 0 {
-		return nil, false
-	}
-	end := i
-	for end < len(raw) && draft.InBranch(raw[end]) {
-		end++
-	}
-	return bytes.Clone(raw[i:end]), end < len(raw)
+	b, whole := draft.FindBranch(raw, o.prefix)
+	return bytes.Clone(b), whole
 }

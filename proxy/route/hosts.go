@@ -86,13 +86,6 @@ func (h *Hosts) Named(host []byte, now time.Time) bool {
 	return known && now.Before(until)
 }
 
-// Len is how many there are.
-func (h *Hosts) Len() int {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return len(h.until)
-}
-
 // AppendHost appends the host and port that a URI leads to (RFC 3263 4): its maddr or its host,
 // in lower case or as an address in its usual form, and the port, 0 where DNS would say it.
 // false: it is no SIP URI.

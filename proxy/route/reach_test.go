@@ -81,8 +81,8 @@ func TestHosts(t *testing.T) {
 	for i := range 3 * maxHosts {
 		h.Name(fmt.Appendf(nil, "10.2.%d.%d:5060", i/256, i%256), now.Add(3*hostRenewal+time.Duration(i)))
 	}
-	if h.Len() != maxHosts {
-		t.Error(h.Len())
+	if len(h.until) != maxHosts {
+		t.Error(len(h.until))
 	}
 	if h.Restore("x", now, now) || h.Restore("", now.Add(1), now) || !h.Restore("x", now.Add(1), now) {
 		t.Error("what is over is restored, or what is not is not")

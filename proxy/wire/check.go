@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// HeaderError is a header field that forwarding needs and that is missing,
-// doubled or unreadable. It becomes the reason phrase of a 400.
+// HeaderError is a header field that forwarding needs and that is missing, doubled or malformed.
+// It becomes the reason phrase of a 400.
 type HeaderError struct{ Problem, Header string }
 
 func (e *HeaderError) Error() string { return e.Problem + " " + e.Header }
@@ -28,7 +28,7 @@ const (
 )
 
 // MaxVias is how many Via values a message may have: Max-Forwards allows for 70 hops (RFC
-// 3261 8.1.1.6), and each of the values costs whoever is on the way.
+// 3261 8.1.1.6), and each value costs time at every hop.
 const MaxVias = 128
 
 func isHeaderError(err error) bool {
@@ -42,9 +42,8 @@ var comma = []byte(",")
 var mandatory = [...]Name{CallID, CSeq, From, To}
 
 // Check tells whether the fields that every message has (RFC 3261 8.1.1) are
-// there, once each, and readable as far as forwarding needs them. Max-Forwards
-// may be missing: RFC 3261 16.6 has the proxy add it. The Via values are left to
-// ParseVia.
+// there, once each, and well-formed as far as forwarding needs them. Max-Forwards may be missing:
+// the proxy adds it (RFC 3261 16.6). ParseVia checks the Via values.
 func (m *Message) Check() error {
 	if m.Count(Via) == 0 {
 		return &HeaderError{"missing", Via.String()}

@@ -3,7 +3,7 @@ package wire
 import "bytes"
 
 // Content gives the Content-Type, the Content-Encoding and the body of a message, empty
-// where it has none. It is for what is rare: nothing that forwarding needs.
+// where it has none. It is for rare uses: forwarding does not need it.
 func Content(raw []byte) (kind, encoding string, body []byte) {
 	var m Message
 	if Scan(raw, &m) != nil {

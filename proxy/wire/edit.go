@@ -11,8 +11,8 @@ type Edit struct {
 const MaxEdits = 24
 
 // Edits is a list of edits over one message, in any order; edits at the same
-// offset are carried out in the order in which they were added. The texts have
-// to live until AppendTo returns. The zero Edits is empty.
+// offset are applied in the order in which they were added. The texts have to stay valid until
+// AppendTo returns. The zero Edits is empty.
 type Edits struct {
 	list [MaxEdits]Edit
 	n    int
@@ -25,8 +25,8 @@ func (e *Edits) Reset() { e.n, e.over = 0, false }
 // Insert puts text before offset at.
 func (e *Edits) Insert(at int, text []byte) { e.Replace(at, at, text) }
 
-// Delete takes Raw[from:to] away. A deletion that goes on where the last one ended is a
-// part of that: fields that go one after the other are one edit, however many.
+// Delete removes Raw[from:to]. A deletion that begins where the last one ended is joined to it: so
+// any number of adjacent fields is one edit.
 func (e *Edits) Delete(from, to int) {
 	if e.n > 0 {
 		if last := &e.list[e.n-1]; last.To == from && last.From < from && last.Text == nil {
@@ -51,11 +51,11 @@ func (e *Edits) Replace(from, to int, text []byte) {
 	e.n++
 }
 
-// Overflow tells whether more than MaxEdits were asked for; the result of
-// AppendTo is then not to be used.
+// Overflow tells whether more than MaxEdits were added; then the result of AppendTo must not be
+// used.
 func (e *Edits) Overflow() bool { return e.over }
 
-// Room is how many more edits can be asked for.
+// Room is how many more edits can be added.
 func (e *Edits) Room() int { return MaxEdits - e.n }
 
 // Delta is by how many bytes the message grows.

@@ -2,11 +2,11 @@ package wire
 
 import "bytes"
 
-// EventValue is an Event field taken apart (RFC 6665 8.2.1): the event package and
-// the id, which are compared byte by byte. What is not a token is left out.
+// EventValue is a parsed Event field (RFC 6665 8.2.1): the event package and the id, which are
+// compared byte by byte. Values that are no token are left out.
 type EventValue struct{ Package, ID []byte }
 
-// ParseEvent takes an Event field apart.
+// ParseEvent parses an Event field.
 func ParseEvent(v []byte) (e EventValue) {
 	pkg, params := cutParams(v)
 	if !isToken(pkg) {
@@ -19,7 +19,7 @@ func ParseEvent(v []byte) (e EventValue) {
 	return e
 }
 
-// StateValue is a Subscription-State field taken apart (RFC 6665 8.2.3).
+// StateValue is a parsed Subscription-State field (RFC 6665 8.2.3).
 type StateValue struct {
 	Terminated bool
 	Reason     []byte
@@ -27,8 +27,8 @@ type StateValue struct {
 	Expires, RetryAfter int
 }
 
-// ParseState takes a Subscription-State field apart. Some servers leave the field
-// out; an empty value is a state of which nothing is known.
+// ParseState parses a Subscription-State field. Some servers leave the field out; an empty value is
+// an unknown state.
 func ParseState(v []byte) StateValue {
 	state, params := cutParams(v)
 	s := StateValue{Terminated: EqualFold(state, "terminated"), Expires: -1, RetryAfter: -1}
@@ -49,7 +49,7 @@ func ParseState(v []byte) StateValue {
 	}
 }
 
-// ContactValue is one Contact value taken apart (RFC 3261 20.10).
+// ContactValue is one parsed Contact value (RFC 3261 20.10).
 type ContactValue struct {
 	// URI is the address itself; "*" stands for all bindings of a user.
 	URI []byte
@@ -65,8 +65,8 @@ type ContactValue struct {
 	Expires int
 }
 
-// ParseContact takes one Contact value apart, as split off by Split. Where the URI
-// is not one, nothing is known of it but its text.
+// ParseContact parses one Contact value, as Split gives it. Of a malformed URI only the text is
+// known.
 func ParseContact(v []byte) ContactValue {
 	uri, params, _ := Address(v)
 	c := ContactURI(uri)
@@ -99,8 +99,7 @@ func ContactURI(uri []byte) ContactValue {
 	return c
 }
 
-// maybeMarked tells whether a URI may have a gr or sos parameter, for less than it takes
-// to read it.
+// maybeMarked tells whether a URI may have a gr or sos parameter. It costs less than parsing.
 func maybeMarked(uri []byte) bool {
 	for {
 		i := bytes.IndexByte(uri, ';')
@@ -128,7 +127,7 @@ func Seconds(b []byte) int {
 	return int(min(n, maxSeconds)) //nolint:gosec // bounded
 }
 
-// cutParams parts a token from the parameters behind it.
+// cutParams separates a token from the parameters after it.
 func cutParams(v []byte) (token, params []byte) {
 	if i := bytes.IndexByte(v, ';'); i >= 0 {
 		return trimmed(v[:i]), v[i:]
@@ -142,7 +141,7 @@ func param(params []byte, name string) []byte {
 	return v
 }
 
-// unquoted takes the quotes from around a value.
+// unquoted removes the quotes around a value.
 func unquoted(v []byte) []byte {
 	if n := len(v); n >= 2 && v[0] == '"' && v[n-1] == '"' {
 		return v[1 : n-1]

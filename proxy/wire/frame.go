@@ -8,13 +8,12 @@ import (
 // Frame finds the first message of a stream (RFC 3261 18.3): skip bytes of empty
 // lines come before it, n is its length, 0 while more bytes are needed to tell. A message
 // without a Content-Length has no body; one whose end cannot be told is an error,
-// because nothing behind it can be found. Whether the message can be used is another
-// question, which Scan answers: what is wrong in it is its own fault, and no reason to
-// give up the stream that others share.
+// because nothing after it can be found. Whether the message is valid is another question, which
+// Scan answers: an invalid message is no reason to close a stream that others share.
 func Frame(b []byte) (skip, n int, err error) { return FrameFrom(b, 0) }
 
-// FrameFrom is Frame where the first seen bytes of b have been looked at before, and held
-// no whole header section: so a sender of single bytes has us look at each of them once.
+// FrameFrom is Frame if the first seen bytes of b have been searched before, and have no complete
+// header section: so each byte is searched once, even if a sender sends single bytes.
 func FrameFrom(b []byte, seen int) (skip, n int, err error) {
 	for skip < len(b) && (b[skip] == '\r' || b[skip] == '\n') {
 		skip++
@@ -34,8 +33,8 @@ func FrameFrom(b []byte, seen int) (skip, n int, err error) {
 	return skip, end + length, nil
 }
 
-// headEnd is the offset behind the empty line, -1 if it is not there yet. The line end
-// in front of it may be the last that was seen.
+// headEnd is the offset after the empty line, -1 if it is not there yet. The line end before it may
+// be the last byte that was seen.
 func headEnd(b []byte, seen int) int {
 	for at := max(0, seen-len("\n\r")); ; {
 		i := bytes.IndexByte(b[at:], '\n')
@@ -52,8 +51,8 @@ func headEnd(b []byte, seen int) int {
 	}
 }
 
-// plausible tells whether b may be the beginning of a message: it begins with a
-// method, or with a version, and not with noise.
+// plausible tells whether b may be the beginning of a message: it begins with a method or a
+// version.
 func plausible(b []byte) bool {
 	for _, c := range b[:min(len(b), 16)] {
 		if c == ' ' {
@@ -69,8 +68,7 @@ func plausible(b []byte) bool {
 // maxLengths bounds the different lengths that a message may announce.
 const maxLengths = 4
 
-// announced reads the Content-Length of a header section; after is what has come behind
-// it.
+// announced reads the Content-Length of a header section; after has the bytes after that.
 func announced(head, after []byte) (int, error) {
 	var line Line
 	var room [maxLengths]int
@@ -99,10 +97,9 @@ func announced(head, after []byte) (int, error) {
 	return agreed(lengths, after)
 }
 
-// agreed is that one of several lengths which fits what has come: behind it another
-// message begins, or nothing has come. Of those that fit it is the longest, so that what
-// is in a body is not taken for a message. The message itself is of no use (RFC 4475
-// 3.3.9); a core that passes it on is no less a core for the others.
+// agreed chooses from several lengths one that fits the bytes: after it another message begins, or
+// no byte has come. It is the longest that fits, so that a part of a body is not taken for a
+// message. The message itself is invalid (RFC 4475 3.3.9), but the stream can go on.
 func agreed(lengths []int, after []byte) (int, error) {
 	fits := -1
 	for _, n := range lengths {
@@ -116,8 +113,8 @@ func agreed(lengths []int, after []byte) (int, error) {
 	return fits, nil
 }
 
-// methods are those that are registered: what is left of one that was cut is another
-// token, and would do as well.
+// methods are the registered ones. Any token would be too lenient: the rest of a method that was cut
+// is a token, too.
 var methods = [...]string{
 	"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER",
 	"SUBSCRIBE", "UPDATE",

@@ -1,10 +1,10 @@
 package wire
 
-// Name is a header field that rewatch knows; all others are Other.
+// Name is the name of a header field that rewatch knows; all others are Other.
 type Name uint8
 
-// The header fields that forwarding or observation may look at. The compact
-// forms (RFC 3261 7.3.3, RFC 6665 8.2.1) map to the same names.
+// The header fields that forwarding or observation may read. The compact forms (RFC 3261 7.3.3, RFC
+// 6665 8.2.1) map to the same names.
 const (
 	Other Name = iota
 	Via
@@ -75,8 +75,8 @@ var canonical = func() (t [names]string) {
 
 const maxName = len("P-Asserted-Identity")
 
-// candidates finds a name by its length and its last letter, which no two of
-// them share: one look tells most foreign names off, and one comparison the rest.
+// candidates finds a name by its length and its last letter, which no two of them share: one look-up
+// excludes most unknown names, one comparison the rest.
 var candidates = func() (t [maxName + 1][32]Name) {
 	for n := Other + 1; n < names; n++ {
 		s := canonical[n]

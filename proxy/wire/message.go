@@ -5,17 +5,16 @@ import "fmt"
 // Line is one header field: all of its physical lines, where it is folded.
 type Line struct {
 	Name Name
-	// Start is where the name begins, End behind the line's CRLF.
+	// Start is where the name begins, End after the line's CRLF.
 	Start, End int
 	// Value and ValueEnd enclose the value without the white space around it. A
 	// line that is no header field at all has an empty one.
 	Value, ValueEnd int
 }
 
-// Message is a scanned message. It may be used again for the next Scan, which
-// then allocates nothing.
+// Message is a scanned message. If it is reused for the next Scan, that allocates nothing.
 type Message struct {
-	// Raw is the message as it came, cut behind its body.
+	// Raw is the message as it came, cut after its body.
 	Raw []byte
 	// Request tells a request from a response.
 	Request bool
@@ -46,7 +45,7 @@ func (m *Message) First(n Name) int { return int(m.first[n]) - 1 }
 // Count tells how many fields have that name. A field may hold several values.
 func (m *Message) Count(n Name) int { return int(m.count[n]) }
 
-// Next gives the index of the next field of the same name behind index i, or -1.
+// Next gives the index of the next field of the same name after index i, or -1.
 func (m *Message) Next(i int) int {
 	if m.count[m.Lines[i].Name] == 1 {
 		return -1
@@ -94,8 +93,8 @@ func (m *Message) CSeqValue() (uint32, []byte, bool) {
 }
 
 // Number reads the value of a field that holds delta-seconds or the like; -1 if
-// it is absent or unreadable. Parameters and comments behind it are passed over;
-// what is greater than 1<<31-1 is given as that (RFC 4475 3.1.2.4 and 3.1.2.5).
+// it is absent or unreadable. Parameters and comments after it are ignored; a
+// number above 1<<31-1 is given as that (RFC 4475 3.1.2.4 and 3.1.2.5).
 func (m *Message) Number(n Name) int {
 	v, ok := m.Value(n)
 	i := digits(v)

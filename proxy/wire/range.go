@@ -1,8 +1,8 @@
 package wire
 
 // AppendRange appends raw[from:to] with the edits that lie in it to dst. An
-// insertion at to belongs to what follows, so that ranges which meet share none;
-// one that reaches over a border is in neither.
+// insertion at to belongs to the next range, so that adjacent ranges share none; an edit across a
+// border is in neither.
 func (e *Edits) AppendRange(dst, raw []byte, from, to int) []byte {
 	at := from
 	for _, x := range e.list[:e.n] {

@@ -38,8 +38,7 @@ func Scan(raw []byte, m *Message) error {
 	if err := m.fields(); err != nil {
 		return err
 	}
-	// A start line that goes on behind its line end would swallow whatever is
-	// put in front of the first field.
+	// A folded start line would swallow a field that is inserted before the first one.
 	if start == nil && isBlank(raw[m.Head]) {
 		start = m.badStart()
 	}
@@ -49,8 +48,8 @@ func Scan(raw []byte, m *Message) error {
 	return start
 }
 
-// fields reads the header fields up to and with the empty line. Each Line is
-// filled where it stands in the array; copying it there costs as much as reading it.
+// fields reads the header fields and the empty line. Each Line is filled in the array; copying it
+// there would cost as much as reading it.
 func (m *Message) fields() error {
 	raw, at := m.Raw, m.Head
 	for physical := 0; at < len(raw); {
@@ -92,7 +91,7 @@ func (m *Message) fields() error {
 }
 
 // lineEnd gives the end of the line that begins at from, without its line end,
-// and the offset behind it; next is -1 if there is no line end. A bare LF ends a
+// and the offset after it; next is -1 if there is no line end. A bare LF ends a
 // line as CRLF does: the servers that write it read it too.
 func lineEnd(raw []byte, from int) (end, next int) {
 	i := bytes.IndexByte(raw[from:], '\n')
@@ -107,9 +106,8 @@ func lineEnd(raw []byte, from int) (end, next int) {
 	return end, next
 }
 
-// plain reads the header field that begins at start if it is as nearly all are:
-// on one line, with its colon right behind the name, and with one space or none
-// in front of the value.
+// plain reads the header field that begins at start if it has the form of nearly all: on one line,
+// with its colon right after the name, and with one space or none before the value.
 func (l *Line) plain(raw []byte, start int, guess Name) bool {
 	length := bytes.IndexByte(raw[start:], '\n') + 1
 	next := start + length
@@ -142,9 +140,8 @@ func (l *Line) plain(raw []byte, start int, guess Name) bool {
 	return true
 }
 
-// scan reads the header field that begins at start, with its folded lines, and
-// tells how many lines that were; none if it has no end. It reads not many more
-// than most of them.
+// scan reads the header field that begins at start, with its folded lines. n is the number of
+// lines, 0 if it has no end. It reads not many more than most.
 func (l *Line) scan(raw []byte, start, most int) (n int) {
 	length := 0
 	for _, c := range raw[start:] {
@@ -169,7 +166,7 @@ func (l *Line) scan(raw []byte, start, most int) (n int) {
 	}
 	if raw[colon] != ':' || length == 0 {
 		*l = Line{Start: start, End: next, Value: end, ValueEnd: end}
-		return n // not a header; passed on as it stands
+		return n // not a header field; forwarded unchanged
 	}
 	from, to := trim(raw, colon+1, end)
 	*l = Line{Name: nameOf(name), Start: start, End: next, Value: from, ValueEnd: to}
@@ -207,7 +204,7 @@ func (m *Message) startLine(line []byte) error {
 	return nil
 }
 
-// badStart is the fault of a start line as a whole.
+// badStart is the error of a malformed start line.
 func (m *Message) badStart() error {
 	if m.Request {
 		return &HeaderError{malformed, "Request-Line"}
@@ -230,7 +227,7 @@ func (m *Message) statusLine(rest []byte) error {
 	return nil
 }
 
-// frame cuts the message behind the body that Content-Length announces (RFC 3261
+// frame cuts the message after the body that Content-Length announces (RFC 3261
 // 18.3). A datagram without one has its body up to its end. Two of them may mean
 // two different bodies, so that nobody knows where the message ends.
 func (m *Message) frame() error {

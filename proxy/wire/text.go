@@ -15,7 +15,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// trim takes linear white space, fold included, from both ends of raw[from:to].
+// trim removes linear white space, folds included, from both ends of raw[from:to].
 func trim(raw []byte, from, to int) (int, int) {
 	for from < to && isSpace(raw[from]) {
 		from++
@@ -59,15 +59,15 @@ func (s *set) holds(b []byte) bool {
 }
 
 var (
-	// tokens are what a token is made of.
+	// tokens are the bytes of a token.
 	tokens = setOf("-.!%*_+`'~")
-	// schemes are what the scheme of a URI is made of, behind its first letter.
+	// schemes are the bytes of the scheme of a URI, after its first letter.
 	schemes = setOf("+-.")
-	// hosts are what a host name or IPv4 address is made of. The underscore is
-	// none of RFC 3261's, but the DNS of some operators has it.
+	// hosts are the bytes of a host name or IPv4 address. RFC 3261 does not allow the
+	// underscore, but the DNS of some operators has it.
 	hosts = setOf("-._")
-	// uris is what may stand in a URI unescaped, taken generously: all but
-	// control characters, space and the delimiters of RFC 3986 appendix C.
+	// uris are the bytes that a URI may have unescaped, leniently: all but control characters,
+	// space and the delimiters of RFC 3986 appendix C.
 	uris = func() (t set) {
 		for c := range 256 {
 			t[c] = c > ' ' && c != 0x7f && c != '<' && c != '>' && c != '"'

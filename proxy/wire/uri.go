@@ -2,8 +2,8 @@ package wire
 
 import "bytes"
 
-// URI is a SIP or SIPS URI taken apart (RFC 3261 19.1). Of any other, as a TEL
-// URI (RFC 3966), it has the scheme, and all that follows it as User.
+// URI is a parsed SIP or SIPS URI (RFC 3261 19.1). Of any other, such as a TEL URI (RFC 3966), it
+// has the scheme, and the rest as User.
 type URI struct {
 	Scheme []byte
 	User   []byte // with password
@@ -12,8 +12,8 @@ type URI struct {
 	Params []byte // with the leading semicolon
 }
 
-// ParseURI takes a URI apart; ok is false if it has no scheme, no host where one
-// belongs, an unreadable port, or white space or control characters anywhere.
+// ParseURI parses a URI; ok is false if it has no scheme, no host where one belongs, a malformed
+// port, or white space or control characters anywhere.
 func ParseURI(b []byte) (u URI, ok bool) {
 	colon := bytes.IndexByte(b, ':')
 	if colon <= 0 || isDigit(b[0]) || !schemes.holds(b[:colon]) || !uris.holds(b[colon+1:]) {
@@ -25,9 +25,8 @@ func ParseURI(b []byte) (u URI, ok bool) {
 		u.User = rest
 		return u, true
 	}
-	// The user part may hold ; and ? (RFC 3261 25.1), so the @ is looked for
-	// first. There is but one: in a second it would have to be escaped, and
-	// HostPort stumbles over it.
+	// The user part may have ; and ? (RFC 3261 25.1), so the @ is searched first. There is
+	// only one: another would have to be escaped, and HostPort rejects it.
 	if at := bytes.IndexByte(rest, '@'); at >= 0 {
 		u.User, rest = rest[:at], rest[at+1:]
 	}
@@ -74,8 +73,8 @@ func HostPort(b []byte) (host []byte, port int, ok bool) {
 	return host, int(n), true
 }
 
-// isIPv6 tells whether b has the looks of an IPv6 address; netip has the last
-// word on it. A zone is meaningless to anybody else and not allowed.
+// isIPv6 tells whether b looks like an IPv6 address, which netip then parses. A zone has no meaning
+// on another host and is not allowed.
 func isIPv6(b []byte) bool {
 	colon := false
 	for _, c := range b {

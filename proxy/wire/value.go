@@ -7,14 +7,14 @@ import "bytes"
 // brackets do not separate.
 func Split(v []byte) (first []byte, next int) {
 	if bytes.IndexByte(v, ',') < 0 {
-		return trimmed(v), -1 // most fields, and searched many bytes at a time
+		return trimmed(v), -1 // most fields; this search compares many bytes at a time
 	}
 	for i := 0; i < len(v); i++ {
 		switch v[i] {
 		case '"':
 			i = unquote(v, i)
 		case '<':
-			// A quote means nothing in a URI, so it is not looked for in here.
+			// A quote has no meaning in a URI.
 			end := bytes.IndexByte(v[i:], '>')
 			if end < 0 {
 				return trimmed(v), -1
@@ -51,7 +51,7 @@ type Values struct {
 	at   int // where the rest of the line begins in m.Raw, -1: nothing is left
 }
 
-// Values begins a walk over the values of that name.
+// Values gives the values of all fields of that name.
 func (m *Message) Values(n Name) Values {
 	v := Values{m: m, line: m.First(n), at: -1}
 	if v.line >= 0 {
@@ -60,8 +60,7 @@ func (m *Message) Values(n Name) Values {
 	return v
 }
 
-// Next gives the next value and the index in Lines of the field that it stands
-// in; ok is false behind the last one.
+// Next gives the next value and the index in Lines of its field; ok is false after the last one.
 func (v *Values) Next() (value []byte, line int, ok bool) {
 	for v.line >= 0 {
 		if v.at < 0 {
@@ -84,7 +83,7 @@ func (v *Values) Next() (value []byte, line int, ok bool) {
 }
 
 // Address splits a name-addr or addr-spec (RFC 3261 20.10) into its URI and the
-// header parameters behind it. at is the offset of the URI in v. The URI is nil
+// header parameters after it. at is the offset of the URI in v. The URI is nil
 // if a quote or a bracket is not closed.
 func Address(v []byte) (uri, params []byte, at int) {
 	for i := 0; i < len(v); i++ {
@@ -101,8 +100,8 @@ func Address(v []byte) (uri, params []byte, at int) {
 			from, to := trim(v, i+1, i+end)
 			return v[from:to], v[i+end+1:], from
 		case ';':
-			// addr-spec: what follows a semicolon belongs to the header, not to
-			// the URI. No display name outside of quotes has one.
+			// addr-spec: parameters after a semicolon belong to the header, not to the URI. No
+			// display name outside of quotes has a semicolon.
 			from, to := trim(v, 0, i)
 			return v[from:to], v[i:], from
 		}
@@ -130,10 +129,10 @@ func Param(params []byte, name string) (value []byte, ok bool) {
 	}
 }
 
-// delimiters are what nextParam stops for within a parameter.
+// delimiters are the bytes that nextParam stops at within a parameter.
 var delimiters = set{'=': true, '"': true}
 
-// nextParam finds the parameter at or behind offset at in a list: b[from:to]
+// nextParam finds the parameter at or after offset at in a list: b[from:to]
 // without the white space around it, the equals sign at eq (to, if it has none).
 // At the end of the list from and to are the same.
 func nextParam(b []byte, at int) (from, eq, to int) {
@@ -175,9 +174,9 @@ func (m *Message) Party(n Name) (uri, tag []byte) {
 	return uri, tag
 }
 
-// ValuesWith calls f for the values of all fields of a name that have a mark in them, until
-// it returns false. A search costs less than to read a value; it goes on where the last one
-// ended, so every byte is looked at once, and the work grows as the message does.
+// ValuesWith calls f for the values of all fields of a name that contain mark, until f returns
+// false. Searching costs less than parsing. A search goes on where the last one ended, so every byte
+// is read once, and the work is linear in the length of the message.
 func (m *Message) ValuesWith(n Name, mark []byte, f func(value []byte) bool) {
 	for i := m.First(n); i >= 0; i = m.Next(i) {
 		v := m.At(i)

@@ -2,7 +2,7 @@ package wire
 
 import "bytes"
 
-// ViaValue is one Via value taken apart (RFC 3261 20.42). Its slices alias the value.
+// ViaValue is one parsed Via value (RFC 3261 20.42). Its slices alias the value.
 type ViaValue struct {
 	Transport []byte // "UDP"
 	Host      []byte
@@ -15,15 +15,15 @@ type ViaValue struct {
 	MAddr    []byte
 	// HasRPort: the rport parameter is there (RFC 3581), with or without value.
 	HasRPort bool
-	// ReceivedSpan and RPortSpan are where these parameters stand in the value,
-	// name and all, to be replaced. Each is empty if the parameter is absent.
+	// ReceivedSpan and RPortSpan are the places of these parameters in the value, with their
+	// names. Each is empty if the parameter is absent.
 	ReceivedSpan, RPortSpan Span
 }
 
-// Span is a stretch of bytes by its offsets.
+// Span is a range of bytes by its offsets.
 type Span struct{ From, To int }
 
-// ParseVia takes one Via value apart, as split off by Split.
+// ParseVia parses one Via value, as Split gives it.
 func ParseVia(v []byte) (via ViaValue, ok bool) {
 	// SIP / 2.0 / UDP host : port ;params, with white space anywhere between.
 	protocol := bytes.IndexByte(v, '/')
@@ -52,7 +52,7 @@ func ParseVia(v []byte) (via ViaValue, ok bool) {
 		return via, false
 	}
 	if q := bytes.IndexByte(v[end:], '"'); q >= 0 && !closed(v, end+q) {
-		return via, false // what is put behind it would be a part of the quote
+		return via, false // bytes that are inserted after it would be in the quoted string
 	}
 	via.params(v, end)
 	return via, true
