@@ -69,9 +69,10 @@ func buildImage(t *testing.T) string {
 // has a volume.
 func makeImage(t *testing.T, build, run string) (image, tag string) {
 	t.Helper()
-	tag = fmt.Sprintf("v0.0.%d-%x", os.Getpid(), len(run))
-	image = "rewatch-test/rewatch:" + tag
-	made := exec.Command("make", "-C", "..", "image", "IMAGE=rewatch-test/rewatch", "VERSION="+tag, "BUILD_IMAGE="+build, "RUN_IMAGE="+run)
+	tag = fmt.Sprintf("v0.0.%d", os.Getpid()) // the same for all, so that Docker compiles once
+	name := fmt.Sprintf("rewatch-test/on-%x", run)
+	image = name + ":" + tag
+	made := exec.Command("make", "-C", "..", "image", "IMAGE="+name, "VERSION="+tag, "BUILD_IMAGE="+build, "RUN_IMAGE="+run)
 	if out, err := made.CombinedOutput(); err != nil {
 		t.Fatalf("make image: %v\n%s", err, out)
 	}

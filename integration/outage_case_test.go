@@ -76,7 +76,16 @@ func startOutage(t *testing.T, plan outagePlan, vars env) *outageCase {
 // load lets the server talk, until the window of the detector is full of successes.
 func (c *outageCase) load() {
 	c.city.load(c.rate)
-	time.Sleep(12 * time.Second)
+	c.r.fillWindow(c.rate)
+}
+
+// fillWindow waits until as many NOTIFYs have got through as the window of the detector holds at
+// a rate.
+func (r *rewatch) fillWindow(rate float64) {
+	const window = 10 // seconds, the default of REWATCH_OUTAGE_WINDOW
+	through := func() float64 { return r.metric("rewatch_notify_total", `result="ok"`) }
+	before := through()
+	eventually(r.t, 4*patience, "the window is full of successes", func() bool { return through() >= before+window*rate })
 }
 
 // expect reports what is not as it should be.

@@ -80,7 +80,7 @@ func TestDeadPhonesAtFullSize(t *testing.T) {
 		return proven == friends
 	})
 	c.load(cityRate)
-	time.Sleep(12 * time.Second) // the window of the detector is full of successes
+	r.fillWindow(cityRate)
 
 	began := time.Now()
 	c.change(deadPeople, func(p *citizen) { p.dead = true })

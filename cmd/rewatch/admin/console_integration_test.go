@@ -141,8 +141,16 @@ func TestConsoleKeepsStill(t *testing.T) {
 	b := startBrowser(t)
 	b.open(serveConsole(t, busyBackend(time.Now()), ""), 1280, 900)
 	b.eval(`document.querySelector("#ended details").open = true`)
-	b.eval(`window.cards = [...document.querySelectorAll(".card")]; window.ladder = null; setTimeout(() => { window.ladder = document.querySelector("svg.ladder") }, 500)`)
-	time.Sleep(5 * time.Second)
+	eventually(t, "the ladder", func() bool { return b.eval(`document.querySelector("svg.ladder") !== null`) == "true" })
+	b.eval(`window.cards = [...document.querySelectorAll(".card")]; window.ladder = document.querySelector("svg.ladder")`)
+	refreshes := func() string {
+		return b.eval(`performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/v1/summary")).length`)
+	}
+	for range 3 { // of which two have been shown when the third has come
+		before := refreshes()
+		b.eval(`document.dispatchEvent(new Event("visibilitychange"))`)
+		eventually(t, "fresh figures", func() bool { return refreshes() != before })
+	}
 	if got := b.eval(`cards.every((c) => c.isConnected) && ladder.isConnected && document.querySelector("#ended details").open`); got != "true" {
 		t.Error("the page was built anew although nothing had changed")
 	}

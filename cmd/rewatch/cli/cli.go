@@ -13,8 +13,8 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// Environ is what the variables say; it is injected, so that a test or the
-// demo needs no process of its own.
+// Environ has the values of the environment variables. It is injected, so that a test or the demo
+// needs no process of its own.
 type Environ map[string]string
 
 // Call is one command with what it may use.
@@ -24,7 +24,7 @@ type Call struct {
 	Stdout  io.Writer
 }
 
-// NoArguments is an error for a command that takes none and got some.
+// NoArguments is a UsageError if a command that takes no arguments got some.
 func (c Call) NoArguments(name string) error {
 	if len(c.Args) == 0 {
 		return nil
@@ -32,7 +32,7 @@ func (c Call) NoArguments(name string) error {
 	return UsageError(fmt.Sprintf("%q takes no arguments, but got %q; it is configured by the environment (\"rewatch env\")", name, c.Args[0]))
 }
 
-// UsageError is a command line that cannot be meant.
+// UsageError says what is wrong with a command line.
 type UsageError string
 
 func (e UsageError) Error() string { return string(e) }
@@ -40,10 +40,10 @@ func (e UsageError) Error() string { return string(e) }
 // ErrReported is the error of a command that has said what is wrong on its standard output.
 var ErrReported = errors.New("reported")
 
-// DocWidth is the width of a text beside the columns of a table.
+// DocWidth is the width of a text beside the columns of a table, in characters.
 const DocWidth = 60
 
-// Wrapped breaks a text between words.
+// Wrapped breaks a text between words into lines of at most width characters.
 func Wrapped(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -58,6 +58,17 @@ func Wrapped(text string, width int) []string {
 		line += word
 	}
 	return append(lines, line)
+}
+
+// Entry is a line of help: a head, and beside it, from the column width on, a text that may take
+// several lines.
+func Entry(head string, width int, text string) string {
+	var b strings.Builder
+	for _, line := range Wrapped(text, DocWidth) {
+		fmt.Fprintf(&b, "  %-*s %s\n", width, head, line)
+		head = ""
+	}
+	return b.String()
 }
 
 // Colourful says whether to use colours: on a terminal, unless told otherwise

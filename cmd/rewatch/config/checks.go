@@ -59,9 +59,9 @@ func checkServer(in *inspection, c *Config) {
 	}
 }
 
-// aimsAt says whether a next hop given by address is our own listener. A
-// wildcard listener is told apart only for loopback addresses: which others are
-// ours is known to the machine, not to the configuration.
+// aimsAt says whether a next hop given by address is a listener of rewatch. Of a wildcard listener
+// that is known for loopback addresses only: the configuration does not tell which other
+// addresses the machine has.
 func aimsAt(u URI, l Listener) bool {
 	port := u.Port
 	if port == 0 {
@@ -256,12 +256,10 @@ func checkCredentials(in *inspection, c *Config) {
 }
 
 func checkAlarm(in *inspection, c *Config) {
-	const accepted = "URLs such as http://alertmanager:9093, comma-separated"
-	if slices.ContainsFunc(c.Alarm.Alertmanager, func(s string) bool { return !validURL(s) }) {
-		in.reject("REWATCH_ALARM_ALERTMANAGER", accepted)
-	}
-	if slices.ContainsFunc(c.Alarm.Webhook, func(s string) bool { return !validURL(s) }) {
-		in.reject("REWATCH_ALARM_WEBHOOK", accepted)
+	for name, urls := range map[string][]string{"REWATCH_ALARM_ALERTMANAGER": c.Alarm.Alertmanager, "REWATCH_ALARM_WEBHOOK": c.Alarm.Webhook} {
+		if slices.ContainsFunc(urls, func(s string) bool { return !validURL(s) }) {
+			in.reject(name, "URLs such as http://alertmanager:9093, comma-separated")
+		}
 	}
 }
 

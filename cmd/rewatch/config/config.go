@@ -19,13 +19,12 @@ import (
 	"rewatch/policy"
 )
 
-// Config is all that an operator can choose, grouped by the package that it
-// steers. The tags are the one place where a variable is described: its name
-// (env, without the prefix), its default (envDefault, or show where the default
-// is worked out) and its meaning (doc). "rewatch env" and the table in the
+// Config is all that an operator can choose, grouped by the package that it is for. The tags
+// describe each variable: its name (env, without the prefix), its default (envDefault, or show
+// where it depends on something else) and its meaning (doc). "rewatch env" and the table in the
 // README are printed from them.
 //
-// Load returns it checked and complete: every value can be used as it is.
+// Load returns a Config that is checked and complete: every value can be used as it is.
 type Config struct {
 	Proxy   ProxyConfig   `envPrefix:"REWATCH_" doc:"The SIP path"`
 	TLS     TLSConfig     `envPrefix:"REWATCH_" doc:"TLS on the core side"`
@@ -41,7 +40,7 @@ type Config struct {
 	Pod     PodConfig     `doc:"The pod"`
 }
 
-// ProxyConfig steers package proxy.
+// ProxyConfig configures package proxy.
 type ProxyConfig struct {
 	Server       URI        `env:"SERVER" show:"(required)" doc:"SIP URI of the presence server, such as 'sip:127.0.0.1:5070;transport=udp'"`
 	Core         []URI      `env:"CORE" doc:"next hops into the core (SIP URIs, comma-separated), used when no Route says otherwise"`
@@ -57,8 +56,8 @@ type ProxyConfig struct {
 	RegisterFallback bool           `env:"REGISTER_FALLBACK" envDefault:"false" doc:"answer third-party REGISTERs with 200 while the server is down, and send them on when it is back, the newest of each user; where they are refused, an S-CSCF may sign out its users"`
 	MaxTransactions  int            `env:"MAX_TRANSACTIONS" envDefault:"200000" doc:"open transactions at most"`
 	MaxConnections   int            `env:"MAX_CONNECTIONS" envDefault:"10000" doc:"TCP and TLS connections accepted on each side at most"`
-	MaxPerPeer       int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"of them, from one address at most"`
-	UDPGSO           bool           `env:"UDP_GSO" envDefault:"true" doc:"datagrams for one address that wait together pass the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot cope"`
+	MaxPerPeer       int            `env:"MAX_CONNECTIONS_PER_PEER" envDefault:"5000" doc:"TCP and TLS connections from one address at most"`
+	UDPGSO           bool           `env:"UDP_GSO" envDefault:"true" doc:"hand datagrams to one address that wait together to the kernel in one piece (UDP_SEGMENT, Linux); 'false' for a network card that cannot do that"`
 }
 
 // TLSConfig names the files of the tls:// listeners. They are read again when
@@ -71,8 +70,7 @@ type TLSConfig struct {
 	Peers []string `env:"TLS_PEERS" doc:"names that a client certificate must carry, comma-separated: a domain of its sip URIs, else a DNS name (RFC 5922); empty takes any that '$REWATCH_TLS_CA' has signed"`
 }
 
-// DialogsConfig steers package dialogs: what counts as a failure, and what the
-// server gets to hear.
+// DialogsConfig configures package dialogs: what counts as a failure, and what the server is told.
 type DialogsConfig struct {
 	// Events holds the event packages that are recovered; nil means all.
 	Events           []string       `env:"EVENTS" envDefault:"*" doc:"event packages that are recovered, comma-separated; '*' is all of them"`
@@ -81,32 +79,32 @@ type DialogsConfig struct {
 	Signal           agent.Signal   `env:"SIGNAL" envDefault:"message" doc:"how the watcher is told: 'message', 'notify' (a terminating NOTIFY for RFC 6665 clients) or 'message,notify'"`
 	SignalAgents     []agent.Rule   `env:"SIGNAL_AGENTS" doc:"how certain clients are told, by a pattern of their User-Agent: 'Linphone*=message, baresip*=notify'; first match, else REWATCH_SIGNAL"`
 	Recover          aor.Patterns   `env:"RECOVER" envDefault:"*" doc:"watchers that are recovered: patterns of their addresses such as 'sip:*@ims.example', comma-separated; the NOTIFYs of others pass untouched"`
-	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of them, for a careful start; by a hash of the address, so that it is always the same ones"`
+	RecoverShare     float64        `env:"RECOVER_SHARE" envDefault:"100" doc:"percentage of these watchers, for a careful start; chosen by a hash of the address, so that they stay the same"`
 	IdentityFrom     IdentityFrom   `env:"IDENTITY_FROM" show:"'pai' once one was seen from that hop, else 'from'" doc:"what names the watcher of a SUBSCRIBE: 'pai' (P-Asserted-Identity; without one it is not recovered) or 'from', which a phone writes itself"`
 	MaxPerWatcher    int            `env:"MAX_PER_WATCHER" envDefault:"200" doc:"subscriptions of one watcher that are tracked at most"`
 	MaxExpires       Seconds        `env:"MAX_EXPIRES" envDefault:"0" doc:"longest subscription asked of the server, in seconds; '0' is off"`
 	Redeliver        time.Duration  `env:"REDELIVER" envDefault:"0s" doc:"how long a NOTIFY that could not be delivered is kept and tried again before it has failed; '0s' is off"`
-	MaxRedeliver     Bytes          `env:"MAX_REDELIVER" envDefault:"64MiB" doc:"memory for them at most"`
+	MaxRedeliver     Bytes          `env:"MAX_REDELIVER" envDefault:"64MiB" doc:"memory for these NOTIFYs at most"`
 	MaxSubscriptions int            `env:"MAX_SUBSCRIPTIONS" envDefault:"1000000" doc:"subscriptions known at most"`
 }
 
-// PolicyConfig steers package policy; Rules gives it the form that Decide takes.
+// PolicyConfig configures package policy; Rules has the form that policy.Decide takes.
 type PolicyConfig struct {
 	Threshold          int                `env:"THRESHOLD" envDefault:"3" doc:"MESSAGEs per user before rewatch gives up"`
 	Count              policy.CountMode   `env:"COUNT" envDefault:"registration" doc:"the count starts anew with each 'registration', or also after each proven 'recovery'"`
 	OnThreshold        policy.OnThreshold `env:"ON_THRESHOLD" envDefault:"deregister" doc:"what giving up means: 'deregister', 'ban' or 'unsubscribe'"`
-	Patience           policy.Patience    `env:"PATIENCE" envDefault:"refresh" doc:"a client that has never come back upon a MESSAGE is given up after its own 'refresh' was due; 'none' waits for none"`
+	Patience           policy.Patience    `env:"PATIENCE" envDefault:"refresh" doc:"'refresh': a client that has never subscribed again after a MESSAGE is given up only after its own refresh was due; 'none' does not wait for that"`
 	StrikeTTL          time.Duration      `env:"STRIKE_TTL" envDefault:"24h" doc:"how long a MESSAGE counts; '0s' is as long as the registration"`
 	NeverSignOut       aor.Patterns       `env:"NEVER_SIGN_OUT" doc:"patterns of users who are never signed out or banned; the alarm is raised all the same"`
 	Ban                time.Duration      `env:"BAN" envDefault:"1h" doc:"length of a ban"`
 	ResubscribeTimeout time.Duration      `env:"RESUBSCRIBE_TIMEOUT" envDefault:"30s" doc:"wait for the SUBSCRIBE after a MESSAGE; doubles per attempt"`
-	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within it share a MESSAGE"`
+	Coalesce           time.Duration      `env:"COALESCE" envDefault:"500ms" doc:"failures of one watcher within this time share a MESSAGE"`
 	OutageRatio        float64            `env:"OUTAGE_RATIO" envDefault:"0.5" doc:"share of failing users above which a next hop is held though some get through; at least 10 of them; 1: nothing is held, every failure counts"`
-	OutageWindow       time.Duration      `env:"OUTAGE_WINDOW" envDefault:"10s" doc:"time over which that share is taken, from 1s to 5m"`
+	OutageWindow       time.Duration      `env:"OUTAGE_WINDOW" envDefault:"10s" doc:"time over which that share is measured, from 1s to 5m"`
 	DryRun             bool               `env:"DRY_RUN" envDefault:"false" doc:"observe only: log and count what would have been sent"`
 }
 
-// UACConfig steers package proxy/uac, the requests that rewatch sends itself.
+// UACConfig configures package proxy/uac, the requests that rewatch sends itself.
 type UACConfig struct {
 	Identity        URI            `env:"IDENTITY" show:"sip:rewatch@(advertised host)" doc:"From and P-Asserted-Identity of these requests"`
 	MessageType     string         `env:"MESSAGE_TYPE" envDefault:"text/plain;charset=utf-8" doc:"content type of the MESSAGE"`
@@ -118,7 +116,7 @@ type UACConfig struct {
 	Hook            string         `env:"DEREGISTER_HOOK" doc:"'METHOD URL' with {aor} {user} {domain} {contact} {scscf} (percent-encoded): how users are signed out instead of by REGISTER; without {contact} it ends all devices, and who has another one is signed out only with REWATCH_DEREGISTER=all"`
 	HookBody        string         `env:"DEREGISTER_HOOK_BODY" doc:"JSON body with the same placeholders inside strings, or '@file' to read it from"`
 	HookToken       Secret         `env:"DEREGISTER_HOOK_TOKEN" doc:"bearer token of the hook"`
-	HookFile        string         `env:"DEREGISTER_HOOK_TOKEN_FILE" doc:"file to read it from instead"`
+	HookFile        string         `env:"DEREGISTER_HOOK_TOKEN_FILE" doc:"file to read the token from instead"`
 	Headers         string         `env:"HEADERS" doc:"header fields added to own MESSAGE and REGISTER, 'Name: value' lines, or '@file' to read them from"`
 	Domains         []string       `env:"DOMAINS" doc:"domains served, comma-separated: their users are de-registered even if their registration was not seen"`
 	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges"`
@@ -128,9 +126,9 @@ type UACConfig struct {
 
 // StateConfig says where counts, bans and registrations are remembered.
 type StateConfig struct {
-	Store    string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or 'redis://host' and its kin (see State and replicas)"`
-	Instance string        `env:"INSTANCE" show:"host name" doc:"name of this replica: what it keeps for itself in a shared Redis stands under it; it has to be the same after a restart"`
-	Sync     time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait before it is kept for good; '0s' has every change wait for its commit"`
+	Store    string        `env:"STATE" envDefault:"memory:" doc:"where counts, bans, registrations and subscriptions are kept: 'memory:', 'file:PATH', or a Redis URL such as 'redis://host' (see State and replicas)"`
+	Instance string        `env:"INSTANCE" show:"host name" doc:"name of this replica, under which it keeps its own data in a shared Redis; it has to be the same after a restart"`
+	Sync     time.Duration `env:"STATE_SYNC" envDefault:"100ms" doc:"how long a change may wait until it is written to the disk; '0s' waits for the disk at every change"`
 }
 
 // AlarmConfig names the sinks beyond the log, which always gets every alarm.
@@ -139,7 +137,7 @@ type AlarmConfig struct {
 	Webhook      []string `env:"ALARM_WEBHOOK" doc:"URLs that get each alarm as a JSON POST, comma-separated"`
 }
 
-// AdminConfig steers the admin server. An empty Listen means there is none.
+// AdminConfig configures the admin server. An empty Listen means that there is none.
 type AdminConfig struct {
 	Listen string     `env:"ADMIN_LISTEN" envDefault:":9090" doc:"host:port of metrics, probes, API and console; 'off' for none"`
 	Hosts  []HostName `env:"ADMIN_HOSTS" doc:"names by which the admin port may be addressed, comma-separated, beside its addresses and localhost"`
@@ -154,8 +152,8 @@ type ProcessConfig struct {
 	LogLevel  zerolog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"'trace', 'debug', 'info', 'warn' or 'error'"`
 	Audit     string        `env:"AUDIT" doc:"file that gets one JSON line for each sign-out, ban, reset, hold and change of mode, users in clear text (also in the log)"`
 	LogUsers  LogUsers      `env:"LOG_USERS" envDefault:"clear" doc:"'clear', or 'pseudonym': addresses in logs and alarms are keyed hashes"`
-	UsersKey  Secret        `env:"LOG_USERS_KEY" doc:"their key, 16 characters or more"`
-	KeyFile   string        `env:"LOG_USERS_KEY_FILE" doc:"file to read it from instead"`
+	UsersKey  Secret        `env:"LOG_USERS_KEY" doc:"key of these hashes, 16 characters or more"`
+	KeyFile   string        `env:"LOG_USERS_KEY_FILE" doc:"file to read the key from instead"`
 	LogFormat LogFormat     `env:"LOG_FORMAT" envDefault:"json" doc:"'json' or 'console'"`
 }
 
@@ -177,8 +175,7 @@ func (c DialogsConfig) Notifies() bool {
 	return c.Signal.Notify || slices.ContainsFunc(c.SignalAgents, func(r agent.Rule) bool { return r.Signal.Notify })
 }
 
-// Rules are the operator's choices together with what is not left to choice:
-// times that follow from the timers of SIP rather than from taste.
+// Rules are the choices of the operator, and the times that follow from the timers of SIP.
 func (c PolicyConfig) Rules() policy.Rules {
 	return policy.Rules{
 		Threshold:          c.Threshold,

@@ -10,7 +10,7 @@ import (
 	"rewatch/proxy/hep"
 )
 
-// HEPConfig steers packages proxy/hep and proxy/capture. Without a collector nothing is
+// HEPConfig configures packages proxy/hep and proxy/capture. Without a collector nothing is
 // mirrored, and without a size nothing is kept.
 type HEPConfig struct {
 	Collector Receiver `env:"HEP" doc:"host:port of a Homer collector, to which every SIP message is mirrored (HEP3 over UDP), as it is inside TLS"`
@@ -18,8 +18,8 @@ type HEPConfig struct {
 	Capture   Bytes    `env:"CAPTURE" envDefault:"0" doc:"memory for the last SIP messages of watchers, with their bodies, so that a recovery can be downloaded as pcap; 0: none are kept"`
 }
 
-// leastCapture is the smallest memory in which a recovery finds room, mostCapture what
-// nobody means to give.
+// leastCapture is the smallest memory that has room for a recovery; more than mostCapture is
+// taken for a mistake.
 const (
 	leastCapture = 1 << 20
 	mostCapture  = 16 << 30

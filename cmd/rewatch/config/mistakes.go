@@ -42,15 +42,16 @@ func newInspection(environ cli.Environ) *inspection {
 	return &inspection{environ: environ, known: Variables(), rejected: map[string]string{}}
 }
 
-// reject notes a mistake. The first word on a variable stands: what follows from
-// a wrong value is no news.
+// reject notes a mistake. Only the first mistake of a variable is reported, because others may
+// follow from it.
 func (in *inspection) reject(name, accepted string) {
 	if _, ok := in.rejected[name]; !ok {
 		in.rejected[name] = accepted
 	}
 }
 
-// ok says whether a variable can be relied on in a check of another one.
+// ok says whether no mistake was found in some variables, so that a check of another one can rely
+// on them.
 func (in *inspection) ok(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		_, wrong := in.rejected[name]

@@ -8,7 +8,7 @@ import (
 	"rewatch/policy/alarm/snmp"
 )
 
-// SNMPConfig steers package policy/alarm/snmp.
+// SNMPConfig configures package policy/alarm/snmp.
 type SNMPConfig struct {
 	Managers      []Receiver        `env:"ALARM_SNMP" doc:"host:port of SNMP managers, comma-separated; each gets a notification of REWATCH-MIB for every raise and clear, by v2c or, with a user, by v3"`
 	Inform        bool              `env:"ALARM_SNMP_INFORM" envDefault:"false" doc:"send INFORMs, which the manager acknowledges, instead of traps, which may get lost"`
@@ -18,10 +18,10 @@ type SNMPConfig struct {
 	User          string            `env:"ALARM_SNMP_USER" doc:"user, for v3; needs an authentication key"`
 	AuthProtocol  snmp.AuthProtocol `env:"ALARM_SNMP_AUTH_PROTOCOL" envDefault:"sha256" doc:"'md5', 'sha', 'sha224', 'sha256', 'sha384' or 'sha512'"`
 	AuthKey       Secret            `env:"ALARM_SNMP_AUTH_KEY" doc:"passphrase for authentication, 8 characters or more"`
-	AuthKeyFile   string            `env:"ALARM_SNMP_AUTH_KEY_FILE" doc:"file to read it from instead"`
+	AuthKeyFile   string            `env:"ALARM_SNMP_AUTH_KEY_FILE" doc:"file to read the passphrase from instead"`
 	PrivProtocol  snmp.PrivProtocol `env:"ALARM_SNMP_PRIV_PROTOCOL" envDefault:"aes" doc:"'des', 'aes', 'aes192', 'aes256', 'aes192c' or 'aes256c' (c: keys as Cisco makes them)"`
 	PrivKey       Secret            `env:"ALARM_SNMP_PRIV_KEY" doc:"passphrase for encryption, 8 characters or more; without one, notifications are only authenticated"`
-	PrivKeyFile   string            `env:"ALARM_SNMP_PRIV_KEY_FILE" doc:"file to read it from instead"`
+	PrivKeyFile   string            `env:"ALARM_SNMP_PRIV_KEY_FILE" doc:"file to read the passphrase from instead"`
 	EngineID      string            `env:"ALARM_SNMP_ENGINE_ID" envDefault:"80007ed90472657761746368" doc:"engine ID of rewatch (hexadecimal, 5 to 32 octets), which the manager has to know for v3 traps"`
 }
 

@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -89,7 +90,7 @@ func Command(ctx context.Context, c cli.Call) error {
 	cmd, argument := commands[i], strings.Join(args[1:], " ")
 	switch many := len(args) > 2 && cmd.name != "hold"; { // a reason may stand without quotes
 	case many, cmd.argument == "" && argument != "":
-		return cli.UsageError(fmt.Sprintf("%q takes %s, but got %q", "ctl "+cmd.name, orNothing(cmd.argument), argument))
+		return cli.UsageError(fmt.Sprintf("%q takes %s, but got %q", "ctl "+cmd.name, cmp.Or(cmd.argument, "nothing"), argument))
 	case argument == "" && cmd.argument != "" && cmd.argument[0] != '[':
 		return cli.UsageError(fmt.Sprintf("%q takes %s", "ctl "+cmd.name, cmd.argument))
 	}
@@ -103,32 +104,17 @@ func Command(ctx context.Context, c cli.Call) error {
 	return cmd.run(ctl, ctx, argument)
 }
 
-func orNothing(argument string) string {
-	if argument == "" {
-		return "nothing"
-	}
-	return argument
-}
-
 func help() string {
 	var b strings.Builder
 	b.WriteString("Change a rewatch that runs, by its admin port.\n\nUsage: rewatch ctl [flags] command\n\n")
-	entry := func(head, text string) {
-		const column = 24
-		for i, line := range cli.Wrapped(text, cli.DocWidth) {
-			if i > 0 {
-				head = ""
-			}
-			fmt.Fprintf(&b, "  %-*s %s\n", column, head, line)
-		}
-	}
+	const column = 24
 	for _, c := range commands {
-		entry(strings.TrimSpace(c.name+" "+c.argument), c.summary)
+		b.WriteString(cli.Entry(strings.TrimSpace(c.name+" "+c.argument), column, c.summary))
 	}
 	b.WriteString("\nFlags; without them the variables of the environment that rewatch runs with:\n\n")
 	newFlags(&options{}).VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
-		entry("-"+f.Name+" "+value, usage)
+		b.WriteString(cli.Entry("-"+f.Name+" "+value, column, usage))
 	})
 	b.WriteString("\nEvery change is written into the log and to REWATCH_AUDIT.\n")
 	return b.String()

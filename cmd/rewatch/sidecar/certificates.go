@@ -84,21 +84,17 @@ func (c certificates) watch(ctx context.Context) {
 func (c certificates) look(now time.Time) {
 	for _, chain := range c.chains {
 		end, err := chain.notAfter()
+		text := "The certificate ends on %s."
 		switch {
 		case err != nil:
+			continue
 		case end.Sub(now) > certificateNotice:
 			c.alarms.Clear(alarm.CertificateExpiry, chain.file, now)
-		case end.After(now):
-			c.alarms.Raise(alarm.Alarm{
-				Name: alarm.CertificateExpiry, Object: chain.file, RaisedAt: now,
-				Text: fmt.Sprintf("The certificate ends on %s.", end.UTC().Format(time.RFC3339)),
-			})
-		default:
-			c.alarms.Raise(alarm.Alarm{
-				Name: alarm.CertificateExpiry, Object: chain.file, RaisedAt: now,
-				Text: fmt.Sprintf("The certificate has ended on %s; peers that verify it refuse connections.", end.UTC().Format(time.RFC3339)),
-			})
+			continue
+		case !end.After(now):
+			text = "The certificate has ended on %s; peers that verify it refuse connections."
 		}
+		c.alarms.Raise(alarm.Of(alarm.CertificateExpiry, chain.file, fmt.Sprintf(text, end.UTC().Format(time.RFC3339)), now))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy/alarm"
 )
 
@@ -31,12 +32,7 @@ func (p *process) tellLostState(ctx context.Context) {
 			"; what rewatch knew of users, bans and registrations is forgotten. " + lost.why.Error(),
 	})
 	p.watching.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(lostPause):
-			}
+		for queue.Sleep(ctx, lostPause) {
 			if _, err := os.Lstat(lost.path); errors.Is(err, os.ErrNotExist) {
 				p.alarms.Clear(alarm.StateLost, lost.path, time.Now())
 				return

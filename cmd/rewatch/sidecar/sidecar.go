@@ -25,6 +25,7 @@ import (
 	"rewatch/dialogs/fallback"
 	"rewatch/dialogs/monitor"
 	"rewatch/dialogs/recovery"
+	"rewatch/dialogs/recovery/queue"
 	"rewatch/dialogs/redelivery"
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
@@ -243,7 +244,7 @@ func (p *process) stop(ctx context.Context) {
 	p.log.Info().Stringer("at_most", p.cfg.Process.Drain).Msg("draining")
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Process.Drain)
 	defer cancel()
-	pause(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
+	queue.Sleep(ctx, min(time.Second, p.cfg.Process.Drain/4)) // neighbours see /readyz fall
 	if p.postman != nil {
 		if left := p.postman.Last(ctx); left > 0 {
 			p.log.Warn().Int("notifies", left).Msg("stopping with NOTIFYs that could not be delivered: they have failed")
@@ -275,15 +276,6 @@ func (p *process) stop(ctx context.Context) {
 		p.log.Warn().Err(errs).Msg("not everything stopped in time")
 	}
 	p.log.Info().Msg("stopped")
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // closeAll gives back sockets when a later one could not be had.

@@ -194,13 +194,7 @@ func help(w io.Writer) error {
 		if !slices.Contains([]string{"", "0", "0s", "false"}, f.DefValue) {
 			shown = " (" + f.DefValue + ")"
 		}
-		for i, line := range cli.Wrapped(usage+shown, cli.DocWidth) {
-			if i == 0 {
-				fmt.Fprintf(&b, "  %-30s %s\n", strings.TrimSpace("-"+f.Name+" "+name), line)
-				continue
-			}
-			fmt.Fprintf(&b, "  %-30s %s\n", "", line)
-		}
+		b.WriteString(cli.Entry(strings.TrimSpace("-"+f.Name+" "+name), 30, usage+shown))
 	})
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -150,12 +150,6 @@ func (f *File) handshake(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return s.handshake()
 }
 
-// Passwords says whether the file asks for basic authentication.
-func (f *File) Passwords() bool {
-	s, _, err := f.settings()
-	return err != nil || len(s.Users) > 0
-}
-
 // Handler lets pass what the file lets in, and what is open to everybody.
 func (f *File) Handler(next http.Handler, open func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
