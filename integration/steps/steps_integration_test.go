@@ -20,7 +20,8 @@ import (
 
 // counted are the packages in which each step is counted: all that a message goes through.
 var counted = []string{
-	"proxy", "proxy/wire", "proxy/draft", "proxy/route", "proxy/transaction", "proxy/transport", "proxy/resolve",
+	"proxy", "proxy/wire", "proxy/draft", "proxy/observe", "proxy/route", "proxy/socket", "proxy/own", "proxy/metrics", "proxy/transaction",
+	"proxy/transport", "proxy/resolve",
 	"dialogs", "dialogs/aor", "dialogs/agent", "dialogs/monitor", "dialogs/monitor/ident", "dialogs/monitor/identities",
 	"dialogs/monitor/outcome", "dialogs/monitor/periods", "dialogs/monitor/throughput", "dialogs/redelivery",
 }
