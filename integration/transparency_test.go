@@ -80,7 +80,7 @@ var (
 	rport       = regexp.MustCompile(`;rport=[0-9]+`)
 )
 
-// undo takes the edits that dialogs/DESIGN.md names ("Bytes are sacred") out of a request that rewatch
+// undo takes the edits that dialogs/DESIGN.md names ("Bytes stay as they are") out of a request that rewatch
 // has forwarded: its Via, its Record-Routes, received and rport on the Via below,
 // and the Max-Forwards, which it returns.
 func undo(raw []byte, s *site) (undone []byte, forwards int) {

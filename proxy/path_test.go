@@ -176,7 +176,7 @@ func realRegister() string {
 		"Call-ID: 3848276298220188511@10.1.0.2\nCSeq: 17 REGISTER\nContact: <sip:scscf.ims.example:6060>\nExpires: 3600\nContent-Length: 0\n\n"
 }
 
-// TestNoAllocations is the promise of dialogs/DESIGN.md ("Nothing allocates"): in the steady state a message costs
+// TestNoAllocations is the promise of dialogs/DESIGN.md ("Forwarding allocates nothing"): in the steady state a message costs
 // no allocation, records, wheel and Monitor included (for whose own part see package
 // dialogs).
 func TestNoAllocations(t *testing.T) {

@@ -93,7 +93,10 @@ func (t *Table) adopt(sh *subShard, hash uint64, slot uint32, tag []byte) uint32
 	}
 	if s.notifierTag() == "" {
 		if twin := sh.madeByNotify(hash, s, tag); twin != 0 {
-			t.replaceBy(sh, slot, twin)
+			// The twin stays because its NOTIFY may be open, and the Ref must stay valid.
+			other := sh.subs.At(twin)
+			other.initial, other.announced, other.fetch, other.subscribeCSeq, other.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
+			t.remove(sh, slot)
 			return twin
 		}
 		t.rewrite(s, textNotifierTag, tag)
@@ -119,14 +122,6 @@ func (sh *subShard) madeByNotify(hash uint64, s *subscription, tag []byte) uint3
 		return o.notifierTag() == string(tag) && o.callID() == s.callID() &&
 			o.watcherTag() == s.watcherTag() && o.event() == s.event()
 	})
-}
-
-// replaceBy removes the subscription of a SUBSCRIBE in favour of its twin, which a NOTIFY has
-// created. The twin stays because the NOTIFY may be open, and its Ref must stay valid.
-func (t *Table) replaceBy(sh *subShard, slot, twin uint32) {
-	s, other := sh.subs.At(slot), sh.subs.At(twin)
-	other.initial, other.announced, other.fetch, other.subscribeCSeq, other.asked = s.initial, false, s.fetch, s.subscribeCSeq, s.asked
-	t.remove(sh, slot)
 }
 
 // accepted is a 2xx to a SUBSCRIBE. The shard is locked.

@@ -2,9 +2,9 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,7 +87,8 @@ type Monitor struct {
 	throughput *throughput.Sums
 	ladder     trace.Ladder
 
-	sweeper, collector sweeper
+	cancel context.CancelFunc // nil before Start
+	ended  chan struct{}
 }
 
 // New makes a Monitor that fills a Table and tells rec what happens. After Start it notices
@@ -114,14 +115,30 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 // Shutdown. It is called once.
 func (m *Monitor) Start(ctx context.Context) {
 	m.giveUpLost(time.Now())
-	m.sweeper.start(ctx, time.Second, expiry{m}.sweep)
-	m.collector.start(ctx, throughput.Every, m.throughput.Collect)
+	ctx, m.cancel = context.WithCancel(ctx)
+	m.ended = make(chan struct{})
+	go func() {
+		defer close(m.ended)
+		var running sync.WaitGroup
+		running.Go(func() { repeat(ctx, time.Second, expiry{m}.sweep) })
+		running.Go(func() { repeat(ctx, throughput.Every, m.throughput.Collect) })
+		running.Wait()
+	}()
 }
 
 // Shutdown ends the sweeps and the collections and waits for their end. The error is the one
 // of ctx if that ends first.
 func (m *Monitor) Shutdown(ctx context.Context) error {
-	return errors.Join(m.sweeper.stop(ctx), m.collector.stop(ctx))
+	if m.cancel == nil {
+		return nil
+	}
+	m.cancel()
+	select {
+	case <-m.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // rules are the decisions that follow from the configuration alone.

@@ -9,40 +9,17 @@ import (
 	"rewatch/policy"
 )
 
-// sweeper runs one function again and again until it is stopped.
-type sweeper struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-func (s *sweeper) start(ctx context.Context, every time.Duration, sweep func(time.Time)) {
-	ctx, s.cancel = context.WithCancel(ctx)
-	s.done = make(chan struct{})
-	go func() {
-		defer close(s.done)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				sweep(now)
-			}
+// repeat calls do again and again until ctx ends.
+func repeat(ctx context.Context, every time.Duration, do func(time.Time)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			do(now)
 		}
-	}()
-}
-
-func (s *sweeper) stop(ctx context.Context) error {
-	if s.cancel == nil {
-		return nil
-	}
-	s.cancel()
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -180,19 +180,6 @@ func (k *Keeper) Once(then func()) {
 	k.then = append(k.then, then)
 }
 
-// safe takes the functions given to Once; what it returns calls them.
-func (k *Keeper) safe() (call func()) {
-	k.mu.Lock()
-	then := k.then
-	k.then = nil
-	k.mu.Unlock()
-	return func() {
-		for _, f := range then {
-			f()
-		}
-	}
-}
-
 // Pending is about how many changes are not written yet; 0: all are.
 func (k *Keeper) Pending() int {
 	k.mu.Lock()
@@ -224,8 +211,16 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 // is away the batch does not grow: the changes wait in the Sources, each once.
 func (k *Keeper) flush(ctx context.Context) {
 	k.busy.Store(true)
-	defer k.safe()()
-	defer func() { k.busy.Store(len(k.batch) > 0) }()
+	k.mu.Lock()
+	then := k.then
+	k.then = nil
+	k.mu.Unlock()
+	defer func() {
+		k.busy.Store(len(k.batch) > 0)
+		for _, f := range then {
+			f()
+		}
+	}()
 	if k.away && !k.write(ctx) {
 		return
 	}

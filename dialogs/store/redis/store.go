@@ -193,11 +193,8 @@ func decodeRecord(aor string, fields []any, instance string) (store.Record, erro
 	if len(fields) != len(recordFields) || fields[1] == nil {
 		return r, nil
 	}
-	version, isVersion := fields[0].(string)
-	state, isState := fields[1].(string)
-	if !isVersion || !isState {
-		return r, fmt.Errorf("%s: %w", aor, store.ErrUnreadable)
-	}
+	version, _ := fields[0].(string) // any other type is "", which is an error below
+	state, _ := fields[1].(string)
 	v, err := strconv.ParseUint(version, 10, 64)
 	if err != nil || v == 0 {
 		return r, fmt.Errorf("%s: %w", aor, store.ErrUnreadable)
