@@ -22,7 +22,7 @@ const (
 	Recovered
 	GaveUp
 	Abandoned
-	// Transmit: the request that has its turn may be sent, once the state is safe.
+	// Transmit: the request whose Turn it is may be sent, as soon as the state is saved.
 	Transmit
 	// Returned: the subscription in Action.Broken works again; Action.By says what
 	// brought the client back.
@@ -33,7 +33,7 @@ const (
 type By uint8
 
 const (
-	// ByUnknown: nobody has said so.
+	// ByUnknown: it is not known.
 	ByUnknown By = iota
 	// ByMessage: the MESSAGE.
 	ByMessage
@@ -45,7 +45,7 @@ const (
 	ByRedelivery
 	// ByRegistration: it was signed out and has registered again.
 	ByRegistration
-	// ByItself: it has subscribed anew without any of these.
+	// ByItself: it has subscribed again without any of these.
 	ByItself
 )
 
@@ -56,9 +56,8 @@ const (
 	AlarmDeregisterFailed = "deregister-failed"
 )
 
-// Action is one thing to be done. A process that crashes may have done it or not;
-// what must not be done twice, a request to the user or about them, asks once more
-// when it has its Turn.
+// Action is one thing to be done. After a crash it is not known whether it was done. A request to
+// the user or about it must not be sent twice, so it needs a Turn before it is sent.
 type Action struct {
 	Kind    ActionKind
 	Episode uint64
@@ -67,8 +66,8 @@ type Action struct {
 	Attempt, Of, Try int
 	// Excused: this MESSAGE is no strike.
 	Excused bool
-	// Broken are the subscriptions to name, or for which a user is given up; More is how
-	// many there are beyond them.
+	// Broken are the subscriptions that the MESSAGE names, or for which the user is given up; More
+	// counts those for which the list has no room.
 	Broken []Broken
 	More   int
 	// Devices, of DoDeregister, are those that are to be signed out: broken, told, and

@@ -9,8 +9,8 @@ import (
 type joined uint8
 
 const (
-	nothingNew  joined = iota // known already, or nothing to be done about it
-	failedFirst               // a subscription that was not in the list, or is lost still
+	nothingNew  joined = iota // it is known already, or nothing can be done about it
+	failedFirst               // a subscription that was not in the list, or is still lost
 	failedAgain               // one that had come back
 )
 
@@ -67,14 +67,14 @@ func (b Broken) renewedBy(o Broken) bool {
 	return b.Renewed != "" && (b.Renewed == o.dialog() || b.Renewed == o.CallID)
 }
 
-// anew is a subscription that breaks: it is lost, and nobody was told of it.
+// anew is a subscription that breaks now: it is lost, and no MESSAGE has named it.
 func (b Broken) anew() Broken {
 	b.Progress, b.Renewed, b.By, b.Told = Lost, "", ByUnknown, false
 	return b
 }
 
-// join takes a failure into the running episode. One of the watcher's own ends the
-// excuse of an outage; one that an outage caused excuses a watcher who was back.
+// join takes a failure into the running episode. A failure of the watcher's own ends the excuse of
+// an outage; a failure that an outage caused excuses a watcher who was back.
 func (m *machine) join() joined {
 	if m.e.Pointless {
 		m.giveOver()
@@ -131,8 +131,8 @@ func (m *machine) giveOver() {
 	}
 }
 
-// note takes down what the event says of its subscription, and tells whether
-// that changed anything.
+// note updates the broken subscriptions that the event is about, and says whether that changed
+// anything.
 func (m *decision) note() bool {
 	changed := false
 	for _, i := range slices.Backward(m.meant()) {
@@ -169,8 +169,8 @@ func (m *decision) proves(b Broken, old bool) bool {
 	}
 }
 
-// returned notes that a client has come back, and what brought it back. In an outage
-// nothing is learnt of the client: there are too many to be remembered for it.
+// returned notes that a client has come back, and what brought it back. In an outage it is not
+// remembered that the client heeds a MESSAGE, because too many clients come back.
 func (m *decision) returned(b *Broken, p Progress) {
 	if b.By == ByUnknown {
 		b.By = m.broughtBack(*b)

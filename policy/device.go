@@ -24,7 +24,7 @@ func (b Broken) sameDevice(o Broken) bool {
 	}
 }
 
-// place is what tells one Contact from another: user part, host and port.
+// place is the part of a Contact that devices are told apart by: user part, host and port.
 func place(uri string) string {
 	if scheme, rest, ok := strings.Cut(uri, ":"); ok && (strings.EqualFold(scheme, "sip") || strings.EqualFold(scheme, "sips")) {
 		uri = rest
@@ -68,7 +68,7 @@ func (m *decision) learn(b Broken, change func(*Device)) {
 	m.s.Devices = append(all, d)
 }
 
-// untold is what a new count leaves of the devices: those that heed a MESSAGE.
+// untold is what is remembered of the devices when a new count begins: those that heed a MESSAGE.
 func untold(devices []Device) []Device {
 	var all []Device
 	for _, d := range devices {
@@ -96,8 +96,8 @@ func (m *decision) doomed() (lost []Broken, next time.Time) {
 	return lost, next
 }
 
-// ripe is until when the device of b may yet come back by itself: until all that it
-// lost was due to be refreshed. Zero: nobody waits for that.
+// ripe is until when the device of b may come back by itself: until all its lost subscriptions were
+// due to be refreshed. Zero: that is not awaited.
 func (m *decision) ripe(b Broken) time.Time {
 	if m.r.Patience == PatienceNone || m.known(b).Heeds {
 		return time.Time{}

@@ -5,9 +5,9 @@
 //	Decide(rules, state, event) -> (state, actions)
 //
 // Decide is pure. It reads no clock (time arrives in Event.At), it waits by
-// writing State.Deadline, and it acts by returning Actions. The caller, the
-// engine in package dialogs, keeps one State per address of record, saves it
-// before it carries out the actions, and feeds every outcome back as an Event.
+// writing State.Deadline, and it acts by returning Actions. The caller, package
+// dialogs/recovery, keeps one State per address of record, saves it before it
+// carries out the actions, and feeds every outcome back as an Event.
 // So a decision can be replayed, tested without sockets and clocks, and taken
 // up again after a restart.
 //

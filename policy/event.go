@@ -22,15 +22,15 @@ const (
 	Ended
 	// MessageDone: the MESSAGE has its final outcome, whatever it is.
 	MessageDone
-	// Registered: a registration period began.
+	// Registered: a registration began.
 	Registered
-	// Deregistered: the registration period ended (Expires: 0 or lapse).
+	// Deregistered: the registration ended (Expires: 0, or it was not refreshed).
 	Deregistered
-	// DeregisterDone: every binding that was to go is gone.
+	// DeregisterDone: every binding that was to be removed is removed.
 	DeregisterDone
-	// DeregisterFailed: it is not.
+	// DeregisterFailed: the de-REGISTER has failed.
 	DeregisterFailed
-	// DeregisterSkipped: this user is not ours to de-register.
+	// DeregisterSkipped: this user must not be de-registered.
 	DeregisterSkipped
 	// Tick: State.Deadline has passed.
 	Tick
@@ -38,17 +38,16 @@ const (
 	Reset
 	// Unban: an administrator ends the ban.
 	Unban
-	// Excuse: what happened since Event.Since was not the user's doing but an
-	// outage's, as is known only now. The strikes of that time are given back, and
-	// an episode that began in it is excused.
+	// Excuse: an outage caused what happened since Event.Since, as is known only now. The strikes
+	// of that time are given back, and an episode that began in it is excused.
 	Excuse
-	// Turn: the MESSAGE or de-REGISTER that waits is about to be sent. Whether it
-	// still may be is the answer (Transmit), and that it was is remembered first.
+	// Turn: a MESSAGE or de-REGISTER is about to be sent. If it may still be sent, Decide records
+	// it as sent and returns Transmit.
 	Turn
-	// Resumed: another process has taken the state up. What an earlier one had in
+	// Resumed: a new process has loaded the state. The requests that the earlier process had in
 	// flight will have no outcome.
 	Resumed
-	// Refreshed: a REGISTER came in a registration period that runs.
+	// Refreshed: a REGISTER refreshed the registration.
 	Refreshed
 )
 
@@ -60,7 +59,7 @@ type Event struct {
 	// Ended: device, resource and event package match it to State.Broken, CallID and
 	// Tag tell an old dialog from a new one; Cause and Due are set for NotifyFailed.
 	Sub Broken
-	// Pointless: to ask again is of no use; of NotifyFailed (489) and DeregisterFailed.
+	// Pointless, of NotifyFailed (489) and DeregisterFailed: another try is of no use.
 	Pointless bool
 	// By, of NotifyOK and Subscribed, is what brought the client back, if the caller
 	// knows; of MessageDone, how the watcher was told.

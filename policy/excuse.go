@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What an outage did, and the user is not to blame for.
+// What an outage has caused, and the user is not blamed for.
 
 // spent says whether the MESSAGEs are used up.
 func (m *decision) spent() bool {
@@ -15,10 +15,9 @@ func (m *decision) spent() bool {
 	return m.s.Sent >= m.r.Threshold
 }
 
-// inVain ends an episode whose MESSAGEs brought nobody back. After an outage that
-// is no reason to sign anybody out: clients that take no notice of a MESSAGE come
-// back with their next refresh. Nor is it one for clients that cannot take the
-// MESSAGE, or whose refresh is not due yet.
+// inVain ends an episode whose MESSAGEs have not brought the user back. After an outage that is no
+// reason to sign a user out: clients that take no notice of a MESSAGE come back with their next
+// refresh. Nor is it for clients that do not support the MESSAGE, or whose refresh is not due yet.
 func (m *machine) inVain() {
 	lost, next := m.doomed()
 	switch {
@@ -37,8 +36,8 @@ func (m *machine) inVain() {
 	}
 }
 
-// sitOut waits for the refresh of everything that is lost, which is the last chance
-// of those who are not told (any more) and not given up.
+// sitOut waits until every lost subscription was due to be refreshed: the last chance of users who
+// get no further MESSAGE and are not given up.
 func (m *machine) sitOut() {
 	last := m.refreshed(func(Broken) bool { return true })
 	if last.IsZero() || m.due(last) {
@@ -48,22 +47,22 @@ func (m *machine) sitOut() {
 	m.await(last)
 }
 
-// await waits for those who are lost, without a further MESSAGE.
+// await waits for the lost subscriptions, without a further MESSAGE.
 func (m *decision) await(until time.Time) {
 	m.s.Phase, m.s.Deadline = Waiting, until
 }
 
-// After an outage the core may know its users only when they have registered again,
-// and take nothing for them before. A free MESSAGE that did not arrive is sent again
-// after unheardPause, which doubles; the first few of an episode do not count. If the
-// core has only stumbled, as it does while it comes back, the pause is shorter.
+// After an outage the core may refuse requests to users until they have registered again. So a
+// MESSAGE that is not counted and did not arrive is sent again after unheardPause, which doubles;
+// the first few of an episode do not use up the tries. If the core has only stumbled, as it does
+// while it comes back, the pause is shorter.
 const (
 	unheardPause  = 5 * time.Second
 	stumbledPause = 2 * time.Second
 	maxUnheard    = 8
 )
 
-// soon is when a MESSAGE that did not arrive is repeated.
+// soon is the pause before a MESSAGE that did not arrive is sent again.
 func (m *decision) soon() time.Duration {
 	if m.e.Stumbled {
 		return double(stumbledPause, m.s.Tries-1)
@@ -71,13 +70,13 @@ func (m *decision) soon() time.Duration {
 	return double(unheardPause, m.s.Tries-1)
 }
 
-// unheard says whether the MESSAGE at hand was free and did not arrive.
+// unheard says whether the MESSAGE at hand is not counted and did not arrive.
 func (m *decision) unheard() bool {
 	return m.s.Excused && m.s.UnchargedSent > 0 && m.e.Undelivered && m.s.Tries <= maxUnheard
 }
 
-// reachable lets a free MESSAGE that did not arrive be repeated at once, because the
-// user has registered since.
+// reachable sends a MESSAGE again that is not counted and did not arrive, because the user has
+// registered since.
 func (m *decision) reachable() {
 	if m.s.Excused && m.s.UnchargedSent == 0 {
 		m.postpone()
@@ -116,9 +115,8 @@ func (m *decision) giveBack() {
 	}
 }
 
-// refund takes the MESSAGE that is done off the count. The next one follows when it
-// would have followed anyway, later each time. The free ones of an excused episode
-// count nothing, and there are only so many of them.
+// refund takes the MESSAGE that is done off the count. The next MESSAGE follows after the same pause
+// as ever, which doubles. MESSAGEs of an excused episode are not counted anyway.
 func (m *decision) refund() {
 	if n := len(m.s.Strikes); n > 0 && !m.s.Excused {
 		m.s.Strikes = m.s.Strikes[:n-1]
@@ -126,7 +124,7 @@ func (m *decision) refund() {
 	}
 }
 
-// hit says whether the episode began in the outage.
+// hit says whether the episode began in the outage that Event.Since is about.
 func (m *decision) hit() bool { return !m.s.Started.Before(m.e.Since) }
 
 // excuse gives back the strikes, and excuses an episode that the outage began. A
@@ -143,8 +141,7 @@ func (m *machine) excuse() {
 	}
 }
 
-// postpone makes a MESSAGE wait for a Tick in any case, which the engine keeps
-// back while it holds.
+// postpone has the next MESSAGE wait for a Tick, which the engine keeps back during a hold.
 func (m *decision) postpone() {
 	m.s.Phase = Gathering
 	m.s.Deadline = m.in(m.r.Coalesce)

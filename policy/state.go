@@ -12,7 +12,7 @@ const (
 	Gathering
 	// Notifying: the MESSAGE was sent, its final response is outstanding.
 	Notifying
-	// Waiting: for the new SUBSCRIBE.
+	// Waiting: the MESSAGE is done, the new SUBSCRIBE is awaited.
 	Waiting
 	// Proving: every broken subscription was renewed; the first NOTIFY of each is awaited.
 	Proving

@@ -2,7 +2,7 @@
 // network in seconds, the same for the same seed.
 //
 // The decisions are the product's own, policy.Decide and outage.Paths. What the
-// engine in package dialogs does around them is modelled: the queues with their
+// engine in package dialogs/recovery does around them is modelled: the queues with their
 // rates, the cap on de-REGISTERs, what a hold keeps back and the working off
 // after it. So is the world: hops that are silent for a time, messages that are
 // lost and sent again by the timers of RFC 3261, phones that are switched off,

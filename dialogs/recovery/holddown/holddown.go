@@ -1,7 +1,7 @@
-// Package holddown spares users who flap: they are signed out, register again at once, and
-// are given up again, as a phone does that registers but cannot take a NOTIFY. Signing such
-// a user out each time helps nobody and costs the core a registration each time, so every
-// further time the user is left alone for longer.
+// Package holddown spares users who flap: they are signed out, register again at once, and are
+// given up again, as a phone does that registers but cannot take a NOTIFY. To sign such a user
+// out each time helps nobody and costs the core a registration each time, so each further
+// sign-out waits for longer.
 package holddown
 
 import (
@@ -18,49 +18,50 @@ import (
 )
 
 const (
-	// window is how soon after a sign-out being given up again is flapping.
+	// window is how soon after a sign-out a user has to be given up again to flap.
 	window = time.Hour
-	// longest bounds what doubles.
+	// longest bounds the wait, which doubles each time.
 	longest = 4 * time.Hour
-	// Budget bounds the memory of those who are remembered, in bytes; some 45,000 of them.
+	// Budget bounds the memory of the users that are remembered, in bytes; some 45,000 users.
 	Budget = 16 << 20
-	// lookupTime bounds a look-up of what other replicas know.
+	// lookupTime bounds a look-up of what other replicas know of a user.
 	lookupTime = time.Second
 )
 
-// flap is a user who was signed out lately.
+// flap is what is remembered of a user who was signed out lately.
 type flap struct {
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"` // in a row
-	// Until is when they may be signed out who was given up since, in this episode.
+	// Until is when the user may be signed out, who was given up again in this episode.
 	Until   time.Time `json:"until,omitzero"`
 	Episode uint64    `json:"episode,omitempty"`
 }
 
-// over is when it means nothing any more.
+// over is when the flap is forgotten.
 func (f flap) over() time.Time { return f.Last.Add(window + longest) }
 
-// Users are those who were signed out lately. Its methods may be called from any goroutine.
+// Users remembers the users who were signed out lately. Its methods may be called from any
+// goroutine.
 type Users struct {
 	first     time.Duration // doubles each time
 	forgotten prometheus.Counter
 
-	// noting: a Keeper writes down who is noted. journal is not nil where other processes
-	// know the same users.
+	// noting: a Keeper writes the users in notes to the Journal. journal is nil unless other
+	// replicas write to it.
 	noting  bool
 	journal store.Journal
 
 	mu    sync.Mutex
 	users map[string]*list.Element
-	// order has a *user for each of them, who was signed out first at the front, so that
-	// whom to forget is known without looking at all. Those of an earlier process are in any
-	// order among themselves; that keeps some of them for longer.
+	// order has a *user for each of them, the one who was signed out first at the front, which
+	// is the first to be forgotten. The users of an earlier process are in any order among
+	// themselves, so some of them are kept for longer.
 	order list.List
 	bytes int
-	notes map[string]struct{} // those who wait for the Journal
+	notes map[string]struct{} // the users that wait for the Journal
 }
 
-// user is one of them.
+// user is one user in the list.
 type user struct {
 	aor string
 	flap
@@ -79,13 +80,14 @@ func (fs *Users) get(aor string) flap {
 	return flap{}
 }
 
-// New makes Users of whom the first is spared for so long, and counts those who are not
-// remembered.
+// New makes Users. first is how long the first sign-out of a user who flaps waits; forgotten counts
+// the users for whom there was no room.
 func New(first time.Duration, forgotten prometheus.Counter) *Users {
 	return &Users{first: first, forgotten: forgotten, users: make(map[string]*list.Element), notes: make(map[string]struct{})}
 }
 
-// Attach has a Keeper write down who is noted. journal is nil where nobody else writes to it.
+// Attach says that a Keeper collects the users for the Journal. journal is nil unless other replicas
+// write to it.
 func (fs *Users) Attach(journal store.Journal) { fs.noting, fs.journal = true, journal }
 
 // SignedOut notes that a user was signed out.
@@ -97,7 +99,7 @@ func (fs *Users) SignedOut(aor string, now time.Time) {
 	fs.set(aor, flap{Last: now, Times: f.Times + 1}, now)
 }
 
-// of tells when a user was signed out, here or at another replica.
+// of tells when a user was last signed out, here or by another replica.
 func (fs *Users) of(aor string) flap {
 	fs.mu.Lock()
 	f := fs.get(aor)
@@ -141,8 +143,8 @@ func (fs *Users) put(aor string, f flap, now time.Time) bool {
 	return true
 }
 
-// forget drops one or two whose time is over; fs is locked. For each that comes two may go,
-// so that those whose time is over become fewer.
+// forget drops the first two users if they are over; fs is locked. Two may go for each that comes,
+// so that those that are over become fewer.
 func (fs *Users) forget(now time.Time) {
 	for range 2 {
 		at := fs.order.Front()
@@ -156,8 +158,8 @@ func (fs *Users) forget(now time.Time) {
 	}
 }
 
-// Wait is how long a user is spared because they flap, whose sign-out is tried for the
-// try-th time in an episode. A restart meanwhile makes it no longer. times is how often in
+// Wait is how long the sign-out of a user who flaps has to wait; try numbers the tries in an episode,
+// of which only the first one waits. A restart does not make the wait longer. times is how often in
 // a row the user was signed out, if the wait begins now, else 0.
 func (fs *Users) Wait(aor string, episode uint64, try int, now time.Time) (wait time.Duration, times int) {
 	f := fs.of(aor)
@@ -187,7 +189,7 @@ func (fs *Users) doubled(times int) time.Duration {
 	return min(wait, longest)
 }
 
-// lookUp reads what all replicas together know; nothing if that cannot be told.
+// lookUp reads what the replicas have written of a user; nothing if the Journal cannot be read.
 func (fs *Users) lookUp(aor string) flap {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
@@ -203,7 +205,7 @@ func readFlap(entry store.Entry) (f flap, ok bool) {
 	return f, json.Unmarshal(entry.Value, &f) == nil && f.Times > 0
 }
 
-// Restore takes up what an earlier process has kept of a user.
+// Restore takes up what an earlier process has kept of a user; false if the entry is of no use.
 func (fs *Users) Restore(entry store.Entry, now time.Time) bool {
 	f, ok := readFlap(entry)
 	if !ok || now.After(f.over()) {
@@ -214,7 +216,7 @@ func (fs *Users) Restore(entry store.Entry, now time.Time) bool {
 	return fs.put(entry.Key, f, now)
 }
 
-// Collect makes the entries of those who are noted.
+// Collect makes the entries of the users that wait for the Journal.
 func (fs *Users) Collect(batch []store.Entry) []store.Entry {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -226,7 +228,7 @@ func (fs *Users) Collect(batch []store.Entry) []store.Entry {
 	return batch
 }
 
-// Unwritten is how many are noted.
+// Unwritten is the number of users that wait for the Journal.
 func (fs *Users) Unwritten() int {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

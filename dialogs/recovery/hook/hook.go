@@ -2,10 +2,9 @@
 // challenges every REGISTER: it asks the operator's own system, such as the management
 // interface of the S-CSCF, to end the registration.
 //
-// An Actor is wrapped around the one that sends SIP. What it does not do by HTTP goes
-// on to that one: MESSAGEs, and the de-REGISTER that tells the presence server. The
-// engine calls it from goroutines of its own, away from the SIP path, bounds how many
-// run and how often, and repeats what failed with growing pauses.
+// The Actor here is wrapped around the one that sends SIP, which does all else: MESSAGEs, and the
+// de-REGISTER to the presence server. The engine calls it from goroutines of its own, away from
+// the SIP path, bounds their number and rate, and tries again with growing pauses.
 package hook
 
 import (
@@ -24,7 +23,7 @@ import (
 // DefaultTimeout bounds one request, from the connection to the end of the answer.
 const DefaultTimeout = 5 * time.Second
 
-// Config is what an Actor needs.
+// Config says how an Actor signs users out.
 type Config struct {
 	// Request is "METHOD URL" with placeholders; see Parse.
 	Request string
@@ -34,7 +33,7 @@ type Config struct {
 	Token string
 	// Client sends the requests; nil: one that verifies TLS as the system does.
 	Client *http.Client
-	// Timeout replaces DefaultTimeout.
+	// Timeout bounds one request; 0 is DefaultTimeout.
 	Timeout time.Duration
 }
 
@@ -49,7 +48,8 @@ type Actor struct {
 	timeout time.Duration
 }
 
-// New returns an Actor that signs out by HTTP, and does all else by rest.
+// New returns an Actor that signs users out by HTTP; rest does all else. The error says what is wrong
+// with the request or its body.
 func New(cfg Config, rest dialogs.Actor) (*Actor, error) {
 	t, err := parse(cfg.Request)
 	if err != nil {
@@ -66,16 +66,16 @@ func New(cfg Config, rest dialogs.Actor) (*Actor, error) {
 		a.timeout = DefaultTimeout
 	}
 	own := *a.client
-	// The system that was named has to say that the user is gone. A redirect, to a login
-	// page perhaps, says nothing, and no other host is to have the token.
+	// The configured system itself has to say that the user is signed out. A redirect, perhaps to
+	// a login page, does not, and no other host may get the token.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	a.client = &own
 	return a, nil
 }
 
-// Deregister asks the operator's system to end the registration of a user. A 2xx says
-// that it has, a 404 that there was none. 401 and 403 are dialogs.ErrRefused: to ask
-// again with the same credentials is of no use.
+// Deregister asks the operator's system to end the registration of a user. 2xx means that it has
+// ended, 404 that there was none. 401 and 403 are dialogs.ErrRefused: another try with the same
+// credentials is of no use.
 func (a *Actor) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs.Result {
 	if j.Target != dialogs.AtCore {
 		return a.Actor.Deregister(ctx, j)
@@ -96,7 +96,7 @@ func (a *Actor) Deregister(ctx context.Context, j dialogs.DeregisterJob) dialogs
 	return outcome(res)
 }
 
-// outcome reads the answer. Its result has the status that tells the engine what to do.
+// outcome makes a Result of the answer.
 func outcome(res *http.Response) dialogs.Result {
 	r := dialogs.Result{Status: res.StatusCode, Reason: "HTTP " + res.Status}
 	switch code := res.StatusCode; {

@@ -13,7 +13,7 @@ import (
 	"rewatch/dialogs"
 )
 
-// Placeholders are what a request and its body may ask for.
+// Placeholders lists the placeholders of a request and its body.
 const Placeholders = "{aor} {user} {domain} {contact} {scscf}"
 
 // template is a request with placeholders.
@@ -23,14 +23,14 @@ type template struct{ method, url string }
 // around a single word.
 var placeholder = regexp.MustCompile(`\{[A-Za-z_]+\}`)
 
-// methods are those that can end something.
+// methods are the methods of HTTP that may be used.
 var methods = []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet}
 
-// Names says whether a request or its body names the Contact. A system that is not told
-// one ends all devices of a user.
+// Names says whether a request or its body names the Contact. A system that is not told the Contact
+// signs out all devices of a user.
 func Names(request, body string) bool { return strings.Contains(request+body, "{contact}") }
 
-// Check says what is wrong with a request, "METHOD URL" with placeholders.
+// Check says what is wrong with a request, "METHOD URL" with placeholders; nil: nothing.
 func Check(request string) error {
 	_, err := parse(request)
 	return err
@@ -67,8 +67,8 @@ func parse(request string) (template, error) {
 	return t, nil
 }
 
-// CheckBody says what is wrong with a body: it has to be JSON once its placeholders are
-// filled in.
+// CheckBody says what is wrong with a body, which has to be JSON when its placeholders are filled
+// in; nil: nothing.
 func CheckBody(body string) error {
 	if body == "" {
 		return nil

@@ -8,25 +8,25 @@ import (
 	"rewatch/policy"
 )
 
-// Kept tells what is kept for the phones of a user.
+// Kept tells how many NOTIFYs are kept for the phones of a user, and since when.
 type Kept struct {
 	NOTIFYs int       `json:"notifies"`
 	Since   time.Time `json:"since"`
 }
 
-// What becomes of a delivery, beside what a recovery may come to.
+// The results of a delivery, beside those of a recovery.
 const (
 	ResultDelivered = "delivered"
-	ResultDropped   = "dropped" // the subscription has ended, or the client has a newer one
-	ResultGivenBack = "given-back"
+	ResultDropped   = "dropped"    // the subscription has ended, or the client has a newer one
+	ResultGivenBack = "given-back" // it was not delivered in time, so the subscription has failed
 )
 
-// maxDeliveries is how many of what is remembered are deliveries, so that an outage in
-// which everybody's NOTIFYs are kept leaves the recoveries their room.
+// maxDeliveries bounds the deliveries that are remembered, so that an outage in which the NOTIFYs of
+// all users are kept leaves room for the recoveries.
 const maxDeliveries = 128
 
-// Keep tells that a NOTIFY is kept for a user, and what waits now. Where nothing runs for
-// that user a delivery begins.
+// Keep notes that a NOTIFY is kept for a user, and what is kept now. A delivery begins unless a
+// recovery or delivery of that user is running.
 func (l *Ladders) Keep(aor string, sub policy.Broken, kept Kept, steps ...dialogs.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,8 +57,8 @@ func (l *Ladders) thin() {
 	}
 }
 
-// Left tells that some NOTIFY is kept no more, how that ended, and what waits still. With
-// the last one the delivery is over.
+// Left notes that a NOTIFY is no longer kept, how that ended, and what is still kept. The delivery
+// ends with the last NOTIFY.
 func (l *Ladders) Left(aor string, at time.Time, result string, kept Kept) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,7 @@ func (l *Ladders) Left(aor string, at time.Time, result string, kept Kept) {
 	}
 }
 
-// adopt makes a recovery of the delivery that has just come to nothing.
+// adopt makes a recovery of a delivery that has just failed; false if there is none.
 func (l *Ladders) adopt(aor string, episode uint64, at time.Time, threshold int) bool {
 	r := l.latest[aor]
 	if r == nil || !r.Delivery || r.Ended != nil && at.Sub(*r.Ended) > preludeLife {

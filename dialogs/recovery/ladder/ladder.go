@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// maxRecoveries is how many recoveries are remembered, maxSteps how many
-	// steps of each; the oldest go first.
+	// maxRecoveries bounds the recoveries that are remembered, maxSteps the steps of each; the
+	// oldest go first.
 	maxRecoveries = 512
 	maxSteps      = 64
-	// MaxBytes bounds all of them together, but for the last.
+	// MaxBytes bounds the memory of all recoveries, in bytes; the latest stays in any case.
 	MaxBytes = 16 << 20
-	// maxWhat bounds the text of a step.
+	// maxWhat bounds the text of a step, in bytes.
 	maxWhat = 256
-	// A step that is traced up to afterglow after the end belongs to it still:
-	// the response to the NOTIFY that ended it, for one.
+	// A step that is traced up to afterglow after the end still belongs to the recovery, such as
+	// the response to the NOTIFY that ended it.
 	afterglow = time.Second
-	// The steps that led to a failure may be traced before it is offered; the
-	// last of them, of all users, wait for that this long.
+	// The steps that lead to a failure are traced before the recovery begins. The last maxPrelude
+	// of them, of all users, are kept for preludeLife.
 	maxPrelude  = 256
 	preludeLife = time.Minute
 )
@@ -43,12 +43,12 @@ type View struct {
 	Broken   []policy.Broken `json:"broken"`
 	More     int             `json:"more,omitempty"`
 	Deadline *time.Time      `json:"deadline,omitempty"`
-	// Standing is what holds for the user now and the phase does not say; Hop the next
-	// hop that it is reached by.
+	// Standing is what else holds for the user now (recovery.StandingHeld ...); Hop is the next hop
+	// that the user is reached over.
 	Standing string `json:"standing,omitempty"`
 	Hop      string `json:"hop,omitempty"`
-	// Delivery: it is no recovery, because nothing is broken: NOTIFYs are kept for the
-	// phone, or were. Kept are those that wait still.
+	// Delivery: this is no recovery, because nothing is broken: NOTIFYs are or were kept for the
+	// phone. Kept tells how many are kept now.
 	Delivery bool           `json:"delivery,omitempty"`
 	Kept     *Kept          `json:"kept,omitempty"`
 	Steps    []dialogs.Step `json:"steps"`
@@ -65,11 +65,11 @@ type Ladders struct {
 	next    int
 }
 
-// recovery is a RecoveryView in the making.
+// recovery is one recovery or delivery.
 type recovery struct {
 	View
 	episode uint64
-	bytes   int // that it takes, as they are counted in Ladders
+	bytes   int // its memory, as it is counted in Ladders
 }
 
 // size is the memory that a recovery takes, in bytes.
@@ -100,12 +100,12 @@ type traced struct {
 	step dialogs.Step
 }
 
-// New remembers nothing yet.
+// New makes a Ladders that remembers nothing yet.
 func New() *Ladders {
 	return &Ladders{latest: make(map[string]*recovery)}
 }
 
-// Follow keeps the recovery of a user up to date with a decision.
+// Follow brings the recovery of a user up to date after a decision.
 func (l *Ladders) Follow(
 	aor string, from, to policy.State, ev policy.Event, actions []policy.Action, threshold int,
 ) {
@@ -129,21 +129,21 @@ func (l *Ladders) Follow(
 	l.weigh(r)
 }
 
-// What becomes of a recovery.
+// The results of a recovery.
 const (
 	ResultRecovered = "recovered"
 	ResultExhausted = "exhausted"
 	ResultAbandoned = "abandoned"
 )
 
-// Endings are the actions that end an episode, and what that is called.
+// Endings are the actions that end an episode, with the results.
 var Endings = map[policy.ActionKind]string{
 	policy.Recovered: ResultRecovered,
 	policy.GaveUp:    ResultExhausted,
 	policy.Abandoned: ResultAbandoned,
 }
 
-// Align brings a recovery into line with a state that another replica had a part in.
+// Align brings the recovery of a user up to date with a state from another replica.
 func (l *Ladders) Align(aor string, s policy.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +163,7 @@ func (l *Ladders) Align(aor string, s policy.State) {
 	}
 }
 
-// running is the recovery of a user that goes on; nil: there is none.
+// running is the recovery of a user that has not ended; nil: there is none.
 func (l *Ladders) running(aor string) *recovery {
 	if r := l.latest[aor]; r != nil && r.Ended == nil && !r.Delivery {
 		return r
@@ -199,7 +199,7 @@ func (l *Ladders) begin(aor string, episode uint64, at time.Time, threshold int)
 	l.latest[aor] = r
 }
 
-// drop forgets the one at a place.
+// drop forgets the recovery at an index.
 func (l *Ladders) drop(at int) {
 	if old := l.all[at]; l.latest[old.AOR] == old {
 		delete(l.latest, old.AOR)
@@ -208,7 +208,7 @@ func (l *Ladders) drop(at int) {
 	l.all = slices.Delete(l.all, at, at+1)
 }
 
-// Resume begins the recovery anew of an episode that was running before a restart.
+// Resume begins the recovery of an episode that was running before a restart.
 func (l *Ladders) Resume(aor string, s policy.State, threshold int) {
 	if s.Phase == policy.Idle || s.Phase == policy.Exhausted {
 		return
@@ -221,7 +221,7 @@ func (l *Ladders) Resume(aor string, s policy.State, threshold int) {
 	l.weigh(r)
 }
 
-// Trace adds a step that the Monitor saw.
+// Trace adds a step that was seen on the wire.
 func (l *Ladders) Trace(aor string, s dialogs.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,8 +239,8 @@ func (l *Ladders) Trace(aor string, s dialogs.Step) {
 	l.next = (l.next + 1) % maxPrelude
 }
 
-// Add adds a step of our own, however long ago the recovery has ended: a user who
-// was given up may be de-registered much later.
+// Add adds a step of rewatch's own, even long after the recovery has ended: a user who was given up
+// may be de-registered much later.
 func (l *Ladders) Add(aor string, s dialogs.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -250,7 +250,7 @@ func (l *Ladders) Add(aor string, s dialogs.Step) {
 	}
 }
 
-// Views are the running recoveries, then the ended ones, each the newest first.
+// Views lists the running recoveries and then the ended ones, each the newest first.
 func (l *Ladders) Views() []View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -283,15 +283,14 @@ func short(text string) string {
 	return text
 }
 
-// inOrder are the steps by time; what the Monitor saw and what we did are noted
-// by goroutines that do not wait for one another.
+// inOrder sorts the steps by time, because the goroutines that add them do not wait for one another.
 func (r *recovery) inOrder() []dialogs.Step {
 	steps := slices.Clone(r.Steps)
 	slices.SortStableFunc(steps, func(a, b dialogs.Step) int { return a.At.Compare(b.At) })
 	return steps
 }
 
-// update takes over what the state tells. Its slices are never changed.
+// update takes over a state, whose slices are never changed.
 func (r *recovery) update(s policy.State) {
 	r.Phase, r.Attempt, r.Broken, r.More = s.Phase, s.Sent, s.Broken, s.More
 	r.Deadline = nil
