@@ -8,12 +8,9 @@ import (
 	"rewatch/policy/outage"
 )
 
-// The hold of the product, and what its engine does around it.
+// The hold of the product, and what the engine does around it.
 
-// holding says whether anything is held.
-func (s *sidecar) holding() bool { return s.paths.Any() }
-
-// held says whether a watcher waits for the end of a hold.
+// waits says whether a watcher waits for the end of a hold.
 func (s *sidecar) waits(u *user) bool { return !u.ahead && s.paths.Held(s.hop(u)) }
 
 // gotThrough tells of NOTIFYs that passed, to watchers who are well.
@@ -184,8 +181,8 @@ func (s *sidecar) thaw(u *user) {
 	s.arm(u)
 }
 
-// release lets everything go on behind the hops that are held no more: the noted
-// watchers, newest registrations first, and the deadlines, spread over a while.
+// release lets the watchers go on behind the hops that are no longer held: those who lost a
+// subscription, the newest registrations first, and the deadlines, spread over a while.
 func (s *sidecar) release() {
 	s.changed = false
 	for hop, name := range s.hops {

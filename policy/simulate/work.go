@@ -42,8 +42,8 @@ func (s *sidecar) trim() {
 	s.recent = s.recent[n:]
 }
 
-// workOff begins the recovery of one whom an outage broke. Who came back by
-// by itself meanwhile is left alone.
+// workOff begins the recovery of a watcher whose subscriptions an outage broke, unless it came back by
+// itself meanwhile.
 func (s *sidecar) workOff(u *user) {
 	u.noted = false
 	now := s.w.clock.now

@@ -77,7 +77,7 @@ func (w *world) pass(rate float64) {
 	second.Held = 0
 	for _, s := range w.sidecars {
 		s.work()
-		if s.holding() {
+		if s.paths.Any() {
 			s.held++
 			second.Held++
 		}

@@ -23,7 +23,7 @@ import (
 // Backend is what the admin server shows and changes. What it returns as any is
 // encoded as JSON as it is; a list is a slice.
 type Backend interface {
-	// Ready lists what readiness waits for; all have to be OK.
+	// Ready lists the conditions of readiness, all of which have to be OK.
 	Ready() []Condition
 	// Watchers, Subscriptions and Recoveries return at most limit entries after the one
 	// that a former Page called Next; Watchers those whose address has find in it,
@@ -31,9 +31,9 @@ type Backend interface {
 	Watchers(limit int, after, find string) Page
 	Subscriptions(limit int, after string) Page
 	Recoveries(limit int, after string) Page
-	// Watcher tells everything about one user; false if nothing is known.
+	// Watcher returns everything that is known of one user; false if nothing is known.
 	Watcher(aor string) (any, bool)
-	// Clients tells what each family of clients knows.
+	// Clients lists, for each family of clients, what broke and what brought them back.
 	Clients() any
 	// Alarms returns the active ones, the latest if there are more than limit.
 	Alarms(limit int) any
@@ -41,8 +41,8 @@ type Backend interface {
 	// nothing is known of the user.
 	Reset(aor string) bool
 	Unban(aor string) bool
-	// Audit writes down what an administrator did, and with what outcome. Without a user
-	// nobody in particular is meant.
+	// Audit writes down what an administrator did. user is empty if it concerns no user in
+	// particular.
 	Audit(actor, action, user, reason, detail string)
 	Controls
 	Captures
@@ -99,7 +99,7 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 	return a
 }
 
-// Protect has a file say who is let in, before Serve. What it leaves open are the probes.
+// Protect has a web configuration decide who is let in; call it before Serve. The probes stay open.
 func (a *Admin) Protect(file *webconfig.File) error {
 	t, err := file.TLS()
 	if err != nil {

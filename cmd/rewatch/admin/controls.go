@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// Controls are what an operator changes while rewatch runs.
+// Controls are the changes that an operator makes while rewatch runs.
 type Controls interface {
-	// Hold stops every MESSAGE, strike and sign-out until Resume; it outlives a restart.
-	// Resume is false if nobody held. ResumeHop ends what rewatch holds by itself over
-	// one next hop; false if that is not held.
+	// Hold stops every MESSAGE, strike and sign-out until Resume; it outlives a restart. Resume is
+	// false if there is no such hold. ResumeHop ends the hold of one next hop, which rewatch has
+	// begun by itself; false if the hop is not held.
 	Hold(reason string)
 	Resume() bool
 	ResumeHop(hop string) bool
 	// Holds lists what is held.
 	Holds() any
-	// SetDryRun has rewatch observe only, or act again; SetLogLevel is false for a level
-	// that there is not. The environment says what they are after a restart.
+	// SetDryRun has rewatch observe only, or act again. SetLogLevel is false if there is no such
+	// level. After a restart both are as the environment says.
 	SetDryRun(on bool)
 	DryRun() bool
 	SetLogLevel(level string) bool
 	LogLevel() string
-	// Modes lists what rewatch does now, as rewatch_mode has it.
+	// Modes lists the modes that are on now, as in the metric rewatch_mode.
 	Modes() []string
 }
 

@@ -47,14 +47,13 @@ const (
 	refusedPassword   = "password"
 )
 
-// guard bounds what the admin server takes upon itself.
+// guard bounds the connections and the memory of the admin server.
 //
-// Its rule: rewatch never waits for one peer at the expense of another. An answer is
-// made in memory and its place is given to the next one before the first byte is
-// sent, so a slow reader holds up nobody. Where there are too many connections, or too
-// many bytes that nobody reads, the connection is closed that has kept rewatch waiting
-// for longest, for its request or for its reading. So a probe of the kubelet is
-// answered whoever else is connected; if it were not, the kubelet would restart the
+// Its rule: rewatch never waits for one peer at the expense of another. An answer is made in memory,
+// and its place is given to the next one before the first byte is sent, so a slow reader holds up
+// nobody. If there are too many connections, or too many bytes that their readers have not taken, the
+// connection is closed that rewatch has waited for longest: for its request, or for its reading. So a
+// probe of the kubelet is answered whoever else is connected. Otherwise the kubelet would restart the
 // process.
 type guard struct {
 	refused *prometheus.CounterVec

@@ -1,11 +1,11 @@
-// Package budget says how much memory rewatch takes at most, table by table, by what the
-// configuration says. Each package states its own (its Budget) and has a test that fills it
-// to the bound with the longest that a peer can write; here they are added up.
+// Package budget says how much memory rewatch takes at most with a configuration, table by table.
+// Each package states its bound (Budget), and has a test that fills its tables with the longest
+// values that a peer can send; here the bounds are added up.
 //
-// Most tables never come near their bounds together, so the sum may well be more than the
-// process may have (Limit). A Pool sees to it that what is there is not: the tables that grow
-// with the number of users share what the others leave of the limit. A table that is full
-// forwards what it cannot watch and counts it; a process that is killed loses everything.
+// The tables are never all full at the same time, so the sum may be more than the process may have
+// (Limit). The tables that grow with the number of users share what the others leave of the limit,
+// which a Pool enforces. If a table is full, what it has no room for is forwarded unwatched and
+// counted. That is better than a process that is killed and loses everything.
 package budget
 
 import (

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Table is one that grows with the users.
+// Table is a table that grows with the number of users.
 type Table struct {
-	// Usage is what it takes now, in bytes; Tighten has it take nothing more.
+	// Usage is the memory of the table now, in bytes. Tighten(true) has the table take nothing
+	// more, Tighten(false) ends that.
 	Usage   func() int64
 	Tighten func(tight bool)
 	tight   bool
@@ -25,7 +26,7 @@ type Pool struct {
 // NewPool has tables share so many bytes.
 func NewPool(bytes int64, tables ...*Table) *Pool { return &Pool{bytes: bytes, tables: tables} }
 
-// checkEvery is how often it is looked at what the tables take: little can come meanwhile.
+// checkEvery is the pause between two checks, in which the tables can grow by little only.
 const checkEvery = 50 * time.Millisecond
 
 // Run has the tables keep to their shares until ctx ends.
@@ -42,8 +43,8 @@ func (p *Pool) Run(ctx context.Context) {
 	}
 }
 
-// check has a table take nothing more that has used its own part, where the common one is
-// used up.
+// check stops the growth of each table that has used up its own part, if the common half is used up
+// as well.
 func (p *Pool) check() {
 	own := p.bytes / 2 / int64(len(p.tables))
 	var used, common int64

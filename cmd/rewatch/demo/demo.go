@@ -26,7 +26,7 @@ const showTime = 30 * time.Second
 
 // Command shows two recoveries and a delivery on loopback: the real rewatch runs in this
 // process between a core, a presence server and three phones. It succeeds only if
-// the peers and rewatch's own metrics say that the this happened.
+// the peers and rewatch's own metrics say that this happened.
 func Command(ctx context.Context, c cli.Call) error {
 	stdout := c.Stdout
 	opts, err := parseFlags(c.Args, stdout)

@@ -20,19 +20,6 @@ func (r *record) trace(p peers.Passed) {
 	r.all = append(r.all, p)
 }
 
-// pick are the messages that fit, retransmissions left out, in order.
-func (r *record) pick(fits func(peers.Passed) bool) []peers.Passed {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var picked []peers.Passed
-	for _, p := range r.all {
-		if !p.Repeat && fits(p) {
-			picked = append(picked, p)
-		}
-	}
-	return picked
-}
-
 // sighting describes messages by who saw them; an empty field fits everything.
 type sighting struct {
 	peer   string
@@ -48,7 +35,18 @@ func (s sighting) fits(p peers.Passed) bool {
 		p.Sent == s.sent && !p.Lost && strings.Contains(p.Text, s.text) && !p.At.Before(s.after)
 }
 
-func (r *record) of(s sighting) []peers.Passed { return r.pick(s.fits) }
+// of lists the messages that fit, in order, without retransmissions.
+func (r *record) of(s sighting) []peers.Passed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []peers.Passed
+	for _, p := range r.all {
+		if !p.Repeat && s.fits(p) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
 
 // first is the time of the first such message; zero if there was none.
 func (r *record) first(s sighting) time.Time {

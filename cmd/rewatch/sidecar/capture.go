@@ -13,7 +13,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// taps show what passes to each of several.
+// taps show every message to several Taps.
 type taps []socket.Tap
 
 func (t taps) Received(transport string, from, to netip.AddrPort, raw []byte) {
@@ -28,7 +28,7 @@ func (t taps) Sent(transport string, from, to netip.AddrPort, raw []byte) {
 	}
 }
 
-// tap is what is shown every message; nil: nothing is.
+// tap is the Tap that is shown every message; nil: none.
 func (p *process) tap() socket.Tap {
 	var all taps
 	if p.mirror != nil {

@@ -11,9 +11,9 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// routingFaults turns what says that the path is broken into one alarm per next
-// hop, when more than one user meets it, which clears when there was nothing for a while: responses to NOTIFYs (482,
-// 483, 502), and MESSAGEs of our own that come back.
+// routingFaults raises one alarm for each next hop whose path is broken: NOTIFYs are answered 482, 483
+// or 502, or MESSAGEs of rewatch's own come back, for more than one user. The alarm is cleared when
+// nothing of that kind has happened for a while.
 type routingFaults struct {
 	alarms *alarm.Manager
 	full   prometheus.Counter
@@ -21,8 +21,8 @@ type routingFaults struct {
 	hops   map[netip.AddrPort]*faultyHop
 }
 
-// faultyHop is a hop with a fault. The word of one user is not enough for an alarm: its
-// phone may have said it.
+// faultyHop is a next hop with a fault. One user is not enough for an alarm, because its phone may
+// have caused the fault.
 type faultyHop struct {
 	timer  *time.Timer
 	user   string // the first that the fault was seen with

@@ -19,8 +19,8 @@ type lostState struct {
 // lostPause is the pause between two looks for it.
 const lostPause = time.Minute
 
-// tellLostState raises the alarm of a state file that could not be read. It ends when the
-// operator has taken the file away, or with the next start.
+// tellLostState raises the alarm of a state file that could not be read. The alarm is cleared when
+// the operator has removed the file, or with the next start.
 func (p *process) tellLostState(ctx context.Context) {
 	lost := p.memory.lost
 	if lost.path == "" {

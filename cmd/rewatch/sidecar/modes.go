@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What rewatch does: a closed set. All but modeNormal can be at the same time.
+// The modes of rewatch: a closed set. All but modeNormal may be on at the same time.
 const (
 	modeNormal = "normal"
 	modeDryRun = "dry-run"
@@ -14,7 +14,7 @@ const (
 	modeHeld   = "held" // by rewatch itself, in an outage
 )
 
-// modes lists what rewatch does now; never nothing.
+// modes lists the modes that are on now; there is always one.
 func (p *process) modes() []string {
 	var now []string
 	if p.dryRun.On() {
@@ -35,7 +35,7 @@ func (p *process) modes() []string {
 	return now
 }
 
-// modeMetrics tell the same; there is one for each mode from the start on.
+// modeMetrics registers a gauge for each mode.
 func (p *process) modeMetrics(reg prometheus.Registerer) {
 	for _, mode := range []string{modeNormal, modeDryRun, modeByHand, modeHeld} {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -24,8 +24,8 @@ func (p *process) holdConfig() hold.Config {
 	}
 }
 
-// transportTo is the transport of a next hop that REWATCH_CORE names; none if it
-// names another. Only what is resolved already counts, for nobody may wait here.
+// transportTo is the transport of a next hop, if it is an address of REWATCH_CORE, else AnyTransport.
+// It uses only names that are resolved already, because the SIP path must not wait here.
 func (p *process) transportTo(hop netip.AddrPort) wire.Transport {
 	for _, uri := range p.cfg.Proxy.Core {
 		target, err := resolve.ParseURI([]byte(uri.Raw))
@@ -42,8 +42,8 @@ func (p *process) transportTo(hop netip.AddrPort) wire.Transport {
 	return wire.AnyTransport
 }
 
-// probeCore asks a next hop with OPTIONS whether it is there. Of one that is known
-// from a Route alone the transport is not known, so both are tried.
+// probeCore asks a next hop with OPTIONS whether it is there. If the hop is known only from a Route,
+// its transport is not known, so both are tried.
 func (p *process) probeCore(ctx context.Context, hop netip.AddrPort) bool {
 	transports := []wire.Transport{wire.UDP, wire.TCP}
 	if t := p.transportTo(hop); t != wire.AnyTransport {
@@ -60,8 +60,8 @@ func (p *process) probeCore(ctx context.Context, hop netip.AddrPort) bool {
 // probePatience bounds one OPTIONS; two have to fit into a probe.
 const probePatience = 2 * time.Second
 
-// alive says whether a hop answers. With 408 or 5xx it says that it is there and
-// what is behind it is not.
+// alive says whether a hop answers OPTIONS. An answer of 408 or 5xx means that the hop is there, but
+// not what is behind it.
 func (p *process) alive(ctx context.Context, hop uac.Hop) bool {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()

@@ -14,8 +14,8 @@ import (
 	"rewatch/proxy/socket"
 )
 
-// reachOf is where requests toward the core side may go: what the operator says, else the
-// default for the sockets that are open.
+// reachOf is where requests toward the core side may be sent: what the operator has configured, else
+// the default for the listeners.
 func reachOf(only []netip.Prefix, ls []socket.Listener) route.Reach {
 	if len(only) > 0 {
 		return route.Reach{Only: only}
@@ -54,7 +54,7 @@ const (
 	assertsKnown = 30 * 24 * time.Hour // how long after it was learnt
 )
 
-// hostNamed keeps what hosts the server has named, if anything is kept.
+// hostNamed keeps a host that the server has named, if REWATCH_STATE keeps anything.
 func (p *process) hostNamed(host string, until time.Time) {
 	if p.keeper == nil {
 		return
@@ -66,14 +66,14 @@ func (p *process) hostNamed(host string, until time.Time) {
 	p.keeper.Keep(e)
 }
 
-// neighbourAsserts keeps that a neighbour asserts identities, if anything is kept.
+// neighbourAsserts keeps that a neighbour asserts identities, if REWATCH_STATE keeps anything.
 func (p *process) neighbourAsserts(neighbour netip.Addr) {
 	if p.keeper != nil {
 		p.keeper.Keep(store.Entry{Kind: store.KindHost, Key: neighbour.String(), Value: []byte(hostAsserts), Until: time.Now().Add(assertsKnown)})
 	}
 }
 
-// recallHosts takes up those of an earlier process.
+// recallHosts restores the hosts that an earlier process has kept.
 func (p *process) recallHosts(ctx context.Context) error {
 	now := time.Now()
 	for e, err := range p.memory.journal.Entries(ctx, store.KindHost) {
@@ -89,7 +89,7 @@ func (p *process) recallHosts(ctx context.Context) error {
 	return nil
 }
 
-// namings are what names a watcher, by what the operator says.
+// namings are the values of REWATCH_IDENTITY_FROM.
 var namings = map[config.IdentityFrom]observe.Naming{
 	"": observe.ByHop, config.IdentityFromPAI: observe.ByAssertion, config.IdentityFromFrom: observe.ByFrom,
 }

@@ -15,8 +15,8 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// newPostman makes what keeps and delivers NOTIFYs; nil where REWATCH_REDELIVER is off, or
-// where the server is to see the real responses.
+// newPostman makes what keeps and delivers NOTIFYs; nil if REWATCH_REDELIVER is off or
+// REWATCH_ANSWER=passthrough.
 func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 	d := p.cfg.Dialogs
 	var kept func() (n, size int)
@@ -45,7 +45,7 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 	return postman
 }
 
-// keptNotes puts into the ladders what becomes of NOTIFYs that are kept.
+// keptNotes adds to the ladders what becomes of NOTIFYs that are kept.
 type keptNotes struct{ p *process }
 
 // Kept implements redelivery.Notes.
@@ -96,7 +96,7 @@ func (k keptNotes) Ended(at time.Time, e *redelivery.End, waiting int, since tim
 	k.p.engine.Ladders().Left(e.User, at, result, ladder.Kept{NOTIFYs: waiting, Since: since})
 }
 
-// headOf tells of which subscription a NOTIFY is.
+// headOf reads from a NOTIFY which subscription it belongs to.
 func headOf(raw []byte) (sub policy.Broken) {
 	var m wire.Message
 	if wire.Scan(raw, &m) != nil {

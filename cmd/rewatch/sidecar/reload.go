@@ -18,7 +18,7 @@ type Reload struct {
 	Load func() (config.Config, error)
 }
 
-// reloads does as it is asked, until ctx ends.
+// reloads reads the files again each time that it is asked to, until ctx ends.
 func (p *process) reloads(ctx context.Context, r Reload) {
 	for {
 		select {
@@ -30,10 +30,9 @@ func (p *process) reloads(ctx context.Context, r Reload) {
 	}
 }
 
-// reload takes up what may change while it runs, and says what that was: the template of
-// the MESSAGE, the files of TLS and the one of the admin port. The latter are looked at
-// whenever they are needed, so here they are only judged. If anything is wrong, everything
-// stays as it was.
+// reload takes over what may change while rewatch runs, and logs it: the template of the MESSAGE, the
+// files of TLS and the web configuration. The files are read whenever they are needed, so here they
+// are only checked. If anything is wrong, everything stays as it was.
 func (p *process) reload(load func() (config.Config, error)) {
 	cfg, err := load()
 	var until time.Time
@@ -56,7 +55,7 @@ func (p *process) reload(load func() (config.Config, error)) {
 	e.Msg("SIGHUP: files are reloaded; a variable holds until rewatch is started again")
 }
 
-// expiry is when the certificate ends that the files hold, together with its key.
+// expiry is when the certificate ends. The error says that it does not fit its key, or cannot be read.
 func expiry(cfg config.TLSConfig) (time.Time, error) {
 	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
 	if err != nil {

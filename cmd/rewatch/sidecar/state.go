@@ -21,16 +21,15 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// memory is what outlives the process, as far as REWATCH_STATE has it outlive.
+// memory is where REWATCH_STATE keeps what outlives the process.
 type memory struct {
 	store   store.Store
-	journal store.Journal // nil: nothing outlives
+	journal store.Journal // nil: nothing outlives the process
 	close   func() error
 	lost    lostState
 }
 
-// openMemory opens what REWATCH_STATE names. A Redis need not be there yet; a file
-// has to be, for nobody else will bring it.
+// openMemory opens what REWATCH_STATE names. A Redis may be away; a file has to be opened.
 func openMemory(cfg config.Config) (memory, error) {
 	none := memory{store: store.NewMemoryStore(), close: func() error { return nil }}
 	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
@@ -55,11 +54,10 @@ func openMemory(cfg config.Config) (memory, error) {
 	return memory{store: s, journal: s, close: s.Close}, nil
 }
 
-// shortestSync is how often it is looked what the Monitor has learnt, where every
-// change of a recovery waits for its commit.
+// shortestSync is how often changes are collected if REWATCH_STATE_SYNC=0s.
 const shortestSync = 10 * time.Millisecond
 
-// directory is what the Engine may ask: the Table alone, or the other replicas as well.
+// directory is what the Engine asks about users: the Table alone, or the other replicas as well.
 func (m *memory) directory(table *monitor.Table) dialogs.Directory {
 	if m.journal != nil && m.store.Shared() {
 		return table.Share(m.journal)
@@ -67,7 +65,7 @@ func (m *memory) directory(table *monitor.Table) dialogs.Directory {
 	return table
 }
 
-// keepMemory has a Keeper keep what the Monitor learns, if it is to outlive us.
+// keepMemory makes the Keeper, if anything outlives the process.
 func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
@@ -88,8 +86,8 @@ func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	}
 }
 
-// pending is how much is known and not kept for good yet. What is collected here waits
-// for its commit there, so that comes last.
+// pending is the number of changes that are not written yet. What the Keeper collects waits in the
+// store next, so the store is asked last.
 func (p *process) pending() int {
 	n := p.keeper.Pending() + p.engine.Pending()
 	if s, ok := p.memory.store.(interface{ Pending() int }); ok {
@@ -98,7 +96,7 @@ func (p *process) pending() int {
 	return n
 }
 
-// recall takes up what an earlier process has left, before the first message comes.
+// recall restores what an earlier process has kept, before the first message comes.
 func (p *process) recall(ctx context.Context) error {
 	if p.keeper != nil {
 		if err := p.keeper.Restore(ctx); err != nil {
@@ -134,7 +132,7 @@ func instanceName(cfg config.Config) string {
 // settleTime is how long an alarm of an earlier process has to be raised again.
 const settleTime = 2 * time.Minute
 
-// alarmMemory keeps alarms over the end of the process, if anything is kept.
+// alarmMemory keeps alarms for the next process; nil if nothing outlives the process.
 func (p *process) alarmMemory() alarm.Memory {
 	if p.memory.journal == nil {
 		return nil
@@ -142,7 +140,7 @@ func (p *process) alarmMemory() alarm.Memory {
 	return alarmlog.Memory{Keeper: func() *store.Keeper { return p.keeper }}
 }
 
-// recallAlarms takes up the alarms that an earlier process has kept.
+// recallAlarms restores the alarms that an earlier process has kept.
 func (p *process) recallAlarms(ctx context.Context) error {
 	p.settling = time.AfterFunc(settleTime, p.alarms.Settle)
 	return alarmlog.Recall(ctx, p.memory.journal, p.alarms)

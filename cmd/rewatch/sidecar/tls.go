@@ -66,7 +66,8 @@ func (c *certificate) read() error {
 	return nil
 }
 
-// strangersPause is how often the log tells of clients with a certificate for another name.
+// strangersPause is the pause between two lines of the log about clients with a certificate for
+// another name.
 const strangersPause = 10 * time.Second
 
 func serverTLS(cfg config.TLSConfig, log zerolog.Logger) *tls.Config {
@@ -135,8 +136,8 @@ func clientTLS(cfg config.TLSConfig, log zerolog.Logger) func() *tls.Config {
 	}
 }
 
-// authorities are those of a file, which is read for each handshake: that is rare, and the
-// file may change. If it cannot be read, those of before are trusted still.
+// authorities are the CA certificates of a file, which is read at each handshake: that is rare, and
+// the file may change. If the file cannot be read, the authorities from before stay trusted.
 type authorities struct {
 	file string
 	log  zerolog.Logger
