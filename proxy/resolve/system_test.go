@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // nameServer answers the questions of a System over pipes. answer changes the
 // message that would be sent; nil sends nothing.
 type nameServer struct {
+	mu     sync.Mutex
 	asked  []string
 	answer func(network string, m *dnsmessage.Message) []*dnsmessage.Message
 }
@@ -49,7 +51,9 @@ func (n *nameServer) serve(network, address string, c net.Conn) {
 	if err := m.Unpack(buf[:k]); err != nil {
 		panic(err)
 	}
+	n.mu.Lock()
 	n.asked = append(n.asked, strings.Join([]string{network, address, m.Questions[0].Type.String(), m.Questions[0].Name.String()}, " "))
+	n.mu.Unlock()
 	m.Additionals, m.Response = nil, true
 	for _, r := range n.answer(network, &m) {
 		b, err := r.Pack()
