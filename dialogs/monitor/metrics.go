@@ -40,7 +40,7 @@ const (
 	untrackedUnconfirmed
 	untrackedIdentity
 	untrackedCall
-	untrackedUnasserted // nobody vouches for the user
+	untrackedUnasserted // no identity was asserted, see dialogs.Message.Unasserted
 	untrackedQuota      // the watcher has its share
 	untrackedReasons
 )

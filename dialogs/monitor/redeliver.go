@@ -158,7 +158,7 @@ func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgem
 // undeliver drops the NOTIFYs that are kept for a subscription. Its shard is locked.
 func (t *Table) undeliver(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
-	if t.cfg.Post != nil { // it may hold a NOTIFY that is to be sent once more, as well
+	if t.cfg.Post != nil { // also if not undelivered: the Post may repeat a NOTIFY
 		ends := t.cfg.Post.Drop(uint64(sh.ref(slot)), redelivery.Dropped)
 		t.redelivered.count(time.Time{}, ends...)
 	}

@@ -52,7 +52,7 @@ type userNode struct {
 }
 
 // thread is the sequence of a device's subscriptions to one resource and event package, each
-// of which takes the place of the one before.
+// of which replaces the one before.
 type thread struct {
 	key    uint64 // hashThread
 	birth  uint64 // of the newest subscription that was accepted
@@ -149,7 +149,7 @@ func (t *Table) knownUser(canonical []byte) string {
 	if user := t.identities.UserOf(canonical); user != "" {
 		return user
 	}
-	hash := maphash.Bytes(t.seed, canonical) // that of the same string
+	hash := maphash.Bytes(t.seed, canonical) // equals the hash of the string
 	us := &t.users[shardNumber(hash)]
 	us.mu.Lock()
 	defer us.mu.Unlock()

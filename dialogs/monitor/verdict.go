@@ -29,7 +29,7 @@ func (m *Monitor) NotifyDone(ref dialogs.Ref, o dialogs.Outcome) dialogs.Verdict
 type finding uint8
 
 const (
-	nothingFollows finding = iota // also after a failure, of which Announce tells
+	nothingFollows finding = iota // also after a failure, which Announce reports
 	gotThrough                    // a 2xx that the Engine wants to know
 	hasEnded                      // the subscription has
 	cameLate                      // a 2xx after the verdict

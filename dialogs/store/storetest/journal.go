@@ -9,8 +9,7 @@ import (
 	"rewatch/dialogs/store"
 )
 
-// RunJournal lets a journal prove itself. open returns a new, empty one; it cleans
-// up with t.Cleanup.
+// RunJournal tests a journal. open returns a new, empty journal, and closes it with t.Cleanup.
 func RunJournal(t *testing.T, open func(t *testing.T) store.Journal) {
 	t.Helper()
 	for _, test := range []struct {
@@ -29,7 +28,7 @@ func RunJournal(t *testing.T, open func(t *testing.T) store.Journal) {
 	}
 }
 
-// later is a time that no test lives to see, without what a store may round off.
+// later is a time in an hour, in whole milliseconds, for a store may round.
 func later() time.Time { return time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC() }
 
 func write(t *testing.T, j store.Journal, batch ...store.Entry) {
@@ -80,7 +79,7 @@ func written(t *testing.T, j store.Journal) {
 	until := later()
 	value := []byte("registered")
 	write(t, j, store.Entry{Kind: store.KindRegistration, Key: alice, Value: value, Until: until})
-	value[0] = 'X' // the caller's again
+	value[0] = 'X' // the journal must have copied it
 	expect(t, j, store.KindRegistration, alice, "registered")
 	e, _, _ := j.Read(t.Context(), store.KindRegistration, alice)
 	if d := e.Until.Sub(until); d < -time.Second || d > time.Second {

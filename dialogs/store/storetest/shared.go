@@ -11,8 +11,8 @@ import (
 	"rewatch/policy"
 )
 
-// RunShared lets a store that several processes share prove what that adds. open
-// returns the same empty store twice, as two processes would have it.
+// RunShared tests a store that several processes share. open opens the same empty store twice,
+// as two processes do.
 func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Store)) {
 	t.Helper()
 	for _, test := range []struct {
@@ -41,7 +41,7 @@ func both(t *testing.T, one, two store.Store) {
 	}
 }
 
-// diary is what Watch has told.
+// diary records the calls of Watch.
 type diary struct {
 	mu      sync.Mutex
 	changed map[string]int
@@ -60,7 +60,7 @@ func (d *diary) resync() {
 	d.resyncs++
 }
 
-// until waits until the diary has what is wanted.
+// until waits until the diary satisfies holds.
 func (d *diary) until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for range 500 {

@@ -1,5 +1,5 @@
-// Package storetest is the contract of store.Store and store.Journal as suites of tests. Every
-// store passes it, so that the engine need not know which one it has.
+// Package storetest has the suites of tests that every store.Store and store.Journal has to
+// pass. They are the contract that the Engine relies on with any store.
 package storetest
 
 import (
@@ -17,8 +17,7 @@ import (
 
 const alice = "sip:alice@ims.example"
 
-// Run lets a store prove itself. open returns a new, empty store; it cleans up
-// with t.Cleanup.
+// Run tests a store. open returns a new, empty store, and closes it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	for _, test := range []struct {
@@ -38,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// full is a state with something in every kind of field.
+// full is a state with values of every type of field.
 func full() policy.State {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 123456789, time.UTC)
 	return policy.State{
@@ -159,7 +158,7 @@ func walked(t *testing.T, s store.Store) {
 		if err != nil {
 			t.Error(err)
 		}
-		break // an early end is no trouble
+		break // the caller may end the walk early
 	}
 }
 
@@ -179,7 +178,7 @@ func contended(t *testing.T, s store.Store) {
 	}
 }
 
-// add counts one up in the store, and returns how often it succeeded.
+// add increments the count in the store; it returns 1 if that succeeded, else 0.
 func add(ctx context.Context, t *testing.T, s store.Store) int32 {
 	r, err := s.Load(ctx, alice)
 	if err != nil {
@@ -196,7 +195,7 @@ func add(ctx context.Context, t *testing.T, s store.Store) int32 {
 	return 0
 }
 
-// accompanied: entries go with a record, and not where it may not be written.
+// accompanied tests that entries are written with a record, and only if it is written.
 func accompanied(t *testing.T, s store.Store) {
 	with := func(key string) store.Entry {
 		return store.Entry{Kind: store.KindAlarm, Key: key, Value: []byte("raised")}
