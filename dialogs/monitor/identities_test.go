@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
+	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/monitor/identities"
 	"rewatch/dialogs/store"
 )
@@ -70,5 +71,25 @@ func TestIdentitiesAreRestored(t *testing.T) {
 	}
 	if got := next.knownUser([]byte("tel:+4930")); got != alice {
 		t.Errorf("it is %s", got)
+	}
+}
+
+// A user that registers again before the response to the de-REGISTER stays registered.
+func TestSignedOutIfNotRegisteredSince(t *testing.T) {
+	m, _ := newTestMonitor(Config{})
+	register := func(cseq uint32) {
+		m.Register(&dialogs.Message{
+			At: time.Now(), CallID: []byte("r"), CSeq: cseq, FromURI: []byte("sip:scscf.test"), ToURI: []byte(alice),
+			Contacts: dialogstest.Contacts("<sip:scscf.test>"), Expires: 3600,
+		})
+	}
+	register(1)
+	before := m.User(alice)
+	register(2)
+	if m.SignedOut(before) || !m.User(alice).Registered {
+		t.Error("the newer registration has ended")
+	}
+	if !m.SignedOut(m.User(alice)) || m.User(alice).Registered {
+		t.Error("the registration goes on")
 	}
 }

@@ -325,6 +325,9 @@ func TestKeptAndAnsweredLate(t *testing.T) {
 		if got := w.deliveries(); got != "" || len(w.failed()) > 0 || w.Waits() {
 			t.Errorf("sent %q, failed %q", got, w.failed())
 		}
+		if s, _ := w.load(ref); s.undelivered {
+			t.Error("the subscription is still taken for one with a kept NOTIFY")
+		}
 	})
 }
 
