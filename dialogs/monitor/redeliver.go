@@ -20,7 +20,7 @@ type Post interface {
 	Drop(dialog uint64, r redelivery.Result) []redelivery.End
 	Free(now time.Time, dialog uint64)
 	Alive(now time.Time, user, device string)
-	Reached(now time.Time, dialog uint64)
+	Reached(now time.Time, dialog uint64, old, contact string)
 	Holds(dialog uint64) bool
 	Keeps(dialog uint64) bool
 	Some() bool
@@ -323,7 +323,7 @@ func (p *parcels) signOfLife(user string, msg *dialogs.Message) {
 // retransmission may be seconds away.
 func (p *parcels) aliveDevice(user, device string, msg *dialogs.Message) {
 	at := instant(msg.At)
-	for _, transaction := range p.overdue(user, device, msg.CallID, at) {
+	for _, transaction := range p.overdue(user, device, msg, at) {
 		p.cfg.Overdue(transaction)
 	}
 	p.cfg.Post.Alive(at, user, device)
@@ -331,7 +331,7 @@ func (p *parcels) aliveDevice(user, device string, msg *dialogs.Message) {
 
 // overdue gives the transactions of NOTIFYs to a device, or with a Call-ID, that have been
 // open for a while.
-func (p *parcels) overdue(user, device string, callID []byte, at time.Time) (transactions []uint64) {
+func (p *parcels) overdue(user, device string, msg *dialogs.Message, at time.Time) (transactions []uint64) {
 	if p.cfg.Overdue == nil {
 		return nil
 	}
@@ -340,8 +340,7 @@ func (p *parcels) overdue(user, device string, callID []byte, at time.Time) (tra
 		sh := &p.subs[shardOf(ref)]
 		sh.mu.Lock()
 		s, _ := sh.lookup(ref)
-		if s != nil && !p.opened(s, at).IsZero() && at.UnixNano()-s.sent > int64(redelivery.Stale) &&
-			(device == "" || device == s.deviceKey() || string(callID) == s.callID()) {
+		if s != nil && !p.opened(s, at).IsZero() && s.overdue(device, msg, at) {
 			transactions = append(transactions, s.openTransaction())
 		}
 		sh.mu.Unlock()

@@ -66,9 +66,10 @@ func (w *tunnel) pass(list []happening, sign string) {
 		for n := range 3 {
 			w.refresh(w.current(n), 3600)
 		}
-		wait = 8 * time.Second
 	case "REGISTER":
 		w.registers(3600)
+	}
+	if sign != "" && !w.scarce { // where there is no room, what is open stays so
 		wait = 8 * time.Second
 	}
 	<-time.After(wait)

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/dialogstest"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
 )
 
@@ -25,9 +27,12 @@ type parcelWard struct {
 	post  *redelivery.Postman
 	mu    sync.Mutex
 	sent  []string // bodies, as they were delivered
+	last  string   // all of the last
 	lasts int      // seconds, of a subscription
 	// status is what the phone answers an attempt; 0: nothing.
 	status int
+	// rfc is REWATCH_FAILURE=rfc.
+	rfc bool
 }
 
 func redelivering(t *testing.T, c redelivery.Config, f func(w *parcelWard)) {
@@ -37,6 +42,7 @@ func redelivering(t *testing.T, c redelivery.Config, f func(w *parcelWard)) {
 		w.post = redelivery.NewPostman(redelivery.Options{
 			Config: c, Send: w.send, Open: func(netip.AddrPort) bool { return true },
 			Ended: func(e redelivery.End, o *dialogs.Outcome) { w.Redelivered(e, o) },
+			Alone: func(o *dialogs.Outcome) bool { return outcome.Of(o, w.rfc) == outcome.Harmless },
 		})
 		w.Monitor = New(NewTable(Config{Post: w.post, Content: func(raw []byte) (string, string, []byte) {
 			kind, body, _ := strings.Cut(string(raw), "|")
@@ -54,7 +60,8 @@ func redelivering(t *testing.T, c redelivery.Config, f func(w *parcelWard)) {
 func (w *parcelWard) send(id uint64, p dialogs.Parcel) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, body, _ := strings.Cut(string(p.Raw), "|")
+	w.last = string(p.Raw)
+	_, body, _ := strings.Cut(w.last, "|")
 	w.sent = append(w.sent, body)
 	if w.status != 0 {
 		o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: w.status, RetryAfter: -1}
@@ -353,6 +360,57 @@ func TestKeptOverARestart(t *testing.T) {
 		next.giveUpLost(time.Now())
 		if !slices.Equal(next.failures, []string{"a1"}) || next.by != wardHop || !next.unsent {
 			t.Errorf("failed %q by %v, unsent %v", next.failures, next.by, next.unsent)
+		}
+	})
+}
+
+// TestKeptAndRefused: what the phone answers to what was kept. It says that the subscription
+// is gone, or only that this NOTIFY is of no use, or that there is to be another try.
+func TestKeptAndRefused(t *testing.T) {
+	const goesOn, tries, fails = "goes on", "tries again", "fails"
+	for status, want := range map[int][2]string{ // by REWATCH_FAILURE=any, and rfc
+		200: {goesOn, goesOn}, 202: {goesOn, goesOn},
+		302: {fails, fails}, 400: {fails, goesOn}, 401: {fails, fails}, 403: {fails, fails}, 404: {fails, fails}, 405: {fails, fails},
+		407: {fails, fails}, 408: {tries, tries}, 415: {fails, goesOn}, 480: {tries, tries}, 481: {fails, fails}, 488: {fails, goesOn},
+		489: {fails, fails}, 491: {tries, tries}, 500: {tries, tries}, 501: {fails, fails}, 502: {tries, tries}, 503: {tries, tries},
+		504: {tries, tries}, 513: {fails, goesOn}, 600: {fails, goesOn}, 603: {fails, goesOn}, 604: {fails, fails},
+	} {
+		for mode, want := range want {
+			t.Run(fmt.Sprint(status, " by mode ", mode), func(t *testing.T) {
+				redelivering(t, redeliverConfig, func(w *parcelWard) {
+					w.rfc = mode == 1
+					w.subscribe(callA, 1, 3600, 200)
+					w.state(callA, 1, partial, "1", 480)
+					w.state(callA, 2, partial, "2", 480)
+					w.status = status
+					<-time.After(5500 * time.Millisecond)
+					sent, failed, kept := w.deliveries(), len(w.failed()) > 0, w.Waits()
+					got := fmt.Sprintf("%s, failed %t, kept %t", sent, failed, kept)
+					if got != map[string]string{
+						goesOn: "1 2, failed false, kept false", tries: "1, failed false, kept true", fails: "1, failed true, kept false",
+					}[want] {
+						t.Errorf("%s, want that it %s", got, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestKeptForAMovedPhone: a client that refreshes from a new Contact gets there what is kept.
+func TestKeptForAMovedPhone(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		raw := "NOTIFY " + callA.contact + " SIP/2.0\r\n|1"
+		w.state(callA, 1, raw, "", 480)
+		w.Subscribe(&dialogs.Message{
+			At: time.Now(), CallID: []byte(callA.id), CSeq: 2, FromURI: []byte(alice), FromTag: []byte("w" + callA.id), Expires: 600,
+			ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: dialogstest.Event(callA.event),
+			Contacts: dialogstest.Contacts("<" + moved.contact + ">"),
+		})
+		w.deliveries()
+		if w.last != "NOTIFY "+moved.contact+" SIP/2.0\r\n|1|" {
+			t.Errorf("sent %q", w.last)
 		}
 	})
 }

@@ -138,12 +138,13 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 	}
 	s.subscribeCSeq = msg.CSeq
 	s.asked = asked(msg)
+	contact := s.contact()
 	m.moved(s, msg)
 	if s.asked == 0 {
 		m.undeliver(sh, slot)
 		m.end(s, at)
-	} else if s.undelivered && m.redelivers() { // the Contact may be new
-		m.cfg.Post.Reached(at, uint64(sh.ref(slot)))
+	} else if s.undelivered && m.redelivers() {
+		m.cfg.Post.Reached(at, uint64(sh.ref(slot)), contact, s.contact())
 	}
 	m.note(sh, slot)
 	return true

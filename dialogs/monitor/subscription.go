@@ -4,7 +4,9 @@ import (
 	"strings"
 	"time"
 
+	"rewatch/dialogs"
 	"rewatch/dialogs/monitor/ident"
+	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
 )
 
@@ -192,6 +194,16 @@ func (s *subscription) replace(i int, with []byte) {
 func (s *subscription) sameDialogs(id *ident.ID) bool {
 	return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) &&
 		ident.EventIs(s.event(), id.Package, id.Param)
+}
+
+// overdue says whether its open NOTIFY is to be sent anew upon a request of a device (empty:
+// of any): it has been open for a while, or the client has moved.
+func (s *subscription) overdue(device string, msg *dialogs.Message, at time.Time) bool {
+	own := string(msg.CallID) == s.callID()
+	if own && len(msg.Contacts) == 1 && string(msg.Contacts[0].URI) != s.contact() {
+		return true
+	}
+	return at.UnixNano()-s.sent > int64(redelivery.Stale) && (own || device == "" || device == s.deviceKey())
 }
 
 // goesOn says whether NOTIFYs are kept for a subscription: nobody waits for those of a user

@@ -14,6 +14,7 @@ type line struct {
 	call
 
 	on *set
+	at string // the Contact of the phone, where it is reached
 
 	// The phone.
 	last, shows uint32 // the highest CSeq it has seen, and what it shows
@@ -45,7 +46,7 @@ func (w *tunnel) open(on *set, resource string) *line {
 	w.names++
 	id := fmt.Sprint("l", w.names)
 	l := &line{
-		call: call{on.phone, id, "s" + id, "presence", resource}, on: on, subscribe: 1,
+		call: call{on.phone, id, "s" + id, "presence", resource}, on: on, at: on.contact, subscribe: 1,
 		answers: map[string]int{}, fulls: map[uint32]bool{},
 	}
 	w.mu.Lock()
@@ -116,12 +117,13 @@ func (w *tunnel) notifies(l *line, full, last bool) {
 	if full {
 		kind, l.fulls[cseq] = pidf, true
 	}
+	uri := l.at
 	w.mu.Unlock()
 	m := dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(l.id), CSeq: cseq, Transaction: w.transaction(l, cseq),
 		FromURI: []byte(l.resource), FromTag: []byte(l.tag), ToURI: []byte(alice), ToTag: []byte("w" + l.id),
-		RequestURI: []byte(l.contact), Event: dialogstest.Event(l.event), State: dialogs.SubscriptionState{Expires: 3600},
-		Parcel: dialogs.Parcel{Raw: fmt.Appendf(nil, "%s|%s|%d", kind, l.id, cseq)},
+		RequestURI: []byte(uri), Event: dialogstest.Event(l.event), State: dialogs.SubscriptionState{Expires: 3600},
+		Parcel: dialogs.Parcel{Raw: fmt.Appendf(nil, "NOTIFY %s %s|%s|%d", uri, kind, l.id, cseq)},
 	}
 	if last {
 		m.State = dialogs.SubscriptionState{Terminated: true, Expires: -1}
@@ -136,7 +138,7 @@ func (w *tunnel) notifies(l *line, full, last bool) {
 	w.flights[m.Transaction] = f
 	w.mu.Unlock()
 	w.work.Go(func() {
-		o, told := w.fly(f, fmt.Sprint("s", cseq), l, cseq)
+		o, told := w.fly(f, fmt.Sprint("s", cseq), uri, l, cseq)
 		if o.Late = !told; o.Late && o.Kind != dialogs.Responded {
 			return
 		}
@@ -188,6 +190,9 @@ func (w *tunnel) refresh(l *line, expires int) {
 	away := l.on.silent || l.on.status != 0 || l.forgot || l.lost || l.over != ""
 	l.subscribe++
 	cseq := l.subscribe
+	if !away {
+		l.at = fmt.Sprint("sip:alice@192.0.2.99:", 5000+cseq)
+	}
 	w.mu.Unlock()
 	if away {
 		return
@@ -195,7 +200,7 @@ func (w *tunnel) refresh(l *line, expires int) {
 	m := dialogs.Message{
 		At: time.Now(), CallID: []byte(l.id), CSeq: cseq, FromURI: []byte(alice), FromTag: []byte("w" + l.id),
 		ToURI: []byte(l.resource), ToTag: []byte(l.tag), RequestURI: []byte(l.resource), Event: dialogstest.Event(l.event),
-		Contacts: dialogstest.Contacts("<sip:alice@192.0.2.99:" + fmt.Sprint(5000+cseq) + ">"), Expires: expires,
+		Contacts: dialogstest.Contacts("<" + l.at + ">"), Expires: expires,
 	}
 	if r := w.Subscribe(&m); r.Status != 0 {
 		w.mu.Lock()

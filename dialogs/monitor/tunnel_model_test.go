@@ -82,7 +82,7 @@ func (w *tunnel) fails(format string, args ...any) {
 // fly sends a NOTIFY as a client transaction by UDP does, until it is answered, recalled
 // or out of time. told is false where nobody is to hear how it ended. A stateful core
 // does not hear of a recall.
-func (w *tunnel) fly(f *flight, branch string, l *line, cseq uint32) (o dialogs.Outcome, told bool) {
+func (w *tunnel) fly(f *flight, branch, uri string, l *line, cseq uint32) (o dialogs.Outcome, told bool) {
 	deadline, next, pause := time.Now().Add(28*time.Second), time.Now(), 500*time.Millisecond
 	hurry, recall := f.hurry, f.recall
 	if w.stateful {
@@ -90,7 +90,7 @@ func (w *tunnel) fly(f *flight, branch string, l *line, cseq uint32) (o dialogs.
 	}
 	told = true
 	for {
-		if status, after := w.reach(branch, l, cseq); status != 0 {
+		if status, after := w.reach(branch, uri, l, cseq); status != 0 {
 			<-time.After(30 * time.Millisecond)
 			return dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: after, CSeq: cseq}, told
 		}
@@ -121,7 +121,7 @@ func sooner(a, b time.Time) time.Time {
 }
 
 // reach sends a NOTIFY once, and gives what it is answered; 0: nothing.
-func (w *tunnel) reach(branch string, l *line, cseq uint32) (status, after int) {
+func (w *tunnel) reach(branch, uri string, l *line, cseq uint32) (status, after int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := l.on
@@ -133,7 +133,7 @@ func (w *tunnel) reach(branch string, l *line, cseq uint32) (status, after int) 
 		l.vague = l.vague || n.after >= 0 && w.scarce // without room there is a time in which another may succeed
 		return n.status, n.after
 	}
-	if n.silent || n.status != 0 {
+	if n.silent || n.status != 0 || uri != l.at {
 		return 0, -1
 	}
 	if status = w.receive(l, branch, cseq); n.deaf {
@@ -144,7 +144,8 @@ func (w *tunnel) reach(branch string, l *line, cseq uint32) (status, after int) 
 
 func (w *tunnel) deliver(id uint64, p dialogs.Parcel) bool {
 	f := &flight{hurry: make(chan struct{}, 1), recall: make(chan struct{})}
-	_, body, _ := strings.Cut(string(p.Raw), "|")
+	uri, rest, _ := strings.Cut(strings.TrimPrefix(string(p.Raw), "NOTIFY "), " ")
+	_, body, _ := strings.Cut(rest, "|")
 	name, number, _ := strings.Cut(body, "|")
 	cseq, _ := strconv.Atoi(number)
 	w.mu.Lock()
@@ -155,7 +156,7 @@ func (w *tunnel) deliver(id uint64, p dialogs.Parcel) bool {
 	}
 	w.mu.Unlock()
 	w.work.Go(func() {
-		if o, told := w.fly(f, fmt.Sprint("d", id), l, uint32(cseq)); told || o.Kind == dialogs.Responded { //nolint:gosec // small
+		if o, told := w.fly(f, fmt.Sprint("d", id), uri, l, uint32(cseq)); told || o.Kind == dialogs.Responded { //nolint:gosec // small
 			w.post.Outcome(id, o)
 			w.proves(l, o)
 		}
@@ -205,7 +206,8 @@ func newTunnel(r frame) *tunnel {
 // monitor of a process.
 func (w *tunnel) monitor() *Monitor {
 	cfg := Config{Post: w.post, Overdue: w.overdue, NotifyTimeout: 28 * time.Second, Content: func(raw []byte) (string, string, []byte) {
-		kind, body, _ := strings.Cut(string(raw), "|")
+		_, text, _ := strings.Cut(strings.TrimPrefix(string(raw), "NOTIFY "), " ")
+		kind, body, _ := strings.Cut(text, "|")
 		return kind, "", []byte(body)
 	}}
 	return New(NewTable(cfg, nil), tunnelRecorder{wardRecorder{w.ward}, w}, zerolog.Nop(), nil)

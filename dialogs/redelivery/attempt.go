@@ -126,17 +126,15 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 	v, i := d.device, d.queue[0]
 	switch o {
 	case Accepted:
-		return k.delivered(now, d)
+		return k.past(now, d, Delivered)
 	case Final:
-		v.inFlight = nil
-		return k.close(d, GivenBack, nil)
+		return k.refused(now, d, a)
 	case Failed500:
 		if i.Unanswered {
-			return k.delivered(now, d)
+			return k.past(now, d, Delivered)
 		}
 		if i.Refused {
-			v.inFlight = nil
-			return k.close(d, GivenBack, nil)
+			return k.refused(now, d, a)
 		}
 		i.Refused, i.heard = true, true
 	case Silence:
@@ -165,15 +163,25 @@ func (k *Keeper) again(now time.Time, v *device) {
 	k.settle(v)
 }
 
-// delivered is a NOTIFY that the phone has. That is a sign of life: what else waits for
-// the device is due.
-func (k *Keeper) delivered(now time.Time, d *dialog) []End {
+// refused is a NOTIFY that the phone will not take. Its subscription has failed with it,
+// unless the answer speaks of this NOTIFY alone.
+func (k *Keeper) refused(now time.Time, d *dialog, a *Attempt) []End {
+	if a.Alone {
+		return k.past(now, d, Dropped)
+	}
+	d.device.inFlight = nil
+	return k.close(d, GivenBack, nil)
+}
+
+// past is a NOTIFY that the phone has answered for good. That is a sign of life: what else
+// waits for the device is due.
+func (k *Keeper) past(now time.Time, d *dialog, r Result) []End {
 	v := d.device
 	if v.inFlight == d {
 		v.inFlight = nil
 	}
 	i := d.queue[0]
-	ends := k.end(d, 0, Delivered, nil)
+	ends := k.end(d, 0, r, nil)
 	k.took(now, d, i)
 	v.tries, v.heard, v.next = 0, false, now
 	if len(d.queue) == 0 {

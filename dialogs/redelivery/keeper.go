@@ -72,6 +72,8 @@ type Attempt struct {
 	Hop    netip.AddrPort
 	// Prompt: it has only waited for its turn, in a dialog where nothing failed.
 	Prompt bool
+	// Alone: the answer says nothing of the subscription (RFC 5057), if it is not a 2xx.
+	Alone bool
 }
 
 // Keeper keeps the NOTIFYs that wait for their devices.

@@ -50,7 +50,10 @@ func (k *Keeper) loosen(o *order, attempt uint64, cseq uint32, sent time.Time) {
 	if len(o.loose) == maxLoose { // without the oldest one
 		k.tighten(o, func(l *loose) bool { return l == &o.loose[0] })
 	}
-	o.loose, o.enough = append(o.loose, loose{attempt: attempt, cseq: cseq, until: sent.Add(lifetime)}), time.Time{}
+	if len(o.loose) == 0 {
+		o.enough = time.Time{}
+	}
+	o.loose = append(o.loose, loose{attempt: attempt, cseq: cseq, until: sent.Add(lifetime)})
 }
 
 // tighten forgets those that are over: how they end is not awaited any more.
@@ -215,7 +218,7 @@ func (k *Keeper) loosened(now time.Time, a *Attempt, o Outcome) []End {
 	if d.device.inFlight == d {
 		k.abandon(d.device)
 	}
-	return k.delivered(now, d)
+	return k.past(now, d, Delivered)
 }
 
 // answered notes that a loose sending in a dialog is; false: there is none. Where the
@@ -289,13 +292,6 @@ func (k *Keeper) Free(now time.Time, dialog uint64) {
 	if d := k.dialogs[dialog]; d != nil {
 		d.order.after = time.Time{}
 		k.resume(now, d.device)
-	}
-}
-
-// Reached is a sign of life in a dialog.
-func (k *Keeper) Reached(now time.Time, dialog uint64) {
-	if d := k.dialogs[dialog]; d != nil {
-		k.alive(now, d.device)
 	}
 }
 

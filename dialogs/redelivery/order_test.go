@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// names is what those of the user and the device cost.
+const names = len("sip:alice@x") + len("a")
+
 // looseBench has delivered a NOTIFY by a second attempt, while the first may still reach
 // the phone, and one that follows is kept.
 func looseBench(t *testing.T) (b *bench, old Attempt) {
@@ -95,7 +98,7 @@ func TestShownAgain(t *testing.T) {
 			b, old := looseBench(t)
 			b.done(b.sends(patience, 1, 2), Accepted)
 			b.want("1/2 delivered")
-			if b.Len() != 0 || b.Bytes() != len("NOTIFY")+overhead || !b.Holds(1) {
+			if b.Len() != 0 || b.Bytes() != len("NOTIFY")+names+overhead || !b.Holds(1) {
 				t.Fatalf("%d kept, %d bytes, held: %t", b.Len(), b.Bytes(), b.Holds(1))
 			}
 			c.happen(b, old)
@@ -122,4 +125,26 @@ func TestDroppedWhileItWaits(t *testing.T) {
 		<-time.After(5 * time.Second)
 		b.want(0)
 	})
+}
+
+// TestReachedElsewhere: what is kept goes to the new Contact, and what is under way to the
+// old one is not waited for.
+func TestReachedElsewhere(t *testing.T) {
+	b := newBench(t, roomy)
+	n := notify(1, 1, true)
+	n.Parcel.Raw = []byte("NOTIFY sip:a@old:5060 SIP/2.0\r\nTo: sip:a@old:5060\r\n\r\n")
+	b.keeps(n)
+	b.sends(5*time.Second, 1, 1)
+	b.Reached(b.now, 1, "sip:a@old:5060", "sip:alice@new;x=y")
+	if a := b.sendsNow(1, 1); string(a.Parcel.Raw) != "NOTIFY sip:alice@new;x=y SIP/2.0\r\nTo: sip:a@old:5060\r\n\r\n" {
+		t.Errorf("sent %q", a.Parcel.Raw)
+	}
+	if b.Bytes() != b.dialogs[1].queue[0].size() {
+		t.Error(b.Bytes())
+	}
+	b.Reached(b.now, 1, "sip:a@old:5060", "sip:third") // its target is another one
+	if a := b.sendsNow(1, 1); string(a.Parcel.Raw[:24]) != "NOTIFY sip:alice@new;x=y" {
+		t.Errorf("sent %q", a.Parcel.Raw)
+	}
+	b.Reached(b.now, 2, "a", "b") // nothing is kept
 }

@@ -27,6 +27,8 @@ type Options struct {
 	Hurry, Recall func(id uint64)
 	// Open tells whether a hop may be tried now; during an outage it may not.
 	Open func(hop netip.AddrPort) bool
+	// Alone tells of an answer that it says nothing of the subscription; nil: none does.
+	Alone func(o *dialogs.Outcome) bool
 	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
 	// outcome that ended it. It is called without any lock.
 	Ended func(e End, o *dialogs.Outcome)
@@ -132,7 +134,9 @@ func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) []End {
 func (p *Postman) Free(now time.Time, dialog uint64) { p.tellKeeper(dialog, now, (*Keeper).Free) }
 
 // Reached is Keeper.Reached.
-func (p *Postman) Reached(now time.Time, dialog uint64) { p.tellKeeper(dialog, now, (*Keeper).Reached) }
+func (p *Postman) Reached(now time.Time, dialog uint64, old, contact string) {
+	p.tellKeeper(dialog, now, func(k *Keeper, now time.Time, dialog uint64) { k.Reached(now, dialog, old, contact) })
+}
 
 func (p *Postman) tellKeeper(dialog uint64, now time.Time, what func(*Keeper, time.Time, uint64)) {
 	if !p.Some() {
@@ -177,6 +181,7 @@ func (p *Postman) done(id uint64, o *dialogs.Outcome) []End {
 		return nil // a late answer
 	}
 	delete(p.flying, id)
+	a.Alone = p.opt.Alone != nil && p.opt.Alone(o)
 	if p.opt.Notes != nil {
 		p.opt.Notes.Tried(&a, o)
 	}

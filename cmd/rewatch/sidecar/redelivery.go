@@ -7,8 +7,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor"
+	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/recovery/ladder"
 	"rewatch/dialogs/redelivery"
 	"rewatch/policy"
@@ -39,7 +41,10 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 		Recall: func(id uint64) { p.proxy.Recall(id) },
 		Open:   func(hop netip.AddrPort) bool { return p.engine.MayTry(hop) },
 		Notes:  keptNotes{p},
-		Ended:  func(e redelivery.End, o *dialogs.Outcome) { p.monitor.Redelivered(e, o) },
+		Alone: func(o *dialogs.Outcome) bool {
+			return outcome.Of(o, d.Failure == config.FailureRFC) == outcome.Harmless
+		},
+		Ended: func(e redelivery.End, o *dialogs.Outcome) { p.monitor.Redelivered(e, o) },
 	})
 	kept = postman.Totals
 	return postman
