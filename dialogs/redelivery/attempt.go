@@ -192,6 +192,37 @@ func (k *Keeper) past(now time.Time, d *dialog, r Result) []End {
 	return ends
 }
 
+// Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
+// not come after it.
+func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
+	if o := k.orderOf(dialog); o != nil && o.shown != nil && o.shown.CSeq < cseq {
+		k.show(o, nil) // it is not what the phone took last
+	}
+	k.answered(now, dialog, servers, cseq, true)
+	d := k.dialogs[dialog]
+	if d == nil {
+		return nil
+	}
+	if d.device.inFlight == d && d.queue[0].CSeq <= cseq {
+		k.abandon(d.device)
+	}
+	for len(d.queue) > 0 && d.queue[0].CSeq <= cseq {
+		i := d.queue[0]
+		if i.CSeq < cseq {
+			ends = k.end(d, 0, Replaced, ends)
+			continue
+		}
+		ends = k.end(d, 0, Delivered, ends)
+		k.took(now, d, i)
+	}
+	if len(d.queue) == 0 {
+		return k.close(d, Delivered, ends)
+	}
+	d.since, d.order.after = d.queue[0].since, time.Time{}
+	k.alive(now, d.device)
+	return ends
+}
+
 // Expire gives back the dialogs whose device has missed something for too long.
 func (k *Keeper) Expire(now time.Time) (ends []End) {
 	k.calmed(now)

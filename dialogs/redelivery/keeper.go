@@ -84,6 +84,7 @@ type Keeper struct {
 	due     agenda
 	bytes   int
 	kept    int
+	repeats int    // of those that have ended and are sent once more
 	last    uint64 // ID of an attempt
 	// hurried, recalled and over are attempts, see Calls.
 	hurried, recalled, over []uint64
@@ -228,8 +229,12 @@ func (k *Keeper) open(now time.Time, n *Notify) *dialog {
 func (k *Keeper) end(d *dialog, at int, r Result, ends []End) []End {
 	i := d.queue[at]
 	d.queue = slices.Delete(d.queue, at, at+1)
-	k.kept--
 	k.bytes -= i.size()
+	if i.again {
+		k.repeats--
+	} else {
+		k.kept--
+	}
 	if i.again && r != GivenBack {
 		return ends
 	}
@@ -293,7 +298,10 @@ func (k *Keeper) Waiting(name string) (n int, since time.Time) {
 	}
 	for _, v := range u.devices {
 		for _, d := range v.dialogs {
-			n += len(d.queue)
+			n += len(d.queue) - d.again()
+			if !d.keeps() {
+				continue
+			}
 			if since.IsZero() || d.since.Before(since) {
 				since = d.since
 			}

@@ -183,7 +183,20 @@ func (k *Keeper) linger(d *dialog) {
 }
 
 // Keeps tells whether something is kept for a dialog.
-func (k *Keeper) Keeps(dialog uint64) bool { return k.dialogs[dialog] != nil }
+func (k *Keeper) Keeps(dialog uint64) bool {
+	d := k.dialogs[dialog]
+	return d != nil && d.keeps()
+}
+
+// again counts those that have ended and are sent once more: the first, or none.
+func (d *dialog) again() int {
+	if d.queue[0].again {
+		return 1
+	}
+	return 0
+}
+
+func (d *dialog) keeps() bool { return len(d.queue) > d.again() }
 
 // Holds tells whether a NOTIFY of a dialog has to be kept as well, because it must not
 // overtake what is.
@@ -193,7 +206,7 @@ func (k *Keeper) Holds(dialog uint64) bool {
 
 // Pending is how many NOTIFYs are kept, and for how many dialogs without any something
 // has to be waited for.
-func (k *Keeper) Pending() int { return k.kept + len(k.lingering) }
+func (k *Keeper) Pending() int { return k.kept + k.repeats + len(k.lingering) }
 
 // calmed ends the lingering that is over.
 func (k *Keeper) calmed(now time.Time) {
@@ -238,7 +251,7 @@ func (k *Keeper) answered(now time.Time, dialog, attempt uint64, cseq uint32, ta
 		again.again, again.Unanswered = true, true
 		d = k.open(now, &again.Notify)
 		d.queue = append(d.queue, again)
-		k.kept++
+		k.repeats++
 		k.bytes += again.size()
 		k.show(&d.order, nil)
 		k.resume(now, d.device)
@@ -293,33 +306,6 @@ func (k *Keeper) Free(now time.Time, dialog uint64) {
 		d.order.after = time.Time{}
 		k.resume(now, d.device)
 	}
-}
-
-// Had tells that the phone has a NOTIFY of a dialog, by whatever way: what is older must
-// not come after it.
-func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
-	k.answered(now, dialog, servers, cseq, true)
-	d := k.dialogs[dialog]
-	if d == nil {
-		return nil
-	}
-	if d.device.inFlight == d && d.queue[0].CSeq <= cseq {
-		k.abandon(d.device)
-	}
-	for len(d.queue) > 0 && d.queue[0].CSeq <= cseq {
-		i, r := d.queue[0], Replaced
-		if i.CSeq == cseq {
-			r = Delivered
-		}
-		ends = k.end(d, 0, r, ends)
-		k.took(now, d, i)
-	}
-	if len(d.queue) == 0 {
-		return k.close(d, Delivered, ends)
-	}
-	d.since, d.order.after = d.queue[0].since, time.Time{}
-	k.alive(now, d.device)
-	return ends
 }
 
 // replace ends what full state makes superfluous, but for what is under way.
