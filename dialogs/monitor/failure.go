@@ -280,8 +280,9 @@ func (t *Table) keepHead(sh *subShard, slot uint32, head []byte) {
 	sh.heads[slot] = bytes.Clone(head)
 }
 
-func (t *Table) dropHead(sh *subShard, slot uint32, s *subscription) {
+// dropHead frees the room of a kept head.
+func (r *room) dropHead(sh *subShard, slot uint32, s *subscription) {
 	s.headKept = false
 	delete(sh.heads, slot)
-	t.heads.Add(-1)
+	r.heads.Add(-1)
 }

@@ -131,12 +131,12 @@ func (mm *monitorMetrics) observe(s *subscription, o *dialogs.Outcome) {
 }
 
 // routing tells cfg.RoutingFault of a response that shows a broken path.
-func (t *Table) routing(ref dialogs.Ref, o *dialogs.Outcome) {
-	if t.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
+func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
+	if m.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
 		return
 	}
-	if s, ok := t.load(ref); ok {
-		t.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
+	if s, ok := m.load(ref); ok {
+		m.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
 	}
 }
 
