@@ -45,7 +45,7 @@ func (w *worker) deliver(id uint64, p dialogs.Parcel, lookups int) {
 		w.s.cfg.Delivered(id, dialogs.Outcome{Kind: dialogs.Unreachable, At: w.now, RetryAfter: -1})
 		return
 	}
-	w.upgradeLarge(from)
+	w.upgrade(from)
 	t := ticket{key: w.s.deliveryKey(id), loop: w.LoopHash(byte(from.side()))}
 	t.record = t.key
 	q := transaction.Request{

@@ -42,17 +42,23 @@ func (w *worker) emit(from flow, t ticket, h resolve.Hop) error {
 // maxUDP is the size above which a request leaves by a stream (RFC 3261 18.1.1).
 const maxUDP = 1300
 
-// upgradeLarge chooses TCP for a request that is too long for a datagram, for those of its
-// hops that accept it. A NOTIFY that goes by UDP all the same is tried by TCP at last, if
-// there was no response: a datagram of that size may be lost on its way.
-func (w *worker) upgradeLarge(from flow) {
-	if w.router.Hops[0].Transport != wire.UDP || w.size(from, w.router.Hops[0]) <= maxUDP {
+// upgrade chooses TCP for a request that is too long for a datagram, for those of its
+// hops that accept it, and for a hop that a datagram did not reach lately. A NOTIFY that
+// goes by UDP all the same is tried by TCP at last, if there was no response: a datagram of
+// that size may be lost on its way.
+func (w *worker) upgrade(from flow) {
+	first := w.router.Hops[0]
+	if first.Transport != wire.UDP {
+		return
+	}
+	large := w.size(from, first) > maxUDP
+	if !large && !w.unreached(first) {
 		return
 	}
 	refused := false
 	for i := range w.router.Hops {
 		h := &w.router.Hops[i]
-		if h.Transport != wire.UDP || w.s.sockets.For(from.across(), wire.TCP, h.Addr.Addr(), w.exit) == nil {
+		if h.Transport != wire.UDP || w.s.sockets.For(from.across(), wire.TCP, h.Addr.Addr(), w.exit) == nil || !large && !w.unreached(*h) {
 			continue
 		}
 		if w.s.noTCP.Has(h.Addr, w.now) {
@@ -61,12 +67,15 @@ func (w *worker) upgradeLarge(from flow) {
 		}
 		h.Transport, h.Upgraded = wire.TCP, true
 	}
-	if refused && w.s.cfg.Retry && !w.s.cfg.DryRun.On() && from.notifies(w.Msg.Method) {
+	if refused && large && w.s.cfg.Retry && !w.s.cfg.DryRun.On() && from.notifies(w.Msg.Method) {
 		h := w.router.Hops[0]
 		h.Transport = wire.TCP
 		w.router.Hops = append(w.router.Hops, h)
 	}
 }
+
+// unreached tells whether a datagram did not reach a hop lately that may be tried by TCP.
+func (w *worker) unreached(h resolve.Hop) bool { return h.Either && w.s.noUDP.Has(h.Addr, w.now) }
 
 // size is about how long the request at hand is when it is sent to a hop.
 func (w *worker) size(from flow, h resolve.Hop) int {

@@ -82,6 +82,7 @@ func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	if errors.Is(err, datagram.ErrUnreachable) || request && !errors.Is(err, datagram.ErrTooLong) {
 		h := resolve.Hop{Addr: to, Transport: wire.UDP}
 		s.routing.Bad.Add(h.Addr, w.now)
+		s.noUDP.Add(h.Addr, w.now)
 		s.hopFailed(h, err)
 	}
 	if s.Own.Undelivered(payload) {

@@ -55,7 +55,7 @@ func (w *worker) forward(from flow, t ticket) (waits bool) {
 		if d.Server && !bytes.Equal(w.Msg.Method, mACK) {
 			w.s.health.Expects(w.now)
 		}
-		w.upgradeLarge(from)
+		w.upgrade(from)
 		w.launch(from, t)
 	}
 	return false

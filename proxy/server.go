@@ -41,6 +41,7 @@ type Server struct {
 	table     *transaction.Table
 	health    *health.Health
 	noTCP     *recent.Addresses // hops that refused TCP lately
+	noUDP     *recent.Addresses // hops that a datagram did not reach lately
 	metrics   *metrics.Metrics
 	workers   sync.Pool
 	parking   parking
@@ -65,6 +66,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), delivers: maphash.MakeSeed(),
 		table:   transaction.NewTable(cfg.MaxTransactions, transaction.Rules{T1: cfg.T1, T2: cfg.T2, NotifyTimeout: cfg.NotifyTimeout, Retry: cfg.Retry, NoRetry: cfg.DryRun.On}),
 		noTCP:   recent.New(badHopTTL, cfg.Forgotten.WithLabelValues("no-tcp")),
+		noUDP:   recent.New(badHopTTL, cfg.Forgotten.WithLabelValues("no-udp")),
 		parking: parking{sizes: map[uint64]int{}}, epoch: time.Now(),
 	}
 	s.routing.Server, s.routing.Reach, s.routing.Lookup = []byte(cfg.Server), cfg.Reach, cfg.Resolver.Lookup

@@ -86,6 +86,72 @@ func TestOtherTransport(t *testing.T) {
 	})
 }
 
+// TestEitherTransport: where nothing names a transport, TCP is tried for what UDP does not
+// take: for a NOTIFY at once, and once more for one that is delivered again. Where UDP is
+// named it has failed.
+func TestEitherTransport(t *testing.T) {
+	for _, c := range []struct {
+		name, uri string
+		err       error // nil: ICMP
+		over      bool
+	}{
+		{"no route", coreAddr, syscall.ENETUNREACH, true},
+		{"firewall", coreAddr, syscall.EPERM, true},
+		{"ICMP", coreAddr, nil, true},
+		{"default port", "10.0.0.2", syscall.EPERM, true},
+		{"udp is named", coreAddr + ";transport=udp", syscall.EPERM, false},
+		{"udp is named, ICMP", coreAddr + ";transport=UDP", nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(r *rig) {
+				r.monitor.verdict = gone
+				accept := r.listen(coreAddr)
+				if c.err != nil {
+					r.refuse(c.err, coreAddr)
+				} else {
+					_ = r.core.conn.Close()
+				}
+				r.server.send(serverSide, strings.Replace(notify(), coreAddr+";lr", c.uri+";lr", 1))
+				if !c.over {
+					r.server.want("SIP/2.0 481")
+					return
+				}
+				x := accept()
+				got := x.want("NOTIFY")
+				if !strings.Contains(got, "Via: SIP/2.0/TCP "+coreSide) {
+					t.Error(got)
+				}
+				x.send(reply(got, "200 OK"))
+				r.server.want("SIP/2.0 200")
+				r.server.send(serverSide, strings.NewReplacer("server1", "server2", coreAddr+";lr", c.uri+";lr").Replace(notify()))
+				x.want("NOTIFY") // and it is known for a while
+			}, retrying)
+		})
+	}
+}
+
+// TestEitherTransportLater: a request of which nothing is remembered goes by TCP when it
+// comes again, and after it the others, as long as that is accepted.
+func TestEitherTransportLater(t *testing.T) {
+	play(t, func(r *rig) {
+		accept := r.listen(coreAddr)
+		r.refuse(syscall.EPERM, coreAddr)
+		message := request("MESSAGE", "sip:bob@ims.example", viaServer, "Route: <sip:"+coreAddr+";lr>")
+		r.server.send(serverSide, message)
+		r.server.nothing()
+		r.server.send(serverSide, message)
+		x := accept()
+		x.send(reply(x.want("MESSAGE"), "200 OK"))
+		r.server.want("SIP/2.0 200")
+		r.server.send(serverSide, strings.Replace(message, "server1", "server2", 1))
+		x.want("MESSAGE")
+		r.pass(31 * time.Second)
+		r.refuse(nil)
+		r.server.send(serverSide, strings.Replace(message, "server1", "server3", 1))
+		r.core.want("MESSAGE") // by UDP again
+	})
+}
+
 // TestNoRoomIsNoFailure: a socket buffer that is full says nothing of the hop; the
 // server sends again.
 func TestNoRoomIsNoFailure(t *testing.T) {

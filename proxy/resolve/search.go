@@ -49,8 +49,7 @@ func literal(t Target) ([]Hop, bool) {
 	if err != nil {
 		return nil, false
 	}
-	transport := fallback(t)
-	return []Hop{t.hop(transport, addr.Unmap(), port(t.Port, transport))}, true
+	return []Hop{t.usual(addr.Unmap())}, true
 }
 
 // fallback is the transport if neither the URI nor DNS names one.
@@ -59,6 +58,14 @@ func fallback(t Target) wire.Transport { return cmp.Or(t.transport(), wire.UDP) 
 // hop is one address at which a target is found.
 func (t Target) hop(over wire.Transport, addr netip.Addr, port uint16) Hop {
 	return Hop{Transport: over, Addr: netip.AddrPortFrom(addr, port), ServerName: t.Host}
+}
+
+// usual is a hop by the transport that is used where nothing names one.
+func (t Target) usual(addr netip.Addr) Hop {
+	over := fallback(t)
+	h := t.hop(over, addr, port(t.Port, over))
+	h.Either = t.transport() == wire.AnyTransport
+	return h
 }
 
 func port(given uint16, transport wire.Transport) uint16 {
@@ -74,7 +81,7 @@ func port(given uint16, transport wire.Transport) uint16 {
 // run finds the hops of a target that is a name.
 func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 	if t.Port != 0 {
-		return s.hosts(ctx, t, fallback(t))
+		return s.hosts(ctx, t)
 	}
 	services, err := s.services(ctx, t)
 	if err != nil {
@@ -92,7 +99,7 @@ func (s *search) run(ctx context.Context, t Target) ([]Hop, error) {
 	case s.denied: // the addresses of the name itself are for names without SRV records
 		return nil, s.nothing(t)
 	}
-	return s.hosts(ctx, t, fallback(t))
+	return s.hosts(ctx, t)
 }
 
 // services lists the SRV names to ask, in order: those of the one transport that
@@ -182,7 +189,7 @@ func (s *search) servers(ctx context.Context, t Target, sv service, hops []Hop) 
 }
 
 // hosts asks for the addresses of the name itself.
-func (s *search) hosts(ctx context.Context, t Target, transport wire.Transport) ([]Hop, error) {
+func (s *search) hosts(ctx context.Context, t Target) ([]Hop, error) {
 	addrs, err := s.addresses(ctx, t.Host)
 	if err != nil {
 		return nil, err
@@ -192,7 +199,7 @@ func (s *search) hosts(ctx context.Context, t Target, transport wire.Transport) 
 	}
 	hops := make([]Hop, 0, len(addrs))
 	for _, a := range addrs[:min(len(addrs), maxHops)] {
-		hops = append(hops, t.hop(transport, a, port(t.Port, transport)))
+		hops = append(hops, t.usual(a))
 	}
 	return hops, nil
 }

@@ -25,7 +25,10 @@ type Hop struct {
 	// Upgraded: TCP is used only for the size of the request (RFC 3261 18.1.1), and UDP can
 	// still be tried. A Resolver never sets it.
 	Upgraded bool
-	Addr     netip.AddrPort
+	// Either: neither the URI nor DNS names a transport. UDP is what is usual then (RFC 3263
+	// 4.1), and TCP is left to try where a datagram is refused.
+	Either bool
+	Addr   netip.AddrPort
 	// ServerName is the name that the certificate of a TLS peer has to carry:
 	// that of the URI, not of an SRV record (RFC 5922 section 4).
 	ServerName string

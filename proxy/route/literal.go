@@ -30,8 +30,9 @@ func Literal(uri []byte) (resolve.Hop, bool) {
 	if !ok {
 		return resolve.Hop{}, false
 	}
-	h := resolve.Hop{Transport: wire.UDP}
+	h := resolve.Hop{Transport: wire.UDP, Either: true}
 	if t, ok := wire.Param(u.Params, "transport"); ok {
+		h.Either = false
 		switch {
 		case wire.EqualFold(t, "udp"):
 		case wire.EqualFold(t, "tcp"):
@@ -43,7 +44,7 @@ func Literal(uri []byte) (resolve.Hop, bool) {
 		}
 	}
 	if wire.EqualFold(u.Scheme, "sips") {
-		h.Transport = wire.TLS
+		h.Transport, h.Either = wire.TLS, false
 	}
 	port := u.Port
 	if port == 0 {

@@ -1,6 +1,10 @@
 package transaction
 
-import "rewatch/proxy/wire"
+import (
+	"slices"
+
+	"rewatch/proxy/wire"
+)
 
 // Cause is why a send has failed.
 type Cause uint8
@@ -83,13 +87,14 @@ func (t *Transaction) postponed(now Now) Effect {
 func (t *Transaction) tryAnother(now Now, c Cause, e Effect) Effect {
 	e.Failed, e.Do = e.Hop, Send
 	stood := c == Stale || c == Closed
+	t.otherwise(c)
 	switch {
 	case t.upgraded:
 		if c == Refused {
 			e.Do |= NoTCP
 		}
 		h := t.hop()
-		h.Transport, h.Upgraded = wire.UDP, false
+		h.Transport, h.Upgraded, h.Either = wire.UDP, false, false
 		t.setHop(h)
 		t.beginAttempt(now)
 	case t.transport.Reliable() && !t.retried && stood:
@@ -116,4 +121,16 @@ func (t *Transaction) allHopsFailed(now Now, c Cause) Effect {
 	e := t.endUnanswered(now, Unreachable)
 	e.Do, e.Failed = Bad, e.Hop
 	return e
+}
+
+// otherwise adds the other transport of a hop that takes no datagram to what is left to
+// try, behind the other addresses.
+func (t *Transaction) otherwise(c Cause) {
+	if !t.either || t.transport != wire.UDP || c == Oversized || !t.whole {
+		return
+	}
+	h := t.hop()
+	h.Transport, h.Either = wire.TCP, false
+	own := t.ownMore()
+	own.rest = slices.Insert(own.rest, 0, h)
 }

@@ -20,8 +20,10 @@ func hopOf(s string) resolve.Hop {
 	name, over, _ := strings.Cut(s, "/")
 	h := resolve.Hop{Transport: wire.UDP, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0]}), 5060)}
 	if over != "" {
-		h.Transport = wire.TCP
-		h.Upgraded = over == "up"
+		h.Upgraded, h.Either = over == "up", over == "any"
+		if !h.Either {
+			h.Transport = wire.TCP
+		}
 	}
 	return h
 }
@@ -176,6 +178,19 @@ func TestScripts(t *testing.T) {
 			10: fail refused -> bad a, send b#1
 			20: fail refused -> bad b, = unreachable again upon transport
 			30: fail refused -> -`},
+		"the other transport behind the other address": {"NOTIFY udp a/any b/any", `
+			10: fail refused -> bad a, send b#1
+			20: fail refused -> bad b, send a/tcp#2
+			30: fail refused -> bad a/tcp, send b/tcp#3
+			40: fail refused -> bad b/tcp, = unreachable again upon transport, transport, transport`},
+		"the other transport answers": {"MESSAGE tcp a/any", `
+			10: fail refused -> bad a, send a/tcp#1
+			600: 200 -> relay, forget, = responded`},
+		"no other transport where one is named": {"NOTIFY udp a", `10: fail refused -> bad a, = unreachable`},
+		"no other transport for its size":       {"NOTIFY udp a/any", `10: fail oversized -> = too long`},
+		"by TCP first, and then no more": {"NOTIFY udp a/up", `
+			10: fail refused -> notcp a/tcp, send a#0
+			20: fail refused -> bad a, = unreachable again upon transport`},
 		"TCP for its size alone": {"NOTIFY udp a/up b", `
 			10: fail refused -> notcp a/tcp, send a#0
 			20: fail refused -> bad a, send b#1`},

@@ -103,7 +103,8 @@ type Transaction struct {
 	// settled is the lowest attempt whose response still counts.
 	attempt, settled uint8
 	transport        wire.Transport // of the hop
-	upgraded         bool           // the hop is
+	// upgraded and either are what the hop is.
+	upgraded, either bool
 	// absorb: retransmissions of the request are not forwarded, because it was sent over a
 	// connection.
 	absorb bool
@@ -218,12 +219,12 @@ func (t *Transaction) effect(do Action) Effect {
 
 // hop is where the request was sent last.
 func (t *Transaction) hop() resolve.Hop {
-	return resolve.Hop{Addr: t.to, ServerName: t.more.name, Transport: t.transport, Upgraded: t.upgraded}
+	return resolve.Hop{Addr: t.to, ServerName: t.more.name, Transport: t.transport, Upgraded: t.upgraded, Either: t.either}
 }
 
 // setHop sets where the request is sent.
 func (t *Transaction) setHop(h resolve.Hop) {
-	t.to, t.transport, t.upgraded = h.Addr, h.Transport, h.Upgraded
+	t.to, t.transport, t.upgraded, t.either = h.Addr, h.Transport, h.Upgraded, h.Either
 	if t.more.name != h.ServerName {
 		t.ownMore().name = h.ServerName
 	}

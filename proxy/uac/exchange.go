@@ -9,6 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/wire"
 )
 
 // errNoHop says that a name resolved to nothing.
@@ -35,7 +36,8 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 // been carried out. rest starts with the target that answered.
 func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
 	err = errNoHop
-	for i, t := range targets {
+	for i := 0; i < len(targets); i++ {
+		t := targets[i]
 		var w rendered
 		if w, err = c.render(d, t); err != nil {
 			return nil, nil, err
@@ -47,6 +49,9 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 		if err == nil && res.StatusCode != sip.StatusServiceUnavailable {
 			return res, targets[i:], nil
 		}
+		if other, ok := t.hop.otherwise(err); ok {
+			targets = append(slices.Clip(targets), target{hop: other, route: t.route})
+		}
 		c.cfg.Log.Debug().Stringer("hop", t.hop.Addr).Str("method", string(d.method)).AnErr("error", err).
 			Msg("next hop refused")
 	}
@@ -54,6 +59,13 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 		return nil, nil, fmt.Errorf("send %s: %w", d.method, err)
 	}
 	return res, targets, nil
+}
+
+// otherwise is the hop by TCP, if a datagram was refused there and nothing names a transport.
+func (h Hop) otherwise(err error) (Hop, bool) {
+	ok := h.Either && h.Transport == wire.UDP && err != nil && !errors.Is(err, ErrTimeout)
+	h.Transport, h.Either = wire.TCP, false
+	return h, ok
 }
 
 // toward resolves a route, or the hops into the core where there is none. Each

@@ -37,12 +37,13 @@ type sent struct {
 // peer is a scripted neighbour and the Sender that leads to it. answer gets each
 // request and gives the responses, which arrive a little later.
 type peer struct {
-	t      *testing.T
-	client *Client
-	start  time.Time
-	answer func(n int, s sent) []string
-	hops   map[string][]Hop
-	down   map[netip.AddrPort]bool
+	t       *testing.T
+	client  *Client
+	start   time.Time
+	answer  func(n int, s sent) []string
+	hops    map[string][]Hop
+	down    map[netip.AddrPort]bool
+	udpDown bool // as with a firewall
 
 	mu   sync.Mutex
 	sent []sent
@@ -101,7 +102,7 @@ func (p *peer) Resolve(_ context.Context, side dialogs.Side, uri string) ([]Hop,
 }
 
 func (p *peer) Send(hop Hop, raw []byte) error {
-	if p.down[hop.Addr] {
+	if p.down[hop.Addr] || p.udpDown && hop.Transport == wire.UDP {
 		return errors.New("connection refused")
 	}
 	p.mu.Lock()

@@ -27,11 +27,16 @@ func (c *Client) Forward(ctx context.Context, side dialogs.Side, uri string, raw
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	for _, hop := range bySize(targets, len(raw)) {
+	hops := bySize(targets, len(raw))
+	for i := 0; i < len(hops); i++ {
+		hop := hops[i]
 		var res *sip.Response
 		res, err = c.transact(ctx, hop, c.below(hop, sip.RequestMethod(method), raw, line+len("\r\n")))
 		if err == nil || errors.Is(err, ErrTimeout) {
 			return result(res, err)
+		}
+		if other, ok := hop.otherwise(err); ok {
+			hops = append(hops, other)
 		}
 	}
 	return dialogs.Result{Err: fmt.Errorf("send %s: %w", method, err)}
@@ -45,6 +50,7 @@ func bySize(targets []target, size int) []Hop {
 			stream := t.hop
 			stream.Transport, stream.Upgraded = wire.TCP, true
 			hops = append(hops, stream)
+			t.hop.Either = false // it is tried by TCP first
 		}
 		hops = append(hops, t.hop)
 	}

@@ -50,3 +50,28 @@ func TestDeadRoute(t *testing.T) {
 		})
 	})
 }
+
+// Where nothing names a transport, TCP is tried behind the other hops; else the request has
+// failed.
+func TestOtherTransport(t *testing.T) {
+	for _, c := range []struct{ either, forward bool }{{true, false}, {true, true}, {false, false}, {false, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, always("200 OK"))
+			p.udpDown = true
+			hop := hopA
+			hop.Either = c.either
+			p.hops["sip:core.ims.example"] = []Hop{hop}
+			var ok bool
+			if c.forward {
+				raw := "MESSAGE sip:a@ims.example SIP/2.0\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+				ok = p.client.Forward(context.Background(), hop.Side, "sip:core.ims.example", []byte(raw)).OK()
+			} else {
+				ok = p.client.Message(context.Background(), alice).OK()
+			}
+			s := p.done()
+			if ok != c.either || ok && (len(s) != 1 || !strings.Contains(s[0].text, "Via: SIP/2.0/TCP ")) {
+				t.Errorf("%+v: %t, sent %+v", c, ok, s)
+			}
+		})
+	}
+}
