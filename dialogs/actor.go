@@ -38,6 +38,7 @@ type Alarms interface {
 type MessageJob struct {
 	AOR         string
 	Route       string // URI of the S-CSCF or of the hop that the SUBSCRIBE came from; empty: REWATCH_CORE
+	Else        string // as Route, for when that does not take it; empty: nothing more is known
 	Attempt, Of int    // this is MESSAGE number Attempt of at most Of
 	Broken      []policy.Broken
 	More        int // how many failed subscriptions are not in Broken

@@ -146,8 +146,9 @@ func (m *messenger) message(ctx context.Context, aor string, a policy.Action, br
 	defer cancel()
 	m.e.reports.note(aor, atRewatch, atCore, messageStep(a))
 	sent := time.Now()
+	u := m.e.dir.User(aor)
 	res := m.e.actor.Message(limited, dialogs.MessageJob{
-		AOR: aor, Route: routeTo(m.e.dir.User(aor)),
+		AOR: aor, Route: routeTo(u), Else: u.LastHop, // the user may have come by it since the REGISTER
 		Attempt: a.Attempt, Of: a.Of, Broken: broken, More: a.More,
 	})
 	m.e.reports.noteResult(aor, atCore, res)

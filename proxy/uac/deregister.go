@@ -52,7 +52,7 @@ func (c *Client) registrar(ctx context.Context, j dialogs.DeregisterJob) ([]targ
 	if j.Target == dialogs.AtServer {
 		return c.direct(ctx, dialogs.Server, c.cfg.Server)
 	}
-	return c.toward(ctx, j.Route)
+	return c.toward(ctx, j.Route, "")
 }
 
 // unbind sends one REGISTER, and gives the binding that remains, as the registrar spells it. Its

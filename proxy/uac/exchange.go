@@ -71,10 +71,17 @@ func (h Hop) otherwise(err error) (Hop, bool) {
 // toward resolves a route, or the hops into the core where there is none. Each
 // target has the Route header that a loose router expects. A route whose name only the core can
 // resolve is reached through the core; a dead one is left out, and the core finds another way to
-// the user.
-func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
+// the user, as may the hops of other, which come behind those of the route.
+func (c *Client) toward(ctx context.Context, route, other string) ([]target, error) {
 	var errs []error
 	var targets []target
+	add := func(found []target) {
+		for _, t := range found {
+			if !slices.ContainsFunc(targets, func(have target) bool { return have.hop == t.hop }) {
+				targets = append(targets, t)
+			}
+		}
+	}
 	via := ""
 	if route = bareURI(clean(route)); route != "" {
 		via = "<" + loose(route) + ">"
@@ -83,19 +90,20 @@ func (c *Client) toward(ctx context.Context, route string) ([]target, error) {
 			errs = append(errs, err)
 			via = ", " + via
 		} else {
-			targets, via = found, ""
+			via = ""
+			add(found)
 		}
+	}
+	if other = bareURI(clean(other)); other != "" && len(targets) > 0 {
+		found, _ := c.routed(ctx, other, "<"+loose(other)+">")
+		add(found)
 	}
 	for _, uri := range c.cfg.Core {
 		found, err := c.routed(ctx, uri, "<"+loose(uri)+">"+via)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		for _, t := range found {
-			if !slices.ContainsFunc(targets, func(have target) bool { return have.hop == t.hop }) {
-				targets = append(targets, t)
-			}
-		}
+		add(found)
 	}
 	if len(targets) == 0 {
 		return nil, errors.Join(append(errs, errNoHop)...)

@@ -32,7 +32,7 @@ func (c *Client) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Resu
 	if !sound(m.AOR) {
 		return dialogs.Result{Err: errAddress}
 	}
-	targets, err := c.toward(ctx, m.Route)
+	targets, err := c.toward(ctx, m.Route, m.Else)
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}

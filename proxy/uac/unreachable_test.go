@@ -2,10 +2,14 @@ package uac
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rewatch/proxy/resolve"
+	"rewatch/proxy/wire"
 )
 
 // A route that the network refuses is left at once, and not after Timer F; the
@@ -71,6 +75,30 @@ func TestOtherTransport(t *testing.T) {
 			s := p.done()
 			if ok != c.either || ok && (len(s) != 1 || !strings.Contains(s[0].text, "Via: SIP/2.0/TCP ")) {
 				t.Errorf("%+v: %t, sent %+v", c, ok, s)
+			}
+		})
+	}
+}
+
+// TestOtherWay: the S-CSCF of the REGISTER is dead, and the user has come back by another
+// hop, which is asked before the core. It is not asked twice where it is the same.
+func TestOtherWay(t *testing.T) {
+	m := alice
+	m.Route, m.Else = "sip:scscf.ims.example:6060;transport=tcp", "sip:192.0.2.9:5060" // hopT
+	other := Hop{Hop: resolve.Hop{Transport: wire.UDP, Addr: netip.MustParseAddrPort("192.0.2.9:5060")}}
+	for _, dead := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, always("200 OK"))
+			p.hops[m.Else] = []Hop{other}
+			p.down[hopT.Addr] = dead
+			r := p.client.Message(context.Background(), m)
+			s := p.done()
+			want, route := hopT, m.Route
+			if dead {
+				want, route = other, m.Else
+			}
+			if !r.OK() || len(s) != 1 || s[0].hop != want || !strings.Contains(s[0].text, "Route: <"+route+";lr>\r\n") {
+				t.Errorf("dead %t: %+v, sent %+v", dead, r, s)
 			}
 		})
 	}
