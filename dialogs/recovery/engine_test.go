@@ -33,6 +33,9 @@ func TestReferenceFlow(t *testing.T) {
 		r.at(4 * time.Second)
 		r.offer(policy.NotifyOK, "eve", "call-12")
 		r.expect(`1.5s  MESSAGE 1 of 3 to sip:alice@ims.example by sip:scscf.ims.example:6060;lr: bob eve`)
+		if r.other != "sip:10.0.0.7:5060" {
+			t.Errorf("the other way is %q", r.other)
+		}
 
 		r.expectMetric(1, "rewatch_messages_total", "result", "ok")
 		r.expectMetric(1, "rewatch_recoveries_total", "result", "recovered")

@@ -42,6 +42,7 @@ type rig struct {
 	users    map[string]dialogs.User
 	dialogs  map[string]bool // Call-IDs with a terminating NOTIFY to be had
 	inFlight map[string]int
+	other    string // way that the last MESSAGE could go
 	// answer is what the core answers, after the delay.
 	answer func(request string) dialogs.Result
 	delay  time.Duration
@@ -199,6 +200,7 @@ func (r *rig) Message(ctx context.Context, m dialogs.MessageJob) dialogs.Result 
 		names = append(names, b.Resource)
 	}
 	r.write("MESSAGE %d of %d to %s by %s: %s", m.Attempt, m.Of, m.AOR, m.Route, strings.Join(names, " "))
+	r.change(func() { r.other = m.Else })
 	r.enter(m.AOR, 1)
 	defer r.enter(m.AOR, -1)
 	return r.reply(ctx, "MESSAGE")
