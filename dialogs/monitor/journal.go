@@ -187,7 +187,7 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 	defer sh.mu.Unlock()
 	for _, key := range sh.notes.gone {
 		j.texts.Add(-int64(len(key)))
-		batch = append(batch, store.Entry{Kind: store.KindSubscription, Key: key})
+		batch = j.collectGone(batch, key)
 	}
 	for _, ref := range sh.notes.changed {
 		s, _ := sh.lookup(ref)
@@ -197,7 +197,8 @@ func (j *source) collectSubscriptions(shard int, batch []store.Entry) []store.En
 		if s.noted = false; s.untold > 0 {
 			continue // toldEngine will note it again
 		}
-		batch = append(batch, j.entry(s))
+		e := j.entry(s)
+		batch = j.collectKept(append(batch, e), s, e)
 	}
 	clear(sh.notes.gone)
 	sh.notes.gone, sh.notes.changed = sh.notes.gone[:0], sh.notes.changed[:0]
@@ -257,7 +258,10 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	if id.Fault() != ident.Sound || e.Key != s.key() {
 		return false
 	}
-	s.journalled = true
+	if s.journalled = e.Kind == store.KindSubscription; !s.journalled {
+		s.birth = 0 // older than whatever this process has seen
+	}
+	s.keptEntry = s.journalled && s.undelivered && j.cfg.Instance != ""
 	s.label = labelOf(id.Package)
 	for b := j.births.Load(); b < s.birth && !j.births.CompareAndSwap(b, s.birth); b = j.births.Load() {
 	}

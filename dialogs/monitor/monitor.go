@@ -64,6 +64,11 @@ type Config struct {
 	// Content-Type, the Content-Encoding and the body of a message.
 	Post    Post
 	Content func(raw []byte) (kind, encoding string, body []byte)
+	// Instance is the name under which other replicas find what this process keeps; "":
+	// there are none. Claim takes a subscription for which an earlier process kept NOTIFYs;
+	// false: another replica has taken it.
+	Instance string
+	Claim    func(key string) bool
 	// Overdue makes the SIP path call NotifyDone, with Early, for an open transaction; nil:
 	// NOTIFYs are not kept before they have ended.
 	Overdue func(transaction uint64)
@@ -114,7 +119,7 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 // Start begins the expiry sweeps and the collections; they end with ctx or with
 // Shutdown. It is called once.
 func (m *Monitor) Start(ctx context.Context) {
-	m.giveUpLost(time.Now())
+	m.giveUpLost(time.Now(), m.cfg.Claim)
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.ended = make(chan struct{})
 	go func() {

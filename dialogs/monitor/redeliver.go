@@ -274,8 +274,9 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 }
 
 // giveUpLost declares the NOTIFYs failed that an earlier process had kept: their bytes are
-// lost, and the phone may not have the newest state.
-func (m *Monitor) giveUpLost(at time.Time) {
+// lost, and the phone may not have the newest state. claim says whether no other replica has
+// taken a subscription over; nil: none has.
+func (m *Monitor) giveUpLost(at time.Time, claim func(key string) bool) {
 	for i := range m.subs {
 		sh := &m.subs[i]
 		var then []func()
@@ -283,6 +284,10 @@ func (m *Monitor) giveUpLost(at time.Time) {
 		for _, ref := range sh.lost {
 			s, slot := sh.lookup(ref)
 			if s == nil || !s.undelivered || s.phase != active {
+				continue
+			}
+			if claim != nil && !claim(s.key()) {
+				m.bury(sh, slot)
 				continue
 			}
 			s.undelivered = false

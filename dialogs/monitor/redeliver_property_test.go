@@ -103,7 +103,7 @@ func (w *tunnel) restarts() {
 	for _, e := range disk {
 		source.Restore(e, time.Now())
 	}
-	next.giveUpLost(time.Now())
+	next.giveUpLost(time.Now(), nil)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range next.failures {

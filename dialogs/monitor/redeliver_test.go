@@ -17,6 +17,7 @@ import (
 	"rewatch/dialogs/dialogstest"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/redelivery"
+	"rewatch/dialogs/store"
 )
 
 // parcelWard is a ward with a Postman, whose phones answer an attempt with status (0:
@@ -357,7 +358,7 @@ func TestKeptOverARestart(t *testing.T) {
 				t.Fatal("not restored")
 			}
 		}
-		next.giveUpLost(time.Now())
+		next.giveUpLost(time.Now(), nil)
 		if !slices.Equal(next.failures, []string{"a1"}) || next.by != wardHop || !next.unsent {
 			t.Errorf("failed %q by %v, unsent %v", next.failures, next.by, next.unsent)
 		}
@@ -411,6 +412,68 @@ func TestKeptForAMovedPhone(t *testing.T) {
 		w.deliveries()
 		if w.last != "NOTIFY "+moved.contact+" SIP/2.0\r\n|1|" {
 			t.Errorf("sent %q", w.last)
+		}
+	})
+}
+
+// TestTakenOver: what a process keeps is told to other replicas, by an entry that goes with
+// it. One that takes the entry recovers the watcher. The process itself then ends the dialog
+// without a word.
+func TestTakenOver(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		source := w.Source()
+		w.noting, w.cfg.Instance = true, "one"
+		w.subscribe(callA, 1, 600, 200)
+		w.state(callA, 1, pidf, "open", 480)
+		var kept []store.Entry
+		batch, _ := source.Collect(100)
+		for _, e := range batch {
+			if e.Kind == store.KindKept {
+				kept = append(kept, e)
+			}
+		}
+		if len(kept) != 1 {
+			t.Fatalf("%d entries", len(kept))
+		}
+		_, kept[0].Key, _ = strings.Cut(kept[0].Key, "\x00")
+		other := newWard()
+		other.TakeOver(kept[0])
+		if !slices.Equal(other.failures, []string{"a1"}) {
+			t.Errorf("the other replica recovers %q", other.failures)
+		}
+		other.TakeOver(kept[0]) // it is known there by now
+		if len(other.failures) != 1 {
+			t.Errorf("recovered again: %q", other.failures)
+		}
+		w.TakenOver(func(string) bool { return false })
+		if !w.post.Some() {
+			t.Error("dropped although nobody took it")
+		}
+		w.TakenOver(func(key string) bool { return key == kept[0].Key })
+		if w.post.Some() || len(w.failed()) > 0 {
+			t.Errorf("still kept: %v, failed %q", w.post.Some(), w.failed())
+		}
+		if status := w.state(callA, 2, pidf, "closed", 200); status != 481 {
+			t.Errorf("the next NOTIFY: %d", status)
+		}
+	})
+}
+
+// TestClaimed: after a restart a dialog that another replica took is ended without a word.
+func TestClaimed(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		source := w.Source()
+		w.noting = true
+		w.subscribe(callA, 1, 600, 200)
+		w.state(callA, 1, pidf, "open", 480)
+		batch, _ := source.Collect(100)
+		next := newWard()
+		for _, e := range batch {
+			next.Source().Restore(e, time.Now())
+		}
+		next.giveUpLost(time.Now(), func(string) bool { return false })
+		if len(next.failures) > 0 {
+			t.Errorf("failed %q", next.failures)
 		}
 	})
 }

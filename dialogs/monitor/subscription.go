@@ -108,6 +108,8 @@ type subscription struct {
 	untold uint8
 	// undelivered: the Post keeps NOTIFYs of it.
 	undelivered bool
+	// keptEntry: the Journal tells other replicas of that.
+	keptEntry bool
 	// headKept: subShard.heads has the head of the failed NOTIFY.
 	headKept bool
 

@@ -32,6 +32,9 @@ type Options struct {
 	// Ended is told of each NOTIFY that has ended by an attempt or by time, and of the
 	// outcome that ended it. It is called without any lock.
 	Ended func(e End, o *dialogs.Outcome)
+	// Sure tells whether it is certain that no other replica has taken over what is kept.
+	// Until then nothing is given back because of its age; nil: it is.
+	Sure func() bool
 	// Notes is told what happens; nil: nobody.
 	Notes Notes
 }
@@ -252,7 +255,7 @@ func (p *Postman) rest(ctx context.Context, d time.Duration) {
 
 // expire ends what has been kept for too long.
 func (p *Postman) expire(now time.Time) {
-	if now.Sub(p.looked) < look {
+	if now.Sub(p.looked) < look || p.opt.Sure != nil && !p.opt.Sure() {
 		return
 	}
 	p.looked = now

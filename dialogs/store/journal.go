@@ -21,10 +21,12 @@ const (
 	KindSignOuts                     // how many de-REGISTERs this process sent in the last hour
 	KindHost                         // a host that the server behind this process has named
 	KindRegister                     // a third-party REGISTER that waits for the server behind this process
+	KindReplica                      // the sign of life of a process; it expires
+	KindKept                         // a subscription for which a process keeps NOTIFYs; another one takes it if that is gone
 )
 
 var kindNames = [...]string{
-	"unknown", "subscription", "registration", "alarm", "outage", "lost", "flap", "sign-outs", "host", "register",
+	"unknown", "subscription", "registration", "alarm", "outage", "lost", "flap", "sign-outs", "host", "register", "replica", "kept",
 }
 
 // Kinds lists every Kind.
@@ -37,7 +39,9 @@ func Kinds() (all []Kind) {
 
 // Shared says whether all processes on one store share the entries of this kind.
 // Entries of any other kind belong to the process that wrote them.
-func (k Kind) Shared() bool { return k == KindRegistration || k == KindFlap }
+func (k Kind) Shared() bool {
+	return k == KindRegistration || k == KindFlap || k == KindReplica || k == KindKept
+}
 
 // String is the name of the kind in the keys of the stores.
 func (k Kind) String() string {
@@ -87,6 +91,13 @@ type Journal interface {
 	// Entries walks over the entries of a kind, in no order; entries of other processes
 	// only if the kind is shared. It ends after an error.
 	Entries(ctx context.Context, kind Kind) iter.Seq2[Entry, error]
+}
+
+// Taker is a Journal from which entries can be taken: one is read and removed in one step,
+// so that exactly one of several processes gets it.
+type Taker interface {
+	Journal
+	Take(ctx context.Context, kind Kind, key string) (Entry, bool, error)
 }
 
 // With returns the entry with a value in JSON, which an operator can read, and its end.

@@ -193,7 +193,7 @@ func TestKinds(t *testing.T) {
 	names := make(map[string]bool)
 	for _, kind := range store.Kinds() {
 		names[kind.String()] = true
-		if kind.Shared() != (kind == store.KindRegistration || kind == store.KindFlap) {
+		if kind.Shared() != (kind == store.KindRegistration || kind == store.KindFlap || kind == store.KindReplica || kind == store.KindKept) {
 			t.Errorf("%s: shared %v", kind, kind.Shared())
 		}
 	}

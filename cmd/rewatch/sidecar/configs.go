@@ -100,6 +100,7 @@ func (p *process) monitorConfig() monitor.Config {
 		cfg.Post = p.postman
 		cfg.Overdue = func(transaction uint64) { p.proxy.Overdue(transaction) }
 	}
+	p.takeover = p.newTakeover(&cfg)
 	return cfg
 }
 

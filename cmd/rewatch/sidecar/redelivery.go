@@ -41,6 +41,7 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 		Recall: func(id uint64) { p.proxy.Recall(id) },
 		Open:   func(hop netip.AddrPort) bool { return p.engine.MayTry(hop) },
 		Notes:  keptNotes{p},
+		Sure:   func() bool { return p.takeover == nil || p.takeover.Alive() },
 		Alone: func(o *dialogs.Outcome) bool {
 			return outcome.Of(o, d.Failure == config.FailureRFC) == outcome.Harmless
 		},

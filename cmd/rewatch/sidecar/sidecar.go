@@ -27,6 +27,7 @@ import (
 	"rewatch/dialogs/recovery"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/dialogs/redelivery"
+	"rewatch/dialogs/redelivery/takeover"
 	"rewatch/dialogs/store"
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
@@ -51,6 +52,7 @@ type process struct {
 	monitor  *monitor.Monitor
 	engine   *recovery.Engine
 	postman  *redelivery.Postman // nil: nothing is kept
+	takeover *takeover.Takeover  // nil: no other replica
 	client   *uac.Client
 	template string // the source of its template
 	// registers keeps third-party REGISTERs while the server is down; nil without
@@ -212,6 +214,9 @@ func (p *process) run(ctx context.Context, again Reload, limit int64) error {
 		delivering, stop := context.WithCancel(life)
 		defer stop()
 		p.watching.Go(func() { p.postman.Run(delivering) })
+	}
+	if p.takeover != nil {
+		p.watching.Go(func() { p.takeover.Run(watch) })
 	}
 	if p.registers != nil {
 		p.registers.Start(life)

@@ -69,11 +69,35 @@ func (s *Store) Read(ctx context.Context, kind store.Kind, key string) (e store.
 	var value string
 	err = s.circuit.do(ctx, func(ctx context.Context) error {
 		value, err = s.client.Get(ctx, s.entryKey(kind, key)).Result()
-		if errors.Is(err, redis.Nil) {
-			value, err = "", nil
-		}
-		return err
+		return unlessMissing(err)
 	})
+	return s.found(kind, key, value, err)
+}
+
+// Take returns one entry and removes it, in one step.
+func (s *Store) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
+	var value string
+	err := s.circuit.do(ctx, func(ctx context.Context) error {
+		p := s.client.TxPipeline()
+		read := p.Get(ctx, s.entryKey(kind, key))
+		p.Del(ctx, s.entryKey(kind, key))
+		_, err := p.Exec(ctx)
+		value = read.Val()
+		return unlessMissing(err)
+	})
+	return s.found(kind, key, value, err)
+}
+
+// unlessMissing: that a key does not exist is no error.
+func unlessMissing(err error) error {
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}
+
+// found makes an entry of a value that was read; an empty value: there was none.
+func (s *Store) found(kind store.Kind, key, value string, err error) (e store.Entry, ok bool, _ error) {
 	if err != nil || value == "" {
 		return store.Entry{}, false, err
 	}

@@ -3,7 +3,9 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ func RunShared(t *testing.T, open func(t *testing.T) (one, two store.Store)) {
 		{"what one saves the other loads", both},
 		{"a change of another is told", told},
 		{"a deletion is no loss", deletion},
+		{"an entry is taken once", taken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			one, two := open(t)
@@ -105,5 +108,38 @@ func deletion(t *testing.T, one, two store.Store) {
 	_, err := one.Save(t.Context(), store.Record{AOR: alice, Version: v})
 	if !errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrLost) {
 		t.Errorf("save what the other has deleted: %v, want a conflict that is no loss", err)
+	}
+}
+
+// taken: of two that take an entry at the same time exactly one gets it.
+func taken(t *testing.T, one, two store.Store) {
+	const n = 100
+	var batch []store.Entry
+	for i := range n {
+		batch = append(batch, store.Entry{Kind: store.KindKept, Key: strconv.Itoa(i), Value: []byte("kept"), Until: later()})
+	}
+	write(t, one, batch...)
+	var got atomic.Int32
+	var takers sync.WaitGroup
+	for _, s := range []store.Store{one, two} {
+		from, ok := s.(store.Taker)
+		if !ok {
+			t.Fatal("entries cannot be taken")
+		}
+		takers.Go(func() {
+			for i := range n {
+				e, ok, err := from.Take(t.Context(), store.KindKept, strconv.Itoa(i))
+				if err != nil || ok && string(e.Value) != "kept" {
+					t.Errorf("took %q: %v", e.Value, err)
+				}
+				if ok {
+					got.Add(1)
+				}
+			}
+		})
+	}
+	takers.Wait()
+	if left := len(entries(t, two, store.KindKept)); got.Load() != n || left > 0 {
+		t.Errorf("%d of %d were taken, %d are left", got.Load(), n, left)
 	}
 }

@@ -1,0 +1,131 @@
+package takeover_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rewatch/dialogs/redelivery/takeover"
+	"rewatch/dialogs/store"
+)
+
+// replica is a Takeover on a shared store, and what it was told.
+type replica struct {
+	*takeover.Takeover
+
+	stop  func()
+	mu    sync.Mutex
+	lost  []string
+	taken []string // of its own, by others
+}
+
+// flaky is a store that may be away for one replica.
+type flaky struct {
+	*store.MemoryStore
+
+	away bool
+}
+
+func (f *flaky) Write(ctx context.Context, batch []store.Entry) error {
+	if f.away {
+		return context.DeadlineExceeded
+	}
+	return f.MemoryStore.Write(ctx, batch)
+}
+
+const kept = 10 * time.Minute
+
+func start(t *testing.T, j store.Taker, name string) *replica {
+	r := &replica{}
+	r.Takeover = takeover.New(takeover.Config{
+		Journal: j, Instance: name, For: kept, Log: zerolog.Nop(),
+		Lost: func(e store.Entry) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.lost = append(r.lost, e.Key)
+		},
+		Returned: func(taken func(string) bool) {
+			if taken("call") {
+				r.taken = append(r.taken, "call")
+			}
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	r.stop = func() { cancel(); running.Wait() }
+	return r
+}
+
+func keep(t *testing.T, j store.Journal, name string) {
+	t.Helper()
+	e := store.Entry{Kind: store.KindKept, Key: takeover.Key(name, "call"), Value: []byte("x"), Until: time.Now().Add(time.Hour)}
+	if err := j.Write(t.Context(), []store.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGone: what a replica that is gone kept is taken by one of the others, and not before
+// it would have given it up by itself.
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemoryStore()
+		one, two, gone := start(t, s, "one"), start(t, s, "two"), start(t, s, "gone")
+		defer one.stop()
+		defer two.stop()
+		keep(t, s, "gone")
+		time.Sleep(time.Hour / 4)
+		synctest.Wait()
+		if len(one.lost)+len(two.lost) > 0 {
+			t.Error("taken from a replica that lives")
+		}
+		gone.stop()
+		keep(t, s, "gone")
+		time.Sleep(kept)
+		synctest.Wait()
+		if len(one.lost)+len(two.lost) > 0 {
+			t.Error("taken too soon")
+		}
+		time.Sleep(3*time.Minute + time.Second)
+		synctest.Wait()
+		if all := slices.Concat(one.lost, two.lost); !slices.Equal(all, []string{"call"}) {
+			t.Errorf("taken: %q", all)
+		}
+	})
+}
+
+// TestReturned: a replica that loses the store for a while keeps what it has; one that was
+// away for longer than its sign of life lasts is told what was taken, and is not sure before.
+func TestReturned(t *testing.T) {
+	for _, c := range []struct {
+		away  time.Duration
+		taken []string
+	}{{kept, nil}, {2 * kept, []string{"call"}}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := store.NewMemoryStore()
+			link := &flaky{MemoryStore: s}
+			one, two := start(t, s, "one"), start(t, link, "two")
+			defer one.stop()
+			defer two.stop()
+			time.Sleep(time.Second)
+			keep(t, s, "two")
+			link.away = true
+			time.Sleep(c.away)
+			synctest.Wait()
+			if sure := c.taken == nil; two.Alive() != sure {
+				t.Errorf("after %s: sure %v", c.away, two.Alive())
+			}
+			link.away = false
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if !two.Alive() || !slices.Equal(two.taken, c.taken) || !slices.Equal(one.lost, c.taken) {
+				t.Errorf("away for %s: sure %v, taken %q by others, who have %q", c.away, two.Alive(), two.taken, one.lost)
+			}
+		})
+	}
+}
