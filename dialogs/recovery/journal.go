@@ -90,7 +90,8 @@ func (s *engineSource) Restore(entry store.Entry, now time.Time) bool {
 		return s.e.flaps.Restore(entry, now)
 	case store.KindSignOuts:
 		return s.e.signOuts.Hourly.Restore(entry, now)
-	case store.KindSubscription, store.KindRegistration, store.KindAlarm, store.KindHost, store.KindRegister:
+	case store.KindSubscription, store.KindRegistration, store.KindAlarm, store.KindHost, store.KindRegister,
+		store.KindReplica, store.KindKept:
 	}
 	return false
 }

@@ -129,3 +129,31 @@ func TestReturned(t *testing.T) {
 		})
 	}
 }
+
+// TestStoreAway: when an outage of the store has let the signs of all replicas expire, the
+// replica that is back first takes nothing from one that is back seconds later.
+func TestStoreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemoryStore()
+		links := [2]*flaky{{MemoryStore: s}, {MemoryStore: s}}
+		one := start(t, links[0], "one")
+		defer one.stop()
+		time.Sleep(2 * time.Second)
+		two := start(t, links[1], "two") // its signs of life come two seconds later
+		defer two.stop()
+		synctest.Wait()
+		keep(t, s, "two")
+		links[0].away, links[1].away = true, true
+		time.Sleep(2*kept - 3*time.Second) // one second before a look of the first
+		synctest.Wait()
+		if one.Alive() || two.Alive() {
+			t.Fatal("the signs of life have not expired")
+		}
+		links[0].away, links[1].away = false, false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if len(one.lost)+len(two.taken) > 0 {
+			t.Errorf("taken from a replica that lives: %q", one.lost)
+		}
+	})
+}
