@@ -71,6 +71,13 @@ func (w *parcelWard) send(id uint64, p dialogs.Parcel) bool {
 	return true
 }
 
+// answer sets the status of the responses to come.
+func (w *parcelWard) answer(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status = status
+}
+
 // deliveries gives what was sent since the last time.
 func (w *parcelWard) deliveries() string {
 	synctest.Wait()
@@ -383,7 +390,7 @@ func TestKeptAndRefused(t *testing.T) {
 					w.subscribe(callA, 1, 3600, 200)
 					w.state(callA, 1, partial, "1", 480)
 					w.state(callA, 2, partial, "2", 480)
-					w.status = status
+					w.answer(status)
 					<-time.After(5500 * time.Millisecond)
 					sent, failed, kept := w.deliveries(), len(w.failed()) > 0, w.Waits()
 					got := fmt.Sprintf("%s, failed %t, kept %t", sent, failed, kept)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,15 +25,32 @@ type replica struct {
 	taken []string // of its own, by others
 }
 
+// told gives what the replica has of others, and what others have taken of its own.
+func (r *replica) told() (lost, taken []string) {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.lost), slices.Clone(r.taken)
+}
+
+// lostBy gives what the replicas have of others.
+func lostBy(replicas ...*replica) (all []string) {
+	for _, r := range replicas {
+		lost, _ := r.told()
+		all = append(all, lost...)
+	}
+	return all
+}
+
 // flaky is a store that may be away for one replica.
 type flaky struct {
 	*store.MemoryStore
 
-	away bool
+	away atomic.Bool
 }
 
 func (f *flaky) Write(ctx context.Context, batch []store.Entry) error {
-	if f.away {
+	if f.away.Load() {
 		return context.DeadlineExceeded
 	}
 	return f.MemoryStore.Write(ctx, batch)
@@ -50,6 +68,8 @@ func start(t *testing.T, j store.Taker, name string) *replica {
 			r.lost = append(r.lost, e.Key)
 		},
 		Returned: func(taken func(string) bool) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			if taken("call") {
 				r.taken = append(r.taken, "call")
 			}
@@ -80,20 +100,17 @@ func TestGone(t *testing.T) {
 		defer two.stop()
 		keep(t, s, "gone")
 		time.Sleep(time.Hour / 4)
-		synctest.Wait()
-		if len(one.lost)+len(two.lost) > 0 {
+		if len(lostBy(one, two)) > 0 {
 			t.Error("taken from a replica that lives")
 		}
 		gone.stop()
 		keep(t, s, "gone")
 		time.Sleep(kept)
-		synctest.Wait()
-		if len(one.lost)+len(two.lost) > 0 {
+		if len(lostBy(one, two)) > 0 {
 			t.Error("taken too soon")
 		}
 		time.Sleep(3*time.Minute + time.Second)
-		synctest.Wait()
-		if all := slices.Concat(one.lost, two.lost); !slices.Equal(all, []string{"call"}) {
+		if all := lostBy(one, two); !slices.Equal(all, []string{"call"}) {
 			t.Errorf("taken: %q", all)
 		}
 	})
@@ -114,17 +131,17 @@ func TestReturned(t *testing.T) {
 			defer two.stop()
 			time.Sleep(time.Second)
 			keep(t, s, "two")
-			link.away = true
+			link.away.Store(true)
 			time.Sleep(c.away)
 			synctest.Wait()
 			if sure := c.taken == nil; two.Alive() != sure {
 				t.Errorf("after %s: sure %v", c.away, two.Alive())
 			}
-			link.away = false
+			link.away.Store(false)
 			time.Sleep(time.Minute)
-			synctest.Wait()
-			if !two.Alive() || !slices.Equal(two.taken, c.taken) || !slices.Equal(one.lost, c.taken) {
-				t.Errorf("away for %s: sure %v, taken %q by others, who have %q", c.away, two.Alive(), two.taken, one.lost)
+			_, taken := two.told()
+			if lost := lostBy(one); !two.Alive() || !slices.Equal(taken, c.taken) || !slices.Equal(lost, c.taken) {
+				t.Errorf("away for %s: sure %v, taken %q by others, who have %q", c.away, two.Alive(), taken, lost)
 			}
 		})
 	}
@@ -143,17 +160,21 @@ func TestStoreAway(t *testing.T) {
 		defer two.stop()
 		synctest.Wait()
 		keep(t, s, "two")
-		links[0].away, links[1].away = true, true
+		for _, l := range links {
+			l.away.Store(true)
+		}
 		time.Sleep(2*kept - 3*time.Second) // one second before a look of the first
 		synctest.Wait()
 		if one.Alive() || two.Alive() {
 			t.Fatal("the signs of life have not expired")
 		}
-		links[0].away, links[1].away = false, false
+		for _, l := range links {
+			l.away.Store(false)
+		}
 		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if len(one.lost)+len(two.taken) > 0 {
-			t.Errorf("taken from a replica that lives: %q", one.lost)
+		_, taken := two.told()
+		if lost := lostBy(one); len(lost)+len(taken) > 0 {
+			t.Errorf("taken from a replica that lives: %q", lost)
 		}
 	})
 }
