@@ -84,10 +84,15 @@ func firewall(t *testing.T, match string) (lift func()) {
 // TestKernelRefuses: a datagram that the kernel refuses is a failed hop at once, and the
 // NOTIFY has failed long before its deadline.
 func TestKernelRefuses(t *testing.T) {
-	for name, refuse := range map[string]func(t *testing.T, core string){
-		"no route":  func(t *testing.T, core string) { ip(t, "route add unreachable "+core+" table local") },
-		"forbidden": func(t *testing.T, core string) { ip(t, "route add prohibit "+core+" table local") },
-		"firewall":  func(t *testing.T, core string) { firewall(t, "ip daddr "+core+" udp dport 5060") },
+	for name, c := range map[string]struct {
+		refuse func(t *testing.T, core string)
+		status int
+		result string
+	}{
+		"no route":  {func(t *testing.T, core string) { ip(t, "route add unreachable "+core+" table local") }, 481, "failed"},
+		"forbidden": {func(t *testing.T, core string) { ip(t, "route add prohibit "+core+" table local") }, 481, "failed"},
+		"firewall":  {func(t *testing.T, core string) { firewall(t, "ip daddr "+core+" th dport 5060") }, 481, "failed"},
+		"UDP alone": {func(t *testing.T, core string) { firewall(t, "ip daddr "+core+" udp dport 5060") }, 200, "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !network(t, "nft") {
@@ -95,19 +100,19 @@ func TestKernelRefuses(t *testing.T) {
 			}
 			s := newSite(t)
 			n := s.startNotifier()
-			c := s.startSCSCF()
+			core := s.startSCSCF()
 			r := s.startRewatch(env{"REWATCH_NOTIFY_TIMEOUT": "20s"})
-			_, d := established(c, n, "alice", "bob")
-			refuse(t, s.ip(20))
+			_, d := established(core, n, "alice", "bob")
+			c.refuse(t, s.ip(20))
 			start := time.Now()
-			if m := n.notify(d, patience); m == nil || m.status != 481 {
-				t.Fatalf("the server got %v, want 481", m)
+			if m := n.notify(d, patience); m == nil || m.status != c.status {
+				t.Fatalf("the server got %v, want %d", m, c.status)
 			}
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("after %v", took)
 			}
-			eventually(t, patience, "it is counted as failed", func() bool {
-				return r.metric("rewatch_notify_total", `result="failed"`) == 1
+			eventually(t, patience, "it is counted", func() bool {
+				return r.metric("rewatch_notify_total", `result="`+c.result+`"`) == 1
 			})
 		})
 	}

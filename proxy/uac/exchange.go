@@ -68,6 +68,12 @@ func (h Hop) otherwise(err error) (Hop, bool) {
 	return h, ok
 }
 
+// same tells whether both are one way to one peer, whether or not TCP may follow.
+func (h Hop) same(o Hop) bool {
+	h.Either = o.Either
+	return h == o
+}
+
 // toward resolves a route, or the hops into the core where there is none. Each
 // target has the Route header that a loose router expects. A route whose name only the core can
 // resolve is reached through the core; a dead one is left out, and the core finds another way to
@@ -77,8 +83,11 @@ func (c *Client) toward(ctx context.Context, route, other string) ([]target, err
 	var targets []target
 	add := func(found []target) {
 		for _, t := range found {
-			if !slices.ContainsFunc(targets, func(have target) bool { return have.hop == t.hop }) {
+			i := slices.IndexFunc(targets, func(have target) bool { return have.hop.same(t.hop) })
+			if i < 0 {
 				targets = append(targets, t)
+			} else if t.hop.Either { // one of its URIs leaves the transport open
+				targets[i].hop.Either = true
 			}
 		}
 	}

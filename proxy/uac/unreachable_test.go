@@ -103,3 +103,21 @@ func TestOtherWay(t *testing.T) {
 		})
 	}
 }
+
+// TestSameHopOnce: a hop is asked once, though one URI of it names the transport and the
+// others do not.
+func TestSameHopOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := alice
+		m.Route, m.Else = "sip:192.0.2.9:5060", "sip:192.0.2.9"
+		hop := Hop{Hop: resolve.Hop{Transport: wire.UDP, Addr: netip.MustParseAddrPort("192.0.2.9:5060")}}
+		p := newPeer(t, always("503 Service Unavailable"))
+		p.hops[p.client.cfg.Core[0]] = []Hop{hop}
+		hop.Either = true
+		p.hops[m.Route], p.hops[m.Else] = []Hop{hop}, []Hop{hop}
+		r := p.client.Message(t.Context(), m)
+		if s := p.done(); r.Status != 503 || len(s) != 1 {
+			t.Errorf("%+v, sent %+v", r, s)
+		}
+	})
+}
