@@ -273,38 +273,6 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 	return m.giveUp(sh, slot, o)
 }
 
-// giveUpLost declares the NOTIFYs failed that an earlier process had kept: their bytes are
-// lost, and the phone may not have the newest state. claim says whether no other replica has
-// taken a subscription over; nil: none has.
-func (m *Monitor) giveUpLost(at time.Time, claim func(key string) bool) {
-	for i := range m.subs {
-		sh := &m.subs[i]
-		var then []func()
-		sh.mu.Lock()
-		for _, ref := range sh.lost {
-			s, slot := sh.lookup(ref)
-			if s == nil || !s.undelivered || s.phase != active {
-				continue
-			}
-			if claim != nil && !claim(s.key()) {
-				m.bury(sh, slot)
-				continue
-			}
-			s.undelivered = false
-			if _, proven := m.superseded(s); proven || s.over(at.UnixNano()) {
-				continue
-			}
-			o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: s.notifyCSeq}
-			then = append(then, m.giveUp(sh, slot, &o))
-		}
-		sh.lost = nil
-		sh.mu.Unlock()
-		for _, f := range then {
-			f()
-		}
-	}
-}
-
 // Waits says whether NOTIFYs are kept that wait for a sign of life of their device.
 func (m *Monitor) Waits() bool { return m.redelivers() && m.cfg.Post.Some() }
 

@@ -32,6 +32,38 @@ func (j *source) collectGone(batch []store.Entry, key string) []store.Entry {
 	return batch
 }
 
+// giveUpLost declares the NOTIFYs failed that an earlier process had kept: their bytes are
+// lost, and the phone may not have the newest state. claim says whether no other replica has
+// taken a subscription over; nil: none has.
+func (m *Monitor) giveUpLost(at time.Time, claim func(key string) bool) {
+	for i := range m.subs {
+		sh := &m.subs[i]
+		var then []func()
+		sh.mu.Lock()
+		for _, ref := range sh.lost {
+			s, slot := sh.lookup(ref)
+			if s == nil || !s.undelivered || s.phase != active {
+				continue
+			}
+			if claim != nil && !claim(s.key()) {
+				m.parcels.bury(sh, slot)
+				continue
+			}
+			s.undelivered = false
+			if _, proven := m.superseded(s); proven || s.over(at.UnixNano()) {
+				continue
+			}
+			o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: s.notifyCSeq}
+			then = append(then, m.giveUp(sh, slot, &o))
+		}
+		sh.lost = nil
+		sh.mu.Unlock()
+		for _, f := range then {
+			f()
+		}
+	}
+}
+
 // TakeOver declares the NOTIFYs failed that a replica kept which is gone. e is the entry of
 // their subscription. Where this process knows the subscription already, the server and the
 // phone have used it since, and nothing is done.
@@ -55,7 +87,7 @@ func (m *Monitor) TakenOver(taken func(key string) bool) {
 			}
 			sh.mu.Lock()
 			if s, slot := sh.lookup(ref); s != nil && s.keptEntry && s.phase == active {
-				m.bury(sh, slot)
+				m.parcels.bury(sh, slot)
 			}
 			sh.mu.Unlock()
 		}
@@ -77,11 +109,11 @@ func (sh *subShard) keptEntries() map[string]dialogs.Ref {
 }
 
 // bury ends the dialog of a subscription without a word to the Engine. The shard is locked.
-func (m *Monitor) bury(sh *subShard, slot uint32) {
+func (p *parcels) bury(sh *subShard, slot uint32) {
 	s := sh.subs.At(slot)
 	s.keptEntry = false
-	m.undeliver(sh, slot)
-	m.exit(s)
+	p.undeliver(sh, slot)
+	p.exit(s)
 	s.phase = dead
-	m.note(sh, slot)
+	p.note(sh, slot)
 }

@@ -75,3 +75,35 @@ func (t *Transaction) retransmits(now Now) bool {
 	own.resendAt = max(own.resendAt.Add(own.interval), now.At) // a late tick does not delay those after it
 	return true
 }
+
+// close ends a transaction that rewatch itself answers. Its record is kept for as long as the
+// client may retransmit (Timer J) or a late response may come; when room is short, for as
+// long as a datagram may be under way.
+func (t *Transaction) close(now Now) {
+	t.phase = closed
+	t.stopTimers()
+	t.repeatFailure(now)
+	linger := 64 * now.Rules.T1
+	if now.Crowded {
+		linger = lingerT4
+	}
+	t.giveUp = now.At.Add(linger)
+}
+
+// shut closes an open transaction that rewatch itself answers. unanswered: no response came.
+func (t *Transaction) shut(now Now, unanswered bool) Effect {
+	if t.phase == open {
+		t.close(now)
+		t.unanswered = unanswered
+	}
+	return t.effect(0)
+}
+
+// endUnanswered ends a transaction that got no response.
+func (t *Transaction) endUnanswered(now Now, end End) Effect {
+	e := t.effect(0)
+	e.End, e.Tries = end, t.more.tries
+	t.unanswered = true
+	t.close(now)
+	return e
+}
