@@ -75,10 +75,11 @@ func (p *parcels) opens(sh *subShard, slot uint32, msg *dialogs.Message) {
 func (s *subscription) openTransaction() uint64 { return uint64(s.transaction)<<32 | uint64(s.openKey) }
 
 // inLine says whether a NOTIFY has to wait: an earlier one of its dialog is kept or open, and
-// the phone has to get them in their order.
+// the phone has to get them in their order. In a dry run only those that are kept count.
 func (p *parcels) inLine(ref dialogs.Ref, s *subscription, msg *dialogs.Message, at time.Time) bool {
 	return s.goesOn() && p.redelivers() &&
-		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) || s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero())
+		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) ||
+			s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero() && !p.cfg.DryRun.On())
 }
 
 // keep gives a NOTIFY to the Post; false if it is not kept. o is its outcome; nil: it was not

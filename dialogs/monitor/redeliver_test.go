@@ -484,3 +484,35 @@ func TestClaimed(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingWaits: where NOTIFYs are not kept, one that comes while another is open passes.
+func TestNothingWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		status int // for the second NOTIFY; 0: it passes
+	}{
+		"dry run":     {func(c *Config) { c.DryRun = dialogs.NewDryRun(true) }, 0},
+		"passthrough": {func(c *Config) { c.Answer = AnswerPassthrough }, 0},
+		"off":         {func(c *Config) { c.Post = nil }, 0},
+		"on":          {func(*Config) {}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redelivering(t, redeliverConfig, func(w *parcelWard) {
+				cfg := Config{Post: w.post, NotifyTimeout: 28 * time.Second}
+				c.change(&cfg)
+				w.Monitor = New(NewTable(cfg, nil), wardRecorder{w.ward}, zerolog.Nop(), nil)
+				w.subscribe(callA, 1, 3600, 200)
+				for cseq, want := range []int{0, c.status} {
+					_, r := w.Notify(&dialogs.Message{
+						At: time.Now(), Side: dialogs.Server, CallID: []byte("a1"), CSeq: uint32(cseq) + 1, Transaction: uint64(cseq+1) << 32, //nolint:gosec // small
+						FromURI: []byte(callA.resource), FromTag: []byte("s1"), ToURI: []byte(alice), ToTag: []byte("wa1"),
+						Event: dialogstest.Event("presence"), State: dialogs.SubscriptionState{Expires: 600}, Parcel: dialogs.Parcel{Raw: []byte("x")},
+					})
+					if r.Status != want {
+						t.Errorf("NOTIFY %d gets %d, want %d", cseq+1, r.Status, want)
+					}
+				}
+			})
+		})
+	}
+}
