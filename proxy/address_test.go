@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -56,6 +57,40 @@ func TestLeavesByItsRoute(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestConnectionOfSecondListener: a connection that was dialled for one listener is that
+// listener's for the ACK of a failure, for a response whose own connection has ended, and for
+// the Record-Route of a request that comes by it.
+func TestConnectionOfSecondListener(t *testing.T) {
+	const second = "10.0.0.11:5060"
+	for _, own := range []string{coreSide, second} {
+		route := "Route: <sip:" + serverSide + ";lr;rw>, <sip:" + own + ";lr;rw>, <sip:" + coreAddr + ";transport=tcp;lr>"
+		t.Run(own, func(t *testing.T) {
+			playWith(t, []string{"core udp " + second, "core tcp " + second}, func(r *rig) {
+				accept := r.listen(coreAddr)
+				ended := r.dial("10.0.0.2", own)
+				ended.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1")))
+				got := r.server.want("MESSAGE")
+				_ = ended.conn.Close()
+				synctest.Wait()
+				r.server.send(serverSide, reply(got, "200 OK"))
+				x := accept()
+				x.want("SIP/2.0 200")
+				r.server.send(serverSide, request("INVITE", "sip:alice@10.0.0.9", viaServer, route))
+				x.send(reply(x.want("INVITE"), "486 Busy Here"))
+				if ack := x.want("ACK"); !strings.Contains(ack, "Via: SIP/2.0/TCP "+own+";branch") {
+					t.Error(ack)
+				}
+				r.server.want("SIP/2.0 100")
+				r.server.want("SIP/2.0 486")
+				x.send(request("SUBSCRIBE", "sip:bob@ims.example", viaTCP("s1")))
+				if got := r.server.want("SUBSCRIBE"); !strings.Contains(got, "Record-Route: <sip:"+own+";transport=tcp;lr;rw>") {
+					t.Error(got)
+				}
+			})
+		})
+	}
 }
 
 // TestMAddr sends a response to where maddr says (RFC 3261 18.2.2), rewatch's own and

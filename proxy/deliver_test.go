@@ -87,6 +87,47 @@ func TestDeliver(t *testing.T) {
 	})
 }
 
+// TestDeliverAnyBody: whatever the content, it is kept and sent as it came; retransmissions of
+// the server are absorbed, and a 2xx that comes after the answer goes no further.
+func TestDeliverAnyBody(t *testing.T) {
+	for name, c := range map[string]struct{ head, body string }{
+		"gzip":    {"Content-Type: application/pidf+xml\nContent-Encoding: gzip", "\x1f\x8b\x08\x00\x00\r\n\r\n\xff"},
+		"compact": {"c:application/dialog-info+xml;Charset=\"UTF-8\"\ne : identity", "<dialog-info state='full'/>"},
+		"folded":  {"Content-Type: multipart/related;\n type=\"application/rlmi+xml\";boundary=b", "--b\r\nContent-Type: application/rlmi+xml\r\n\r\n<list/>\r\n--b--\r\n"},
+		"unknown": {"CONTENT-TYPE :application/X-odd", "x\x00y"},
+		"large":   {"Content-Type: application/pidf+xml", strings.Repeat("<presence/>", 300)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &postman{}
+			play(t, func(r *rig) {
+				r.monitor.verdict = func(o dialogs.Outcome) dialogs.Verdict {
+					if o.Late {
+						return dialogs.Verdict{}
+					}
+					return p.keep(o)
+				}
+				msg := strings.Replace(notify(), "Content-Length: 0\n", fmt.Sprintf("%s\nl: %d\n\n%s", c.head, len(c.body), c.body), 1)
+				r.server.send(serverSide, msg)
+				first := r.core.want("NOTIFY")
+				r.core.send(coreSide, reply(first, "480 Temporarily Unavailable"))
+				r.server.want("SIP/2.0 200")
+				r.server.send(serverSide, msg)
+				r.server.want("SIP/2.0 200")
+				r.core.send(coreSide, reply(first, "200 OK"))
+				r.core.nothing()
+				r.server.nothing()
+				if string(p.parcel.Raw) != crlf(msg) {
+					t.Errorf("kept %q", p.parcel.Raw)
+				}
+				r.s.Deliver(7, p.parcel)
+				if again := r.core.want("NOTIFY"); plain(again) != plain(first) || !strings.HasSuffix(again, "\r\n\r\n"+c.body) {
+					t.Errorf("sent %q", again)
+				}
+			}, retrying, func(c *Config) { c.Delivered = p.done })
+		})
+	}
+}
+
 func TestDeliverInVain(t *testing.T) {
 	deliverPlay(t, func(r *rig, p *postman, _ string) {
 		r.s.Deliver(7, p.parcel)

@@ -168,11 +168,7 @@ func (h streamHandler) Unreadable(st *transport.Stream, raw []byte, err error) {
 }
 
 func (h streamHandler) flow(st *transport.Stream) flow {
-	l, ok := st.Listener.(*socket.Socket)
-	if !ok {
-		l = h.s.sockets.For(h.side, socket.TransportOf(st), st.Peer.Addr(), nil)
-	}
-	return flow{socket: l, stream: h.s.sockets.NameOf(st), addr: st.Peer}
+	return flow{socket: h.s.sockets.Of(h.side, st), stream: h.s.sockets.NameOf(st), addr: st.Peer}
 }
 
 // Closed handles the end of a connection: requests that wait for a response on it are sent

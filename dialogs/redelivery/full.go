@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/xml"
 	"io"
-	"mime"
 	"mime/multipart"
 	"strings"
+
+	"rewatch/dialogs/aor"
 )
 
 // maxProlog bounds what is read of a body to find its root element.
@@ -22,15 +23,15 @@ func Full(contentType, contentEncoding string, body []byte) bool {
 	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
 		return false
 	}
-	kind, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || len(body) == 0 {
+	if len(body) == 0 {
 		return false
 	}
+	kind, parameters := mediaType(contentType)
 	switch kind {
 	case "application/pidf+xml", "application/simple-message-summary":
 		return true
 	case "multipart/related":
-		return fullList(parameters["boundary"], body)
+		return fullList(string(bytes.Trim(aor.Param([]byte(parameters), "boundary"), `"`)), body)
 	case "application/watcherinfo+xml", "application/reginfo+xml", "application/dialog-info+xml":
 		return rootAttribute(body, "state") == "full"
 	case "application/conference-info+xml": // full is its default
@@ -46,6 +47,13 @@ func Full(contentType, contentEncoding string, body []byte) bool {
 	return false
 }
 
+// mediaType splits a Content-Type. What it is does not depend on parameters that are malformed,
+// such as a type of a multipart without quotes.
+func mediaType(s string) (kind, parameters string) {
+	kind, parameters, _ = strings.Cut(s, ";")
+	return strings.ToLower(strings.Join(strings.Fields(kind), "")), parameters // RFC 3261 25.1 has white space around the slash
+}
+
 // fullList tells whether the list document at the head of a multipart is of full state.
 func fullList(boundary string, body []byte) bool {
 	if boundary == "" {
@@ -55,8 +63,7 @@ func fullList(boundary string, body []byte) bool {
 	if err != nil {
 		return false
 	}
-	kind, _, err := mime.ParseMediaType(part.Header.Get("Content-Type"))
-	if err != nil || kind != "application/rlmi+xml" {
+	if kind, _ := mediaType(part.Header.Get("Content-Type")); kind != "application/rlmi+xml" {
 		return false
 	}
 	list, err := io.ReadAll(io.LimitReader(part, maxProlog))

@@ -148,3 +148,22 @@ func TestReachedElsewhere(t *testing.T) {
 	}
 	b.Reached(b.now, 2, "a", "b") // nothing is kept
 }
+
+// TestSpelledOtherwise: the server may write the old Contact in its own way. A Request-URI that
+// is not that, such as a strict router's, stays.
+func TestSpelledOtherwise(t *testing.T) {
+	for uri, replaced := range map[string]bool{
+		"sip:a@old.test:5060;transport=tcp": true, "sip:a@OLD.test;transport=TCP;ob": true, "SIP:%61@old.test:5060": true, "sip:a@old.test": true,
+		"sip:b@old.test": false, "sip:A@old.test": false, "sip:a@old.test:5061": false, "sips:a@old.test:5060": false, "sip:pcscf.test;lr": false, "x": false,
+	} {
+		b := newBench(t, roomy)
+		n := notify(1, 1, true)
+		n.Parcel.Raw = []byte("NOTIFY " + uri + " SIP/2.0\r\n\r\n")
+		b.keeps(n)
+		b.Reached(b.now, 1, "sip:a@old.test:5060;transport=tcp", "sip:a@new")
+		want := map[bool]string{true: "sip:a@new", false: uri}[replaced]
+		if a := b.sendsNow(1, 1); string(a.Parcel.Raw) != "NOTIFY "+want+" SIP/2.0\r\n\r\n" {
+			t.Errorf("%s: sent %q", uri, a.Parcel.Raw)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"time"
+
+	"rewatch/dialogs/aor"
 )
 
 // Reached is a sign of life in a dialog, by a request with a Contact. If the client has
@@ -27,12 +29,20 @@ func (k *Keeper) Reached(now time.Time, dialog uint64, old, contact string) {
 	k.alive(now, d.device)
 }
 
-// retarget replaces the Request-URI of a request, if it is that.
+// retarget replaces the Request-URI of a request, if it is the old one in whatever spelling: a
+// server may leave out parameters, or write a host in its own way.
 func retarget(raw []byte, old, contact string) []byte {
 	method, rest, _ := bytes.Cut(raw, []byte(" "))
 	uri, _, ok := bytes.Cut(rest, []byte(" "))
-	if !ok || string(uri) != old {
+	if !ok || string(uri) != old && !sameTarget(string(uri), old) {
 		return raw
 	}
 	return slices.Concat(method, []byte(" "+contact), rest[len(uri):])
+}
+
+// sameTarget tells whether two URIs name the same user at the same host and port.
+func sameTarget(a, b string) bool {
+	one, ok := aor.Canonical(a)
+	other, also := aor.Canonical(b)
+	return ok && also && one == other
 }

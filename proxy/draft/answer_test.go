@@ -106,6 +106,11 @@ func TestResponseAddr(t *testing.T) {
 		"SIP/2.0/UDP [2001:db8::1]:5070":                       "[2001:db8::1]:5070",
 		"SIP/2.0/UDP pc:5070;maddr=192.0.2.3;received=1.2.3.4": "192.0.2.3:5070",
 		"SIP/2.0/UDP pc":                                       "",
+		"SIP/2.0/UDP pc;received=2001:db8::1;rport=6000":       "[2001:db8::1]:6000",
+		"SIP/2.0/UDP pc;received=[2001:DB8:0::1]":              "[2001:db8::1]:5060",
+		"SIP/2.0/UDP pc:5070;maddr=[2001:db8::3];ttl=4":        "[2001:db8::3]:5070",
+		"SIP/2.0/UDP [::ffff:192.0.2.1];rport":                 "192.0.2.1:5060",
+		"SIP/2.0/UDP 192.0.2.1;maddr=nowhere.example":          "192.0.2.1:5060",
 	} {
 		v, ok := wire.ParseVia([]byte(via))
 		if !ok {

@@ -60,7 +60,7 @@ func (ns Names) URI(u *wire.URI) *Name {
 // NewName makes a name of a host, which may be an address.
 func NewName(host string, port, socket int, side dialogs.Side) Name {
 	ip, _ := netip.ParseAddr(host)
-	return Name{strings.ToLower(host), ip.Unmap(), port, socket, side}
+	return Name{strings.ToLower(strings.TrimSuffix(host, ".")), ip.Unmap(), port, socket, side}
 }
 
 func defaultPort(u *wire.URI) int {

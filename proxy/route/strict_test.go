@@ -27,6 +27,9 @@ func TestStrictRouters(t *testing.T) {
 		"behind us":              {"sip:a@10.0.0.9", "<sip:10.1.0.1:5062;lr;rw>, <sip:10.0.0.7>, <sip:10.0.0.8;lr>", "sip:10.0.0.7", "sip:10.0.0.7", "<sip:10.0.0.8;lr> + <sip:a@10.0.0.9>"},
 		"behind us alone":        {"sip:a@10.0.0.9", "<sip:10.0.0.7>", "sip:10.0.0.7", "sip:10.0.0.7", "<sip:a@10.0.0.9>"},
 		"both":                   {"sip:10.1.0.1:5062;lr;rw", "<sip:10.0.0.7>, <sip:a@10.0.0.9>", "sip:10.0.0.7", "sip:10.0.0.7", "<sip:a@10.0.0.9>"},
+		"before us, lr=on":       {"SIP:10.1.0.1:5062;LR=on;rw", "\"a, b\" <sip:10.0.0.7;lr>, \"<x>\" <sip:a@[2001:db8::9];x=y>;z", "sip:10.0.0.7;lr", "sip:a@[2001:db8::9];x=y", "\"a, b\" <sip:10.0.0.7;lr>"},
+		"behind us, IPv6":        {"sip:a@10.0.0.9", "<sip:[2001:DB8:0::7]:5060>", "sip:[2001:DB8:0::7]:5060", "sip:[2001:DB8:0::7]:5060", "<sip:a@10.0.0.9>"},
+		"lr of the header":       {"sip:a@10.0.0.9", "<sip:x;lr@10.0.0.7>;lr", "sip:x;lr@10.0.0.7", "sip:x;lr@10.0.0.7", "<sip:a@10.0.0.9>"},
 		"of nobody's":            {"sip:10.9.9.9;lr", "<sip:10.0.0.7;lr>", "sip:10.0.0.7;lr", "sip:10.9.9.9;lr", "<sip:10.0.0.7;lr>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +59,7 @@ func TestLiteral(t *testing.T) {
 	for uri, want := range map[string]string{
 		"sip:a@192.0.2.1": "udp 192.0.2.1:5060", "sip:192.0.2.1:5070;transport=TCP": "tcp 192.0.2.1:5070", "sips:192.0.2.1": "tls 192.0.2.1:5061",
 		"sip:[2001:db8::1];transport=tls": "tls [2001:db8::1]:5061", "sip:a@192.0.2.1;transport=udp": "udp 192.0.2.1:5060",
+		"sip:[2001:DB8:0:0::1]": "udp [2001:db8::1]:5060", "sip:[::ffff:192.0.2.1]": "udp 192.0.2.1:5060", "sip:[2001:db8::1%25eth0]": "", "sip:[:::::]": "",
 		"sip:a@ims.example": "", "sip:192.0.2.1;maddr=192.0.2.2": "", "sip:192.0.2.1;transport=sctp": "", "tel:+4930": "", "": "",
 	} {
 		for _, r := range []func([]byte) (string, bool){

@@ -85,19 +85,25 @@ func (o *Sender) WriteBack(l *Socket, id uint64, to netip.AddrPort, b []byte) bo
 	if !l.Transport.Reliable() || !to.IsValid() {
 		return false
 	}
-	st := o.set.Streams[l.Side].To(to, l.Transport == wire.TLS, "")
+	st := o.to(l, resolve.Hop{Transport: l.Transport, Addr: to})
 	return st != nil && o.set.Write(st, l, b) == nil
+}
+
+// to gives the connection of a socket to h. One that is not the first to be asked for has
+// connections of its own, from its address.
+func (o *Sender) to(l *Socket, h resolve.Hop) *transport.Stream {
+	var own netip.Addr
+	if l != o.set.For(l.Side, h.Transport, h.Addr.Addr(), nil) {
+		own = l.Bound
+	}
+	return o.set.Streams[l.Side].ToFrom(own, h.Addr, h.Transport == wire.TLS, h.ServerName)
 }
 
 // Stream sends a message over a connection to h. The record is told which one before anything
 // is written, so that it can be told if the connection ends.
 func (o *Sender) Stream(out *Socket, h resolve.Hop, record uint64, raw []byte) error {
-	var own netip.Addr
-	if out != o.set.For(out.Side, h.Transport, h.Addr.Addr(), nil) {
-		own = out.Bound
-	}
 	for again := true; ; again = false {
-		st := o.set.Streams[out.Side].ToFrom(own, h.Addr, h.Transport == wire.TLS, h.ServerName)
+		st := o.to(out, h)
 		if st == nil {
 			return ErrStreams
 		}
@@ -121,7 +127,7 @@ func (o *Sender) SendACK(by *Socket, h resolve.Hop, raw []byte) {
 	switch {
 	case l == nil:
 	case h.Transport.Reliable():
-		if st := o.set.Streams[l.Side].To(h.Addr, h.Transport == wire.TLS, h.ServerName); st != nil {
+		if st := o.to(l, h); st != nil {
 			_ = o.set.Write(st, l, raw)
 		}
 	default:

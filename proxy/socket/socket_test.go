@@ -12,10 +12,12 @@ import (
 
 // TestOwnName tells our names by what they mean.
 func TestOwnName(t *testing.T) {
-	ns := route.Names{route.NewName("Pod.example", 5060, 7, 0), route.NewName("10.0.0.1", 5061, 7, 0), route.NewName("fd00::1", 5060, 7, 0)}
+	ns := route.Names{route.NewName("Pod.example", 5060, 7, 0), route.NewName("10.0.0.1", 5061, 7, 0), route.NewName("fd00::1", 5060, 7, 0), route.NewName("Dotted.example.", 5060, 7, 0)}
 	for uri, own := range map[string]bool{
 		"sip:pod.example": true, "sip:x@POD.EXAMPLE.:5060": true, "sip:pod.example:5061": false, "sips:10.0.0.1": true,
 		"sip:10.0.0.1;transport=TLS": true, "sip:10.0.0.1": false, "sip:[FD00:0::0001]": true, "sip:[fd00::2]": false, "sip:pod": false,
+		"sip:dotted.example": true, "sip:DOTTED.example.:5060": true, "sip:dotted.example;transport=tls": false,
+		"sip:[::ffff:10.0.0.1]:5061": true, "sip:[::FFFF:a00:1]:5061": true, "sip:010.0.0.001:5061": true, "sip:.": false,
 	} {
 		u, ok := wire.ParseURI([]byte(uri))
 		if !ok || (ns.URI(&u) != nil) != own {

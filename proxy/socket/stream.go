@@ -29,6 +29,24 @@ func (s *Set) Stream(side dialogs.Side, name uint64) *transport.Stream {
 	return st
 }
 
+// Of gives the socket that a connection belongs to: the one that accepted it, or that it was
+// dialled for.
+func (s *Set) Of(side dialogs.Side, st *transport.Stream) *Socket {
+	if l, ok := st.Listener.(*Socket); ok {
+		return l
+	}
+	n := TransportOf(st)
+	first := s.For(side, n, st.Peer.Addr(), nil)
+	if own := st.From(); own.IsValid() {
+		for _, l := range s.bySide[side][n] {
+			if l != first && l.Bound == own {
+				return l
+			}
+		}
+	}
+	return first
+}
+
 // TransportOf is the transport of a connection.
 func TransportOf(st *transport.Stream) wire.Transport {
 	if st.Secure {
