@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	firstPause = 5 * time.Second
+	// FirstPause is the longest time before the first attempt without a sign of life.
+	FirstPause = 5 * time.Second
 	longest    = 120 * time.Second
 	// Stale is the age from which a NOTIFY under way is given up for a new one upon a sign
 	// of life: its next retransmission may be seconds away (Timer E, RFC 3261 17.1.2.2).
@@ -21,7 +22,7 @@ const (
 // pause is the time until the next attempt without a sign of life: 5, 10, 20 ... 120 s,
 // up to a fifth less, so that devices that were lost together are not tried together.
 func pause(v *device) time.Duration {
-	p := min(firstPause<<min(v.tries, 5), longest)
+	p := min(FirstPause<<min(v.tries, 5), longest)
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(v.user.name + "\x00" + v.name + strconv.Itoa(v.tries)))
 	return p - time.Duration(h.Sum32()%1024)*(p/5)/1024

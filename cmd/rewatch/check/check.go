@@ -125,6 +125,9 @@ func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 		all = append(all, finding{true, "REWATCH_MESSAGE_TEMPLATE", "parses"})
 	}
 	all = append(all, identityFinding(cfg.Dialogs.IdentityFrom), stateFinding(ctx, cfg), memoryFinding(cfg, budget.Limit()))
+	if cfg.Dialogs.Redeliver > 0 {
+		all = append(all, redeliverFinding(cfg.Dialogs))
+	}
 	if cfg.UAC.Hook != "" {
 		all = append(all, hookFinding(cfg.UAC))
 	}

@@ -118,3 +118,21 @@ func TestWhomTheHookEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestHowLongIsKept warns of a REWATCH_REDELIVER that is legal and of no use.
+func TestHowLongIsKept(t *testing.T) {
+	for want, env := range map[string]cli.Environ{
+		"  a NOTIFY is kept for 10m0s": {"REWATCH_REDELIVER": "10m"},
+		"  warning: after 1s a NOTIFY": {"REWATCH_REDELIVER": "1s"},
+		"  warning: nothing is kept":   {"REWATCH_REDELIVER": "10m", "REWATCH_ANSWER": "passthrough"},
+	} {
+		out, err := check(t, env)
+		_, line, _ := strings.Cut(out, "REWATCH_REDELIVER")
+		if err != nil || !strings.Contains(line, want) {
+			t.Errorf("%v\n%s\nwant %q", err, out, want)
+		}
+	}
+	if out, err := check(t, nil); err != nil || strings.Contains(out, "REWATCH_REDELIVER") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

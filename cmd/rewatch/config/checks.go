@@ -161,6 +161,12 @@ func checkDialogs(in *inspection, c *Config) {
 	if c.Dialogs.MaxExpires < 0 || int64(c.Dialogs.MaxExpires) > 1<<32-1 {
 		in.reject("REWATCH_MAX_EXPIRES", "whole seconds, such as 3600 or 1h; 0 is off")
 	}
+	if c.Dialogs.Redeliver < 0 {
+		in.reject("REWATCH_REDELIVER", "a duration such as 10m; 0s is off")
+	}
+	if c.Dialogs.Redeliver > 0 && c.Dialogs.MaxRedeliver == 0 && in.ok("REWATCH_MAX_REDELIVER") {
+		in.reject("REWATCH_MAX_REDELIVER", "more than 0, because REWATCH_REDELIVER is on")
+	}
 	if !(c.Dialogs.RecoverShare >= 0 && c.Dialogs.RecoverShare <= 100) { // NaN is in no range
 		in.reject("REWATCH_RECOVER_SHARE", "a percentage from 0 to 100, such as 1 or 0.5")
 	}
