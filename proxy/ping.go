@@ -11,51 +11,67 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// onlyServer gives the hop of the presence server, if it has only one.
-func (s *Server) onlyServer() (resolve.Hop, bool) {
-	if l, ok := route.Literal(s.routing.Server); ok {
-		return l, true
+// serverHops gives the hops of the presence server that a socket of ours reaches; none: its
+// name is not resolved.
+func (s *Server) serverHops() (hops []resolve.Hop) {
+	found := []resolve.Hop{{}}
+	var literal bool
+	if found[0], literal = route.Literal(s.routing.Server); !literal {
+		t, err := resolve.ParseURI(s.routing.Server)
+		if err != nil {
+			return nil
+		}
+		found, _ = s.cfg.Resolver.Lookup(t)
 	}
-	t, err := resolve.ParseURI(s.routing.Server)
-	if err != nil {
-		return resolve.Hop{}, false
+	for _, h := range found {
+		other, ok := h.Otherwise()
+		h.Either = ok && s.routing.Speaks(dialogs.Server, other.Transport, h.Addr.Addr())
+		if s.routing.Speaks(dialogs.Server, h.Transport, h.Addr.Addr()) {
+			hops = append(hops, h)
+		}
 	}
-	hops, ok := s.cfg.Resolver.Lookup(t)
-	if !ok || len(hops) != 1 {
-		return resolve.Hop{}, false
-	}
-	return hops[0], true
+	return hops
 }
 
 var emptyLine = []byte("\r\n\r\n")
 
-// pingServer sends an empty line to every address of the server, or connects to it.
-func (s *Server) pingServer() error {
+// pingServer sends an empty line to each of some hops of the server, or connects to it. Without
+// a hop it has the name of the server resolved.
+func (s *Server) pingServer(hops []resolve.Hop) error {
 	w := s.borrow()
 	defer s.giveBack(w)
-	w.Msg = wire.Message{} // none is at hand
-	pending, err := w.router.Candidates(route.Decision{URI: s.routing.Server, Server: true, Toward: dialogs.Server}, nil, w.now)
-	if err != nil {
-		return err
+	if len(hops) == 0 {
+		return s.resolveServer(w)
 	}
-	if pending != (resolve.Target{}) {
-		s.cfg.Resolver.Await(pending, 0, func([]resolve.Hop, error) {})
-		return errResolving
-	}
-	for _, h := range w.router.Hops {
-		l := s.sockets.For(dialogs.Server, h.Transport, h.Addr.Addr(), nil)
-		switch {
-		case l == nil:
-			return route.ErrNoSocket
-		case h.Transport.Reliable():
-			if s.sockets.Streams[dialogs.Server].To(h.Addr, h.Transport == wire.TLS, h.ServerName) == nil {
-				return socket.ErrStreams
-			}
-		default:
+	for _, h := range hops {
+		switch l := s.sockets.For(dialogs.Server, h.Transport, h.Addr.Addr(), nil); {
+		case !h.Transport.Reliable():
 			w.out.Copy(l, netip.Addr{}, h.Addr, emptyLine)
+		case s.sockets.Streams[dialogs.Server].To(h.Addr, h.Transport == wire.TLS, h.ServerName) == nil:
+			return socket.ErrStreams
 		}
 	}
 	return nil
+}
+
+// resolveServer has the name of the server resolved; the error says why the server has no hop
+// yet.
+func (s *Server) resolveServer(w *worker) error {
+	w.Msg = wire.Message{} // none is at hand
+	pending, err := w.router.Candidates(route.Decision{URI: s.routing.Server, Server: true, Toward: dialogs.Server}, nil, w.now)
+	switch {
+	case err != nil:
+		return err
+	case pending == (resolve.Target{}):
+		return route.ErrNoSocket
+	}
+	s.cfg.Resolver.Await(pending, 0, func([]resolve.Hop, error) {})
+	return errResolving
+}
+
+// connected tells whether there is a connection to a hop of the server.
+func (s *Server) connected(h resolve.Hop) bool {
+	return s.sockets.Streams[dialogs.Server].Stands(h.Addr, h.Transport == wire.TLS, h.ServerName)
 }
 
 var errResolving = errors.New("the name of the server is being resolved")

@@ -180,7 +180,7 @@ func (h streamHandler) Closed(st *transport.Stream, err error) {
 	}
 	h.s.log.Debug().Err(err).Stringer("peer", st.Peer).Bool("dialled", st.Dialled).Msg("stream closed")
 	if !stood {
-		h.s.hopFailed(resolve.Hop{Addr: st.Peer, Transport: socket.TransportOf(st)}, err)
+		h.s.hopFailed(resolve.Hop{Addr: st.Peer, Transport: socket.TransportOf(st), ServerName: st.Name()}, err)
 	}
 	h.s.Own.StreamEnded(st, err)
 	if !st.Used.Load() {

@@ -173,6 +173,7 @@ func TestHealth(t *testing.T) {
 			t.Error(changes)
 		}
 	}, func(c *Config) {
+		c.Server += ";transport=udp"
 		c.ServerChanged = func(up bool, _ string) {
 			changes += map[bool]string{true: "up ", false: "down "}[up]
 		}

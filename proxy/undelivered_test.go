@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rewatch/proxy/draft"
@@ -184,11 +187,64 @@ func TestKernelRefusesRequest(t *testing.T) {
 		other2 := strings.Replace(subscribe, "s1", "s2", 1)
 		r.core.send(coreSide, other2)
 		r.core.send(coreSide, other2)
-		got := r.core.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaUDP("s2"))
+		r.core.want("SIP/2.0 503 Presence Server Unavailable") // neither is left
+	}, toSecond)
+	play(t, func(r *rig) {
+		r.refuse(syscall.ENETUNREACH, coreAddr)
+		message := request("MESSAGE", "sip:bob@ims.example", viaServer, "Route: <sip:"+coreAddr+";transport=udp;lr>")
+		r.server.send(serverSide, message)
+		r.server.nothing()
+		r.server.send(serverSide, message)
+		got := r.server.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaServer)
 		if strings.Contains(got, string(draft.BranchStart)) {
 			t.Error(got)
 		}
-	}, toSecond)
+	})
+}
+
+// TestServerWithoutUDP: a server whose UDP alone is refused is served by TCP, and is not down;
+// one that refuses both is.
+func TestServerWithoutUDP(t *testing.T) {
+	for name, c := range map[string]struct{ either, tcp bool }{"UDP alone": {true, true}, "both": {true, false}, "UDP is named": {false, true}} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			play(t, func(r *rig) {
+				r.server.want("\r\n\r\n")
+				r.pass(time.Second)
+				var accept func() *connection
+				if c.tcp {
+					accept = r.listen(serverAddr)
+				}
+				_ = r.server.conn.Close()
+				r.core.send(coreSide, subscribeNumber("1"))
+				synctest.Wait()
+				if !c.either || !c.tcp {
+					r.up(false, serverAddr)
+					r.core.send(coreSide, subscribeNumber("1"))
+					r.core.want("SIP/2.0 503 Presence Server Unavailable")
+					return
+				}
+				r.up(true, "")
+				r.core.send(coreSide, subscribeNumber("1")) // again
+				x := accept()
+				x.send(reply(x.want("SUBSCRIBE"), "200 OK", "Expires: 600"))
+				r.core.want("SIP/2.0 200")
+				for i := range 60 { // its pings are refused, too
+					r.pass(time.Second)
+					r.up(true, "")
+					if i%10 == 9 {
+						r.core.send(coreSide, subscribeNumber(fmt.Sprint(i)))
+						x.send(reply(x.want("SUBSCRIBE"), "200 OK", "Expires: 600"))
+						r.core.want("SIP/2.0 200")
+					}
+				}
+			}, care(&asked, new(atomic.Bool)), func(cfg *Config) {
+				if !c.either {
+					cfg.Server += ";transport=udp"
+				}
+			})
+		})
+	}
 }
 
 // TestTooLong: 513 says it of the message; neither the hop nor the server is bad, nor

@@ -2,6 +2,8 @@ package health
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +13,10 @@ import (
 
 const (
 	// pingEvery is how often a silent server is pinged, pingWait how long a
-	// refusal may take to come back.
-	pingEvery = 5 * time.Second
-	pingWait  = 500 * time.Millisecond
+	// refusal may take to come back, refusalHolds how long it counts.
+	pingEvery    = 5 * time.Second
+	pingWait     = 500 * time.Millisecond
+	refusalHolds = 10 * time.Second
 	// suspicion is how long the server may send nothing after a request: by then even the
 	// 100 of a non-INVITE is due (RFC 4320 4.2).
 	suspicion = 4 * time.Second
@@ -34,11 +37,13 @@ const (
 
 // Config is what a Health needs.
 type Config struct {
-	// Only gives the hop of the server, if it has only one.
-	Only func() (resolve.Hop, bool)
-	// Ping sends an empty line to every address of the server, or connects to it; an error
-	// says that the server refused.
-	Ping func() error
+	// Hops gives the hops of the server that can be reached; none: they are not known.
+	Hops func() []resolve.Hop
+	// Ping sends an empty line to each of these hops, or connects to it; an error says that
+	// this cannot be done. It may be called without hops, to make them known.
+	Ping func([]resolve.Hop) error
+	// Stands tells whether there is a connection to a hop.
+	Stands func(resolve.Hop) bool
 	// Probe sends OPTIONS to the server, and blocks until the result is known. Nil: only
 	// traffic tells.
 	Probe func(ctx context.Context) error
@@ -58,14 +63,15 @@ type Health struct {
 	// there is none.
 	asked  atomic.Int64
 	isDown atomic.Bool
-	losses atomic.Int64 // transport errors
 	// refused counts the requests since the last trial, whose key is trial and whose time is
 	// tried.
 	refused atomic.Int64
 	trial   atomic.Uint64
 	tried   atomic.Int64
+	wake    chan struct{} // a way was refused, and others are left
 
 	mu         sync.Mutex
+	losses     map[resolve.Way]time.Time // when each way to the server was refused last
 	detail     string
 	reachable  bool // a ping was not refused
 	silent     bool // down because it was silent, not because it refused
@@ -76,7 +82,11 @@ type Health struct {
 }
 
 // New makes a Health for a server that has not been reached yet.
-func New(cfg Config) *Health { return &Health{cfg: cfg, detail: "not reached yet", born: time.Now()} }
+func New(cfg Config) *Health {
+	return &Health{
+		cfg: cfg, detail: "not reached yet", born: time.Now(), losses: map[resolve.Way]time.Time{}, wake: make(chan struct{}, 1),
+	}
+}
 
 // Down tells whether the server is known to be down.
 func (h *Health) Down() bool { return h.isDown.Load() }
@@ -174,12 +184,52 @@ func (h *Health) overdue(now time.Time) {
 	}
 }
 
-// Lost notes a transport error of a hop. It counts if the hop is the only one of the server, by
-// the same transport: that a server refuses TCP says nothing if it is sent to by UDP.
+// ways are the hops of the server, and the same by TCP where that may be tried as well.
+func (h *Health) ways() []resolve.Hop {
+	hops := h.cfg.Hops()
+	ways := slices.Clip(hops)
+	for _, hop := range hops {
+		if other, ok := hop.Otherwise(); ok {
+			ways = append(ways, other)
+		}
+	}
+	return ways
+}
+
+// left are those of some ways that were not refused since a time.
+func (h *Health) left(ways []resolve.Hop, since time.Time) (left []resolve.Hop) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, way := range ways {
+		if h.losses[way.Way()].Before(since) {
+			left = append(left, way)
+		}
+	}
+	return left
+}
+
+// Lost notes a transport error of a hop. The server is down once every way to it was refused
+// since it was heard of, each lately; those that are left are tried at once.
 func (h *Health) Lost(at resolve.Hop, err error) {
-	if only, ok := h.cfg.Only(); ok && only.Addr == at.Addr && only.Transport == at.Transport {
-		h.losses.Add(1)
+	ways, now := h.ways(), time.Now()
+	if !slices.ContainsFunc(ways, func(way resolve.Hop) bool { return way.Way() == at.Way() }) {
+		return
+	}
+	since := now.Add(-refusalHolds)
+	h.mu.Lock()
+	maps.DeleteFunc(h.losses, func(_ resolve.Way, at time.Time) bool { return at.Before(since) })
+	h.losses[at.Way()] = now
+	h.mu.Unlock()
+	if seen := time.Unix(0, h.lastSeen.Load()); seen.After(since) {
+		since = seen
+	}
+	if len(h.left(ways, since)) == 0 {
 		h.change(false, false, at.Addr.String()+": "+err.Error())
+		return
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -195,6 +245,8 @@ func (h *Health) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.wake:
+			h.ping(ctx, h.left(h.ways(), time.Now().Add(-refusalHolds)))
 		case <-t.C:
 		}
 	}
@@ -213,15 +265,18 @@ func (h *Health) look(ctx context.Context, now time.Time) {
 	switch {
 	case h.Down() && silent, !h.Down() && suspect:
 		h.ask(ctx)
-	case h.Down(), quiet && now.Sub(pinged) >= pingEvery:
-		h.ping(ctx, now)
+	case h.Down():
+		h.ping(ctx, h.ways())
+	case quiet && now.Sub(pinged) >= pingEvery:
+		h.ping(ctx, h.cfg.Hops())
 	}
 }
 
-// ping sends an empty line, or opens the connection, and notes whether that is refused.
-func (h *Health) ping(ctx context.Context, now time.Time) {
-	losses := h.losses.Load()
-	err := h.cfg.Ping()
+// ping sends an empty line by some ways to the server, or opens the connection, and notes
+// whether one of them is open.
+func (h *Health) ping(ctx context.Context, ways []resolve.Hop) {
+	now := time.Now()
+	err := h.cfg.Ping(ways)
 	h.mu.Lock()
 	h.pinged = now
 	if err != nil {
@@ -238,7 +293,8 @@ func (h *Health) ping(ctx context.Context, now time.Time) {
 		return
 	case <-t.C:
 	}
-	if h.losses.Load() != losses {
+	open := func(way resolve.Hop) bool { return !way.Transport.Reliable() || h.cfg.Stands(way) }
+	if !slices.ContainsFunc(h.left(ways, now), open) {
 		return
 	}
 	h.mu.Lock()

@@ -41,8 +41,8 @@ func TestHealth(t *testing.T) {
 		refused.Store(true)
 		var told told
 		h := New(Config{
-			Only: func() (resolve.Hop, bool) { return hop, true },
-			Ping: func() error {
+			Hops: func() []resolve.Hop { return []resolve.Hop{hop} },
+			Ping: func([]resolve.Hop) error {
 				if refused.Load() {
 					return errors.New("refused")
 				}
@@ -103,8 +103,8 @@ func TestStart(t *testing.T) {
 			var up atomic.Bool
 			var h *Health
 			h = New(Config{
-				Only: func() (resolve.Hop, bool) { return hop, true },
-				Ping: func() error {
+				Hops: func() []resolve.Hop { return []resolve.Hop{hop} },
+				Ping: func([]resolve.Hop) error {
 					if !up.Load() {
 						h.Lost(hop, errors.New("refused"))
 						return errors.New("refused")
@@ -141,6 +141,153 @@ func TestStart(t *testing.T) {
 			wait(4*time.Second, false)
 			up.Store(true)
 			wait(10*time.Second, false, true)
+		})
+	}
+}
+
+// fakeServer is a server with some hops, of which some ways are refused or lead nowhere.
+type fakeServer struct {
+	hops []resolve.Hop
+	h    *Health
+	told told
+
+	mu      sync.Mutex
+	refused []string // "udp 10.1.0.2:5070"
+	hole    []string // a connection there takes four seconds to fail
+	pinged  []string
+}
+
+func (s *fakeServer) set(refused, hole []string) (pinged []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused, s.hole = refused, hole
+	return s.pinged
+}
+
+func wayName(h resolve.Hop) string { return h.Transport.String() + " " + h.Addr.String() }
+
+func (s *fakeServer) ping(hops []resolve.Hop) error {
+	if len(hops) == 0 {
+		return errors.New("being resolved")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range hops {
+		s.pinged = append(s.pinged, wayName(h))
+		switch {
+		case slices.Contains(s.refused, wayName(h)):
+			s.h.Lost(h, errors.New("refused"))
+		case slices.Contains(s.hole, wayName(h)):
+			time.AfterFunc(4*time.Second, func() { s.h.Lost(h, errors.New("no answer")) })
+		}
+	}
+	return nil
+}
+
+func (s *fakeServer) stands(h resolve.Hop) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.Contains(s.refused, wayName(h)) && !slices.Contains(s.hole, wayName(h))
+}
+
+func (s *fakeServer) run(t *testing.T) {
+	t.Helper()
+	s.h = New(Config{
+		Hops: func() []resolve.Hop { return s.hops }, Ping: s.ping, Stands: s.stands,
+		Probe: func(context.Context) error { return errors.New("no answer") }, Changed: s.told.add,
+	})
+	s.h.Seen(time.Now())
+	ctx, cancel := context.WithCancel(t.Context())
+	go s.h.Run(ctx)
+	t.Cleanup(cancel)
+	time.Sleep(pingEvery + time.Second)
+}
+
+// TestEveryWay: a server is down once every way to it is refused: each address by each
+// transport that may be used there. What is left is tried at once, and a server whose ways
+// are all refused is down as soon as that is known. TCP is not tried without need.
+func TestEveryWay(t *testing.T) {
+	const udp, tcp, other = "udp 10.1.0.2:5070", "tcp 10.1.0.2:5070", "udp 10.1.0.3:5070"
+	at := func(addr string, over wire.Transport, either bool) resolve.Hop {
+		return resolve.Hop{Addr: netip.MustParseAddrPort(addr), Transport: over, Either: either}
+	}
+	either, named := at("10.1.0.2:5070", wire.UDP, true), at("10.1.0.2:5070", wire.UDP, false)
+	stream, second := at("10.1.0.2:5070", wire.TCP, false), at("10.1.0.3:5070", wire.UDP, false)
+	for _, c := range []struct {
+		name          string
+		hops          []resolve.Hop
+		refused, hole []string
+		lost          resolve.Hop // the first that traffic finds
+		down          time.Duration
+	}{
+		{"UDP alone is refused", []resolve.Hop{either}, []string{udp}, nil, either, -1},
+		{"both are", []resolve.Hop{either}, []string{udp, tcp}, nil, either, 0},
+		{"TCP is refused, to a large request", []resolve.Hop{either}, []string{tcp}, nil, stream, -1},
+		{"UDP is named", []resolve.Hop{named}, []string{udp}, nil, named, 0},
+		{"TCP is named", []resolve.Hop{stream}, []string{tcp}, nil, stream, 0},
+		{"UDP is named, TCP refused", []resolve.Hop{named}, []string{tcp}, nil, stream, -1},
+		{"UDP is refused, TCP silent", []resolve.Hop{either}, []string{udp}, []string{tcp}, either, 4 * time.Second},
+		{"one of two addresses", []resolve.Hop{named, second}, []string{udp}, nil, named, -1},
+		{"both addresses", []resolve.Hop{named, second}, []string{udp, other}, nil, named, 0},
+		{"no address is known", nil, nil, nil, either, -1},
+		{"another server", []resolve.Hop{named}, nil, nil, second, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := fakeServer{hops: c.hops}
+				s.run(t)
+				if pinged := s.set(c.refused, c.hole); slices.Contains(pinged, tcp) != slices.Contains(c.hops, stream) {
+					t.Errorf("pinged %q", pinged)
+				}
+				s.h.Lost(c.lost, errors.New("refused"))
+				synctest.Wait()
+				if s.h.Down() != (c.down == 0) {
+					t.Fatalf("down at once: %t", s.h.Down())
+				}
+				if c.down > 0 {
+					time.Sleep(c.down + time.Second)
+				}
+				for range 120 { // and it stays so: no alarm comes and goes
+					time.Sleep(time.Second)
+					if s.h.Down() != (c.down >= 0) {
+						t.Fatalf("down: %t, told %t", s.h.Down(), s.told.all())
+					}
+				}
+				if got := s.told.all(); len(got) > 1 {
+					t.Errorf("told %t", got)
+				}
+				s.set(nil, nil)
+				time.Sleep(5 * time.Second)
+				if s.h.Down() {
+					t.Error("it is back, and still down")
+				}
+			})
+		})
+	}
+}
+
+// TestRefusalsApart: refusals of different times do not add up, nor do those before the server
+// was heard of last.
+func TestRefusalsApart(t *testing.T) {
+	hops := []resolve.Hop{
+		{Addr: netip.MustParseAddrPort("10.1.0.2:5070"), Transport: wire.UDP}, {Addr: netip.MustParseAddrPort("10.1.0.3:5070"), Transport: wire.UDP},
+	}
+	for _, seen := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := fakeServer{hops: hops}
+			s.run(t)
+			s.h.Lost(hops[0], errors.New("refused"))
+			if seen {
+				time.Sleep(time.Second)
+				s.h.Seen(time.Now())
+				time.Sleep(time.Second)
+			} else {
+				time.Sleep(refusalHolds + time.Second)
+			}
+			s.h.Lost(hops[1], errors.New("refused"))
+			if s.h.Down() {
+				t.Errorf("seen %t: down", seen)
+			}
 		})
 	}
 }

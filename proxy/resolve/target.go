@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -34,6 +35,32 @@ type Hop struct {
 	ServerName string
 	// Rank is for Spread.
 	Rank Rank
+}
+
+// Way is one way to one peer. Two hops with the same Way are one hop: their other fields say
+// how it was found, and what may be tried after it.
+type Way struct {
+	Transport wire.Transport
+	Addr      netip.AddrPort
+	// Name is the name that a TLS peer has to prove.
+	Name string
+}
+
+// Way is the way to the hop.
+func (h Hop) Way() Way {
+	w := Way{Transport: h.Transport, Addr: h.Addr}
+	if h.Transport == wire.TLS {
+		w.Name = cmp.Or(h.ServerName, h.Addr.Addr().String())
+	}
+	return w
+}
+
+// Otherwise is the hop by TCP, which is left to try where a datagram is refused; false: it is
+// no hop by UDP, or a transport is named.
+func (h Hop) Otherwise() (Hop, bool) {
+	ok := h.Either && h.Transport == wire.UDP
+	h.Transport, h.Either = wire.TCP, false
+	return h, ok
 }
 
 // Errors of ParseURI that a caller may want to tell apart.

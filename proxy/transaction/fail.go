@@ -126,11 +126,10 @@ func (t *Transaction) allHopsFailed(now Now, c Cause) Effect {
 // otherwise adds the other transport of a hop that takes no datagram to what is left to
 // try, behind the other addresses.
 func (t *Transaction) otherwise(c Cause) {
-	if !t.either || t.transport != wire.UDP || c == Oversized || !t.whole {
+	h, ok := t.hop().Otherwise()
+	if !ok || c == Oversized || !t.whole {
 		return
 	}
-	h := t.hop()
-	h.Transport, h.Either = wire.TCP, false
 	own := t.ownMore()
 	own.rest = slices.Insert(own.rest, 0, h)
 }

@@ -30,18 +30,35 @@ func (t *Streams) ToFrom(own netip.Addr, addr netip.AddrPort, secure bool, serve
 	defer t.mu.Unlock()
 	key := keyOf(addr, secure, serverName)
 	key.own = own
-	if s := t.byPeer[key]; s != nil && !s.gone.Load() {
+	if s := t.usable(key); s != nil {
 		return s
-	}
-	if secure && !own.IsValid() {
-		if s := t.byPeer[peerKey{addr: addr, secure: true, accepted: true}]; s != nil && !s.gone.Load() && proves(s.leaf, key.name) {
-			return s
-		}
 	}
 	if t.closed || t.dialled >= t.cfg.MaxStreams {
 		return nil
 	}
 	return t.open(t.enter(key))
+}
+
+// Stands tells whether there is a stream to a peer that To would give, and it is connected.
+func (t *Streams) Stands(addr netip.AddrPort, secure bool, serverName string) bool {
+	t.mu.Lock()
+	s := t.usable(keyOf(addr, secure, serverName))
+	t.mu.Unlock()
+	return s != nil && s.Own().IsValid()
+}
+
+// usable is the stream of a key that may be used, nil if there is none. The caller holds the
+// lock.
+func (t *Streams) usable(key peerKey) *Stream {
+	if s := t.byPeer[key]; s != nil && !s.gone.Load() {
+		return s
+	}
+	if key.secure && !key.own.IsValid() {
+		if s := t.byPeer[peerKey{addr: key.addr, secure: true, accepted: true}]; s != nil && !s.gone.Load() && proves(s.leaf, key.name) {
+			return s
+		}
+	}
+	return nil
 }
 
 // aloneFor is how long a stream for one request waits for its response.

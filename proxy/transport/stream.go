@@ -96,6 +96,9 @@ type Stream struct {
 // From is the address of ours that the stream was dialled for (ToFrom), invalid if none was named.
 func (s *Stream) From() netip.Addr { return s.key.own }
 
+// Name is the name that the certificate of a peer has to carry that we have dialled by TLS.
+func (s *Stream) Name() string { return s.key.name }
+
 // Write queues a message; it never blocks. If too much is queued already, for this peer or for
 // all, it is ErrBacklog: a writer for many peers must not wait for one that does not read.
 // Messages are sent in order. The writing goroutine starts with the first message and ends when

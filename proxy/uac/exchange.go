@@ -9,7 +9,6 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"rewatch/dialogs"
-	"rewatch/proxy/wire"
 )
 
 // errNoHop says that a name resolved to nothing.
@@ -63,15 +62,9 @@ func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *
 
 // otherwise is the hop by TCP, if a datagram was refused there and nothing names a transport.
 func (h Hop) otherwise(err error) (Hop, bool) {
-	ok := h.Either && h.Transport == wire.UDP && err != nil && !errors.Is(err, ErrTimeout)
-	h.Transport, h.Either = wire.TCP, false
-	return h, ok
-}
-
-// same tells whether both are one way to one peer, whether or not TCP may follow.
-func (h Hop) same(o Hop) bool {
-	h.Either = o.Either
-	return h == o
+	other, ok := h.Otherwise()
+	h.Hop = other
+	return h, ok && err != nil && !errors.Is(err, ErrTimeout)
 }
 
 // toward resolves a route, or the hops into the core where there is none. Each
@@ -83,7 +76,7 @@ func (c *Client) toward(ctx context.Context, route, other string) ([]target, err
 	var targets []target
 	add := func(found []target) {
 		for _, t := range found {
-			i := slices.IndexFunc(targets, func(have target) bool { return have.hop.same(t.hop) })
+			i := slices.IndexFunc(targets, func(have target) bool { return have.hop.Side == t.hop.Side && have.hop.Way() == t.hop.Way() })
 			if i < 0 {
 				targets = append(targets, t)
 			} else if t.hop.Either { // one of its URIs leaves the transport open

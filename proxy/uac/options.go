@@ -17,9 +17,6 @@ func (c *Client) Probe(ctx context.Context, hop Hop, uri string) dialogs.Result 
 	}
 	hop.Alone = true
 	d := c.start(sip.OPTIONS, uri, uri)
-	w, err := c.render(d, target{hop: hop})
-	if err != nil {
-		return dialogs.Result{Err: err}
-	}
-	return result(c.transact(ctx, hop, w))
+	res, _, err := c.attempt(ctx, d, []target{{hop: hop}})
+	return result(res, err)
 }

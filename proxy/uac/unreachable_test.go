@@ -58,7 +58,10 @@ func TestDeadRoute(t *testing.T) {
 // Where nothing names a transport, TCP is tried behind the other hops; else the request has
 // failed.
 func TestOtherTransport(t *testing.T) {
-	for _, c := range []struct{ either, forward bool }{{true, false}, {true, true}, {false, false}, {false, true}} {
+	for _, c := range []struct {
+		either bool
+		by     string
+	}{{true, "message"}, {true, "forward"}, {true, "probe"}, {false, "message"}, {false, "forward"}, {false, "probe"}} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPeer(t, always("200 OK"))
 			p.udpDown = true
@@ -66,10 +69,13 @@ func TestOtherTransport(t *testing.T) {
 			hop.Either = c.either
 			p.hops["sip:core.ims.example"] = []Hop{hop}
 			var ok bool
-			if c.forward {
+			switch c.by {
+			case "probe":
+				ok = p.client.Probe(context.Background(), hop, "sip:core.ims.example").OK()
+			case "forward":
 				raw := "MESSAGE sip:a@ims.example SIP/2.0\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
 				ok = p.client.Forward(context.Background(), hop.Side, "sip:core.ims.example", []byte(raw)).OK()
-			} else {
+			default:
 				ok = p.client.Message(context.Background(), alice).OK()
 			}
 			s := p.done()
@@ -114,7 +120,9 @@ func TestSameHopOnce(t *testing.T) {
 		p := newPeer(t, always("503 Service Unavailable"))
 		p.hops[p.client.cfg.Core[0]] = []Hop{hop}
 		hop.Either = true
-		p.hops[m.Route], p.hops[m.Else] = []Hop{hop}, []Hop{hop}
+		ranked := hop
+		ranked.Rank.Group, ranked.ServerName = 2, "scscf.ims.example"
+		p.hops[m.Route], p.hops[m.Else] = []Hop{hop}, []Hop{ranked}
 		r := p.client.Message(t.Context(), m)
 		if s := p.done(); r.Status != 503 || len(s) != 1 {
 			t.Errorf("%+v, sent %+v", r, s)

@@ -19,14 +19,14 @@ func (p *process) holdConfig() hold.Config {
 			Off:   p.cfg.Policy.OutageRatio >= 1, // the operator wants every failure to count
 			Ratio: p.cfg.Policy.OutageRatio, Window: p.cfg.Policy.OutageWindow,
 		},
-		Shared: func(hop netip.AddrPort) bool { return p.transportTo(hop) != wire.AnyTransport },
+		Shared: func(hop netip.AddrPort) bool { _, ok := p.coreHop(hop); return ok },
 		Probe:  p.probeCore,
 	}
 }
 
-// transportTo is the transport of a next hop, if it is an address of REWATCH_CORE, else AnyTransport.
-// It uses only names that are resolved already, because the SIP path must not wait here.
-func (p *process) transportTo(hop netip.AddrPort) wire.Transport {
+// coreHop gives the next hop with an address, if it is one of REWATCH_CORE. It uses only names that are
+// resolved already, because the SIP path must not wait here.
+func (p *process) coreHop(at netip.AddrPort) (resolve.Hop, bool) {
 	for _, uri := range p.cfg.Proxy.Core {
 		target, err := resolve.ParseURI([]byte(uri.Raw))
 		if err != nil {
@@ -34,23 +34,23 @@ func (p *process) transportTo(hop netip.AddrPort) wire.Transport {
 		}
 		found, _ := p.resolver.Lookup(target)
 		for _, h := range found {
-			if h.Addr == hop {
-				return h.Transport
+			if h.Addr == at {
+				return h, true
 			}
 		}
 	}
-	return wire.AnyTransport
+	return resolve.Hop{}, false
 }
 
 // probeCore asks a next hop with OPTIONS whether it is there. If the hop is known only from a Route,
 // its transport is not known, so both are tried.
-func (p *process) probeCore(ctx context.Context, hop netip.AddrPort) bool {
-	transports := []wire.Transport{wire.UDP, wire.TCP}
-	if t := p.transportTo(hop); t != wire.AnyTransport {
-		transports = []wire.Transport{t}
+func (p *process) probeCore(ctx context.Context, at netip.AddrPort) bool {
+	hops := []resolve.Hop{{Transport: wire.UDP, Addr: at}, {Transport: wire.TCP, Addr: at}}
+	if h, ok := p.coreHop(at); ok {
+		hops = []resolve.Hop{h}
 	}
-	for _, transport := range transports {
-		if p.alive(ctx, uac.Hop{Side: dialogs.Core, Hop: resolve.Hop{Transport: transport, Addr: hop}}) {
+	for _, h := range hops {
+		if p.alive(ctx, uac.Hop{Side: dialogs.Core, Hop: h}) {
 			return true
 		}
 	}
