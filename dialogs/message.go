@@ -69,9 +69,7 @@ type Event struct{ Package, ID []byte }
 // SubscriptionState is what a NOTIFY says of its subscription (RFC 6665 8.2.3).
 type SubscriptionState struct {
 	Terminated bool
-	Reason     []byte
-	// Expires and RetryAfter are in seconds; -1: absent or unreadable.
-	Expires, RetryAfter int
+	Expires    int // seconds; -1: absent or unreadable
 }
 
 // Contact is one address at which a user, or a core, can be reached.

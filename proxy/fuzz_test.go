@@ -238,7 +238,7 @@ func came(raw []byte, stream bool) [][]byte {
 // cut cuts a stream into messages.
 func cut(raw []byte) (all [][]byte) {
 	for len(raw) > 0 {
-		skip, n, err := wire.Frame(raw)
+		skip, n, err := wire.FrameFrom(raw, 0)
 		if err != nil || n == 0 || skip+n > len(raw) {
 			return append(all, raw[min(skip, len(raw)):])
 		}

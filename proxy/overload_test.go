@@ -106,7 +106,7 @@ func TestShedBytes(t *testing.T) {
 			t.Error(n, "large requests are remembered")
 		}
 		r.pass(2 * time.Minute)
-		if b := r.s.table.Bytes(); b != 0 || r.s.table.Len() != 0 {
+		if b := r.s.table.Usage(); b != 0 {
 			t.Errorf("%d bytes are counted when all is over", b)
 		}
 	}, func(c *Config) { c.MaxTransactions = 100 })

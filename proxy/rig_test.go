@@ -432,7 +432,7 @@ func (x *connection) read() {
 			return
 		}
 		for have = append(have, b[:n]...); ; {
-			skip, n, err := wire.Frame(have)
+			skip, n, err := wire.FrameFrom(have, 0)
 			if err != nil || n == 0 || skip+n > len(have) {
 				break
 			}

@@ -18,17 +18,10 @@ import (
 // Rewatch is the Actor of what rewatch does by itself.
 const Rewatch = "rewatch"
 
-// The actions.
+// The actions of rewatch. Package admin names those of an administrator.
 const (
-	SignOut  = "sign-out"
-	Ban      = "ban"
-	Unban    = "unban"
-	Reset    = "reset"
-	Hold     = "hold"
-	Resume   = "resume"
-	DryRun   = "dry-run"
-	LogLevel = "log-level"
-	Denied   = "denied" // a wrong token
+	SignOut = "sign-out"
+	Ban     = "ban"
 )
 
 // Entry is one line.

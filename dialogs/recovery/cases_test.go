@@ -74,7 +74,7 @@ func (p *play) notify(l leg, status int) int {
 	ref, ruling := p.monitor.Notify(&dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(l.call), CSeq: p.cseq, Transaction: uint64(p.cseq) << 32, Expires: -1,
 		FromURI: []byte("sip:bob@ims.example"), FromTag: []byte(l.tag), ToURI: []byte(alice), ToTag: []byte("w"),
-		Event: dialogs.Event{Package: []byte(l.event)}, State: dialogs.SubscriptionState{Expires: 600, RetryAfter: -1},
+		Event: dialogs.Event{Package: []byte(l.event)}, State: dialogs.SubscriptionState{Expires: 600},
 		Contacts: []dialogs.Contact{{URI: []byte(l.contact), Expires: -1}},
 	})
 	o := dialogs.Outcome{At: time.Now(), CSeq: p.cseq, Status: status, RetryAfter: -1}

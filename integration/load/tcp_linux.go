@@ -111,7 +111,7 @@ func (c *conn) read(handle func([]byte, origin)) (bool, error) {
 func (c *conn) cut(handle func([]byte, origin)) error {
 	at := 0
 	for at < c.have {
-		skip, n, err := wire.Frame(c.in[at:c.have])
+		skip, n, err := wire.FrameFrom(c.in[at:c.have], 0)
 		if err != nil {
 			return fmt.Errorf("framing: %w", err)
 		}

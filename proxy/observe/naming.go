@@ -107,10 +107,3 @@ func (n *Namers) FromBelieved() bool {
 	}
 	return false
 }
-
-// Len is how many neighbours are known.
-func (n *Namers) Len() int {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return len(n.asserts)
-}

@@ -72,7 +72,7 @@ func (o *Observer) read(m *wire.Message, from *From) *dialogs.Message {
 	d := &o.seen
 	*d = dialogs.Message{}
 	d.Side, d.Transport, d.Expires = from.Side, from.Transport, m.Number(wire.Expires)
-	d.State.Expires, d.State.RetryAfter = -1, -1
+	d.State.Expires = -1
 	d.CallID, _ = m.Value(wire.CallID)
 	var method []byte
 	d.CSeq, method, _ = m.CSeqValue()

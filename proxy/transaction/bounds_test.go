@@ -43,8 +43,8 @@ func TestMemoryIsBounded(t *testing.T) {
 						table.Expire(i, at, nil)
 					}
 				}
-				if table.Bytes() != 0 {
-					t.Errorf("%d bytes are counted of nothing", table.Bytes())
+				if table.bytes.Load() != 0 {
+					t.Errorf("%d bytes are counted of nothing", table.bytes.Load())
 				}
 			}
 		})

@@ -187,7 +187,7 @@ func (w *witness) rest() {
 	if !w.ended {
 		w.Fatal("never over")
 	}
-	if w.table.Len() != 0 || w.table.Bytes() != 0 {
-		w.Fatal(w.table.Len(), w.table.Bytes())
+	if w.table.Len() != 0 || w.table.bytes.Load() != 0 {
+		w.Fatal(w.table.Len(), w.table.bytes.Load())
 	}
 }

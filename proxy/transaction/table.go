@@ -280,9 +280,6 @@ func (s *shard) each(visit func(*entry)) {
 // Len is the number of transactions.
 func (t *Table) Len() int { return int(t.n.Load()) }
 
-// Bytes is the size of the kept messages.
-func (t *Table) Bytes() int64 { return t.bytes.Load() }
-
 // Usage is the memory that the transactions take, in bytes.
 func (t *Table) Usage() int64 { return t.n.Load()*perEntry + t.bytes.Load() }
 

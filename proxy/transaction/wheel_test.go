@@ -65,8 +65,8 @@ func TestReuse(t *testing.T) {
 	first := s.byKey[16]
 	table.Close(16, 2)
 	table.Expire(0, Moment(time.Hour), nil)
-	if table.Len() != 0 || table.Bytes() != 0 {
-		t.Fatal(table.Len(), table.Bytes())
+	if table.Len() != 0 || table.bytes.Load() != 0 {
+		t.Fatal(table.Len(), table.bytes.Load())
 	}
 	again := s.add(32)
 	if again != first || again.kind != Other || again.phase != open || len(again.more.rest) != 0 || again.text != nil || again.slot != 0 || again.whole {

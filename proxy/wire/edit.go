@@ -16,11 +16,10 @@ const MaxEdits = 24
 type Edits struct {
 	list [MaxEdits]Edit
 	n    int
-	over bool
 }
 
 // Reset empties the list.
-func (e *Edits) Reset() { e.n, e.over = 0, false }
+func (e *Edits) Reset() { e.n = 0 }
 
 // Insert puts text before offset at.
 func (e *Edits) Insert(at int, text []byte) { e.Replace(at, at, text) }
@@ -37,10 +36,10 @@ func (e *Edits) Delete(from, to int) {
 	e.Replace(from, to, nil)
 }
 
-// Replace puts text in the place of Raw[from:to].
+// Replace puts text in the place of Raw[from:to]. Of a full list nothing comes: whoever may need
+// many edits asks for Room first.
 func (e *Edits) Replace(from, to int, text []byte) {
 	if e.n == MaxEdits {
-		e.over = true
 		return
 	}
 	i := e.n
@@ -50,10 +49,6 @@ func (e *Edits) Replace(from, to int, text []byte) {
 	e.list[i] = Edit{from, to, text}
 	e.n++
 }
-
-// Overflow tells whether more than MaxEdits were added; then the result of AppendTo must not be
-// used.
-func (e *Edits) Overflow() bool { return e.over }
 
 // Room is how many more edits can be added.
 func (e *Edits) Room() int { return MaxEdits - e.n }

@@ -55,17 +55,13 @@ func TestEdits(t *testing.T) {
 
 func TestEditsOverflow(t *testing.T) {
 	var e Edits
-	for range MaxEdits {
+	for range MaxEdits + 1 {
 		e.Insert(0, []byte("x"))
 	}
-	if e.Overflow() {
-		t.Error("too early")
+	if got := e.AppendTo(nil, []byte("y")); e.Room() != 0 || string(got) != strings.Repeat("x", MaxEdits)+"y" {
+		t.Errorf("%q, room for %d", got, e.Room())
 	}
-	e.Insert(0, []byte("x"))
-	if !e.Overflow() {
-		t.Error("not noticed")
-	}
-	if e.Reset(); e.Overflow() {
+	if e.Reset(); e.Room() != MaxEdits {
 		t.Error("not forgotten")
 	}
 }

@@ -22,31 +22,14 @@ func ParseEvent(v []byte) (e EventValue) {
 // StateValue is a parsed Subscription-State field (RFC 6665 8.2.3).
 type StateValue struct {
 	Terminated bool
-	Reason     []byte
-	// Expires and RetryAfter are in seconds; -1: absent or unreadable.
-	Expires, RetryAfter int
+	Expires    int // seconds; -1: absent or unreadable
 }
 
 // ParseState parses a Subscription-State field. Some servers leave the field out; an empty value is
 // an unknown state.
 func ParseState(v []byte) StateValue {
 	state, params := cutParams(v)
-	s := StateValue{Terminated: EqualFold(state, "terminated"), Expires: -1, RetryAfter: -1}
-	for at := 0; ; {
-		from, eq, to := nextParam(params, at)
-		if from == to {
-			return s
-		}
-		at = to
-		switch key, value := trimmed(params[from:eq]), trimmed(params[min(eq+1, to):to]); {
-		case EqualFold(key, "expires"):
-			s.Expires = Seconds(value)
-		case EqualFold(key, "reason"):
-			s.Reason = value
-		case EqualFold(key, "retry-after"):
-			s.RetryAfter = Seconds(value)
-		}
-	}
+	return StateValue{Terminated: EqualFold(state, "terminated"), Expires: Seconds(param(params, "expires"))}
 }
 
 // ContactValue is one parsed Contact value (RFC 3261 20.10).

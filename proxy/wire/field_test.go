@@ -26,12 +26,12 @@ func TestParseEvent(t *testing.T) {
 
 func TestParseState(t *testing.T) {
 	for text, want := range map[string]StateValue{
-		"":                  {Expires: -1, RetryAfter: -1},
-		"active;expires=60": {Expires: 60, RetryAfter: -1},
-		"Terminated ; Reason = deactivated;retry-after=5": {Terminated: true, Reason: []byte("deactivated"), Expires: -1, RetryAfter: 5},
-		"terminated;reason=timeout;expires=0":             {Terminated: true, Reason: []byte("timeout"), RetryAfter: -1},
-		"pending;expires=99999999999999999":               {Expires: maxSeconds, RetryAfter: -1},
-		"active;expires=-1":                               {Expires: -1, RetryAfter: -1},
+		"":                  {Expires: -1},
+		"active;expires=60": {Expires: 60},
+		"Terminated ; Reason = deactivated;retry-after=5": {Terminated: true, Expires: -1},
+		"terminated;reason=timeout;expires=0":             {Terminated: true},
+		"pending;expires=99999999999999999":               {Expires: maxSeconds},
+		"active;expires=-1":                               {Expires: -1},
 	} {
 		if got := ParseState([]byte(text)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v", text, got)
@@ -70,12 +70,12 @@ func FuzzFields(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, v []byte) {
 		e, s, c := ParseEvent(v), ParseState(v), ParseContact(v)
-		for _, part := range [][]byte{e.Package, e.ID, s.Reason, c.URI, c.Instance, c.GRUU} {
+		for _, part := range [][]byte{e.Package, e.ID, c.URI, c.Instance, c.GRUU} {
 			if !bytes.Contains(v, part) {
 				t.Errorf("%q: %q", v, part)
 			}
 		}
-		for _, n := range []int{s.Expires, s.RetryAfter, c.Expires} {
+		for _, n := range []int{s.Expires, c.Expires} {
 			if n < -1 || n > maxSeconds {
 				t.Errorf("%q: %d", v, n)
 			}

@@ -5,15 +5,14 @@ import (
 	"slices"
 )
 
-// Frame finds the first message of a stream (RFC 3261 18.3): skip bytes of empty
+// FrameFrom finds the first message of a stream (RFC 3261 18.3): skip bytes of empty
 // lines come before it, n is its length, 0 while more bytes are needed to tell. A message
 // without a Content-Length has no body; one whose end cannot be told is an error,
 // because nothing after it can be found. Whether the message is valid is another question, which
 // Scan answers: an invalid message is no reason to close a stream that others share.
-func Frame(b []byte) (skip, n int, err error) { return FrameFrom(b, 0) }
-
-// FrameFrom is Frame if the first seen bytes of b have been searched before, and have no complete
-// header section: so each byte is searched once, even if a sender sends single bytes.
+//
+// The first seen bytes of b have been searched before, and have no complete header section: so
+// each byte is searched once, even if a sender sends single bytes.
 func FrameFrom(b []byte, seen int) (skip, n int, err error) {
 	for skip < len(b) && (b[skip] == '\r' || b[skip] == '\n') {
 		skip++

@@ -42,7 +42,7 @@ func TestFrame(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			skip, n, err := Frame([]byte(tt.in))
+			skip, n, err := FrameFrom([]byte(tt.in), 0)
 			if skip != tt.skip || n != tt.n || fault(err) != tt.fault {
 				t.Errorf("got %d, %d, %v", skip, n, err)
 			}
@@ -50,7 +50,7 @@ func TestFrame(t *testing.T) {
 				return
 			}
 			for seen := range tt.in { // as long as nothing was found in it
-				if _, before, bad := Frame([]byte(tt.in[:seen])); before > 0 || bad != nil {
+				if _, before, bad := FrameFrom([]byte(tt.in[:seen]), 0); before > 0 || bad != nil {
 					break
 				}
 				if s, again, bad := FrameFrom([]byte(tt.in), seen); s != skip || again != n || fault(bad) != tt.fault {

@@ -47,7 +47,7 @@ func FuzzScan(f *testing.F) {
 func FuzzFrame(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		skip, n, err := Frame(raw)
+		skip, n, err := FrameFrom(raw, 0)
 		if skip < 0 || skip > len(raw) || n < 0 || (err != nil && n != 0) {
 			t.Fatalf("skip %d, n %d, %v", skip, n, err)
 		}
@@ -60,7 +60,7 @@ func FuzzFrame(f *testing.F) {
 			return // what has come decides
 		}
 		for k := range min(skip+n, 300) {
-			if s, m, err := Frame(raw[:k]); (err != nil && (!noise || !errors.Is(err, ErrNotSIP))) || (m != 0 && (m != n || s != skip)) {
+			if s, m, err := FrameFrom(raw[:k], 0); (err != nil && (!noise || !errors.Is(err, ErrNotSIP))) || (m != 0 && (m != n || s != skip)) {
 				t.Fatalf("%d bytes: skip %d, n %d, %v; in the end skip %d, n %d", k, s, m, err, skip, n)
 			}
 		}
@@ -109,7 +109,6 @@ func checkOffsets(t *testing.T, m *Message, err error) {
 // touch calls all that reads a message.
 func touch(m *Message) {
 	_ = m.Check()
-	_ = m.String()
 	_, _, _ = m.CSeqValue()
 	for n := Other + 1; n < names; n++ {
 		_ = m.Number(n)

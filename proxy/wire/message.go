@@ -1,7 +1,5 @@
 package wire
 
-import "fmt"
-
 // Line is one header field: all of its physical lines, where it is folded.
 type Line struct {
 	Name Name
@@ -108,10 +106,3 @@ func (m *Message) Number(n Name) int {
 	return int(min(x, 1<<31-1)) //nolint:gosec // bounded
 }
 
-// String shows the start line, for logs.
-func (m *Message) String() string {
-	if m.Request {
-		return fmt.Sprintf("%s %s", m.Method, m.URI)
-	}
-	return fmt.Sprintf("%d %s", m.Status, m.Reason)
-}

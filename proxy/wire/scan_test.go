@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,7 +45,10 @@ func TestScanStartLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var m Message
 			err := Scan([]byte(tt.line+"\r\n"+fields+"\r\n"), &m)
-			got := m.String()
+			got := fmt.Sprintf("%d %s", m.Status, m.Reason)
+			if m.Request {
+				got = fmt.Sprintf("%s %s", m.Method, m.URI)
+			}
 			if err != nil {
 				got = err.Error()
 			}

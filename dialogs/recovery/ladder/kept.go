@@ -33,7 +33,7 @@ func (l *Ladders) Keep(aor string, sub policy.Broken, kept Kept, steps ...dialog
 	r := l.latest[aor]
 	if r == nil || r.Ended != nil {
 		l.thin()
-		l.begin(aor, 0, sub.Since, 0)
+		l.begin(aor, sub.Since, 0)
 		r = l.latest[aor]
 		r.Delivery, r.Broken = true, []policy.Broken{sub.Clone()}
 	}
@@ -76,11 +76,11 @@ func (l *Ladders) Left(aor string, at time.Time, result string, kept Kept) {
 }
 
 // adopt makes a recovery of a delivery that has just failed; false if there is none.
-func (l *Ladders) adopt(aor string, episode uint64, at time.Time, threshold int) bool {
+func (l *Ladders) adopt(aor string, at time.Time, threshold int) bool {
 	r := l.latest[aor]
 	if r == nil || !r.Delivery || r.Ended != nil && at.Sub(*r.Ended) > preludeLife {
 		return false
 	}
-	r.episode, r.Of, r.Ended, r.Result, r.Delivery = episode, threshold, nil, "", false
+	r.Of, r.Ended, r.Result, r.Delivery = threshold, nil, "", false
 	return true
 }

@@ -68,8 +68,7 @@ type Ladders struct {
 // recovery is one recovery or delivery.
 type recovery struct {
 	View
-	episode uint64
-	bytes   int // its memory, as it is counted in Ladders
+	bytes int // its memory, as it is counted in Ladders
 }
 
 // size is the memory that a recovery takes, in bytes.
@@ -112,7 +111,7 @@ func (l *Ladders) Follow(
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if to.Episode != from.Episode {
-		l.open(aor, to.Episode, ev, threshold)
+		l.open(aor, ev, threshold)
 	}
 	r := l.running(aor)
 	if r == nil {
@@ -172,9 +171,9 @@ func (l *Ladders) running(aor string) *recovery {
 }
 
 // open begins the recovery of an episode with the steps that led to it.
-func (l *Ladders) open(aor string, episode uint64, ev policy.Event, threshold int) {
-	if !l.adopt(aor, episode, ev.At, threshold) {
-		l.begin(aor, episode, ev.At, threshold)
+func (l *Ladders) open(aor string, ev policy.Event, threshold int) {
+	if !l.adopt(aor, ev.At, threshold) {
+		l.begin(aor, ev.At, threshold)
 	}
 	r := l.latest[aor]
 	r.Broken = []policy.Broken{ev.Sub}
@@ -187,9 +186,9 @@ func (l *Ladders) open(aor string, episode uint64, ev policy.Event, threshold in
 	}
 }
 
-func (l *Ladders) begin(aor string, episode uint64, at time.Time, threshold int) {
+func (l *Ladders) begin(aor string, at time.Time, threshold int) {
 	l.last++
-	r := &recovery{episode: episode, View: View{
+	r := &recovery{View: View{
 		ID: strconv.FormatUint(l.last, 10), AOR: aor, Started: at, Of: threshold,
 	}}
 	if len(l.all) == maxRecoveries {
@@ -215,7 +214,7 @@ func (l *Ladders) Resume(aor string, s policy.State, threshold int) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin(aor, s.Episode, s.Started, threshold)
+	l.begin(aor, s.Started, threshold)
 	r := l.latest[aor]
 	r.update(s)
 	l.weigh(r)
