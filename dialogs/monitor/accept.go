@@ -161,12 +161,6 @@ func (m *Monitor) accepted(sh *subShard, slot uint32, msg *dialogs.Message, at t
 	return a
 }
 
-// subscribed tells the Engine of a new subscription.
-func (m *Monitor) subscribed(s *subscription, ref dialogs.Ref, at time.Time) {
-	m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Subscribed, At: at, Sub: s.broken(), By: m.broughtBackBy(s, at)})
-	m.toldEngine(ref)
-}
-
 // broughtBackBy says what made a client subscribe again, as far as it is known here: the 481
 // to its refresh. Some clients wait for half a minute after it.
 func (t *Table) broughtBackBy(s *subscription, at time.Time) policy.By {

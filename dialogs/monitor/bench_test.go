@@ -11,6 +11,7 @@ import (
 
 	"rewatch/cmd/rewatch/budget/budgettest"
 	"rewatch/dialogs"
+	"rewatch/dialogs/monitor/slab"
 	"rewatch/dialogs/redelivery"
 )
 
@@ -127,7 +128,7 @@ func BenchmarkSweep(b *testing.B) {
 	now := time.Now()
 	for b.Loop() {
 		for i := range shards {
-			expiry{m}.subscriptions(&m.subs[i], now, true, &breath{slots: math.MinInt}, nil)
+			expiry{m}.subscriptions(&m.subs[i], now, true, &slab.Sweep{Slots: math.MinInt}, nil)
 		}
 	}
 }

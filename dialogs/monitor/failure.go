@@ -7,8 +7,6 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/outcome"
-	"rewatch/dialogs/monitor/trace"
-	"rewatch/policy"
 )
 
 // waiting is a temporary failure. It becomes a failure at its deadline, unless a NOTIFY of the
@@ -149,60 +147,6 @@ func (r *rules) answer(o *dialogs.Outcome) (v dialogs.Verdict, said string) {
 		return dialogs.Verdict{Relay: true}, goneText
 	default:
 		return dialogs.Verdict{Status: goneStatus, Reason: goneReason}, goneText
-	}
-}
-
-// announceFailure tells the Engine of a failure, and adds it to the ladder.
-func (m *Monitor) announceFailure(s subscription, o dialogs.Outcome, said string) {
-	cause := m.report(s, o, m.failureOf(&s, &o))
-	m.ladder.Missed(passage(&s, &o), &o, instant(o.At), m.noAnswer)
-	if said == "" && o.Kind == dialogs.Responded && m.cfg.Answer != AnswerSilent {
-		said = cause
-	}
-	if said != "" {
-		m.ladder.Step(s.watcher(), instant(o.At), "rewatch", "server", said)
-	}
-}
-
-// report completes a failure f and tells the Engine of it. It returns the cause.
-func (m *Monitor) report(s subscription, o dialogs.Outcome, f dialogs.Failure) string {
-	watcher, at := s.watcher(), instant(o.At)
-	sub := s.broken()
-	sub.Cause, sub.Since = outcome.Cause(&o), at
-	sub = sub.Clone() // the Engine keeps it
-	line := m.log.Debug().Str("call_id", sub.CallID).Str("watcher", watcher).Str("event", sub.Event).Str("reason", sub.Cause)
-	if len(o.Tries) > 0 {
-		line = line.Strs("tried", trace.Tries(o.Tries))
-	}
-	line.Msg("NOTIFY failed")
-	m.throughput.CollectFor(at)
-	superseded, _ := m.superseded(&s)
-	f.Superseded, f.Witness = superseded, false
-	f.Event.Sub, f.Event.Pointless = sub, outcome.Pointless(&o)
-	m.rec.Failed(f)
-	return sub.Cause
-}
-
-// failureOf is what a failure says of the path, also where its watcher is not recovered.
-func (r *rules) failureOf(s *subscription, o *dialogs.Outcome) dialogs.Failure {
-	return dialogs.Failure{
-		AOR: s.watcher(), Hop: o.Hop, Sent: r.sentAt(s, o), Unreachable: o.Kind == dialogs.Unreachable,
-		Silent:  o.Kind != dialogs.Responded || o.Status == 408 || o.Status/100 == 5,
-		Witness: true, Event: policy.Event{Kind: policy.NotifyFailed, At: instant(o.At)},
-	}
-}
-
-// sentAt is when the NOTIFY of an outcome was sent. Only the time of the newest NOTIFY is
-// remembered; an earlier one without a response was sent NotifyTimeout ago.
-func (r *rules) sentAt(s *subscription, o *dialogs.Outcome) time.Time {
-	at := instant(o.At)
-	switch {
-	case s.notifyCSeq == o.CSeq && s.sent != 0:
-		return time.Unix(0, s.sent)
-	case o.Kind == dialogs.TimedOut:
-		return at.Add(-r.cfg.NotifyTimeout)
-	default:
-		return at
 	}
 }
 

@@ -138,7 +138,7 @@ func (j *source) Kinds() []store.Kind {
 // Restore implements store.Source.
 func (j *source) Restore(e store.Entry, now time.Time) bool {
 	if e.Kind == store.KindSubscription {
-		return j.restoreSubscription(e, now)
+		return j.restoreSubscription(e, true, now)
 	}
 	return j.restoreRegistration(e, now)
 }
@@ -248,8 +248,9 @@ func (j *source) collectIdentities(batch []store.Entry, identities string, e sto
 	return batch
 }
 
-// restoreSubscription takes back a subscription; false if it has expired or cannot be read.
-func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
+// restoreSubscription takes back a subscription, or takes over that of another process (own is
+// false); false if it has expired or cannot be read.
+func (j *source) restoreSubscription(e store.Entry, own bool, now time.Time) bool {
 	s, h, err := readSubscription(e.Value)
 	if err != nil || s.until <= now.UnixNano() {
 		return false
@@ -258,7 +259,7 @@ func (j *source) restoreSubscription(e store.Entry, now time.Time) bool {
 	if id.Fault() != ident.Sound || e.Key != s.key() {
 		return false
 	}
-	if s.journalled = e.Kind == store.KindSubscription; !s.journalled {
+	if s.journalled = own; !own {
 		s.birth = 0 // older than whatever this process has seen
 	}
 	s.keptEntry = s.journalled && s.undelivered && j.cfg.Instance != ""

@@ -34,7 +34,7 @@ func FuzzJournalEntry(f *testing.F) {
 				t.Fatalf("%+v %+v became %+v %+v, %v", s, h, s2, h2, err)
 			}
 			for range 2 {
-				(&source{Table: m.Table}).restoreSubscription(store.Entry{Key: s.key(), Value: value}, time.Time{})
+				(&source{Table: m.Table}).restoreSubscription(store.Entry{Key: s.key(), Value: value}, false, time.Time{})
 			}
 		}
 		if r, err := readRegistration(value); err == nil {

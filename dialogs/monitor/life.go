@@ -8,6 +8,7 @@ import (
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
 	"rewatch/dialogs/monitor/slab"
+	"rewatch/policy"
 )
 
 // describe makes the record of a new subscription. It counts one that cannot be kept.
@@ -194,4 +195,92 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 // sharesDialog says whether o is another usage of the same dialog.
 func (s *subscription) sharesDialog(o *subscription) bool {
 	return s.callID() == o.callID() && s.watcherTag() == o.watcherTag() && s.notifierTag() == o.notifierTag()
+}
+
+// sweepParts is in how many parts, one each second, a big table is swept. To read a million
+// records takes a few milliseconds, which is less than a list in the order of expiry would
+// cost with every NOTIFY.
+const sweepParts = 16
+
+// sweepAtOnce is how many records one part has at least: a small table has fewer parts.
+const sweepAtOnce = 1 << 12
+
+// expiry is the sweep of a Monitor.
+type expiry struct{ *Monitor }
+
+// sweep ends what has expired by now.
+func (x expiry) sweep(now time.Time) {
+	var then []func()
+	var w slab.Sweep
+	parts := min(sweepParts, 1+(x.records.Load()+x.registered.Load())/sweepAtOnce)
+	part := now.Unix() % parts
+	for i := range shards {
+		mine := int64(i)%parts == part
+		then = x.subscriptions(&x.subs[i], now, mine, &w, then)
+		if mine {
+			x.identities.Forget(i, now)
+			then = x.registrations(&x.users[i], now, &w, then)
+		}
+	}
+	for _, f := range then {
+		f()
+	}
+}
+
+// subscriptions looks for temporary failures whose deadline has passed, and for subscriptions
+// that have expired.
+func (x expiry) subscriptions(sh *subShard, now time.Time, all bool, w *slab.Sweep, then []func()) []func() {
+	at := now.UnixNano()
+	sh.mu.Lock()
+	for slot, later := range sh.waiting {
+		if later.deadline > at {
+			continue
+		}
+		if f := x.gaveOut(sh, slot, now); f != nil {
+			then = append(then, f)
+		}
+	}
+	sh.mu.Unlock()
+	if !all {
+		return then
+	}
+	w.Each(&sh.mu, sh.subs.Slots, func(slot uint32) {
+		if s := sh.subs.At(slot); s.used() && s.until <= at {
+			if f := x.expired(s, now); f != nil {
+				then = append(then, f)
+			}
+			x.remove(sh, slot)
+		}
+	})
+	return then
+}
+
+// expired gives what tells the Engine of a subscription that was not refreshed; nil if the
+// Engine need not know. A failed one is left to its recovery, which may take longer than the
+// subscription would have lasted.
+func (x expiry) expired(s *subscription, now time.Time) func() {
+	if s.phase != active || s.failed || !x.rec.Interested(s.watcher()) {
+		return nil
+	}
+	watcher, sub := s.watcher(), s.broken()
+	return func() {
+		x.rec.Offer(watcher, policy.Event{Kind: policy.Ended, At: now, Sub: sub})
+	}
+}
+
+// registrations ends the registrations that have expired.
+func (x expiry) registrations(us *userShard, now time.Time, w *slab.Sweep, then []func()) []func() {
+	w.Each(&us.mu, us.users.Slots, func(slot uint32) {
+		u := us.users.At(slot)
+		if !u.registration.known() || u.registration.until > now.UnixNano() {
+			return
+		}
+		aor := u.aor
+		x.clearRegistration(us, slot)
+		if x.shared == nil { // otherwise another process may have seen a later REGISTER
+			x.noteRegistration(us, aor)
+		}
+		then = append(then, func() { x.periods.Lapsed(aor, now) })
+	})
+	return then
 }

@@ -80,17 +80,9 @@ type Config struct {
 // Monitor watches SUBSCRIBEs, NOTIFYs and REGISTERs and judges the outcome of each NOTIFY.
 // Its methods may be called from any goroutine.
 type Monitor struct {
-	parcels  parcels
-	periods  *periods.Periods
-	noAnswer string // the ladder's note of a timeout
-
-	rec     dialogs.Recovery
-	log     zerolog.Logger
-	metrics *monitorMetrics
-	*Table
-
-	throughput *throughput.Sums
-	ladder     trace.Ladder
+	reporter
+	parcels parcels
+	periods *periods.Periods
 
 	cancel context.CancelFunc // nil before Start
 	ended  chan struct{}
@@ -102,18 +94,19 @@ func New(t *Table, rec dialogs.Recovery, log zerolog.Logger, reg prometheus.Regi
 	if t.shared != nil {
 		rec = identities.Recovery{Recovery: rec, Set: t.identities}
 	}
-	m := &Monitor{
-		Table:    t,
-		parcels:  parcels{t},
-		periods:  periods.New(rec, t, t.shared),
-		noAnswer: "no response after " + t.cfg.NotifyTimeout.String(),
-		rec:      rec,
-		log:      log,
-		metrics:  newMonitorMetrics(reg),
-		ladder:   trace.Ladder{Recovery: rec},
+	return &Monitor{
+		reporter: reporter{
+			Table:      t,
+			rec:        rec,
+			log:        log,
+			metrics:    newMonitorMetrics(reg),
+			throughput: throughput.New(rec, t.drain),
+			ladder:     trace.Ladder{Recovery: rec},
+			noAnswer:   "no response after " + t.cfg.NotifyTimeout.String(),
+		},
+		parcels: parcels{t},
+		periods: periods.New(rec, t, t.shared),
 	}
-	m.throughput = throughput.New(rec, t.drain)
-	return m
 }
 
 // Start begins the expiry sweeps and the collections; they end with ctx or with
@@ -129,6 +122,20 @@ func (m *Monitor) Start(ctx context.Context) {
 		running.Go(func() { repeat(ctx, throughput.Every, m.throughput.Collect) })
 		running.Wait()
 	}()
+}
+
+// repeat calls do again and again until ctx ends.
+func repeat(ctx context.Context, every time.Duration, do func(time.Time)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			do(now)
+		}
+	}
 }
 
 // Shutdown ends the sweeps and the collections and waits for their end. The error is the one

@@ -69,8 +69,7 @@ func (m *Monitor) giveUpLost(at time.Time, claim func(key string) bool) {
 // phone have used it since, and nothing is done.
 func (m *Monitor) TakeOver(e store.Entry) {
 	j, now := source{Table: m.Table}, time.Now()
-	e.Kind = store.KindKept
-	if j.restoreSubscription(e, now) {
+	if j.restoreSubscription(e, false, now) {
 		m.giveUpLost(now, nil)
 	}
 }

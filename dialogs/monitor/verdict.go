@@ -5,8 +5,6 @@ import (
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/monitor/outcome"
-	"rewatch/dialogs/monitor/trace"
-	"rewatch/policy"
 )
 
 // NotifyDone is told how the transaction of a NOTIFY ended, and says how the server is
@@ -85,38 +83,6 @@ func (m *Monitor) judge(sh *subShard, ref dialogs.Ref, o *dialogs.Outcome, j *ju
 	}
 }
 
-// follow does what follows from a judgement, without a lock.
-func (m *Monitor) follow(j *judgement, o *dialogs.Outcome) {
-	s, at := &j.sub, instant(o.At)
-	switch j.finding {
-	case nothingFollows:
-	case gotThrough:
-		m.tell(s, j.alive, o)
-	case hasEnded:
-		if outcome.IsOK(o) {
-			m.metrics.ok[s.label].Inc()
-		} else {
-			m.metrics.ignore(s.label, ignoredEnded)
-		}
-		if !s.fetch && !s.endTold && m.rec.Interested(s.watcher()) {
-			m.rec.Offer(s.watcher(), policy.Event{Kind: policy.Ended, At: at, Sub: s.broken()})
-		}
-	case cameLate:
-		m.metrics.late.Inc()
-		m.rec.Offer(s.watcher(), policy.Event{Kind: policy.LateOK, At: at, Sub: s.broken(), Alive: j.alive})
-		m.ladder.Step(s.watcher(), at, "core", "rewatch", outcome.StatusText(o.Status, o.Reason)+" (late)")
-	case isIgnored:
-		m.metrics.ignore(s.label, j.why)
-		if j.why == ignoredKept {
-			m.ladder.Missed(passage(s, o), o, instant(o.At), m.noAnswer)
-		}
-		if j.witness {
-			m.throughput.CollectFor(at)
-			m.rec.Failed(m.failureOf(s, o))
-		}
-	}
-}
-
 // asItCame relays the response. If there is none, the timer of the server expires: a proxy
 // never sends 408 (RFC 4320 4.2).
 func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
@@ -127,16 +93,6 @@ func (r *rules) asItCame(o *dialogs.Outcome) dialogs.Verdict {
 func (mm *monitorMetrics) observe(s *subscription, o *dialogs.Outcome) {
 	if !o.Late && s.sent != 0 && s.notifyCSeq == o.CSeq {
 		mm.seconds.Observe(max(0, time.Duration(instant(o.At).UnixNano()-s.sent).Seconds()))
-	}
-}
-
-// routing tells cfg.RoutingFault of a response that shows a broken path.
-func (m *Monitor) routing(ref dialogs.Ref, o *dialogs.Outcome) {
-	if m.cfg.RoutingFault == nil || !outcome.RoutingFault(o) {
-		return
-	}
-	if s, ok := m.load(ref); ok {
-		m.cfg.RoutingFault(o.Hop, s.watcher(), o.Status)
 	}
 }
 
@@ -169,22 +125,6 @@ func (m *Monitor) passed(sh *subShard, slot uint32, o *dialogs.Outcome, j *judge
 	if s.phase == active && s.signedOut == notSignedOut && m.rec.Interested(s.watcher()) {
 		j.finding, j.sub = gotThrough, *s
 	}
-}
-
-// tell tells the Engine of a 2xx, and adds it to the ladder. alive: the subscription had
-// failed.
-func (m *Monitor) tell(s *subscription, alive bool, o *dialogs.Outcome) {
-	kind := policy.NotifyOK
-	if alive {
-		kind = policy.LateOK
-	}
-	ev := policy.Event{Kind: kind, At: instant(o.At), Sub: s.broken(), Alive: alive}
-	if o.Hop.IsValid() {
-		ev.Hop = o.Hop.String()
-	}
-	m.rec.Offer(s.watcher(), ev)
-	m.ladder.Passed(passage(s, o), o)
-	m.ladder.Response(s.watcher(), instant(o.At), "core", "server", o.Status, o.Reason)
 }
 
 // unsuccessful judges an outcome that is no 2xx by the state of the subscription.
@@ -220,13 +160,4 @@ func (m *Monitor) unsuccessful(sh *subShard, slot uint32, o *dialogs.Outcome, j 
 	default:
 		m.fail(sh, slot, *o, j)
 	}
-}
-
-// passage is how the ladder shows the NOTIFY of an outcome.
-func passage(s *subscription, o *dialogs.Outcome) trace.Notify {
-	at := instant(o.At)
-	if s.notifyCSeq == o.CSeq && s.sent != 0 {
-		at = time.Unix(0, s.sent)
-	}
-	return trace.Notify{Watcher: s.watcher(), Event: s.event(), At: at}
 }
