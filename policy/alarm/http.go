@@ -11,8 +11,8 @@ import (
 	"net/url"
 )
 
-// post sends v as JSON. A refusal that would be repeated is permanent; 408, 429
-// and whatever a server in trouble says is not.
+// post sends v as JSON by HTTP POST. The error is Permanent if a further try would get the same
+// answer (see judge).
 func post(ctx context.Context, client *http.Client, target string, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -28,14 +28,15 @@ func post(ctx context.Context, client *http.Client, target string, v any) error 
 	if err != nil {
 		return fmt.Errorf("post to %s: %w", redact(target), cause(err))
 	}
-	// What is left unread would keep the connection from being used again.
+	// The connection can be used again only if the body was read to its end.
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
 	_ = res.Body.Close()
 	return judge(res, target)
 }
 
-// judge says whether the receiver has taken it. A redirect, to a login page perhaps, is no
-// delivery; it may be over at the next try.
+// judge returns nil if the status of a response is 2xx: the receiver has taken the alarm. A 4xx is
+// a Permanent error, except 408 and 429, which ask for a later try. All other statuses are errors
+// after which a further try may succeed; among them are redirects, such as to a login page.
 func judge(res *http.Response, target string) error {
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
@@ -47,7 +48,7 @@ func judge(res *http.Response, target string) error {
 	}
 }
 
-// cause takes the URL out of an error of package http.
+// cause removes the URL from an error of package http, because the URL may have a secret in it.
 func cause(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -55,7 +56,7 @@ func cause(err error) error {
 	return err
 }
 
-// redact leaves out what of a URL may be a secret: user, path and query.
+// redact gives scheme and host of a URL. User, path and query may be secrets.
 func redact(target string) string {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -64,9 +65,9 @@ func redact(target string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// direct gives the client by which alarms are sent; nil means the default one, which
-// honours the proxies of the environment. It follows no redirect: only the receiver
-// that was named can say that it has an alarm, and no other host is to hear of it.
+// direct gives a copy of a client that follows no redirects: the alarm must reach the receiver that
+// the operator named, and no other host. If c is nil, it is a copy of the default client, which
+// uses the HTTP proxies of the environment.
 func direct(c *http.Client) *http.Client {
 	if c == nil {
 		c = http.DefaultClient

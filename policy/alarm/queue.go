@@ -12,8 +12,8 @@ func compare(a, b Alarm) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Object, b.Object))
 }
 
-// change is a raise or a clear. untold counts the sinks that were not told of it yet; nil: it is
-// not counted.
+// change is the raise or the clear of an alarm. untold counts the sinks that were not yet told of
+// it; nil: nobody counts.
 type change struct {
 	Alarm
 	untold *atomic.Int32
@@ -24,7 +24,7 @@ type queue struct {
 	mu    sync.Mutex
 	max   int
 	items []change
-	// signal has a token while there may be something to do.
+	// signal has a token while the queue may have changes.
 	signal chan struct{}
 }
 
@@ -32,7 +32,8 @@ func newQueue(size int) *queue {
 	return &queue{max: size, signal: make(chan struct{}, 1)}
 }
 
-// push appends a change, and returns the one that a full queue loses for it; false: none.
+// push appends a change. If the queue is full, it drops another change (see victim) and returns
+// that one; otherwise ok is false.
 func (q *queue) push(c change) (lost change, ok bool) {
 	q.mu.Lock()
 	if len(q.items) >= q.max {
@@ -49,8 +50,8 @@ func (q *queue) push(c change) (lost change, ok bool) {
 	return lost, ok
 }
 
-// victim chooses what a full queue loses: an earlier change of the same alarm,
-// else the oldest raise, else the oldest change.
+// victim chooses the change that a full queue drops: an earlier one of the same alarm, else the
+// oldest raise, else the oldest change.
 func (q *queue) victim(a Alarm) int {
 	if i := slices.IndexFunc(q.items, func(b change) bool { return compare(a, b.Alarm) == 0 }); i >= 0 {
 		return i
@@ -61,6 +62,7 @@ func (q *queue) victim(a Alarm) int {
 	return 0
 }
 
+// pop takes the oldest change; false: the queue is empty.
 func (q *queue) pop() (change, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

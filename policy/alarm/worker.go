@@ -10,20 +10,22 @@ import (
 )
 
 const (
-	firstPause = 500 * time.Millisecond
-	longestGap = 30 * time.Second
-	// perTry bounds one delivery, for a sink that does not answer at all.
+	// A delivery that failed is tried again after firstPause. Each further pause is twice as
+	// long, up to longestPause.
+	firstPause   = 500 * time.Millisecond
+	longestPause = 30 * time.Second
+	// perTry bounds one try, because a sink may not answer at all.
 	perTry = 10 * time.Second
 )
 
-// worker tells one sink, one change after the other.
+// worker delivers the changes of its queue to one sink, one after the other.
 type worker struct {
 	*queue
 
 	sink    Sink
 	manager *Manager
 	log     zerolog.Logger
-	closing chan struct{}
+	closing chan struct{} // closed by drain
 	once    sync.Once
 }
 
@@ -34,9 +36,10 @@ func newWorker(s Sink, m *Manager, size int, log zerolog.Logger) *worker {
 	}
 }
 
-// drain makes run return once the queue is empty.
+// drain makes run return when the queue is empty. It may be called more than once.
 func (w *worker) drain() { w.once.Do(func() { close(w.closing) }) }
 
+// run delivers changes until ctx ends, or until the queue is empty after drain.
 func (w *worker) run(ctx context.Context) {
 	refresh, stop := w.ticks()
 	defer stop()
@@ -72,7 +75,8 @@ func (w *worker) empty() bool {
 	return len(w.items) == 0
 }
 
-// ticks are the times to repeat the active alarms, for a sink that wants it.
+// ticks gives the times at which the active alarms are sent again, and a function that ends them.
+// A sink that is no Refresher gets no ticks.
 func (w *worker) ticks() (<-chan time.Time, func()) {
 	r, ok := w.sink.(Refresher)
 	if !ok {
@@ -82,6 +86,8 @@ func (w *worker) ticks() (<-chan time.Time, func()) {
 	return t.C, t.Stop
 }
 
+// refresh sends all active alarms to the sink again. There is no second try, because the next
+// tick sends them anyway.
 func (w *worker) refresh(ctx context.Context) {
 	active := w.manager.Active()
 	if len(active) == 0 {
@@ -97,8 +103,8 @@ func (w *worker) refresh(ctx context.Context) {
 	}
 }
 
-// deliver tries until the sink has taken the change or will never take it. It
-// reports false when ctx ended first.
+// deliver sends an alarm to the sink until the sink takes it, or refuses it for good (Permanent).
+// It returns false if ctx ended before.
 func (w *worker) deliver(ctx context.Context, a Alarm) bool {
 	pause := firstPause
 	for try := 1; ; try++ {
@@ -119,22 +125,24 @@ func (w *worker) deliver(ctx context.Context, a Alarm) bool {
 		if !sleep(ctx, jitter(pause)) {
 			return false
 		}
-		pause = min(2*pause, longestGap)
+		pause = min(2*pause, longestPause)
 	}
 }
 
+// try sends an alarm once.
 func (w *worker) try(ctx context.Context, a Alarm) error {
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
 	return w.sink.Deliver(ctx, w.manager.shown(a))
 }
 
-// jitter spreads the tries of many replicas, so that a receiver that comes back
-// is not met by all of them at once.
+// jitter gives a random time between half of d and one and a half times d. Many replicas may wait
+// for the same receiver, and they should not all send at the same moment when it is back.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d) //nolint:gosec // not a secret
 }
 
+// sleep waits for d; false if ctx ended before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -3,26 +3,27 @@ package outage
 import "math/bits"
 
 const (
-	// buckets is how finely a window slides: it covers nine to ten tenths.
+	// buckets is the number of parts of a window. The part that has just begun is counted too,
+	// so the sum covers nine to ten tenths of the window.
 	buckets = 10
 	// watcherBits is the size of the bitmap of failing watchers. Two watchers can
-	// share a bit, so the bits that are set are never more than the watchers,
-	// and for the few that have to be told apart hardly ever fewer.
+	// share a bit. So the bits that are set are never more than the watchers, and if
+	// the watchers are few, the two numbers are nearly always equal.
 	watcherBits  = 1024
 	watcherWords = watcherBits / 64
 )
 
-// bucket counts the outcomes of one tenth of a window. epoch numbers the tenths;
-// it says whether the bucket is of this turn.
+// bucket counts the outcomes of one tenth of a window. epoch is the number of the tenth
+// (Paths.epoch): a bucket with an older one is of an earlier turn of the ring.
 type bucket struct {
 	epoch          int64
 	passed, failed int
-	// sent is when the first of those that failed was sent, in Unix nanoseconds.
+	// sent is when the first NOTIFY that failed was sent, in Unix nanoseconds; 0: none failed.
 	sent     int64
 	watchers bitmap
 }
 
-// bitmap tells different watchers apart.
+// bitmap counts different watchers. Each sets the bit that the hash of its number gives.
 type bitmap [watcherWords]uint64
 
 func (m *bitmap) add(watcher uint64) {
@@ -37,7 +38,7 @@ func (m *bitmap) join(o *bitmap) {
 	}
 }
 
-// distinct is how many were added, at least.
+// distinct is the least number of different watchers that were added.
 func (m *bitmap) distinct() int {
 	n := 0
 	for _, w := range m {
@@ -53,21 +54,21 @@ func (b *bucket) add(o *bucket) {
 	b.watchers.join(&o.watchers)
 }
 
-// sentBy notes that one which failed was sent then; 0: there was none.
+// sentBy notes when a NOTIFY that failed was sent; 0 changes nothing.
 func (b *bucket) sentBy(sent int64) {
 	if sent != 0 && (b.sent == 0 || sent < b.sent) {
 		b.sent = sent
 	}
 }
 
-// window is a sliding count in bounded memory.
+// window counts the outcomes of the last Limits.Window in bounded memory.
 type window struct {
 	ring [buckets]bucket
 	last int64 // newest epoch
 }
 
-// at returns the bucket of an epoch, or nil if that has left the window, as with
-// an outcome that was long on its way.
+// at returns the bucket of an epoch; nil if the epoch has left the window, because its outcome came
+// late.
 func (w *window) at(epoch int64) *bucket {
 	w.last = max(w.last, epoch)
 	if epoch <= w.last-buckets {
@@ -94,7 +95,7 @@ func (w *window) fail(epoch int64, t *Try) {
 	}
 }
 
-// sum adds up what the window covers at an epoch.
+// sum adds up the buckets that the window covers at an epoch.
 func (w *window) sum(epoch int64) bucket {
 	var all bucket
 	for i := range w.ring {
@@ -105,8 +106,8 @@ func (w *window) sum(epoch int64) bucket {
 	return all
 }
 
-// mix spreads a number over 64 bits (the finalizer of splitmix64), so that hashes
-// of any quality, and jitter, can be taken from it.
+// mix spreads a number evenly over 64 bits (the finalizer of splitmix64). It improves weak hashes,
+// and gives jitter.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -13,8 +13,8 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// alarmSink is an administrator's webhook: it gets rewatch's alarms as any other
-// would, and notes them on the ladder when they arrive.
+// alarmSink is a webhook (REWATCH_ALARM_WEBHOOK). It writes each alarm that rewatch sends to it on
+// the ladder.
 type alarmSink struct {
 	flow     *flow
 	listener net.Listener
@@ -66,7 +66,7 @@ func (s *alarmSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// raised and cleared are the alarms of a name that concern a user.
+// raised and cleared give the alarms that arrived of one name, about one user.
 func (s *alarmSink) raised(name, user string) []alarm.Alarm  { return s.of(name, user, false) }
 func (s *alarmSink) cleared(name, user string) []alarm.Alarm { return s.of(name, user, true) }
 

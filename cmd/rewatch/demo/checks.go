@@ -9,14 +9,14 @@ import (
 	"rewatch/policy"
 )
 
-// What rewatch says of itself.
+// The metrics and the alarm of rewatch that the summary looks at.
 const (
 	recovered      = `rewatch_recoveries_total{result="recovered"}`
 	exhausted      = `rewatch_recoveries_total{result="exhausted"}`
 	exhaustedAlarm = policy.AlarmExhausted
 )
 
-// check is one row of the summary: what had to happen, and what did.
+// check is one row of the summary: what was expected (want), and what was seen (got).
 type check struct {
 	what, want, got string
 }

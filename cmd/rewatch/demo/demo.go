@@ -1,6 +1,6 @@
-// Package demo is "rewatch demo": it shows two recoveries and a delivery on loopback, with the real
-// sidecar in this process and the core, the server and the phones of
-// integration/peers around it.
+// Package demo is "rewatch demo": it shows two recoveries and a delivery on loopback. The real
+// sidecar runs in this process; the core, the server and the phones are those of
+// integration/peers.
 package demo
 
 import (
@@ -20,8 +20,7 @@ type options struct {
 	keep, verbose, plain bool
 }
 
-// showTime bounds the whole show: a recovery that does not come is told
-// rather than waited for.
+// showTime bounds the whole show. A recovery that has not come by then is reported as missing.
 const showTime = 30 * time.Second
 
 // Command shows two recoveries and a delivery on loopback: the real rewatch runs in this
@@ -81,7 +80,7 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	return opts, nil
 }
 
-// play shows the stories. The error says what never came.
+// play shows the three stories, one after the other. The error says what did not happen.
 func (st *stage) play(ctx context.Context) error {
 	st.introduce()
 	if err := st.recovery(ctx); err != nil {
@@ -105,7 +104,8 @@ func (st *stage) introduce() {
 	l.say("The numbers are the steps of the reference flow in the README.", faint)
 }
 
-// keep leaves everything running for the user to look at, with some traffic.
+// keep leaves everything running until ctx ends, so that the consoles can be looked at. Carol
+// changes state every keepEvery, so that there is some traffic.
 func (st *stage) keep(ctx context.Context) {
 	st.flow.chapter("5. Carol comes and goes, until Ctrl-C. Consoles: "+st.rewatch.url("/")+" and Dora's "+st.keeper.url("/"), "phones", nil)
 	tick := time.NewTicker(keepEvery)
@@ -124,5 +124,5 @@ func (st *stage) keep(ctx context.Context) {
 	}
 }
 
-// keepEvery is how often Carol changes state while the demo is kept running.
+// keepEvery is the time between two changes of Carol's state.
 const keepEvery = 10 * time.Second

@@ -12,13 +12,12 @@ import (
 	"rewatch/integration/peers"
 )
 
-// flow turns what the peers' sockets tell into lines of the ladder, in one
-// goroutine that owns the terminal, so that no peer ever waits for it.
+// flow makes lines of the ladder from what the peers' sockets report. One goroutine owns the
+// terminal, so that no peer ever waits for it.
 //
-// The core and the server tell of every hop of the ladder between them; what the
-// phones tell would only say it twice. A message that rewatch passes on is two
-// hops and one line: the line waits a moment for the second hop. Nothing is
-// drawn that did not pass a socket.
+// The core and the server together report every hop, so the reports of the phones are not
+// needed. A message that rewatch passes on takes two hops and is one line: after the first hop the
+// line waits a moment for the second. Only what passed a socket is drawn.
 type flow struct {
 	l       *ladder
 	start   time.Time
@@ -36,18 +35,18 @@ type flow struct {
 	last  time.Duration
 }
 
-// line is one line of the ladder before it is printed.
+// line is one line of the ladder that is not printed yet.
 type line struct {
 	at    time.Time
 	arrow arrow
-	about *peers.Passed // nil: draw does it
+	about *peers.Passed // the message; nil: draw is called instead
 	draw  func()
 	// until is how long the line waits for its second hop; zero: not at all.
 	until time.Time
 }
 
-// due says whether the line need not wait any more, neither for its second hop
-// nor for an earlier one that is told late.
+// due says whether the line may be printed: it waits no longer for its second hop, and no earlier
+// line can come any more.
 func (ln *line) due(now time.Time) bool {
 	return !now.Before(ln.until) && now.Sub(ln.at) >= settled
 }
@@ -56,9 +55,9 @@ const (
 	// patience is how long a line waits for rewatch to pass its message on; that
 	// takes less than a millisecond unless the machine is busy.
 	patience = 60 * time.Millisecond
-	// settled is how late the peers tell what passed, at most.
+	// settled is how late a report of the peers may be.
 	settled = 20 * time.Millisecond
-	// lull is a pause that is worth an empty line.
+	// lull is the shortest pause that is shown by an empty line.
 	lull = 250 * time.Millisecond
 )
 
@@ -102,8 +101,7 @@ func (f *flow) close() {
 	<-f.ended
 }
 
-// trace is told of every message by the peers. A terminal that has stopped
-// loses lines rather than hold up SIP.
+// trace takes the peers' reports. If the terminal is stopped, lines are lost, and SIP goes on.
 func (f *flow) trace(p peers.Passed) {
 	select {
 	case f.work <- func() { f.passed(p) }:
@@ -111,7 +109,7 @@ func (f *flow) trace(p peers.Passed) {
 	}
 }
 
-// place says where on the ladder an address is.
+// place assigns an address to a lane.
 func (f *flow) place(a netip.AddrPort, at lane) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,7 +129,7 @@ func (f *flow) chapter(title, phone string, s *script) {
 	})
 }
 
-// note says something beside a lane, in its place among the messages.
+// note writes a text beside a lane, in its place among the messages.
 func (f *flow) note(on lane, text string, t tone) {
 	at := time.Now()
 	f.work <- func() {
@@ -139,7 +137,7 @@ func (f *flow) note(on lane, text string, t tone) {
 	}
 }
 
-// after does something when all before it is printed, and waits for it.
+// after calls do when all earlier lines are printed, and waits until do returns.
 func (f *flow) after(do func()) {
 	done := make(chan struct{})
 	f.work <- func() {
@@ -148,8 +146,8 @@ func (f *flow) after(do func()) {
 	<-done
 }
 
-// enqueue puts a line in its place: by the time at the socket, which is not
-// always the order of telling.
+// enqueue sorts a line into the queue by its time at the socket. Reports do not always come in that
+// order.
 func (f *flow) enqueue(ln *line) {
 	i := len(f.queue)
 	for i > 0 && f.queue[i-1].at.After(ln.at) {
@@ -193,7 +191,7 @@ func (f *flow) passed(p peers.Passed) {
 	f.enqueue(ln)
 }
 
-// joins says whether what comes to a lane and goes on from there is one line.
+// joins says whether a message that comes to a lane and goes on from there is drawn as one line.
 func (f *flow) joins(at lane) bool { return at == laneRewatch || f.short && at == laneCore }
 
 // passOn lengthens the line that waits for this hop.
@@ -217,8 +215,7 @@ func identity(p peers.Passed) string {
 	return fmt.Sprintf("%s %s %d %d", p.CallID, p.Method, p.CSeq, p.Status)
 }
 
-// print draws the lines at the head of the queue that need not wait any more;
-// the zero time means that none does.
+// print draws the lines at the head of the queue that are due. The zero time draws all.
 func (f *flow) print(now time.Time) {
 	for len(f.queue) > 0 {
 		ln := f.queue[0]
@@ -283,7 +280,7 @@ var (
 	noExpires   = regexp.MustCompile(`(?mi)^Expires: *0\r?$`)
 )
 
-// labels are the wordings of a message, the longest first.
+// labels gives short descriptions of a message, the longest first.
 func labels(p peers.Passed, from lane) []string {
 	if p.Status >= 200 && p.Status < 300 {
 		return []string{fmt.Sprintf("%d OK (%s)", p.Status, p.Method), fmt.Sprintf("%d %s", p.Status, p.Method)}

@@ -20,7 +20,7 @@ const (
 	lanes
 )
 
-// tone says what a stretch of text is, and so how it is coloured.
+// tone says what a piece of text means. Each tone has its colour.
 type tone int
 
 const (
@@ -40,7 +40,7 @@ type arrow struct {
 	at       time.Duration
 	step     int // of the reference flow; 0: none
 	from, to lane
-	// labels are wordings of the same, the longest first; the first that fits is
+	// labels are descriptions of the message, the longest first. The first that has room is
 	// shown.
 	labels   []string
 	response bool
@@ -89,7 +89,7 @@ func (l *ladder) head(title string, names [lanes]string) {
 	l.print(l.lanesRow())
 }
 
-// say prints a line of text between the ladders.
+// say prints a line of text outside the ladder.
 func (l *ladder) say(text string, t tone) {
 	r := make(row, 0, len(text)+1)
 	for _, c := range " " + text {
@@ -117,10 +117,10 @@ func (l *ladder) text(message string) {
 	}
 }
 
-// pause prints the lanes alone: time passes.
+// pause prints a line with the lanes alone, to show that time has passed.
 func (l *ladder) pause() { l.print(l.lanesRow()) }
 
-// note prints what there is to say about a lane at this point.
+// note prints a text at a lane.
 func (l *ladder) note(at time.Duration, on lane, text string, t tone) {
 	r := l.lanesRow()
 	l.margin(r, at, 0)
@@ -170,7 +170,7 @@ func (l *ladder) draw(r row, a arrow) {
 	r.centre(x+dir*l.gap/2, " "+l.fitting(a.labels)+" ", a.tone)
 }
 
-// fitting is the first wording that leaves something of the arrow to be seen.
+// fitting gives the first label beside which a part of the arrow can still be seen.
 func (l *ladder) fitting(labels []string) string {
 	room := l.gap - 6
 	for _, label := range labels {
@@ -224,13 +224,14 @@ func (r row) put(x int, text string, t tone) {
 	}
 }
 
-// centre puts text around x, moved so that all of it stays on the line.
+// centre writes text with its middle at x. It is moved to the side if it would not be on the line as
+// a whole.
 func (r row) centre(x int, text string, t tone) {
 	n := utf8.RuneCountInString(text)
 	r.put(max(min(x-n/2, len(r)-n), 0), text, t)
 }
 
-// text renders the row, with colours where they are wanted.
+// text gives the row as a string, with colours or without.
 func (r row) text(colour bool) string {
 	var b strings.Builder
 	now := plain
@@ -248,8 +249,8 @@ func (r row) text(colour bool) string {
 	return text
 }
 
-// colours are the SGR sequences of the tones, each from scratch; only the eight
-// colours that every terminal and palette has.
+// colours are the escape sequences (SGR) of the tones. Each resets the one before. Only the eight
+// colours that every terminal has are used.
 var colours = [...]string{
 	plain:   "\x1b[0m",
 	faint:   "\x1b[0;2m",

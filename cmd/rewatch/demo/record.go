@@ -8,7 +8,7 @@ import (
 	"rewatch/integration/peers"
 )
 
-// record keeps what passed the peers' sockets; the verdict is built on it.
+// record keeps what passed the peers' sockets. The summary is made from it.
 type record struct {
 	mu  sync.Mutex
 	all []peers.Passed
@@ -20,7 +20,8 @@ func (r *record) trace(p peers.Passed) {
 	r.all = append(r.all, p)
 }
 
-// sighting describes messages by who saw them; an empty field fits everything.
+// sighting describes the messages to look for: all fields have to match. An empty text and a zero
+// time match every message.
 type sighting struct {
 	peer   string
 	method string

@@ -2,14 +2,14 @@ package demo
 
 import "rewatch/integration/peers"
 
-// script is the reference flow as far as it has been seen. The zero script
-// numbers nothing.
+// script is the reference flow, and notes which of its messages were seen. The zero script has no
+// steps, so it numbers nothing.
 type script struct {
 	steps []scriptStep
 }
 
-// scriptStep is one message of the reference flow. It is known by where it
-// arrives, because that is when the step is done.
+// scriptStep is one message of the reference flow. It is recognised where it arrives, because then
+// the step is done.
 type scriptStep struct {
 	no       int
 	method   string
@@ -21,8 +21,8 @@ type scriptStep struct {
 
 const referenceSteps = 20
 
-// referenceFlow is the flow of the README, steps 1 to 20. A step that stands
-// here twice is a request and its answer, or two hops of one message.
+// referenceFlow is the flow of the README, steps 1 to 20. A step with two entries is a request and
+// its response, or two hops of one message.
 func referenceFlow() *script {
 	return &script{steps: []scriptStep{
 		{no: 1, method: "REGISTER", to: laneCore},
@@ -51,7 +51,8 @@ func referenceFlow() *script {
 	}}
 }
 
-// number is the step that a message is, or 0. Each is taken once, in order.
+// number gives the number of the step that a message is; 0: it is none. Each entry is used once, in
+// order.
 func (s *script) number(a arrow, p peers.Passed) int {
 	if p.Status >= 300 {
 		return 0
@@ -67,7 +68,7 @@ func (s *script) number(a arrow, p peers.Passed) int {
 	return 0
 }
 
-// seen counts the steps of which every message was seen.
+// seen counts the steps whose messages were all seen.
 func (s *script) seen() int {
 	missing := make(map[int]bool)
 	for _, step := range s.steps {

@@ -18,7 +18,7 @@ import (
 	"rewatch/cmd/rewatch/sidecar"
 )
 
-// sidecar is rewatch as it is run for real, configured by variables alone.
+// instance is one rewatch, run as in production and configured by environment variables alone.
 type instance struct {
 	environ  cli.Environ
 	coreSide string // its SIP URI for the core
