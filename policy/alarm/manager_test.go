@@ -180,7 +180,7 @@ func TestSinkDownAndBack(t *testing.T) {
 			t.Errorf("%d tries in ten minutes", n)
 		}
 		for i := 1; i < len(broken.at); i++ {
-			if gap := broken.at[i].Sub(broken.at[i-1]); gap < firstPause/2 || gap > 3*longestGap/2 {
+			if gap := broken.at[i].Sub(broken.at[i-1]); gap < firstPause/2 || gap > 3*longestPause/2 {
 				t.Errorf("pause %v", gap)
 			}
 		}

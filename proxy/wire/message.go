@@ -105,4 +105,3 @@ func (m *Message) Number(n Name) int {
 	}
 	return int(min(x, 1<<31-1)) //nolint:gosec // bounded
 }
-
