@@ -107,3 +107,10 @@ func (n *Namers) FromBelieved() bool {
 	}
 	return false
 }
+
+// Len is the number of neighbours that are known.
+func (n *Namers) Len() int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return len(n.asserts)
+}
