@@ -79,6 +79,9 @@ func TestHostilePhone(t *testing.T) {
 		}
 	}
 	h.alone()
+	for _, m := range h.c.all(func(m *message) bool { return m.get("authorization")+m.get("proxy-authorization") != "" }) {
+		t.Errorf("mallory has got a digest:\n%s", m.raw)
+	}
 	t.Logf("%d rounds, %d messages of the phone, %d NOTIFYs of the honest", rounds, h.sent, notifies)
 	select {
 	case from := <-reached:

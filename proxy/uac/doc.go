@@ -7,7 +7,8 @@
 // for each hop in turn it gets a Via with a branch of ours and a client transaction of sipgo,
 // which retransmits it (Timer E) and gives up (Timer F). Its bytes are sent through [Sender],
 // and [Client.Receive] is called for every response whose uppermost branch starts with
-// [BranchPrefix]; cmd joins both to package proxy. A challenge is answered with a digest, once.
+// [BranchPrefix]; cmd joins both to package proxy. A challenge is answered
+// with a digest, once, if no phone can have written it.
 //
 // The caller decides what a failure means: every method returns a [dialogs.Result]. Only the list
 // of bindings in the response to a de-REGISTER is checked here.

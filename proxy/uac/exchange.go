@@ -20,7 +20,7 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 	var a authorizer
 	for {
 		res, rest, err := c.attempt(ctx, d, targets)
-		if err != nil || !a.answer(c, d, res) {
+		if err != nil || !a.answer(ctx, c, d, res, rest) {
 			return res, err
 		}
 		// This hop has sent the challenge; the others have not seen the request.

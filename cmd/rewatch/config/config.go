@@ -119,7 +119,7 @@ type UACConfig struct {
 	HookFile        string         `env:"DEREGISTER_HOOK_TOKEN_FILE" doc:"file to read the token from instead"`
 	Headers         string         `env:"HEADERS" doc:"header fields added to own MESSAGE and REGISTER, 'Name: value' lines, or '@file' to read them from"`
 	Domains         []string       `env:"DOMAINS" doc:"domains served, comma-separated: their users are de-registered even if their registration was not seen"`
-	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges"`
+	AuthUser        string         `env:"AUTH_USER" doc:"digest user name, if the core challenges; a MESSAGE carries it only if the next hop itself asks, not a phone"`
 	AuthPassword    Secret         `env:"AUTH_PASSWORD" doc:"digest password"`
 	AuthFile        string         `env:"AUTH_PASSWORD_FILE" doc:"file to read the digest password from instead"`
 }
