@@ -68,8 +68,8 @@ integration: build ## the built binary against Kamailio, SIPp, baresip, Alertman
 outage: build ## a core that is out, at full size: for a minute in every way, silent for ten minutes before few and many (half an hour)
 	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestOutageRedelivered|TestSilentCore' ./integration/
 
-hostile: build ## one phone that does its worst for a minute, behind a scripted core and behind Kamailio, among 50 honest ones
-	HOSTILE=1m $(GO) test -tags integration -count=1 -v -run TestHostilePhone ./integration/
+hostile: build ## everybody does their worst for a minute among 50 honest phones: a phone behind a scripted core and behind Kamailio, a server, sinks, readers, neighbours
+	HOSTILE=1m $(GO) test -tags integration -count=1 -parallel 4 -v -run TestHostile ./integration/
 
 soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
 	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)

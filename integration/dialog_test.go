@@ -130,6 +130,14 @@ type notifier struct {
 	mu      sync.Mutex
 	dialogs map[string]*dialog
 	refuse  atomic.Bool // de-REGISTERs get 500
+	ignored func(*message) bool
+}
+
+// ignores sets what is not answered.
+func (n *notifier) ignores(what func(*message) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ignored = what
 }
 
 // startNotifier starts the scripted presence server of the site.
@@ -141,6 +149,12 @@ func (s *site) startNotifier() *notifier {
 }
 
 func (n *notifier) serve(m *message) {
+	n.mu.Lock()
+	ignored := n.ignored
+	n.mu.Unlock()
+	if ignored != nil && ignored(m) {
+		return
+	}
 	expires := m.get("expires")
 	switch m.method {
 	case "ACK":

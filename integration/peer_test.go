@@ -33,6 +33,8 @@ type peer struct {
 	// be sent is lost, and responses go to their handler.
 	lean       bool
 	onResponse func(*message)
+	// deaf says what is not even looked at.
+	deaf atomic.Pointer[func(raw []byte) bool]
 
 	mu       sync.Mutex
 	seen     []*message
@@ -215,7 +217,12 @@ func readMessage(r *bufio.Reader) ([]byte, error) {
 	return append(raw, body...), nil
 }
 
+func (p *peer) isDeaf(to func(raw []byte) bool) { p.deaf.Store(&to) }
+
 func (p *peer) deliver(raw []byte, transport, source string, c *stream) {
+	if deaf := p.deaf.Load(); deaf != nil && (*deaf)(raw) {
+		return
+	}
 	m := parse(raw)
 	m.transport, m.source, m.conn = transport, source, c
 	p.note("<-", transport, source, raw)
