@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // A rewatch is a running rewatch of a site.
@@ -80,7 +79,7 @@ func (s *site) serverSide() string { return s.ip(31) + ":5062" }
 
 // get asks the admin server; status 0 means that it is not there.
 func (r *rewatch) get(path string) (int, string) {
-	c := http.Client{Timeout: 2 * time.Second}
+	c := http.Client{Timeout: patience}
 	resp, err := c.Get("http://" + r.s.ip(30) + ":9090" + path)
 	if err != nil {
 		return 0, err.Error()

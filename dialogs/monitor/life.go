@@ -179,6 +179,7 @@ func (t *Table) moved(s *subscription, msg *dialogs.Message) {
 	us.users.At(us.nodes.At(s.node).user).hop = makeHop(msg.Source, msg.Transport)
 	if len(uri) > 0 && ident.IsURI(uri) && s.contact() != string(uri) {
 		if !t.textsFull(len(uri) - len(s.contact())) {
+			s.former = t.target(s.contact())
 			t.rewrite(s, textContact, uri)
 		}
 		s.emergency = from.Emergency

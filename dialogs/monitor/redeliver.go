@@ -21,6 +21,7 @@ type Post interface {
 	Free(now time.Time, dialog uint64)
 	Alive(now time.Time, user, device string)
 	Reached(now time.Time, dialog uint64, old, contact string)
+	Overtake(dialog uint64, cseq uint32)
 	Holds(dialog uint64) bool
 	Keeps(dialog uint64) bool
 	Some() bool
@@ -104,6 +105,13 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 		n.Hop, n.Unanswered, n.Refused = o.Hop, class == redelivery.Silence, class == redelivery.Failed500
 	} else {
 		n.Queued, n.After = true, p.opened(s, at)
+	}
+	if s.former != 0 && p.target(string(redelivery.Target(raw.Raw))) == s.former {
+		// It has crossed the refresh with which its client has moved.
+		n.Parcel.Raw = redelivery.WithTarget(raw.Raw, s.contact())
+	}
+	for _, other := range sh.usages(slot) {
+		n.Overtaken = n.Overtaken || other.answered && other.notifyCSeq > cseq
 	}
 	if p.cfg.Content != nil {
 		n.Full = redelivery.Full(p.cfg.Content(raw.Raw))
@@ -198,6 +206,7 @@ func (p *parcels) phoneHas(sh *subShard, slot uint32, cseq uint32, at time.Time)
 	if p.cfg.Post == nil || !p.cfg.Post.Some() {
 		return
 	}
+	p.overtakes(sh, slot, cseq)
 	ends := p.cfg.Post.Had(at, uint64(sh.ref(slot)), cseq)
 	p.redelivered.count(at, ends...)
 	if slices.ContainsFunc(ends, func(e redelivery.End) bool { return e.Last }) {
@@ -205,6 +214,16 @@ func (p *parcels) phoneHas(sh *subShard, slot uint32, cseq uint32, at time.Time)
 		p.note(sh, slot)
 	}
 	p.cfg.Post.Alive(at, s.watcher(), s.deviceKey())
+}
+
+// overtakes tells the Post that the phone has a NOTIFY of a subscription: those of others in
+// its dialog with a lower CSeq are refused from now on. The shard is locked.
+func (p *parcels) overtakes(sh *subShard, slot, cseq uint32) {
+	for other, s := range sh.usages(slot) {
+		if s.undelivered {
+			p.cfg.Post.Overtake(uint64(sh.ref(other)), cseq)
+		}
+	}
 }
 
 // Redelivered is told by the Post how a kept NOTIFY ended, and the outcome of the last attempt.
@@ -241,6 +260,7 @@ func (m *Monitor) redeliveredLocked(sh *subShard, slot uint32, e *redelivery.End
 	}
 	switch {
 	case e.Result == redelivery.Delivered:
+		m.parcels.overtakes(sh, slot, e.CSeq)
 		s.answered = s.answered || s.notifyCSeq == e.CSeq
 		if s.phase == active && !s.proven {
 			m.prove(s)

@@ -405,22 +405,81 @@ func TestKeptAndRefused(t *testing.T) {
 	}
 }
 
-// TestKeptForAMovedPhone: a client that refreshes from a new Contact gets there what is kept.
+// TestKeptForAMovedPhone: a client that refreshes from a new Contact gets there what is kept,
+// also where the server has sent it before it knew of the refresh. What goes to an address that
+// only the server knows stays as it is.
 func TestKeptForAMovedPhone(t *testing.T) {
-	redelivering(t, redeliverConfig, func(w *parcelWard) {
-		w.subscribe(callA, 1, 600, 200)
-		raw := "NOTIFY " + callA.contact + " SIP/2.0\r\n|1"
-		w.state(callA, 1, raw, "", 480)
-		w.Subscribe(&dialogs.Message{
-			At: time.Now(), CallID: []byte(callA.id), CSeq: 2, FromURI: []byte(alice), FromTag: []byte("w" + callA.id), Expires: 600,
-			ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: dialogstest.Event(callA.event),
-			Contacts: dialogstest.Contacts("<" + moved.contact + ">"),
+	at := func(contact string) string { return "NOTIFY " + contact + " SIP/2.0\r\n|1" }
+	for name, c := range map[string]struct {
+		kept   string
+		before bool // it fails before the refresh
+		want   string
+	}{
+		"kept":             {callA.contact, true, moved.contact},
+		"crossing":         {callA.contact, false, moved.contact},
+		"crossing, spelt":  {callA.contact + ";x=y", false, moved.contact},
+		"known to be new":  {moved.contact, false, moved.contact},
+		"of the server":    {"sip:alice@192.0.2.99", false, "sip:alice@192.0.2.99"},
+		"not a SIP target": {"urn:x", false, "urn:x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redelivering(t, redeliverConfig, func(w *parcelWard) {
+				w.subscribe(callA, 1, 600, 200)
+				if c.before {
+					w.state(callA, 1, at(c.kept), "", 480)
+				}
+				w.Subscribe(&dialogs.Message{
+					At: time.Now(), CallID: []byte(callA.id), CSeq: 2, FromURI: []byte(alice), FromTag: []byte("w" + callA.id), Expires: 600,
+					ToURI: []byte(callA.resource), ToTag: []byte(callA.tag), RequestURI: []byte(callA.resource), Event: dialogstest.Event(callA.event),
+					Contacts: dialogstest.Contacts("<" + moved.contact + ">"),
+				})
+				if !c.before {
+					w.state(callA, 1, at(c.kept), "", 480)
+				}
+				<-time.After(6 * time.Second)
+				w.deliveries()
+				if w.last != at(c.want)+"|" {
+					t.Errorf("sent %q", w.last)
+				}
+			})
 		})
-		w.deliveries()
-		if w.last != "NOTIFY "+moved.contact+" SIP/2.0\r\n|1|" {
-			t.Errorf("sent %q", w.last)
-		}
-	})
+	}
+}
+
+// TestKeptInASharedDialog: two subscriptions share a dialog, and its CSeqs. A 500 to a copy of a
+// NOTIFY of one is no delivery if the phone has a later one of the other.
+func TestKeptInASharedDialog(t *testing.T) {
+	other := callA
+	other.event += ";id=2"
+	for name, c := range map[string]struct {
+		first, then []uint32 // what the phone has of the other before this one is kept, and after
+		fails       bool
+	}{
+		"nothing":       {nil, nil, false},
+		"earlier":       {[]uint32{1}, nil, false},
+		"later, before": {[]uint32{5}, nil, true},
+		"later, after":  {nil, []uint32{5}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redelivering(t, redeliverConfig, func(w *parcelWard) {
+				w.subscribe(callA, 1, 600, 200)
+				w.state(other, 1, pidf, "other", 200)
+				for _, cseq := range c.first {
+					w.state(other, cseq, pidf, "other", 200)
+				}
+				w.answer(500)
+				w.state(callA, 3, pidf, "open", 0)
+				for _, cseq := range c.then {
+					w.state(other, cseq, pidf, "other", 200)
+				}
+				<-time.After(30 * time.Second)
+				w.deliveries()
+				if w.Waits() || (len(w.failed()) > 0) != c.fails {
+					t.Errorf("kept %t, failed %q, want that it fails: %t", w.Waits(), w.failed(), c.fails)
+				}
+			})
+		})
+	}
 }
 
 // TestTakenOver: what a process keeps is told to other replicas, by an entry that goes with

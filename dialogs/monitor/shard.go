@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"iter"
 	"sync"
 	"time"
 
@@ -136,6 +137,18 @@ func (sh *subShard) foreignUsage(hash uint64, id *ident.ID) bool {
 		return s.callID() == string(id.CallID) && s.watcherTag() == string(id.WatcherTag) && s.notifierTag() == string(id.NotifierTag) &&
 			ident.PackageOf(s.event()) == string(id.Package)
 	}) == 0
+}
+
+// usages walks over the other subscriptions in the dialog of one (RFC 5057).
+func (sh *subShard) usages(slot uint32) iter.Seq2[uint32, *subscription] {
+	return func(yield func(uint32, *subscription) bool) {
+		s := sh.subs.At(slot)
+		for other := sh.chains.Get(s.tag); other != 0; other = sh.subs.At(other).next {
+			if o := sh.subs.At(other); other != slot && o.sharesDialog(s) && !yield(other, o) {
+				return
+			}
+		}
+	}
 }
 
 // stopWaiting ends the wait after a temporary failure, if there is one.

@@ -112,6 +112,8 @@ type subscription struct {
 	keptEntry bool
 	// headKept: subShard.heads has the head of the failed NOTIFY.
 	headKept bool
+	// former is the hasher.target of the Contact before the present one; 0: it had none.
+	former uint16
 
 	node          uint32 // in the list of its user
 	subscribeCSeq uint32 // of the last SUBSCRIBE

@@ -172,6 +172,14 @@ func (h *hasher) hashPlace(s *subscription) uint64 {
 	return maphash.Bytes(h.seed, b)
 }
 
+// target is a hash of a URI that a NOTIFY is sent to, in whatever spelling.
+func (h *hasher) target(uri string) uint16 {
+	if canonical, ok := aor.Canonical(uri); ok {
+		uri = canonical
+	}
+	return uint16(maphash.String(h.keys, uri)) | 1 // #nosec G115 -- a part of the hash will do
+}
+
 // shardNumber takes the high bits of a hash; the maps use the low ones.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> (64 - shardBits)) }
 

@@ -131,7 +131,7 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 	case Final:
 		return k.refused(now, d, a)
 	case Failed500:
-		if i.Unanswered {
+		if i.Unanswered && !i.Overtaken {
 			return k.past(now, d, Delivered)
 		}
 		if i.Refused {
@@ -222,6 +222,16 @@ func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
 	d.since, d.order.after = d.queue[0].since, time.Time{}
 	k.alive(now, d.device)
 	return ends
+}
+
+// Overtake tells that the phone has a NOTIFY of another subscription in the same dialog (see
+// Notify.Overtaken).
+func (k *Keeper) Overtake(dialog uint64, cseq uint32) {
+	if d := k.dialogs[dialog]; d != nil {
+		for _, i := range d.queue {
+			i.Overtaken = i.Overtaken || i.CSeq < cseq
+		}
+	}
 }
 
 // Expire gives back the dialogs whose device has missed something for too long.

@@ -17,7 +17,7 @@ const maxProlog = 64 << 10
 // ones before. Content types whose bodies always are: PIDF (RFC 3863) and message
 // summaries (RFC 3842). Others say so in their root element: watcherinfo (RFC 3858),
 // reginfo (RFC 3680), dialog-info (RFC 4235), conference-info (RFC 4575), partial PIDF
-// (RFC 5263) and the list at the head of a multipart (RFC 4662). What cannot be read, or
+// (RFC 5263) and the list that is the root of a multipart (RFC 4662). What cannot be read, or
 // is compressed, is not.
 func Full(contentType, contentEncoding string, body []byte) bool {
 	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
@@ -31,7 +31,7 @@ func Full(contentType, contentEncoding string, body []byte) bool {
 	case "application/pidf+xml", "application/simple-message-summary":
 		return true
 	case "multipart/related":
-		return fullList(string(bytes.Trim(aor.Param([]byte(parameters), "boundary"), `"`)), body)
+		return fullList(parameters, body)
 	case "application/watcherinfo+xml", "application/reginfo+xml", "application/dialog-info+xml":
 		return rootAttribute(body, "state") == "full"
 	case "application/conference-info+xml": // full is its default
@@ -54,15 +54,33 @@ func mediaType(s string) (kind, parameters string) {
 	return strings.ToLower(strings.Join(strings.Fields(kind), "")), parameters // RFC 3261 25.1 has white space around the slash
 }
 
-// fullList tells whether the list document at the head of a multipart is of full state.
-func fullList(boundary string, body []byte) bool {
+// fullList tells whether the root of a multipart is a list document of full state: the part
+// that the start parameter names, else the first (RFC 2387 3.2).
+func fullList(parameters string, body []byte) bool {
+	parameter := func(name string) string {
+		return string(bytes.Trim(aor.Param([]byte(parameters), name), `"`))
+	}
+	boundary, start := parameter("boundary"), parameter("start")
 	if boundary == "" {
 		return false
 	}
-	part, err := multipart.NewReader(bytes.NewReader(body), boundary).NextRawPart()
-	if err != nil {
-		return false
+	full := false
+	for parts, n := multipart.NewReader(bytes.NewReader(body), boundary), 0; ; n++ {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return full
+		}
+		named := start != "" && part.Header.Get("Content-ID") == start
+		if n > 0 && !named {
+			continue
+		}
+		if full = isFullList(part); named || start == "" {
+			return full
+		}
 	}
+}
+
+func isFullList(part *multipart.Part) bool {
 	if kind, _ := mediaType(part.Header.Get("Content-Type")); kind != "application/rlmi+xml" {
 		return false
 	}

@@ -1,11 +1,18 @@
 package redelivery
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestFull(t *testing.T) {
 	list := func(state string) string {
 		return "--b\r\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\r\n\r\n" +
 			`<list xmlns="urn:ietf:params:xml:ns:rlmi" uri="sip:l@x" version="1" fullState="` + state + `"/>` + "\r\n--b--\r\n"
+	}
+	named := func(id, state string) string { // behind the state of one that is listed
+		part := "--b\r\nContent-Type: application/pidf+xml\r\nContent-ID: <p@x>\r\n\r\n<presence/>\r\n"
+		return part + strings.Replace(list(state), "--b\r\n", "--b\r\nContent-ID: "+id+"\r\n", 1)
 	}
 	const related = `multipart/related;type="application/rlmi+xml";start="<a@x>";boundary="b"`
 	for _, c := range []struct {
@@ -53,6 +60,10 @@ func TestFull(t *testing.T) {
 		{"list, no quotes", "multipart/related;type=application/rlmi+xml;start=<a@x>;boundary=b", "", list("true"), true},
 		{"list, no quotes, partial", "multipart/related;type=application/rlmi+xml;start=<a@x>;boundary=b", "", list("false"), false},
 		{"list, folded, capitals", "Multipart/Related;\r\n Type=\"application/rlmi+xml\";\r\n Boundary=b", "", list("true"), true},
+		{"list, not the first part", related, "", named("<a@x>", "true"), true},
+		{"list, not the first part, partial", related, "", named("<a@x>", "false"), false},
+		{"list, neither first nor named", related, "", named("<c@x>", "true"), false},
+		{"list, first, but the root is another part", related, "", strings.Replace(list("true"), "--b--", "--b\r\nContent-ID: <a@x>\r\n\r\nx\r\n--b--", 1), false},
 		{"list, mixed", "multipart/mixed;boundary=b", "", list("true"), false},
 		{"broken XML", "application/reginfo+xml", "", `<reginfo state="full`, false},
 	} {

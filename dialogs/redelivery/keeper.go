@@ -47,6 +47,9 @@ type Notify struct {
 	Sent              time.Time
 	// Refused is set where it has met with a 500 already.
 	Refused bool
+	// Overtaken: the phone has a later NOTIFY of another subscription in the same dialog, whose
+	// CSeqs they share. It refuses this one by its CSeq, whether it has had it or not.
+	Overtaken bool
 	// Queued: it was not sent yet, and waits for its turn.
 	Queued bool
 	// After is when it may be sent at the earliest, because the server's own sending of

@@ -257,6 +257,37 @@ func TestFiveHundred(t *testing.T) {
 	}
 }
 
+// TestFiveHundredOfAnotherSubscription: a 500 to a copy says that the phone has had it, unless
+// the phone has a later NOTIFY of another subscription in the same dialog: then it speaks of the
+// CSeq alone.
+func TestFiveHundredOfAnotherSubscription(t *testing.T) {
+	for name, c := range map[string]struct {
+		before bool   // the phone had that NOTIFY before this one was kept
+		cseq   uint32 // of that; 0: there is none
+		want   string
+	}{
+		"alone":         {false, 0, "1/2 delivered"},
+		"earlier":       {false, 1, "1/2 delivered"},
+		"later":         {false, 3, "1/2 given back"},
+		"later, before": {true, 3, "1/2 given back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, roomy)
+			n := notify(1, 2, true)
+			n.Unanswered, n.Overtaken = true, c.before
+			b.keeps(n)
+			if c.cseq > 0 && !c.before {
+				b.Overtake(1, c.cseq)
+			}
+			for len(b.log) == 0 {
+				b.Alive(b.now, "sip:alice@x", "")
+				b.done(b.sendsNow(1, 2), Failed500)
+			}
+			b.want(c.want)
+		})
+	}
+}
+
 func TestFinalAnswerGivesTheDialogBack(t *testing.T) {
 	b := newBench(t, roomy)
 	b.keeps(notify(1, 1, false))

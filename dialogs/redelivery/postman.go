@@ -141,6 +141,11 @@ func (p *Postman) Reached(now time.Time, dialog uint64, old, contact string) {
 	p.tellKeeper(dialog, now, func(k *Keeper, now time.Time, dialog uint64) { k.Reached(now, dialog, old, contact) })
 }
 
+// Overtake is Keeper.Overtake.
+func (p *Postman) Overtake(dialog uint64, cseq uint32) {
+	p.tellKeeper(dialog, time.Time{}, func(k *Keeper, _ time.Time, dialog uint64) { k.Overtake(dialog, cseq) })
+}
+
 func (p *Postman) tellKeeper(dialog uint64, now time.Time, what func(*Keeper, time.Time, uint64)) {
 	if !p.Some() {
 		return
