@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/draft"
 	"rewatch/proxy/metrics"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/socket"
@@ -122,6 +124,7 @@ func (s *Server) streamConfig(side dialogs.Side) transport.StreamConfig {
 	cfg := transport.StreamConfig{
 		Frame: wire.FrameFrom, ClientTLS: s.cfg.ClientTLS,
 		MaxStreams: s.cfg.MaxStreams, MaxPerPeer: s.cfg.MaxPerPeer,
+		Unsent:  streamHandler{s, side}.unsent,
 		Refused: func(why transport.Refusal) { s.refusedStream(side, why) },
 	}
 	if s.cfg.Dial != nil {
@@ -152,9 +155,36 @@ type streamHandler struct {
 
 // Message handles one message.
 func (h streamHandler) Message(st *transport.Stream, raw []byte) {
+	if !bytes.HasPrefix(raw, startResponse) && !bytes.HasPrefix(raw, startACK) {
+		st.Owe()
+	}
 	w := h.s.borrow()
 	defer h.s.giveBack(w)
 	w.message(h.flow(st), raw)
+}
+
+var startResponse, startACK = []byte("SIP/"), []byte("ACK ")
+
+// unsent sends the responses that were queued for a connection when it ended over another one,
+// to where the Via says (RFC 3261 18.2.2).
+func (h streamHandler) unsent(st *transport.Stream, raw []byte) {
+	w := h.s.borrow()
+	defer h.s.giveBack(w)
+	l := h.s.sockets.Of(h.side, st)
+	for len(raw) > 0 {
+		skip, n, err := wire.Frame(raw)
+		if err != nil || n == 0 || skip+n > len(raw) {
+			return
+		}
+		b := raw[skip : skip+n]
+		raw = raw[skip+n:]
+		if !bytes.HasPrefix(b, startResponse) {
+			continue
+		}
+		if st.Last.Load() || !w.Load(b) || !w.out.Back(l, draft.StreamBack(&w.Via), b) {
+			h.s.metrics.Dropped(metrics.DropStream, 1)
+		}
+	}
 }
 
 // Unreadable answers a message whose end cannot be found, if it can be answered.

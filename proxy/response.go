@@ -175,13 +175,9 @@ func (w *worker) relay(b draft.Branch) {
 		}
 		return
 	}
-	var to netip.AddrPort
-	if ip, ok := draft.ResponseHost(&w.Below); ok {
-		to = netip.AddrPortFrom(ip, draft.SentByPort(&w.Below))
-	}
 	w.ContentLength()
 	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
-	if !w.out.WriteBack(l, b.Stream, to, w.Build) {
+	if !w.out.WriteBack(l, b.Stream, draft.StreamBack(&w.Below), w.Build) {
 		w.s.metrics.Dropped(metrics.DropStream, 1)
 	}
 }

@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -255,6 +258,44 @@ func TestResponseWithoutStream(t *testing.T) {
 		r.server.send(serverSide, reply(got, "200 OK"))
 		accept().want("SIP/2.0 200 OK\r\nVia: " + viaTCP("m1"))
 	})
+}
+
+// TestResponseQueuedAtTheEnd: a response that waits in the queue of a connection when that ends
+// goes by one other connection, as if the first had ended before. It asks for no third one.
+func TestResponseQueuedAtTheEnd(t *testing.T) {
+	for _, reads := range []bool{true, false} {
+		reg := prometheus.NewRegistry()
+		play(t, func(r *rig) {
+			c, err := r.net.Dial(context.Background(), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddrPort(coreSide))
+			if err != nil {
+				t.Fatal(err)
+			}
+			branches := []string{"m1", "m2"}
+			for _, b := range branches {
+				_, _ = c.Write([]byte(crlf(request("MESSAGE", "sip:bob@ims.example", viaTCP(b)))))
+				r.server.send(serverSide, reply(r.server.want("MESSAGE"), "200 OK")) // which the core does not read
+			}
+			l := r.net.Listen(coreAddr)
+			r.closers(l)
+			_ = c.Close()
+			second, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reads {
+				_ = second.Close()
+				r.pass(time.Minute)
+				if got := shown(t, reg, "rewatch_dropped_total"); !strings.Contains(got, "stream 2") || r.s.sockets.Streams[dialogs.Core].Len() > 0 {
+					t.Error(got)
+				}
+				return
+			}
+			x := r.connection(second)
+			for _, b := range branches {
+				x.want("SIP/2.0 200 OK\r\nVia: " + viaTCP(b))
+			}
+		}, func(c *Config) { c.Reg = reg })
+	}
 }
 
 // TestStreamsMeet takes a request in by TCP and sends it out by TCP.

@@ -78,15 +78,25 @@ func (o *Sender) Copy(l *Socket, from netip.Addr, to netip.AddrPort, raw []byte)
 // a new one is opened to where the Via says (RFC 3261 18.2.2).
 func (o *Sender) WriteBack(l *Socket, id uint64, to netip.AddrPort, b []byte) bool {
 	if st := o.set.Stream(l.Side, id); st != nil {
-		if err := o.set.Write(st, l, b); !errors.Is(err, transport.ErrClosed) {
+		if err := o.set.reply(st, l, b); !errors.Is(err, transport.ErrClosed) {
 			return err == nil
 		}
 	}
+	return o.Back(l, to, b)
+}
+
+// Back sends a response over another connection than the one that its request came by. What is
+// still queued there when that ends is lost: nobody asked for a third one.
+func (o *Sender) Back(l *Socket, to netip.AddrPort, b []byte) bool {
 	if !l.Transport.Reliable() || !to.IsValid() {
 		return false
 	}
 	st := o.to(l, resolve.Hop{Transport: l.Transport, Addr: to})
-	return st != nil && o.set.Write(st, l, b) == nil
+	if st == nil {
+		return false
+	}
+	st.Last.Store(true)
+	return o.set.Write(st, l, b) == nil
 }
 
 // to gives the connection of a socket to h. One that is not the first to be asked for has

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"net/netip"
 
 	"rewatch/proxy/transport"
@@ -30,10 +31,23 @@ func (s *Set) Send(l *Socket, box *datagram.Outbox) (failed int, err error) {
 // Write queues a message on a stream, and shows it.
 func (s *Set) Write(st *transport.Stream, l *Socket, raw []byte) error {
 	err := st.Write(raw)
+	s.wrote(st, l, raw, err)
+	return err
+}
+
+// reply is Write for a response to a request that came by the stream.
+func (s *Set) reply(st *transport.Stream, l *Socket, raw []byte) error {
+	err := st.Reply(raw, !bytes.HasPrefix(raw, provisional))
+	s.wrote(st, l, raw, err)
+	return err
+}
+
+var provisional = []byte("SIP/2.0 1")
+
+func (s *Set) wrote(st *transport.Stream, l *Socket, raw []byte, err error) {
 	if err == nil && s.Tap != nil {
 		s.Tap.Sent(TransportOf(st).String(), endOf(st, l.Self), st.Peer, raw)
 	}
-	return err
 }
 
 // Received shows a message that has come in by a socket and, if stream is not 0, by that

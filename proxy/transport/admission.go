@@ -41,7 +41,8 @@ type admission struct {
 	n                 int
 	perPeer           map[netip.Addr]int
 	tight             *atomic.Bool
-	// first and last are the ends of the list of connections without a message yet.
+	// first and last are the ends of the list of connections without a message yet, or without
+	// a further one (linger).
 	first, last *Stream
 }
 
@@ -72,7 +73,13 @@ func (d *admission) idler(peer netip.Addr, now time.Time) *Stream {
 func (d *admission) enters(s *Stream) {
 	d.n++
 	d.perPeer[s.Peer.Addr()]++
-	s.inside, s.silent, s.before = true, true, d.last
+	s.inside = true
+	d.yields(s)
+}
+
+// yields adds a connection to those that make room.
+func (d *admission) yields(s *Stream) {
+	s.silent, s.before, s.after = true, d.last, nil
 	if d.last != nil {
 		d.last.after = s
 	} else {

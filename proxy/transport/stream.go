@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -44,7 +45,8 @@ type Handler interface {
 	// Unreadable is called when no message can be found any more, with the last bytes. After it
 	// the stream is closed; what the Handler writes is sent before that.
 	Unreadable(s *Stream, raw []byte, err error)
-	// Closed is called once per stream, after its last Message.
+	// Closed is called once per stream, after its last Message. The peer may still read
+	// (linger).
 	Closed(s *Stream, err error)
 }
 
@@ -65,6 +67,8 @@ type Stream struct {
 	// Used is for the owner of the set to note that a record names the stream. It has no
 	// meaning here.
 	Used atomic.Bool
+	// Last is for the owner to note that what is queued goes by no other stream.
+	Last atomic.Bool
 
 	set    *Streams
 	key    peerKey
@@ -86,11 +90,15 @@ type Stream struct {
 	carrier func() // that goroutine's function, made once so that starting it allocates nothing
 	writer  sync.WaitGroup
 	ended   bool // nothing more may be queued
+	half    bool // the peer sends no more
 	closed  bool
 	err     error
 	done    chan struct{}
+	left    []byte // what was being written when it failed, the last in vain bytes of it
+	vain    int
 	served  atomic.Uint64
-	gone    atomic.Bool // it may no longer be used
+	owed    atomic.Int64
+	gone    atomic.Bool // it may no longer be used for requests
 }
 
 // From is the address of ours that the stream was dialled for (ToFrom), invalid if none was named.
@@ -103,10 +111,13 @@ func (s *Stream) Name() string { return s.key.name }
 // all, it is ErrBacklog: a writer for many peers must not wait for one that does not read.
 // Messages are sent in order. The writing goroutine starts with the first message and ends when
 // the queue is empty, so an idle stream has only its reader.
-func (s *Stream) Write(b []byte) error {
+func (s *Stream) Write(b []byte) error { return s.enqueue(b, false) }
+
+// enqueue is Write, also to a peer that sends no more if so.
+func (s *Stream) enqueue(b []byte, also bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.ended {
+	if s.closed || s.ended || s.half && !also {
 		return ErrClosed
 	}
 	if !s.room(len(s.pending) + len(b)) {
@@ -257,9 +268,12 @@ func (s *Stream) write() {
 		}
 		s.pending = nil
 		s.mu.Unlock()
-		if err := s.carry(b); err != nil {
+		if n, err := s.carry(b); err != nil {
+			s.left, s.vain = b, len(b)-n
 			s.Close(err)
+			continue
 		}
+		s.unqueue(b)
 	}
 }
 
@@ -269,32 +283,22 @@ type stalling interface {
 	stalled() bool
 }
 
-// carry writes a buffer and gives it back to the set. If the connection reports when a Write has
-// to wait, the deadline is set then, else before every Write.
-func (s *Stream) carry(b []byte) error {
-	defer s.unqueue(b)
+// carry writes a buffer, and tells how much of it was taken. If the connection reports when a
+// Write has to wait, the deadline is set then, else before every Write.
+func (s *Stream) carry(b []byte) (int, error) {
 	conn, tells := s.conn.(stalling)
 	if !tells && !s.hurry() {
-		return ErrClosed
+		return 0, ErrClosed
 	}
-	_, err := s.conn.Write(b)
+	n, err := s.conn.Write(b)
 	if tells && conn.stalled() {
 		s.extend(s.conn.SetWriteDeadline, 0)
 	}
-	return err
+	if err == nil && s.lingers() && !s.arrives() {
+		return 0, io.ErrClosedPipe
+	}
+	return n, err
 }
 
 // hurry sets the deadline of the present Write.
 func (s *Stream) hurry() bool { return s.extend(s.conn.SetWriteDeadline, s.set.cfg.WriteTimeout) }
-
-// end waits for the writer of a closed stream, and drops the rest of the queue.
-func (s *Stream) end() {
-	s.writer.Wait()
-	s.mu.Lock()
-	b := s.pending
-	s.pending = nil
-	s.mu.Unlock()
-	if b != nil {
-		s.unqueue(b)
-	}
-}

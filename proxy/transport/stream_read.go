@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -158,6 +159,9 @@ func (s *Stream) read() error {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.late(len(in.buf))
 			return ours(err)
+		}
+		if errors.Is(err, io.EOF) && len(in.buf) > 0 {
+			return io.ErrUnexpectedEOF // that is no good order
 		}
 		if err != nil {
 			return err

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -27,6 +29,9 @@ type StreamConfig struct {
 	// Deny, if set, makes the answer to the first message of a connection that was not
 	// admitted. Then the connection is closed.
 	Deny func(peer netip.AddrPort, raw []byte) []byte
+	// Unsent, if set, is given the messages that were queued for a stream when it ended, whole
+	// and in order. It must not keep them.
+	Unsent func(s *Stream, raw []byte)
 	// Refused, if set, is told of each connection that was refused or closed because of a bound.
 	Refused func(Refusal)
 	// MaxStreams bounds the connections that were accepted and, separately, those that were
@@ -184,27 +189,34 @@ func (t *Streams) Get(id uint64) *Stream {
 func (t *Streams) run(s *Stream, dial func(context.Context) (net.Conn, error)) {
 	go func() {
 		defer t.wg.Done()
-		s.Close(t.serve(s, dial))
-		s.end()
+		lingered := t.serve(s, dial)
 		t.remove(s)
-		t.handler.Closed(s, s.err)
+		if !lingered {
+			t.handler.Closed(s, s.err)
+		}
+		s.end()
 	}()
 }
 
-func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error)) error {
+// serve tells whether the stream has lingered, so that the Handler knows that it is closed.
+func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error)) (lingered bool) {
 	conn, err := dial(s.ctx)
 	if err != nil {
-		return err
+		s.Close(err)
+		return false
 	}
 	defer func() { _ = conn.Close() }()
 	giveUpAfter(conn, s.set.cfg.VanishTimeout)
 	if !s.attach(conn) {
-		return ErrClosed
+		return false
 	}
 	err = s.read()
+	if errors.Is(err, io.EOF) {
+		lingered = s.linger(err)
+	}
 	s.Close(err)
 	s.writer.Wait()
-	return err
+	return lingered
 }
 
 func (t *Streams) remove(s *Stream) {
