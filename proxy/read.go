@@ -172,7 +172,7 @@ func (h streamHandler) unsent(st *transport.Stream, raw []byte) {
 	defer h.s.giveBack(w)
 	l := h.s.sockets.Of(h.side, st)
 	for len(raw) > 0 {
-		skip, n, err := wire.Frame(raw)
+		skip, n, err := wire.FrameFrom(raw, 0)
 		if err != nil || n == 0 || skip+n > len(raw) {
 			return
 		}
