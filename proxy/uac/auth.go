@@ -70,7 +70,7 @@ func (c *Client) challengeOf(ctx context.Context, at target, header string) *dig
 	}
 	ctx, cancel := context.WithTimeout(ctx, challengeWait)
 	defer cancel()
-	res, err := c.transact(ctx, at.hop, w)
+	res, err := c.transact(ctx, at.hop, w, func() {})
 	if err != nil {
 		return nil
 	}

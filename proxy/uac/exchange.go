@@ -19,7 +19,7 @@ var errNoHop = errors.New("no next hop")
 func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip.Response, error) {
 	var a authorizer
 	for {
-		res, rest, err := c.attempt(ctx, d, targets)
+		res, rest, err := c.attempt(ctx, d.method, targets, func(t target) (rendered, error) { return c.render(d, t) })
 		if err != nil || !a.answer(ctx, c, d, res, rest) {
 			return res, err
 		}
@@ -27,44 +27,6 @@ func (c *Client) exchange(ctx context.Context, d *draft, targets []target) (*sip
 		targets = rest
 		d.cseq++
 	}
-}
-
-// attempt tries the targets in turn. The next one is tried after a transport
-// error or a 503 (RFC 3263 4.3). A MESSAGE is tried there after a timeout as well, because the
-// silence of an S-CSCF says nothing about the watcher. Any other request that was sent may have
-// been carried out. rest starts with the target that answered.
-func (c *Client) attempt(ctx context.Context, d *draft, targets []target) (res *sip.Response, rest []target, err error) {
-	err = errNoHop
-	for i := 0; i < len(targets); i++ {
-		t := targets[i]
-		var w rendered
-		if w, err = c.render(d, t); err != nil {
-			return nil, nil, err
-		}
-		res, err = c.transact(ctx, t.hop, w)
-		if errors.Is(err, ErrTimeout) && (d.method != sip.MESSAGE || i == len(targets)-1 || ctx.Err() != nil) {
-			return nil, nil, fmt.Errorf("%s to %s: %w", d.method, t.hop.Addr, err)
-		}
-		if err == nil && res.StatusCode != sip.StatusServiceUnavailable {
-			return res, targets[i:], nil
-		}
-		if other, ok := t.hop.otherwise(err); ok {
-			targets = append(slices.Clip(targets), target{hop: other, route: t.route})
-		}
-		c.cfg.Log.Debug().Stringer("hop", t.hop.Addr).Str("method", string(d.method)).AnErr("error", err).
-			Msg("next hop refused")
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("send %s: %w", d.method, err)
-	}
-	return res, targets, nil
-}
-
-// otherwise is the hop by TCP, if a datagram was refused there and nothing names a transport.
-func (h Hop) otherwise(err error) (Hop, bool) {
-	other, ok := h.Otherwise()
-	h.Hop = other
-	return h, ok && err != nil && !errors.Is(err, ErrTimeout)
 }
 
 // toward resolves a route, or the hops into the core where there is none. Each

@@ -36,7 +36,7 @@ func TestTimerEAndF(t *testing.T) {
 
 func TestNoRepetitionOverTCP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPeer(t, never)
+		p := newPeer(t, never, func(c *Config) { c.Core = nil })
 		m := alice
 		m.Route = "sip:scscf.ims.example:6060;transport=tcp"
 		ctx, cancel := context.WithTimeout(context.Background(), 32*time.Second)

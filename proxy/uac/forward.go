@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -27,34 +26,24 @@ func (c *Client) Forward(ctx context.Context, side dialogs.Side, uri string, raw
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	hops := bySize(targets, len(raw))
-	for i := 0; i < len(hops); i++ {
-		hop := hops[i]
-		var res *sip.Response
-		res, err = c.transact(ctx, hop, c.below(hop, sip.RequestMethod(method), raw, line+len("\r\n")))
-		if err == nil || errors.Is(err, ErrTimeout) {
-			return result(res, err)
-		}
-		if other, ok := hop.otherwise(err); ok {
-			hops = append(hops, other)
-		}
-	}
-	return dialogs.Result{Err: fmt.Errorf("send %s: %w", method, err)}
+	res, _, err := c.attempt(ctx, sip.RequestMethod(method), bySize(targets, len(raw)), func(t target) (rendered, error) {
+		return c.below(t.hop, sip.RequestMethod(method), raw, line+len("\r\n")), nil
+	})
+	return result(res, err)
 }
 
-// bySize gives the hops in the order in which a request of that size tries them.
-func bySize(targets []target, size int) []Hop {
-	var hops []Hop
+// bySize gives the targets in the order in which a request of that size tries them.
+func bySize(targets []target, size int) (list []target) {
 	for _, t := range targets {
 		if size > maxUDP && t.hop.Transport == wire.UDP {
-			stream := t.hop
-			stream.Transport, stream.Upgraded = wire.TCP, true
-			hops = append(hops, stream)
+			stream := t
+			stream.hop.Transport, stream.hop.Upgraded = wire.TCP, true
+			list = append(list, stream)
 			t.hop.Either = false // it is tried by TCP first
 		}
-		hops = append(hops, t.hop)
+		list = append(list, t)
 	}
-	return hops
+	return list
 }
 
 // below puts our Via above the other fields of a request, which begin at first.

@@ -64,6 +64,26 @@ func TestForwardResult(t *testing.T) {
 	})
 }
 
+// Another hop is asked after a 503, and a 503 is told where the others refuse.
+func TestForwardNextHop(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, func(n int, s sent) []string {
+				return []string{respond(s, map[int]string{1: "503 Service Unavailable", 2: "200 OK"}[n])}
+			})
+			second := hopS
+			second.Addr = hopB.Addr
+			p.down[hopB.Addr] = down
+			p.hops["sip:127.0.0.1:5070"] = []Hop{hopS, second}
+			want := map[bool]int{false: 200, true: 503}[down]
+			if r := p.client.Forward(context.Background(), dialogs.Server, "sip:127.0.0.1:5070", []byte(keptRequest)); r.Status != want {
+				t.Errorf("%+v, want %d", r, want)
+			}
+			p.done()
+		})
+	}
+}
+
 // One that is too long for a datagram goes by TCP, and by UDP where that is refused.
 func TestForwardLarge(t *testing.T) {
 	long := strings.Replace(keptRequest, "P-Odd:", "P-Odd: "+strings.Repeat("x", maxUDP), 1)
@@ -75,10 +95,10 @@ func TestForwardLarge(t *testing.T) {
 		}
 	})
 	hops := bySize([]target{{hop: hopS}, {hop: hopT}}, len(long))
-	if len(hops) != 3 || hops[0].Transport != wire.TCP || hops[1] != hopS || hops[2] != hopT {
+	if len(hops) != 3 || hops[0].hop.Transport != wire.TCP || hops[1].hop != hopS || hops[2].hop != hopT {
 		t.Errorf("%+v", hops)
 	}
-	if hops := bySize([]target{{hop: hopS}}, maxUDP); len(hops) != 1 || hops[0].Hop != (resolve.Hop{Transport: wire.UDP, Addr: hopS.Addr}) {
+	if hops := bySize([]target{{hop: hopS}}, maxUDP); len(hops) != 1 || hops[0].hop.Hop != (resolve.Hop{Transport: wire.UDP, Addr: hopS.Addr}) {
 		t.Errorf("%+v", hops)
 	}
 }

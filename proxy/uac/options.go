@@ -17,6 +17,6 @@ func (c *Client) Probe(ctx context.Context, hop Hop, uri string) dialogs.Result 
 	}
 	hop.Alone = true
 	d := c.start(sip.OPTIONS, uri, uri)
-	res, _, err := c.attempt(ctx, d, []target{{hop: hop}})
+	res, _, err := c.attempt(ctx, d.method, []target{{hop: hop}}, func(t target) (rendered, error) { return c.render(d, t) })
 	return result(res, err)
 }

@@ -118,9 +118,9 @@ func (c *Client) end(branch string) {
 	c.mu.Unlock()
 }
 
-// transact sends one request to one hop and waits for its final response. All goroutines that it
-// started have ended when it returns.
-func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Response, error) {
+// transact sends one request to one hop and waits for its final response; coming is called with
+// each provisional one. All goroutines that it started have ended when it returns.
+func (c *Client) transact(ctx context.Context, hop Hop, w rendered, coming func()) (*sip.Response, error) {
 	t := c.begin(w.branch, w.req.Method)
 	defer c.end(w.branch)
 	way := &path{sender: c.cfg.Sender, hop: hop, raw: w.raw}
@@ -132,7 +132,7 @@ func (c *Client) transact(ctx context.Context, hop Hop, w rendered) (*sip.Respon
 	var feeder sync.WaitGroup
 	done := make(chan struct{})
 	feeder.Go(func() { t.serve(tx, done) })
-	res, err := t.await(ctx, tx, way)
+	res, err := t.await(ctx, tx, way, coming)
 	close(done)
 	if err != nil {
 		// The feeder may be blocked with a response that nobody takes any more.
@@ -159,13 +159,14 @@ func (t *transaction) serve(tx *sip.ClientTx, done <-chan struct{}) {
 	}
 }
 
-func (t *transaction) await(ctx context.Context, tx *sip.ClientTx, way *path) (*sip.Response, error) {
+func (t *transaction) await(ctx context.Context, tx *sip.ClientTx, way *path, coming func()) (*sip.Response, error) {
 	for {
 		select {
 		case res := <-tx.Responses():
 			if !res.IsProvisional() {
 				return res, nil
 			}
+			coming()
 		case <-tx.Done():
 			return nil, failure(tx.Err())
 		case <-t.lost:
