@@ -94,7 +94,8 @@ type Journal interface {
 }
 
 // Taker is a Journal from which entries can be taken: one is read and removed in one step,
-// so that exactly one of several processes gets it.
+// so that exactly one of several processes gets it. After an error it may have been taken; the
+// process gets it then when it takes it again.
 type Taker interface {
 	Journal
 	Take(ctx context.Context, kind Kind, key string) (Entry, bool, error)

@@ -5,7 +5,8 @@
 // for which subscription NOTIFYs are kept (store.KindKept) and which processes live
 // (store.KindReplica, which expires). A replica looks for the entries of processes that
 // live no more and takes them; taking is atomic, so exactly one replica gets each entry.
-// The NOTIFYs have failed then.
+// The NOTIFYs have failed then. If the answer of the store is lost, the replica looks the
+// entry up again: the store remembers for ten minutes who has it.
 //
 // # Why
 //
@@ -65,6 +66,8 @@ type Takeover struct {
 	written atomic.Int64
 	// missing has the processes that had no sign of life at the last look.
 	missing map[string]bool
+	// doubtful are the keys of entries that may have been taken, but the answer was lost.
+	doubtful []string
 }
 
 // New makes a Takeover. It does nothing before Run.
@@ -90,6 +93,7 @@ func (t *Takeover) Run(ctx context.Context) {
 			return
 		case <-beats.C:
 			t.beat(ctx)
+			t.lookUp(ctx)
 		case <-looks.C:
 			t.beat(ctx)
 			t.look(ctx)
@@ -126,7 +130,7 @@ func (t *Takeover) look(ctx context.Context) {
 	before, absent := t.missing, map[string]bool{}
 	t.missing = nil // an error begins anew
 	for e, err := range t.cfg.Journal.Entries(ctx, store.KindKept) {
-		instance, subscription, ok := strings.Cut(e.Key, "\x00")
+		instance, _, ok := strings.Cut(e.Key, "\x00")
 		if err != nil || !t.Alive() {
 			return
 		}
@@ -142,19 +146,41 @@ func (t *Takeover) look(ctx context.Context) {
 			gone = !found
 			absent[instance] = gone
 		}
-		if gone && before[instance] {
-			t.take(ctx, e.Key, instance, subscription)
+		if gone && before[instance] && !t.take(ctx, e.Key) {
+			return
 		}
 	}
 	t.missing = absent
 }
 
-func (t *Takeover) take(ctx context.Context, key, instance, subscription string) {
+// take takes an entry, unless another replica has it; false: the store did not tell.
+func (t *Takeover) take(ctx context.Context, key string) bool {
 	e, ok, err := t.cfg.Journal.Take(ctx, store.KindKept, key)
-	if err != nil || !ok {
-		return // another replica has it
+	if err != nil {
+		t.doubtful = append(t.doubtful, key)
+		return false
 	}
+	if !ok {
+		return true
+	}
+	instance, subscription, _ := strings.Cut(key, "\x00")
 	t.cfg.Log.Info().Str("replica", instance).Msg("took over a subscription whose NOTIFYs were lost with its replica")
 	e.Key = subscription
 	t.cfg.Lost(e)
+	return true
+}
+
+// lookUp finds out what became of the doubtful entries. One that is still there was not taken,
+// and the next look decides whether it is to be.
+func (t *Takeover) lookUp(ctx context.Context) {
+	doubtful := t.doubtful
+	t.doubtful = nil
+	for _, key := range doubtful {
+		switch _, found, err := t.cfg.Journal.Read(ctx, store.KindKept, key); {
+		case err != nil:
+			t.doubtful = append(t.doubtful, key)
+		case !found:
+			t.take(ctx, key)
+		}
+	}
 }

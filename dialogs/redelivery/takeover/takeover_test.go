@@ -47,6 +47,27 @@ type flaky struct {
 	*store.MemoryStore
 
 	away atomic.Bool
+	// lose: the answer to the next Take is lost; deaf: the store does not hear of it. took is what this process
+	// has taken so.
+	lose, deaf atomic.Bool
+	took       sync.Map
+}
+
+func (f *flaky) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
+	if before, ok := f.took.LoadAndDelete(key); ok {
+		return before.(store.Entry), true, nil //nolint:forcetypeassert // nothing else is stored
+	}
+	if f.deaf.CompareAndSwap(true, false) {
+		return store.Entry{}, false, context.DeadlineExceeded
+	}
+	e, ok, err := f.MemoryStore.Take(ctx, kind, key)
+	if f.lose.CompareAndSwap(true, false) {
+		if ok {
+			f.took.Store(key, e)
+		}
+		return store.Entry{}, false, context.DeadlineExceeded
+	}
+	return e, ok, err
 }
 
 func (f *flaky) Write(ctx context.Context, batch []store.Entry) error {
@@ -177,4 +198,28 @@ func TestStoreAway(t *testing.T) {
 			t.Errorf("taken from a replica that lives: %q", lost)
 		}
 	})
+}
+
+// TestAnswerLost: what a replica has taken, but does not know of because the answer was lost, it
+// looks up again. What another replica has taken since, it leaves alone.
+func TestAnswerLost(t *testing.T) {
+	for name, taken := range map[string]bool{"taken": true, "not taken": false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := store.NewMemoryStore()
+			link := &flaky{MemoryStore: s}
+			link.lose.Store(taken)
+			link.deaf.Store(!taken)
+			one := start(t, link, "one")
+			defer one.stop()
+			time.Sleep(time.Second)
+			two := start(t, s, "two") // it looks a second after the first one
+			defer two.stop()
+			keep(t, s, "gone")
+			time.Sleep(4 * time.Minute)
+			lost, _ := one.told()
+			if all := lostBy(one, two); len(all) != 1 || (len(lost) == 1) != taken {
+				t.Errorf("%s: it has %q, all have %q", name, lost, all)
+			}
+		})
+	}
 }

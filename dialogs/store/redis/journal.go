@@ -74,16 +74,27 @@ func (s *Store) Read(ctx context.Context, kind store.Kind, key string) (e store.
 	return s.found(kind, key, value, err)
 }
 
-// Take returns one entry and removes it, in one step.
+// takeScript removes an entry, and notes for a while who has it.
+var takeScript = redis.NewScript(`
+local value = redis.call('GET', KEYS[1])
+if value then
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[2], ARGV[1] .. value, 'PX', ARGV[2])
+  return value
+end
+local taken = redis.call('GET', KEYS[2])
+if taken and string.sub(taken, 1, #ARGV[1]) == ARGV[1] then return string.sub(taken, #ARGV[1] + 1) end
+return ''
+`)
+
+// Take returns one entry and removes it, in one step. If this Store has taken the entry before,
+// and its answer was lost, it returns it again.
 func (s *Store) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
 	var value string
-	err := s.circuit.do(ctx, func(ctx context.Context) error {
-		p := s.client.TxPipeline()
-		read := p.Get(ctx, s.entryKey(kind, key))
-		p.Del(ctx, s.entryKey(kind, key))
-		_, err := p.Exec(ctx)
-		value = read.Val()
-		return unlessMissing(err)
+	err := s.circuit.do(ctx, func(ctx context.Context) (err error) {
+		keys := []string{s.entryKey(kind, key), s.prefix + ":taken:{" + key + "}"} // on one node of a cluster
+		value, err = takeScript.Run(ctx, s.client, keys, s.origin, tombstone.Milliseconds()).Text()
+		return err
 	})
 	return s.found(kind, key, value, err)
 }

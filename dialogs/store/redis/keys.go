@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// tombstone is how long the version of a deleted state is remembered.
+	// tombstone is how long the version of a deleted state is remembered, and who has taken
+	// an entry.
 	tombstone = 10 * time.Minute
 	// slack is how much longer a state is kept than its last deadline, so that a replica
 	// whose clock is behind still finds it.

@@ -274,3 +274,27 @@ func TestWatchAgain(t *testing.T) {
 	}
 	var _ io.Closer = one
 }
+
+// TestTakenAgain: a process whose answer was lost gets what it has taken when it takes it again;
+// no other does.
+func TestTakenAgain(t *testing.T) {
+	m := mini(t)
+	one, two := connect(t, m, "pod-1"), connect(t, m, "pod-2")
+	e := store.Entry{Kind: store.KindKept, Key: "gone\x00call", Value: []byte("kept"), Until: time.Now().Add(time.Hour)}
+	if err := one.Write(t.Context(), []store.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		by   *redis.Store
+		want bool
+	}{{one, true}, {two, false}, {one, true}} {
+		got, ok, err := c.by.Take(t.Context(), e.Kind, e.Key)
+		if err != nil || ok != c.want || ok && string(got.Value) != "kept" {
+			t.Errorf("took %q, %v, %v", got.Value, ok, err)
+		}
+	}
+	m.FastForward(11 * time.Minute)
+	if _, ok, err := one.Take(t.Context(), e.Kind, e.Key); ok || err != nil {
+		t.Errorf("remembered for ever: %v, %v", ok, err)
+	}
+}
