@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/dialogs/monitor/ident"
 	"rewatch/dialogs/monitor/outcome"
@@ -89,22 +90,23 @@ type monitorMetrics struct {
 }
 
 func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
+	made := promauto.With(reg)
 	mm := &monitorMetrics{
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+		failures: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_notify_failures_total",
 			Help: "Failures of subscriptions by cause: a status code, timeout, unreachable or other.",
 		}, []string{"cause"}),
-		late: prometheus.NewCounter(prometheus.CounterOpts{
+		late: made.NewCounter(prometheus.CounterOpts{
 			Name: "rewatch_notify_late_total",
 			Help: "2xx responses to NOTIFYs that had been judged failed.",
 		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		seconds: made.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rewatch_notify_seconds",
 			Help:    "Time from a NOTIFY to its outcome.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
 	}
-	notifies := prometheus.NewCounterVec(prometheus.CounterOpts{
+	notifies := made.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_notify_total",
 		Help: "NOTIFY transactions by event package and result.",
 	}, []string{"event", "result"})
@@ -116,15 +118,12 @@ func newMonitorMetrics(reg prometheus.Registerer) *monitorMetrics {
 	for _, cause := range outcome.Labels() {
 		mm.failures.WithLabelValues(cause)
 	}
-	causes := prometheus.NewCounterVec(prometheus.CounterOpts{
+	causes := made.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_notify_ignored_total",
 		Help: "NOTIFYs with result ignored, by the reason for it.",
 	}, []string{"cause"})
 	for i := range ignoredCauses {
 		mm.causes[i] = causes.WithLabelValues(i.String())
-	}
-	if reg != nil {
-		reg.MustRegister(notifies, causes, mm.failures, mm.late, mm.seconds)
 	}
 	return mm
 }
@@ -141,20 +140,18 @@ type redeliveryMetrics struct {
 }
 
 func newRedeliveryMetrics(reg prometheus.Registerer) *redeliveryMetrics {
-	results := prometheus.NewCounterVec(prometheus.CounterOpts{
+	made := promauto.With(reg)
+	results := made.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_redelivered_total",
 		Help: "NOTIFYs that were kept, by what became of them: delivered, replaced by newer state, given back to the recovery, or dropped with their subscription.",
 	}, []string{"result"})
-	rm := &redeliveryMetrics{seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+	rm := &redeliveryMetrics{seconds: made.NewHistogram(prometheus.HistogramOpts{
 		Name:    "rewatch_redeliver_seconds",
 		Help:    "Time from when a NOTIFY was kept to its delivery.",
 		Buckets: []float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600},
 	})}
 	for i := range rm.results {
 		rm.results[i] = results.WithLabelValues(redelivery.Result(i).String()) // #nosec G115 -- few
-	}
-	if reg != nil {
-		reg.MustRegister(results, rm.seconds)
 	}
 	return rm
 }

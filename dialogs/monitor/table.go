@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
@@ -79,24 +80,22 @@ type tableMetrics struct {
 
 func newTableMetrics(t *Table, reg prometheus.Registerer) tableMetrics {
 	tm := tableMetrics{forgotten: count.NewForgotten(t.cfg.Forgotten), redelivered: newRedeliveryMetrics(reg)}
-	reasons := prometheus.NewCounterVec(prometheus.CounterOpts{
+	made := promauto.With(reg)
+	reasons := made.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_untracked_total",
 		Help: "Messages that were forwarded but could not be remembered, by reason.",
 	}, []string{"reason"})
 	for i := untrackedFull; i < untrackedReasons; i++ {
 		tm.untracked[i] = reasons.WithLabelValues(i.String())
 	}
-	subscriptions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	made.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_subscriptions",
 		Help: "Subscriptions that are active.",
 	}, func() float64 { return float64(t.live.Load()) })
-	registrations := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	made.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_registrations",
 		Help: "Users whose third-party registration is known and has not lapsed.",
 	}, func() float64 { return float64(t.registered.Load()) })
-	if reg != nil {
-		reg.MustRegister(reasons, subscriptions, registrations)
-	}
 	return tm
 }
 

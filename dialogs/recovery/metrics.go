@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/recovery/ladder"
@@ -37,33 +38,34 @@ type engineMetrics struct {
 // newEngineMetrics registers the metrics. Every label begins with 0, so that a rate is right
 // from the first event on.
 func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
+	made := promauto.With(reg)
 	m := &engineMetrics{
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+		messages: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_messages_total", Help: "MESSAGEs sent to watchers, by their outcome.",
 		}, []string{"result"}),
-		deregistrations: prometheus.NewCounterVec(prometheus.CounterOpts{
+		deregistrations: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_deregistrations_total", Help: "De-REGISTERs of users given up, by their outcome.",
 		}, []string{"target", "result"}),
-		recoveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+		recoveries: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_recoveries_total", Help: "Recoveries that ended, by result.",
 		}, []string{"result"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		seconds: made.NewHistogram(prometheus.HistogramOpts{
 			Name: "rewatch_recovery_seconds", Help: "Time from when the subscription broke until all works again.",
 			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
 		}),
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+		dropped: made.NewCounter(prometheus.CounterOpts{
 			Name: "rewatch_recoveries_dropped_total", Help: "Failures not acted upon because too many users are remembered.",
 		}),
-		queueFull: prometheus.NewCounterVec(prometheus.CounterOpts{
+		queueFull: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_queue_dropped_total", Help: "Requests of our own that found their queue full.",
 		}, []string{"request"}),
-		flaps: prometheus.NewCounter(prometheus.CounterOpts{
+		flaps: made.NewCounter(prometheus.CounterOpts{
 			Name: "rewatch_flapping_total", Help: "De-REGISTERs put off because the user had been signed out shortly before.",
 		}),
 		dryRun:    count.NewDryRun(reg),
 		forgotten: count.NewForgotten(e.cfg.Forgotten),
 	}
-	returns := prometheus.NewCounterVec(prometheus.CounterOpts{
+	returns := made.NewCounterVec(prometheus.CounterOpts{
 		Name: "rewatch_returns_total", Help: "Subscriptions that work again, by what brought the client back.",
 	}, []string{"by"})
 	for by := policy.ByMessage; by <= policy.ByItself; by++ {
@@ -84,23 +86,19 @@ func newEngineMetrics(e *Engine, reg prometheus.Registerer) *engineMetrics {
 	for _, r := range []string{ladder.ResultRecovered, ladder.ResultExhausted, ladder.ResultAbandoned} {
 		m.recoveries.WithLabelValues(r)
 	}
-	if reg != nil {
-		reg.MustRegister(returns, m.messages, m.deregistrations, m.recoveries, m.seconds, m.dropped, m.queueFull, m.flaps)
-		reg.MustRegister(engineGauges(e)...)
-	}
+	engineGauges(e, made)
 	return m
 }
 
-// engineGauges tell of users.
-func engineGauges(e *Engine) []prometheus.Collector {
-	active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+// engineGauges makes the gauges that count users.
+func engineGauges(e *Engine, made promauto.Factory) {
+	made.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_recoveries_active", Help: "Users with a recovery running, given up, or with an alarm.",
 	}, func() float64 { return float64(e.active.Load()) })
-	outage := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	made.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_outage", Help: "1 while recovery is held because of an outage, else 0.",
 	}, func() float64 { return float64(one(e.hold.Any())) })
-	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	made.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_outage_watchers", Help: "Watchers who lost subscriptions in an outage and have not had their turn yet.",
 	}, func() float64 { return float64(e.lost.Load()) })
-	return []prometheus.Collector{active, outage, lost}
 }

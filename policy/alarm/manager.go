@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/rs/zerolog"
 )
 
@@ -132,15 +133,12 @@ func New(cfg Config) *Manager {
 // newGauge starts every name at zero, so that an alert rule finds the series
 // before the first alarm.
 func newGauge(r prometheus.Registerer) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	g := promauto.With(r).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rewatch_alarms_active",
 		Help: "Alarms that are raised and not yet cleared.",
 	}, []string{"name"})
 	for _, name := range Names() {
 		g.WithLabelValues(name).Set(0)
-	}
-	if r != nil {
-		r.MustRegister(g)
 	}
 	return g
 }

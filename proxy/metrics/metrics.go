@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/socket"
@@ -64,9 +65,7 @@ type Metrics struct {
 // transactions are recorded.
 func New(reg prometheus.Registerer, dropped *prometheus.CounterVec, sockets *socket.Set, open func() int) *Metrics {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rewatch_" + name, Help: help}, labels)
-		reg.MustRegister(v)
-		return v
+		return counters(reg, name, help, labels...)
 	}
 	m := &Metrics{refusals: map[Refusal]prometheus.Counter{}, drops: map[Drop]prometheus.Counter{}, missed: map[bool]prometheus.Counter{}}
 	requests := vec("requests_total", "Requests that came in, by side and method.", "side", "method")
@@ -102,29 +101,26 @@ func New(reg prometheus.Registerer, dropped *prometheus.CounterVec, sockets *soc
 		label := transaction.Why(why).String() // #nosec G115 -- few
 		m.retries[why] = [2]prometheus.Counter{retries.WithLabelValues(label, "failed"), retries.WithLabelValues(label, "ok")}
 	}
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_transactions", Help: "Transactions that rewatch keeps a record of.",
-	}, func() float64 { return float64(open()) }))
+	}, func() float64 { return float64(open()) })
 	reg.MustRegister(&socketMetrics{sockets})
 	return m
 }
 
 // NewDropped makes and registers the counter of messages that were not forwarded.
 func NewDropped(reg prometheus.Registerer) *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rewatch_dropped_total", Help: "Messages that went no further, by reason.",
-	}, []string{"reason"})
-	reg.MustRegister(v)
-	return v
+	return counters(reg, "dropped_total", "Messages that went no further, by reason.", "reason")
 }
 
 // NewForgotten makes and registers the counter of what full tables did not remember.
 func NewForgotten(reg prometheus.Registerer) *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rewatch_forgotten_total", Help: "Small things that were not remembered because their table was full, by what they were.",
-	}, []string{"what"})
-	reg.MustRegister(v)
-	return v
+	return counters(reg, "forgotten_total", "Small things that were not remembered because their table was full, by what they were.", "what")
+}
+
+// counters makes and registers the counters of one name, by labels.
+func counters(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {
+	return promauto.With(reg).NewCounterVec(prometheus.CounterOpts{Name: "rewatch_" + name, Help: help}, labels)
 }
 
 // Request counts a request that was received.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 const (
@@ -77,11 +78,10 @@ func newGuard(reg prometheus.Registerer) *guard {
 	g := &guard{
 		busy: make(chan struct{}, maxAnswers), maxUnread: maxUnread,
 		conns: make(map[net.Conn]*guarded),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refused: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rewatch_admin_refused_total", Help: "What the admin server refused: connections and answers that were too many, hosts that are not its own, wrong tokens and passwords.",
 		}, []string{"what"}),
 	}
-	reg.MustRegister(g.refused)
 	for _, what := range []string{refusedConnection, refusedAnswer, refusedHost, refusedToken, refusedPassword} {
 		g.refused.WithLabelValues(what)
 	}

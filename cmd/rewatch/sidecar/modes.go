@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // The modes of rewatch: a closed set. All but modeNormal may be on at the same time.
@@ -38,13 +39,13 @@ func (p *process) modes() []string {
 // modeMetrics registers a gauge for each mode.
 func (p *process) modeMetrics(reg prometheus.Registerer) {
 	for _, mode := range []string{modeNormal, modeDryRun, modeByHand, modeHeld} {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "rewatch_mode", Help: "1 for what rewatch does now.", ConstLabels: prometheus.Labels{"mode": mode},
 		}, func() float64 {
 			if slices.Contains(p.modes(), mode) {
 				return 1
 			}
 			return 0
-		}))
+		})
 	}
 }

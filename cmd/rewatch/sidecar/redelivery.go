@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
@@ -24,7 +25,7 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 	var kept func() (n, size int)
 	defer func() {
 		gauge := func(name, help string, value func() int) {
-			reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+			promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 		}
 		gauge("rewatch_redeliver_kept", "NOTIFYs that are kept, to be delivered.", func() int { n, _ := kept(); return n })
 		gauge("rewatch_redeliver_bytes", "Memory that they take.", func() int { _, size := kept(); return size })

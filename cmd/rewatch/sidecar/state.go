@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
@@ -76,13 +77,13 @@ func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	}
 	p.keeper = store.NewKeeper(
 		store.KeeperConfig{Every: max(p.cfg.State.Sync, shortestSync), Shared: p.memory.store.Shared()}, p.memory.journal, p.log, sources...)
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rewatch_state_pending", Help: "Changes that a crash could still take away, roughly.",
-	}, func() float64 { return float64(p.pending()) }))
+	}, func() float64 { return float64(p.pending()) })
 	if s, ok := p.memory.store.(interface{ Unreadable() uint64 }); ok {
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 			Name: "rewatch_state_unreadable_total", Help: "Records of another version of rewatch that were left alone.",
-		}, func() float64 { return float64(s.Unreadable()) }))
+		}, func() float64 { return float64(s.Unreadable()) })
 	}
 }
 
