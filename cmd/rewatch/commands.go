@@ -26,7 +26,7 @@ import (
 type command struct {
 	name    string
 	summary string
-	flags   []string // as a shell completes them
+	flags   []string // for the completion of a shell
 	run     func(context.Context, cli.Call) error
 }
 
@@ -66,7 +66,7 @@ func runCommand(ctx context.Context, c cli.Call) error {
 	if err := c.NoArguments("run"); err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1) // from here on SIGHUP ends nothing
+	hangups := make(chan os.Signal, 1) // from here on SIGHUP does not end the process
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	cfg, err := config.Load(c.Environ)

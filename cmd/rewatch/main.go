@@ -7,8 +7,8 @@
 //
 // This package only chooses the command. Package config reads the environment,
 // sidecar builds everything and stops it in order, admin serves the metrics, the API
-// and the console; check, simulate and demo are commands of their own. What SIP is,
-// packages proxy, dialogs and policy know.
+// and the console; check, ctl, demo, health and simulate are commands of their own. SIP
+// is the matter of packages proxy, dialogs and policy.
 package main
 
 import (
@@ -28,8 +28,7 @@ import (
 	"rewatch/cmd/rewatch/cli"
 )
 
-// The exit statuses: a start that was wrong in its words (usage) is told apart
-// from one that failed.
+// The exit statuses. A wrong command line (usage) has its own.
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -38,22 +37,22 @@ const (
 
 func main() {
 	useOneProcessor()
-	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00" // SIP needs better than seconds
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00" // milliseconds: SIP happens within a second
 	os.Exit(run(os.Args[1:], env.ToMap(os.Environ()), os.Stdout, os.Stderr))
 }
 
-// useOneProcessor keeps the Go scheduler on one processor unless GOMAXPROCS says
-// otherwise. Forwarding is system calls; a second processor makes the readers of
-// the two sides wake each other across cores, which costs more than it gives
-// ("make bench" with -procs shows it). One carries what a presence server can send.
+// useOneProcessor keeps the Go scheduler on one processor unless GOMAXPROCS is set. Forwarding is
+// mostly system calls. With a second processor the readers of the two sides wake each other
+// across cores, which costs more than it gains ("make bench" with -procs shows it). One processor
+// is enough for all that a presence server can send.
 func useOneProcessor() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
 }
 
-// run is the program with all that it takes from outside as arguments. It
-// returns the exit status.
+// run is the program; a test calls it with its own arguments, environment and outputs. It returns
+// the exit status.
 func run(args []string, environ cli.Environ, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -70,7 +69,7 @@ func run(args []string, environ cli.Environ, stdout, stderr io.Writer) int {
 	return report(err, stderr)
 }
 
-// report writes an error as a person wants to read it and chooses the status.
+// report writes an error, a line for each part of it, and gives the exit status.
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK

@@ -20,14 +20,14 @@ import (
 	"rewatch/cmd/rewatch/webconfig"
 )
 
-// Backend is what the admin server shows and changes. What it returns as any is
-// encoded as JSON as it is; a list is a slice.
+// Backend is what the admin server shows and changes. A result of type any is encoded as JSON; if the
+// text says that it is a list, it is a slice.
 type Backend interface {
 	// Ready lists the conditions of readiness, all of which have to be OK.
 	Ready() []Condition
-	// Watchers, Subscriptions and Recoveries return at most limit entries after the one
-	// that a former Page called Next; Watchers those whose address has find in it,
-	// Recoveries the running ones and then the ended ones, newest first.
+	// Watchers, Subscriptions and Recoveries return at most limit entries. after is the Next of an
+	// earlier Page, empty at the beginning. Watchers returns only users with find in their address;
+	// Recoveries returns those that run first, then those that have ended, the newest first.
 	Watchers(limit int, after, find string) Page
 	Subscriptions(limit int, after string) Page
 	Recoveries(limit int, after string) Page
@@ -37,8 +37,8 @@ type Backend interface {
 	Clients() any
 	// Alarms returns the active ones, the latest if there are more than limit.
 	Alarms(limit int) any
-	// Reset forgives a user everything, Unban ends the ban only; false if
-	// nothing is known of the user.
+	// Reset removes the count and the ban of a user, Unban only the ban; false if nothing is known of
+	// the user.
 	Reset(aor string) bool
 	Unban(aor string) bool
 	// Audit writes down what an administrator did. user is empty if it concerns no user in
@@ -48,15 +48,15 @@ type Backend interface {
 	Captures
 }
 
-// Condition is one thing that readiness waits for.
+// Condition is one condition of readiness.
 type Condition struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// Page is a part of a long list. Next is given as "after" to get the following
-// part; it is empty at the end.
+// Page is a part of a long list. Next is the "after" of the request for the following part; it is empty
+// at the end of the list.
 type Page struct {
 	Items any    `json:"items"`
 	Next  string `json:"next,omitempty"`
@@ -99,7 +99,7 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 	return a
 }
 
-// Protect has a web configuration decide who is let in; call it before Serve. The probes stay open.
+// Protect protects the server as a web configuration says, all but the probes. It is called before Serve.
 func (a *Admin) Protect(file *webconfig.File) error {
 	t, err := file.TLS()
 	if err != nil {
@@ -111,7 +111,7 @@ func (a *Admin) Protect(file *webconfig.File) error {
 	return nil
 }
 
-// Listen takes the port, so that a port in use is known before SIP starts.
+// Listen opens the port. It is called before SIP starts, so that a port in use stops the start.
 func (a *Admin) Listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", a.server.Addr)
@@ -125,7 +125,7 @@ func (a *Admin) Listen(ctx context.Context) error {
 // Addr is the address that Listen took.
 func (a *Admin) Addr() net.Addr { return a.listener.Addr() }
 
-// Close gives the port back where Serve is never called.
+// Close closes the port if Serve is never called.
 func (a *Admin) Close() error { return a.listener.Close() }
 
 // Serve answers until Shutdown; it returns nil then.
@@ -148,7 +148,7 @@ func (a *Admin) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Handler is everything that the admin server answers.
+// Handler answers all requests of the admin server.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", readOnly(a.healthz))
@@ -167,8 +167,8 @@ func (a *Admin) metrics() http.Handler {
 	})
 }
 
-// healthz says that the process is alive and answers; nothing else, because a
-// failing liveness probe restarts it, which mends nothing of what is outside.
+// healthz says that the process answers, and nothing else: a liveness probe that fails restarts the
+// process, which would not help if the fault is elsewhere.
 func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = fmt.Fprintln(w, "ok")

@@ -52,7 +52,7 @@ func (a *Admin) watchers(w http.ResponseWriter, r *http.Request) {
 	})(w, r)
 }
 
-// alarms shows all of them, but for more than anybody reads.
+// alarms shows the active alarms, the latest ones if they are very many.
 func (a *Admin) alarms(w http.ResponseWriter, _ *http.Request) {
 	writePage(w, maxLimit, "", func(limit int, _ string) Page { return Page{Items: a.backend.Alarms(limit)} })
 }
@@ -83,7 +83,7 @@ func (a *Admin) change(what string, do func(aor string) bool) http.HandlerFunc {
 	}
 }
 
-// record writes down what an administrator did, from where, and the reason given.
+// record writes to the audit log what an administrator did, from which address, and for which reason.
 func (a *Admin) record(r *http.Request, action, user, reason, detail string) {
 	if reason == "" {
 		reason = "asked for by the API"
@@ -95,7 +95,7 @@ func (a *Admin) record(r *http.Request, action, user, reason, detail string) {
 	a.backend.Audit(who+" at "+peer(r), action, user, reason, detail)
 }
 
-// peer is the address of whoever asks, without the port.
+// peer is the address that a request came from, without the port.
 func peer(r *http.Request) string {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		return host
@@ -103,7 +103,7 @@ func peer(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// limitOf reads ?limit=; on a wrong one it has answered.
+// limitOf reads ?limit=. false: the value is wrong, and an error was answered.
 func limitOf(w http.ResponseWriter, r *http.Request) (int, bool) {
 	text := r.URL.Query().Get("limit")
 	if text == "" {
@@ -146,9 +146,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON, with nosniff: no browser takes it for HTML.
 }
 
-// writePage writes a part of a list, of as many entries as there is room for in an answer
-// but one at least: entries have the length that peers give them. What is left out is the
-// beginning of the next part.
+// writePage writes a part of a list: as many entries as an answer has room for, but at least one. Peers
+// choose how long an entry is, so the room may be used up before limit. The next part begins with the
+// first entry that was left out.
 func writePage(w http.ResponseWriter, limit int, after string, list func(limit int, after string) Page) {
 	for {
 		page := list(limit, after)
@@ -167,8 +167,7 @@ func writePage(w http.ResponseWriter, limit int, after string, list func(limit i
 	}
 }
 
-// encodeItems encodes the entries of a slice as far as they fit into an answer, and tells
-// how many did.
+// encodeItems encodes the first entries of a slice, as many as fit into an answer; fit is their number.
 func encodeItems(items reflect.Value) (text []byte, fit int, err error) {
 	text = append(text, '[')
 	for ; fit < items.Len(); fit++ {

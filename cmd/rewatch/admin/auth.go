@@ -14,9 +14,9 @@ import (
 	"rewatch/cmd/rewatch/config"
 )
 
-// authorized says whether a request may change something; if not, it has
-// answered. A token in a header, unlike a cookie, is not sent by a browser on
-// behalf of a foreign page, so no further protection against that is needed.
+// authorized says whether a request may change something. If not, an error was answered. A browser
+// sends cookies with the requests of a foreign page, but not a token in a header, so no further
+// protection against foreign pages is needed.
 func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 	if a.token == "" {
 		writeError(w, http.StatusForbidden, "the API only reads: REWATCH_ADMIN_TOKEN is not set")
@@ -34,8 +34,8 @@ func (a *Admin) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// tokenOf is the token of a request; false if none is given. It has a header of its own,
-// for where Authorization is taken by a password.
+// tokenOf is the token of a request; false if there is none. The token may be in X-Rewatch-Token, because
+// Authorization may have a password in it.
 func (a *Admin) tokenOf(r *http.Request) (string, bool) {
 	if own := r.Header.Values("X-Rewatch-Token"); len(own) > 0 {
 		return strings.TrimSpace(own[0]), true
@@ -48,7 +48,8 @@ func (a *Admin) tokenOf(r *http.Request) (string, bool) {
 	return strings.TrimSpace(given), true
 }
 
-// sameSecret takes the same time for every wrong guess, whatever its length.
+// sameSecret compares a guess with the token. It takes the same time for every wrong guess, whatever its
+// length.
 func sameSecret(given, token string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
@@ -62,7 +63,7 @@ const (
 	maxWrongTokens = 4
 )
 
-// punish counts a wrong token, writes it down and lets time pass.
+// punish counts a wrong token, writes it to the audit log, and waits.
 func (a *Admin) punish(r *http.Request) {
 	a.deny(r, refusedToken, "a change was asked for with a wrong token, and refused")
 }
@@ -91,10 +92,9 @@ func (a *Admin) deny(r *http.Request, what, why string) {
 	}
 }
 
-// hosted lets requests pass that name rewatch by an address, as localhost, or by a
-// name of REWATCH_ADMIN_HOSTS. A web page that has its own name point to rewatch (DNS
-// rebinding) would otherwise read and change what its visitor's browser can reach.
-// Probes pass by any name: they tell nothing and change nothing.
+// hosted lets requests pass whose Host is an address, localhost, or a name of REWATCH_ADMIN_HOSTS.
+// Otherwise a web page could let its own name point to rewatch (DNS rebinding), and read and change
+// what the browser of its visitor can reach. Probes pass with any Host: they show and change nothing.
 func (a *Admin) hosted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isProbe(r.URL.Path) || a.ownHost(r.Host) {
@@ -108,7 +108,7 @@ func (a *Admin) hosted(next http.Handler) http.Handler {
 
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
-// ownHost judges a Host header. It is empty in HTTP/1.0, which browsers do not speak.
+// ownHost says whether a Host header names rewatch. It is empty in HTTP/1.0, which no browser uses.
 func (a *Admin) ownHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -9,14 +9,14 @@ import (
 type Captures interface {
 	// Captures says whether any are kept.
 	Captures() bool
-	// Messages lists those of a recovery by what they are: no bodies. Pcap is a capture
-	// file with all of them. False: there is no such recovery.
+	// Messages lists the messages of a recovery without their bodies. Pcap gives a capture file with
+	// the whole messages. false: there is no such recovery.
 	Messages(id string) (any, bool)
 	Pcap(id string) ([]byte, bool)
 }
 
-// routeCaptures adds what is told of messages. A file has their bodies, which say who is
-// where and what users write, so it takes the token and is written down.
+// routeCaptures adds the API of captured messages. A capture file has their bodies, which tell where users
+// are and what they write. So it needs the token, and is written to the audit log.
 func (a *Admin) routeCaptures(read func(path string, answer http.HandlerFunc)) {
 	read("/api/v1/recoveries/{id}/messages", func(w http.ResponseWriter, r *http.Request) {
 		if items, ok := a.backend.Messages(r.PathValue("id")); a.captured(w, r, ok) {
@@ -40,7 +40,7 @@ func (a *Admin) routeCaptures(read func(path string, answer http.HandlerFunc)) {
 	})
 }
 
-// captured says whether there is an answer; if not, it has been given.
+// captured says whether the messages of a recovery can be shown. If not, an error was answered.
 func (a *Admin) captured(w http.ResponseWriter, r *http.Request, ok bool) bool {
 	switch {
 	case !a.backend.Captures():

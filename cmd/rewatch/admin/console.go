@@ -8,8 +8,8 @@ import (
 	"path"
 )
 
-// consoleFiles is the page for people: plain HTML, CSS and JavaScript that talk
-// to the API, with nothing loaded from elsewhere.
+// consoleFiles are the files of the console: HTML, CSS and JavaScript, which use the API. They load
+// nothing from other servers.
 //
 //go:embed console
 var consoleFiles embed.FS
@@ -28,8 +28,8 @@ var contentTypes = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// console answers / and the files beside it. The embedded files have no time of
-// change, so a hash tells the browser whether it has the right ones.
+// console answers / and the files of the console. Embedded files have no time of change, so an ETag with
+// a hash tells the browser whether its copy is current.
 func (a *Admin) console() http.HandlerFunc {
 	assets := loadAssets()
 	return func(w http.ResponseWriter, r *http.Request) {

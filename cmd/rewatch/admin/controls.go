@@ -16,7 +16,7 @@ type Controls interface {
 	Hold(reason string)
 	Resume() bool
 	ResumeHop(hop string) bool
-	// Holds lists what is held.
+	// Holds lists the holds, by hand and of next hops.
 	Holds() any
 	// SetDryRun has rewatch observe only, or act again. SetLogLevel is false if there is no such
 	// level. After a restart both are as the environment says.
@@ -150,8 +150,8 @@ type done struct {
 	Kept bool `json:"kept_over_restart"`
 }
 
-// decode reads the body of a change; on a wrong one it has answered. A name that is not
-// known is refused: whoever mistypes it means something else than what would happen.
+// decode reads the body of a change. false: the body is wrong, and an error was answered. An unknown name
+// is an error too, because it may be a mistyped one.
 func decode(w http.ResponseWriter, r *http.Request, into any, example string) bool {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()

@@ -24,14 +24,14 @@ const (
 	maxUnread  = 16 << 20
 	// answerWait is how long a request waits for its turn to be answered.
 	answerWait = 2 * time.Second
-	// graceTime is how long a connection may always stay, however many come: long
-	// enough for the request of a probe that is sent with the connection.
+	// graceTime is how long a connection may stay in any case. It is long enough for a probe, which
+	// sends its request at once.
 	graceTime = 50 * time.Millisecond
 )
 
-// Budget is the memory that the admin server takes at most, in bytes: connections, what is
-// not read, and the answers that are made, each of which is there in four forms, of which the
-// last two are indented; and what is copied of recoveries and alarms for one.
+// Budget is the memory that the admin server takes at most, in bytes: the connections; the bytes that
+// their readers have not taken; the answers being made, each in four forms, the last two indented; and
+// the copies of recoveries and alarms for an answer.
 const Budget = maxConns*perConn + maxUnread + maxAnswers*(8*maxAnswer+copied)
 
 const (
@@ -39,7 +39,7 @@ const (
 	copied  = 4 << 20
 )
 
-// What rewatch_admin_refused_total tells apart.
+// The values of the label what of rewatch_admin_refused_total.
 const (
 	refusedConnection = "connection"
 	refusedAnswer     = "answer"
@@ -99,8 +99,8 @@ func (g *guard) watch(s *http.Server) {
 // guardedConn is the key of the connection in a request's context.
 type guardedConn struct{}
 
-// follow is told of each connection. The server accepts the next one only after a
-// new one was followed, so waiting here is felt by newcomers alone.
+// follow is called with each new state of a connection. While it waits, the server accepts no further
+// connection, but those that are there are served.
 func (g *guard) follow(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
@@ -186,8 +186,8 @@ func (g *guard) move(r *http.Request, how func(*guarded)) {
 	}
 }
 
-// bounded lets so many answers be made at a time. The others wait for their turn,
-// with nothing gathered for them yet, and are told to come again.
+// bounded makes at most maxAnswers answers at a time. Other requests wait for answerWait, without taking
+// memory; then they are refused and may be repeated.
 func (g *guard) bounded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		turn := time.NewTimer(answerWait)
@@ -209,7 +209,7 @@ func (g *guard) refuse(w http.ResponseWriter, why string) {
 	writeError(w, http.StatusServiceUnavailable, why)
 }
 
-// answer makes an answer in memory, in the place that the caller has taken.
+// answer makes an answer in memory. The caller has taken its place among maxAnswers.
 func (g *guard) answer(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) *answer {
 	g.move(r, func(c *guarded) { c.busy = true })
 	defer func() {
@@ -221,8 +221,8 @@ func (g *guard) answer(w http.ResponseWriter, r *http.Request, next http.Handler
 	return a
 }
 
-// send writes an answer to its reader, for as long as the server's WriteTimeout lets
-// it and nobody else needs the room.
+// send writes an answer to its reader, until the server's WriteTimeout ends it, or the guard because
+// others need the room.
 func (g *guard) send(a *answer, r *http.Request) {
 	n := a.body.Len()
 	if n > g.maxUnread {
@@ -242,7 +242,7 @@ func (g *guard) send(a *answer, r *http.Request) {
 	_, _ = a.ResponseWriter.Write(a.body.Bytes())
 }
 
-// answer is one that is made and not sent yet. Its header is that of the response.
+// answer is an answer that is made and not sent yet. Its header is that of the response.
 type answer struct {
 	http.ResponseWriter
 	status int

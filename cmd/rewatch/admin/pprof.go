@@ -5,8 +5,8 @@ import (
 	"net/http/pprof"
 )
 
-// routePprof adds what a developer asks for. It tells of addresses and may cost time, so it
-// needs the token. A profile lasts at most 10 seconds, because an answer does.
+// routePprof adds the profiles of Go. They may show addresses and cost time, so they need the token. A
+// profile lasts at most 10 seconds, because no answer may take longer.
 func (a *Admin) routePprof(mux *http.ServeMux) {
 	for path, answer := range map[string]http.HandlerFunc{
 		"/debug/pprof/": pprof.Index, "/debug/pprof/profile": pprof.Profile, "/debug/pprof/trace": pprof.Trace,

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// readyz lists what it waits for: 200 when nothing is left, else 503. A person
-// and the event of a failed probe get lines of text, a program that asks for JSON
-// gets that.
+// readyz lists the conditions of readiness: 200 if all are met, else 503. The answer is text, or JSON if
+// the request accepts that.
 func (a *Admin) readyz(w http.ResponseWriter, r *http.Request) {
 	conditions := a.backend.Ready()
 	status := http.StatusOK

@@ -9,8 +9,8 @@ import (
 	"rewatch/cmd/rewatch/cli"
 )
 
-// Summary is the state of rewatch in a few figures, for the head of the console.
-// It is taken from the metrics, so that both never tell different stories.
+// Summary is the state of rewatch in a few figures, for the head of the console. The figures are read
+// from the metrics, so that both always agree.
 type Summary struct {
 	Version       string      `json:"version"`
 	Started       time.Time   `json:"started"`

@@ -24,7 +24,7 @@ import (
 	"rewatch/proxy/resolve"
 )
 
-// Part is what one part of rewatch takes at most, in bytes.
+// Part is one part of rewatch, and the memory that it takes at most, in bytes.
 type Part struct {
 	Name  string
 	Bytes int64
@@ -32,7 +32,7 @@ type Part struct {
 	Shared bool
 }
 
-// program is what is there without any traffic: Go itself, metrics, the logger, TLS.
+// program is the memory, in bytes, of a rewatch without traffic: Go itself, metrics, logger, TLS.
 const program = 32 << 20
 
 // Of lists the parts of a configuration.
@@ -66,7 +66,7 @@ func Of(c config.Config) []Part {
 	return parts
 }
 
-// Recoveries is the memory for what is remembered of users whose subscriptions broke.
+// Recoveries is the memory, in bytes, of the states of users whose subscriptions broke.
 func Recoveries(c config.Config) int64 {
 	return max(recovery.LeastBytes, int64(c.Dialogs.MaxSubscriptions)*recovery.BytesEach)
 }
@@ -79,10 +79,10 @@ func Sum(parts []Part) (sum int64) {
 	return sum
 }
 
-// Shared is what the parts share that grow with the users, under a limit; false: the others
-// alone leave too little of it.
+// Shared is the memory, in bytes, that the parts which grow with the users share under a limit. ok is
+// false if the other parts leave less than leastShared of it; then bytes is leastShared.
 func Shared(parts []Part, limit int64) (bytes int64, ok bool) {
-	// A fifth is for what the garbage collector has yet to find.
+	// A fifth is for garbage that is not collected yet.
 	bytes = limit - limit/5
 	for _, p := range parts {
 		if !p.Shared {
@@ -92,10 +92,11 @@ func Shared(parts []Part, limit int64) (bytes int64, ok bool) {
 	return max(bytes, leastShared), bytes >= leastShared
 }
 
-// leastShared is shared in any case: some ten thousand subscriptions.
+// leastShared is the least memory that is shared, in bytes. It has room for some ten thousand
+// subscriptions.
 const leastShared = 64 << 20
 
-// Text tells people of the parts, the largest first, and their sum.
+// Text gives the sum and the parts, for people.
 func Text(parts []Part) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "at most %s:", size(Sum(parts)))

@@ -12,9 +12,8 @@ import (
 // cgroups is where the kernel shows the limits of containers.
 const cgroups = "/sys/fs/cgroup"
 
-// Limit is the memory that this process may take, in bytes: GOMEMLIMIT, else nine tenths of
-// the memory of the container, for a tenth is left for what is not on the heap; 0 where there
-// is no limit.
+// Limit is the memory that this process may take, in bytes: GOMEMLIMIT if it is set, else nine tenths
+// of the memory of the container, because a tenth is for what is not on the heap. 0 is no limit.
 func Limit() int64 {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		if set := debug.SetMemoryLimit(-1); set < math.MaxInt64 {

@@ -14,8 +14,8 @@ type Table struct {
 	tight   bool
 }
 
-// Pool has tables share memory. Each has a part of its own, so that none starves whatever
-// the others take; the other half is for those that need it.
+// Pool divides memory among tables. One half is divided evenly, so that each table has a part of its
+// own; the other half is common, for the tables that need more.
 type Pool struct {
 	bytes  int64
 	tables []*Table
@@ -23,13 +23,13 @@ type Pool struct {
 	Changed func(tight bool, used int64)
 }
 
-// NewPool has tables share so many bytes.
+// NewPool makes a Pool of so many bytes for some tables.
 func NewPool(bytes int64, tables ...*Table) *Pool { return &Pool{bytes: bytes, tables: tables} }
 
 // checkEvery is the pause between two checks, in which the tables can grow by little only.
 const checkEvery = 50 * time.Millisecond
 
-// Run has the tables keep to their shares until ctx ends.
+// Run checks the tables every checkEvery until ctx ends.
 func (p *Pool) Run(ctx context.Context) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()

@@ -21,9 +21,9 @@ import (
 // lookupTime is how long a name server may take for all names together.
 const lookupTime = 10 * time.Second
 
-// Command looks at everything that can be known without listening: the
-// values, the files they name, and the names they hold. It is meant for a
-// pipeline or an init container, and for the person at the terminal.
+// Command is "rewatch check". It checks the values of the variables, the files that they name, and
+// the host names in them, and prints one line for each. It does not listen. If anything is wrong, the
+// error is cli.ErrReported. It is for a pipeline, an init container, or a person at a terminal.
 func Command(ctx context.Context, c cli.Call) error {
 	if err := c.NoArguments("check"); err != nil {
 		return err
@@ -40,11 +40,11 @@ func Command(ctx context.Context, c cli.Call) error {
 	return writeReport(c.Stdout, inspect(ctx, cfg, net.DefaultResolver))
 }
 
-// finding is one line of the report. A wrong value has no subject: its line
-// names the variable itself.
+// finding is one line of the report. For a wrong value the subject is empty, because the detail
+// begins with the variable.
 type finding struct {
 	ok      bool
-	subject string
+	subject string // the variable, in most cases
 	detail  string
 }
 
@@ -56,8 +56,7 @@ func wrongValues(mistakes config.Mistakes) []finding {
 	return all
 }
 
-// writeReport prints the findings, troubles and all, and cli.ErrReported if there
-// is any trouble.
+// writeReport prints the findings. It returns cli.ErrReported if one of them is not ok.
 func writeReport(w io.Writer, findings []finding) error {
 	width, troubles := 0, 0
 	for _, f := range findings {
@@ -104,8 +103,8 @@ type resolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
-// inspect checks what the values point to. The values themselves, the files, the
-// template and the TLS pair were checked by config.Load.
+// inspect checks the names and addresses in a configuration, the state store and the memory.
+// config.Load has checked the values, the files, the template and the TLS pair before.
 func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 	all := []finding{nextHop(ctx, "REWATCH_SERVER", cfg.Proxy.Server, names)}
 	for _, hop := range cfg.Proxy.Core {
@@ -150,9 +149,8 @@ func inspect(ctx context.Context, cfg config.Config, names resolver) []finding {
 	return all
 }
 
-// FindServer is the part of inspect that a start cannot do without: a server
-// whose name cannot be found is far more often a slip of the pen than an outage to
-// wait out, and whoever starts rewatch can start it again.
+// FindServer looks up REWATCH_SERVER before a start. The error says that its name cannot be resolved.
+// Then rewatch does not start: a name that cannot be resolved is nearly always a typing mistake.
 func FindServer(ctx context.Context, cfg config.Config, names resolver) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -162,8 +160,8 @@ func FindServer(ctx context.Context, cfg config.Config, names resolver) error {
 	return nil
 }
 
-// nextHop finds a SIP server as RFC 3263 does where no port is given: by SRV
-// first, then by address.
+// nextHop looks up a SIP server as in RFC 3263 4.2: if the URI has no port, by SRV records first,
+// then by its address.
 func nextHop(ctx context.Context, variable string, u config.URI, names resolver) finding {
 	if u.Port == 0 && net.ParseIP(u.Host) == nil {
 		for _, service := range srvServices(u) {
@@ -197,7 +195,7 @@ func sinkHost(ctx context.Context, variable, sink string, names resolver) findin
 	return host(ctx, variable, config.WithoutSecrets(sink), u.Hostname(), names)
 }
 
-// host finds the address of a name; what is an address already needs no finding.
+// host looks up the addresses of a name. An address is a good finding without a look-up.
 func host(ctx context.Context, variable, shown, name string, names resolver) finding {
 	if net.ParseIP(name) != nil {
 		return finding{true, variable, shown}
@@ -239,8 +237,8 @@ func local(ctx context.Context, variable, shown, name string, names resolver) fi
 	return finding{false, variable, shown + " is no address of this machine"}
 }
 
-// mayBind tells whether the system lets a socket have an address that the machine has not,
-// such as a virtual one that is with another machine at the moment.
+// mayBind tells whether a socket can be bound to an address that this machine does not have, such
+// as a virtual address that another machine has at the moment.
 func mayBind(address string) bool {
 	conn, err := net.ListenPacket("udp", net.JoinHostPort(address, "0")) //nolint:noctx // nothing is looked up
 	if err != nil {
@@ -257,7 +255,7 @@ func isLocal(address string) bool {
 	}
 	own, err := net.InterfaceAddrs()
 	if err != nil {
-		return true // not known: the start will tell
+		return true // not known: if the address is wrong, the start fails
 	}
 	return slices.ContainsFunc(own, func(a net.Addr) bool {
 		network, ok := a.(*net.IPNet)

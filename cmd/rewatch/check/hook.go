@@ -5,7 +5,7 @@ import (
 	"rewatch/dialogs/recovery/hook"
 )
 
-// hookFinding tells whom the hook signs out: a device, or a user with all devices.
+// hookFinding tells what REWATCH_DEREGISTER_HOOK ends: one device, or all devices of a user.
 func hookFinding(c config.UACConfig) finding {
 	f := finding{ok: true, subject: "REWATCH_DEREGISTER_HOOK"}
 	switch {

@@ -2,7 +2,7 @@ package check
 
 import "rewatch/cmd/rewatch/config"
 
-// identityFinding tells what names watchers, and warns where that is a phone's own word.
+// identityFinding tells which header field names the watcher, and warns if phones can choose it.
 func identityFinding(from config.IdentityFrom) finding {
 	f := finding{ok: true, subject: "REWATCH_IDENTITY_FROM"}
 	switch from {

@@ -7,8 +7,8 @@ import (
 	"rewatch/cmd/rewatch/config"
 )
 
-// memoryFinding tells how much memory the configuration takes at most, and what the tables
-// share under a limit (0: none).
+// memoryFinding tells how much memory rewatch takes at most with a configuration, and how much of a
+// limit is left for the tables that grow with the users. Both are in bytes; limit 0 is no limit.
 func memoryFinding(cfg config.Config, limit int64) finding {
 	parts := budget.Of(cfg)
 	found := finding{true, "memory", budget.Text(parts)}

@@ -14,10 +14,10 @@ import (
 	"rewatch/dialogs/store/redis"
 )
 
-// memoryTime is how long a Redis may take to answer "rewatch check".
-const memoryTime = 3 * time.Second
+// redisTime is how long Redis may take to answer "rewatch check".
+const redisTime = 3 * time.Second
 
-// stateFinding looks whether what REWATCH_STATE names is there and sound.
+// stateFinding checks that the file or the Redis of REWATCH_STATE is there and can be used.
 func stateFinding(ctx context.Context, cfg config.Config) finding {
 	const variable = "REWATCH_STATE"
 	shown := config.WithoutSecrets(cfg.State.Store)
@@ -42,11 +42,11 @@ func stateFinding(ctx context.Context, cfg config.Config) finding {
 	return finding{true, variable, shown + " is there"}
 }
 
-// serviceFile is where the Debian package has its service.
+// serviceFile is the systemd unit of the Debian package.
 const serviceFile = "/usr/lib/systemd/system/rewatch.service"
 
-// ofService tells of the state that a service sets by itself, which whoever sources its
-// environment file does not see; empty if there is no such service.
+// ofService names the REWATCH_STATE that a systemd unit sets itself; empty if there is no such unit.
+// A shell that reads only the environment file of the unit does not have that value.
 func ofService(file string) string {
 	text, err := os.ReadFile(file) //nolint:gosec // a constant, but for tests
 	if err != nil {
@@ -60,7 +60,7 @@ func ofService(file string) string {
 	return ""
 }
 
-// checkFile looks at a state file, or at where it would be made.
+// checkFile checks a state file, or the directory in which a new one would be made.
 func checkFile(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return bolt.Check(path)
@@ -81,7 +81,7 @@ func pingRedis(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	s := redis.New(c)
-	ctx, cancel := context.WithTimeout(ctx, memoryTime)
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	return errors.Join(s.Ping(ctx), s.Close())
 }

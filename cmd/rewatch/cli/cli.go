@@ -1,5 +1,5 @@
-// Package cli holds what the commands of rewatch share: what a command is called
-// with, how it says that its command line was wrong, and how it writes for people.
+// Package cli has what the commands of rewatch share: the arguments of a call, the error for a wrong
+// command line, and the layout of text for people.
 package cli
 
 import (
@@ -13,11 +13,12 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// Environ has the values of the environment variables. It is injected, so that a test or the demo
-// needs no process of its own.
+// Environ has the values of the environment variables by their names. It is an argument, so that a
+// test and the demo can run a command without a process of its own.
 type Environ map[string]string
 
-// Call is one command with what it may use.
+// Call is one call of a command: its arguments without its name, the environment, and where it
+// writes.
 type Call struct {
 	Args    []string
 	Environ Environ
@@ -60,8 +61,8 @@ func Wrapped(text string, width int) []string {
 	return append(lines, line)
 }
 
-// Entry is a line of help: a head, and beside it, from the column width on, a text that may take
-// several lines.
+// Entry is an entry of a help text: a head, padded to width characters, and a text beside it, which
+// is wrapped at DocWidth.
 func Entry(head string, width int, text string) string {
 	var b strings.Builder
 	for _, line := range Wrapped(text, DocWidth) {

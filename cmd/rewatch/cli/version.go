@@ -9,7 +9,8 @@ import (
 // version is set by the release build: -ldflags "-X rewatch/cmd/rewatch/cli.version=v1.2.3".
 var version = ""
 
-// ShortVersion is what goes into User-Agent and the metrics.
+// ShortVersion is the version for User-Agent and the metrics, such as "v1.2.3"; "devel" if the build
+// has none.
 func ShortVersion() string {
 	if version == "" {
 		return "devel"
@@ -17,8 +18,8 @@ func ShortVersion() string {
 	return version
 }
 
-// Version is one line that says which build this is. Without a release
-// version the revision that Go noted in the binary has to do.
+// Version is one line that tells which build this is: version, revision as Go has noted it in the
+// binary, version of Go, and system.
 func Version() string {
 	v, revision := version, ""
 	if info, ok := debug.ReadBuildInfo(); ok {

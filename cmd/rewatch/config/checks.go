@@ -11,8 +11,8 @@ import (
 	"rewatch/proxy/uac"
 )
 
-// checks are the rules that a type cannot express, in the order of the table.
-// None of them looks at the network or at a name server; "rewatch check" does.
+// checks are the rules that the type of a field cannot express, in the order of the table of variables.
+// None of them uses the network or a name server; "rewatch check" does.
 var checks = []func(*inspection, *Config){
 	checkServer,
 	checkListeners,
@@ -59,9 +59,9 @@ func checkServer(in *inspection, c *Config) {
 	}
 }
 
-// aimsAt says whether a next hop given by address is a listener of rewatch. Of a wildcard listener
-// that is known for loopback addresses only: the configuration does not tell which other
-// addresses the machine has.
+// aimsAt says whether a next hop is a listener of rewatch itself. The host of the hop has to be an
+// address. With a wildcard listener only loopback addresses are recognised, because the
+// configuration does not tell which other addresses the machine has.
 func aimsAt(u URI, l Listener) bool {
 	port := u.Port
 	if port == 0 {
@@ -99,7 +99,7 @@ func checkListeners(in *inspection, c *Config) {
 	}
 }
 
-// clashes says whether both cannot be listened on at once.
+// clashes says whether two listeners need the same port of the same address.
 func (l Listener) clashes(other Listener) bool {
 	return l.Port != 0 && l.Port == other.Port && l.Stream() == other.Stream() &&
 		(Wildcard(l.Host) || Wildcard(other.Host) || sameHost(l.Host, other.Host))
@@ -205,8 +205,8 @@ func checkPolicy(in *inspection, c *Config) {
 	}
 }
 
-// checkOutage: a share of 1 is never exceeded, so that only a core that cannot be
-// reached is an outage. NaN is not in any range.
+// checkOutage checks the variables of outages. A ratio of 1 is never exceeded: then only a core that
+// cannot be reached is an outage. NaN is refused too, because it is in no range.
 func checkOutage(in *inspection, c *Config) {
 	if r := c.Policy.OutageRatio; !(r > 0 && r <= 1) {
 		in.reject("REWATCH_OUTAGE_RATIO", "a share above 0 and up to 1, such as 0.5")
@@ -229,7 +229,7 @@ func checkMessage(in *inspection, c *Config) {
 	in.rate("REWATCH_MESSAGE_RATE", c.UAC.MessageRate)
 }
 
-// rate refuses NaN as well, which is not less than anything.
+// rate rejects a rate that is not above 0, is above a million, or is NaN.
 func (in *inspection) rate(name string, r float64) {
 	const most = 1e6
 	if !(r > 0 && r <= most) {

@@ -9,8 +9,7 @@ import (
 	"rewatch/cmd/rewatch/webconfig"
 )
 
-// Control is what a command has to know that talks to a rewatch which runs elsewhere, and
-// with whose other variables it has nothing to do.
+// Control has the variables that a command needs to talk to a rewatch that runs in another process.
 type Control struct {
 	Admin   AdminConfig
 	Process ProcessConfig
@@ -34,8 +33,8 @@ func LoadControl(environ cli.Environ) (Control, error) {
 	return Control{cfg.Admin, cfg.Process}, in.verdict()
 }
 
-// Address is where the admin server of this machine is reached: the one that it listens
-// on, or loopback where it listens on all.
+// Address is the host and port at which the admin server of this machine is reached: that of Listen,
+// with loopback in place of a wildcard.
 func (c AdminConfig) Address() string {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -51,7 +50,7 @@ func (c AdminConfig) Address() string {
 	return net.JoinHostPort(host, port)
 }
 
-// Scheme is "https" where the admin server wants that.
+// Scheme is "https" if the admin server has TLS, else "http".
 func (c AdminConfig) Scheme() string {
 	if c.Web != "" && webconfig.Secure(c.Web) {
 		return "https"

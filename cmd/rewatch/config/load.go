@@ -15,8 +15,8 @@ import (
 	"rewatch/proxy/uac"
 )
 
-// Load reads the configuration and checks it. The error, if any, is
-// Mistakes: every wrong variable, one line each, so that one restart mends all.
+// Load reads the configuration and checks it. The error, if any, is of type Mistakes and has all wrong
+// variables, one line each, so that one restart is enough to correct them.
 func Load(environ cli.Environ) (Config, error) {
 	var cfg Config
 	in := newInspection(environ)
@@ -37,8 +37,8 @@ func Load(environ cli.Environ) (Config, error) {
 	return cfg, nil
 }
 
-// parse fills the groups one by one: within a group the name of a field is
-// unique, and that name is all that the error of the library tells.
+// parse fills the groups one by one. The error of the library has only the name of a field, which is
+// unique within its group.
 func (in *inspection) parse(cfg *Config) {
 	for field, group := range reflect.ValueOf(cfg).Elem().Fields() {
 		in.parseGroup(field.Tag.Get("envPrefix"), group)
@@ -75,14 +75,14 @@ func (in *inspection) rejectField(group reflect.Type, prefix string, err error) 
 	in.reject(prefix+field.Tag.Get("env"), accepted)
 }
 
-// acceptedByType is for types that parse themselves and whose errors do not say
-// what would have been right.
+// acceptedByType says which values are accepted by types that parse themselves, because their errors
+// do not say so.
 var acceptedByType = map[reflect.Type]string{
 	reflect.TypeFor[netip.Addr]():    "an IP address",
 	reflect.TypeFor[zerolog.Level](): string(wantLevel),
 }
 
-// readSecrets takes the secrets from the files that are named instead.
+// readSecrets reads the secrets that are given as files.
 func (in *inspection) readSecrets(cfg *Config) {
 	in.readSecret("REWATCH_AUTH_PASSWORD", cfg.UAC.AuthFile, &cfg.UAC.AuthPassword)
 	in.readSecret("REWATCH_LOG_USERS_KEY", cfg.Process.KeyFile, &cfg.Process.UsersKey)
@@ -112,7 +112,7 @@ func (in *inspection) readSecret(variable, file string, secret *Secret) {
 	}
 }
 
-// readText replaces "@file" by what the file says.
+// readText replaces a value "@file" by the text of the file.
 func (in *inspection) readText(variable, what string, value *string) {
 	file, ok := strings.CutPrefix(*value, "@")
 	if !ok {
@@ -134,16 +134,16 @@ func (c UACConfig) Template() *template.Template {
 	return template.Must(uac.ParseTemplate(c.MessageTemplate)) // checked by Load
 }
 
-// findEmptyAdminListen: the library takes an empty value for an absent one, which
-// is what templates of manifests need; but whoever empties this one wants the
-// port closed, and must not get :9090.
+// findEmptyAdminListen rejects an empty REWATCH_ADMIN_LISTEN. For all other variables an empty value is
+// an absent one, as templates of manifests need it. But an operator who empties this one probably
+// wants no admin port, and must not get :9090.
 func (in *inspection) findEmptyAdminListen() {
 	if v, ok := in.environ["REWATCH_ADMIN_LISTEN"]; ok && strings.TrimSpace(v) == "" {
 		in.reject("REWATCH_ADMIN_LISTEN", wantAdminListen)
 	}
 }
 
-// complete works out the defaults that depend on other values or on the machine.
+// complete sets the defaults that depend on other values or on the machine.
 func (c *Config) complete() {
 	c.Proxy.Advertised = c.Proxy.Advertise.Host != "" || c.Pod.IP.IsValid()
 	if c.Proxy.Advertise.Host == "" {
@@ -163,7 +163,7 @@ func (c *Config) complete() {
 	}
 }
 
-// ownHost is the address at which the core finds rewatch when nobody says so.
+// ownHost is the default of REWATCH_ADVERTISE: the host at which the core finds rewatch.
 func (c *Config) ownHost() string {
 	if c.Pod.IP.IsValid() {
 		return c.Pod.IP.String()
@@ -176,7 +176,7 @@ func (c *Config) ownHost() string {
 	return RouteSource(c.Proxy.Core)
 }
 
-// Cause is the innermost error: the value already shows the file's name.
+// Cause is the text of the innermost error. The outer ones name the file, which the reader knows.
 func Cause(err error) string {
 	for {
 		inner := errors.Unwrap(err)

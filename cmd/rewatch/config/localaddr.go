@@ -6,9 +6,8 @@ import (
 	"net/netip"
 )
 
-// RouteSource is the address that the machine would send from toward the core,
-// or toward anywhere if the core is not known by address. Connecting a UDP
-// socket asks the routing table and sends nothing.
+// RouteSource is the address from which this machine sends to the core, or to any address if no core is
+// given by address. It is found by connecting a UDP socket, which sends nothing.
 func RouteSource(core []URI) string {
 	targets := []string{"192.0.2.1", "2001:db8::1"} // RFC 5737, RFC 3849
 	for _, hop := range core {

@@ -73,7 +73,7 @@ func (in *inspection) verdict() error {
 	return found
 }
 
-// found is the value as it may be printed.
+// found is the value of a variable, quoted and without secrets.
 func (in *inspection) found(v Variable) string {
 	value, ok := in.environ[v.Name]
 	switch {
@@ -88,16 +88,15 @@ func (in *inspection) found(v Variable) string {
 	}
 }
 
-// What of a value may be a secret, wherever it stands: the user and the path of a URL of
-// HTTP (a webhook's path is often its key), the user of one of Redis, and a password
-// before the host of any other URI.
+// These parts of a value may be secrets: user and path of an HTTP URL (the path of a webhook is often
+// its key), the user of a Redis URL, and a password before the host of any other URI.
 var (
 	httpURL  = regexp.MustCompile(`(?i)(https?://)([^/@\s,?#]*@)?([^/\s,?#]*)([/?#][^\s,]*)?`)
 	redisURL = regexp.MustCompile(`(?i)(rediss?(?:\+[a-z]+)?://)[^/\s]+@`)
 	password = regexp.MustCompile(`(?i)(sips?:|[a-z][a-z0-9+.-]*://)?([^\s,@/:<>]+):([^\s,@]*)@`)
 )
 
-// WithoutSecrets is a value as it may be shown.
+// WithoutSecrets is a value with asterisks in place of what may be a secret.
 func WithoutSecrets(s string) string {
 	s = httpURL.ReplaceAllStringFunc(s, func(u string) string {
 		m := httpURL.FindStringSubmatch(u)
@@ -121,7 +120,7 @@ func WithoutSecrets(s string) string {
 	})
 }
 
-// quoted keeps a mistake on one line, whatever the value holds.
+// quoted quotes a value, so that a mistake stays on one line.
 func quoted(s string) string {
 	const enough = 120
 	if len(s) > enough {

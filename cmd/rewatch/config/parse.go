@@ -24,8 +24,8 @@ import (
 	"rewatch/policy/alarm/snmp"
 )
 
-// want is the error of a parser: what it would have accepted. The variable and
-// its value are put before it where they are known.
+// want is the error of a parser: the values that it accepts. The caller, who knows the variable and its
+// value, writes them before it.
 type want string
 
 func (w want) Error() string { return string(w) }
@@ -115,7 +115,7 @@ func named[T fmt.Stringer](values ...T) func(string) (T, error) {
 	}
 }
 
-// alternatives reads as a person would say it: "a, b or c".
+// alternatives joins words to "a, b or c".
 func alternatives(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]
@@ -175,8 +175,7 @@ func parseBytes(s string) (Bytes, error) {
 	return Bytes(n << shift), nil
 }
 
-// parseSeconds takes what a SIP engineer writes (3600) and what the other
-// variables look like (1h).
+// parseSeconds takes a number of seconds as in SIP (3600), or a duration as in other variables (1h).
 func parseSeconds(s string) (Seconds, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return Seconds(n), nil
@@ -259,7 +258,7 @@ func parseListener(s string) (Listener, error) {
 	return Listener{Network: network, Host: host, Port: port}, nil
 }
 
-// SplitHostPort takes host:port with an empty host for every address.
+// SplitHostPort splits host:port. An empty host stands for every address.
 func SplitHostPort(s string) (string, int, error) {
 	host, text, err := net.SplitHostPort(s)
 	if err != nil {
@@ -314,7 +313,7 @@ func parseHostName(s string) (HostName, error) {
 	return HostName(name), nil
 }
 
-// usable refuses 0.0.0.0 and ::, which nobody can send to.
+// usable refuses 0.0.0.0 and ::, to which nothing can be sent.
 func usable(h HostPort, accepted want) (HostPort, error) {
 	if a, err := netip.ParseAddr(h.Host); err == nil && a.IsUnspecified() {
 		return HostPort{}, accepted
@@ -322,7 +321,7 @@ func usable(h HostPort, accepted want) (HostPort, error) {
 	return h, nil
 }
 
-// validURL is for the sinks of alarms.
+// validURL says whether a text is a URL of HTTP with a host, as the sinks of alarms need it.
 func validURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Hostname() != ""

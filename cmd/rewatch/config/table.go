@@ -11,8 +11,8 @@ import (
 	"rewatch/cmd/rewatch/cli"
 )
 
-// Command prints the table of variables from the tags of Config. It takes no
-// notice of wrong values: it is what one reads to mend them.
+// Command is "rewatch env": it prints the table of variables, which is made from the tags of Config. It
+// does not check the values, because an operator reads the table to correct them.
 func Command(_ context.Context, c cli.Call) error {
 	table := func() string { return envText(c.Environ) }
 	switch {

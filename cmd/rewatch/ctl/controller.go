@@ -31,8 +31,8 @@ type controller struct {
 	token, user, password string
 }
 
-// connect finds out whom to ask, by the flags and else by the environment; it asks
-// nothing yet.
+// connect finds the address and the secrets of the rewatch to ask: from the flags, else from the
+// environment. It sends nothing yet.
 func connect(o options, c cli.Call) (*controller, error) {
 	cfg, err := config.LoadControl(c.Environ)
 	if err != nil {
@@ -64,7 +64,7 @@ func connect(o options, c cli.Call) (*controller, error) {
 	}
 	ctl.client = &http.Client{
 		Transport: transport, Timeout: timeout,
-		// A token is for the one who was meant.
+		// A redirect would take the token to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return ctl, nil
@@ -97,8 +97,8 @@ func (o options) trust(t *tls.Config, admin config.AdminConfig) error {
 	return nil
 }
 
-// expect takes the certificate of one's own rewatch and no other: whoever has its file
-// need not ask who has signed it, or for which name.
+// expect makes a client accept exactly the certificate in a file, which is that of the rewatch on
+// this machine. So it does not matter who has signed the certificate, or for which name.
 func expect(t *tls.Config, file string) error {
 	own, err := webconfig.Certificate(file)
 	if err != nil {
@@ -114,7 +114,8 @@ func expect(t *tls.Config, file string) error {
 	return nil
 }
 
-// find makes the address that all paths follow.
+// find gives the URL before the path of each request, without a slash at its end. A user and a
+// password in it are for basic authentication.
 func (c *controller) find(address string, admin config.AdminConfig) (string, error) {
 	if address == "" {
 		if admin.Listen == "" || admin.Listen == "off" {
@@ -137,7 +138,7 @@ func (c *controller) find(address string, admin config.AdminConfig) (string, err
 	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
-// change asks for a change.
+// change sends a request that changes something.
 func (c *controller) change(ctx context.Context, method, path string, body any) error {
 	if c.token == "" {
 		return errors.New("a change needs the token: REWATCH_ADMIN_TOKEN, -token or -token-file")
@@ -146,7 +147,8 @@ func (c *controller) change(ctx context.Context, method, path string, body any) 
 	return err
 }
 
-// ask gives the body of an answer; an error has what the API says.
+// ask sends a request and gives the body of the answer. If the API refuses the request, the error is
+// the text of the API.
 func (c *controller) ask(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var text io.Reader
 	if body != nil {

@@ -1,5 +1,4 @@
-// Package ctl is "rewatch ctl": what an operator changes at a rewatch that runs, by its
-// admin port. It knows the API and nothing of what is behind it.
+// Package ctl is "rewatch ctl": an operator changes a rewatch that runs, by the API of its admin port.
 package ctl
 
 import (

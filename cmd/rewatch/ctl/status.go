@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// summary is what of /api/v1/summary a person wants to know first.
+// summary has the fields of /api/v1/summary that "status" prints.
 type summary struct {
 	Version    string    `json:"version"`
 	Started    time.Time `json:"started"`
@@ -34,7 +34,7 @@ type summary struct {
 	Deregistered  float64 `json:"deregistered"`
 }
 
-// alarms is what of /api/v1/alarms is shown.
+// alarms has the fields of /api/v1/alarms that "status" prints.
 type alarms struct {
 	Items []struct {
 		Name     string    `json:"name"`

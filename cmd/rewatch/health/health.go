@@ -1,5 +1,6 @@
-// Package health asks a rewatch that runs with the same environment how it is: for the
-// HEALTHCHECK of a container without a shell, and for the check of a keepalived.
+// Package health is "rewatch health": it asks a rewatch that runs with the same environment whether it
+// is alive or ready. It is for the HEALTHCHECK of a container, which has no shell, and for the check
+// script of keepalived.
 package health
 
 import (
@@ -19,8 +20,8 @@ import (
 // timeout is how long the answer may take.
 const timeout = 2 * time.Second
 
-// Command asks /healthz, with -ready /readyz, and writes the answer. It fails unless
-// the answer is 200.
+// Command asks /healthz, or /readyz with -ready, and writes the answer. The error says that there was
+// no answer, or another status than 200.
 func Command(ctx context.Context, c cli.Call) error {
 	path := "/healthz"
 	switch {
@@ -44,8 +45,8 @@ func Command(ctx context.Context, c cli.Call) error {
 	return err
 }
 
-// ask tries HTTP, and HTTPS where the server wants that. Its certificate is not
-// verified: it is the server's own machine that asks, and nothing is told to it.
+// ask tries HTTP, then HTTPS if the server wants TLS. The certificate is not verified, because the
+// server is on the same machine and the request contains no secret.
 func ask(ctx context.Context, address, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

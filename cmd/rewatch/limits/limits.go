@@ -8,14 +8,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// spareDescriptors are kept for everything that is no accepted connection: the
-// listeners, the state, the admin server, and the connections that rewatch opens
-// itself, without which no NOTIFY over TCP would leave.
+// spareDescriptors is how many descriptors are left for everything but accepted connections: the
+// listeners, the state, the admin server, and the connections that rewatch opens itself. Without the
+// last, no NOTIFY could be sent over TCP.
 func spareDescriptors(all int) int { return 100 + all/10 }
 
-// Connections is how many connections each side may accept: as many as the
-// operator allows, and as the system has descriptors for. Whoever connects beyond
-// them is turned away; without them rewatch could not even do that.
+// Connections is how many connections each side may accept: wanted (REWATCH_MAX_CONNECTIONS), or
+// fewer, with a warning in the log, if the system has too few descriptors for both sides. A further
+// connection is accepted and closed, which takes a descriptor as well.
 func Connections(wanted int, log zerolog.Logger) int { return connections(wanted, descriptors(), log) }
 
 func connections(wanted, descriptors int, log zerolog.Logger) int {
@@ -29,9 +29,9 @@ func connections(wanted, descriptors int, log zerolog.Logger) int {
 	return most
 }
 
-// OneMoreProcessor gives the reader of the UDP sockets a processor beside the one,
-// while it keeps it to itself (proxy.Config.Poller). It is nil where the processors are
-// not ours to choose.
+// OneMoreProcessor gives the function for proxy.Config.Poller. While the reader of the UDP sockets
+// keeps a processor to itself (held), Go gets a second one. It is nil if GOMAXPROCS is set, or if
+// there is more than one processor anyway.
 func OneMoreProcessor() func(held bool) {
 	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) != 1 {
 		return nil

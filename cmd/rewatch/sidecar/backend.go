@@ -14,7 +14,7 @@ import (
 	"rewatch/policy"
 )
 
-// backend is what the admin server shows of the running process.
+// backend implements admin.Backend for a process: it shows and changes the process.
 type backend struct{ p *process }
 
 var _ admin.Backend = backend{}
@@ -85,7 +85,7 @@ func (b backend) Recoveries(limit int, after string) admin.Page {
 	return admin.Page{Items: all[:limit], Next: all[limit-1].ID}
 }
 
-// client is what one family of clients knows.
+// client is what is known of one family of clients.
 type client struct {
 	Family        string            `json:"family"`        // as its User-Agent begins; "unknown": not told
 	Subscriptions int64             `json:"subscriptions"` // that are active
@@ -126,7 +126,8 @@ func (b backend) Audit(actor, action, user, reason, detail string) {
 	b.p.audit.Record(audit.Entry{Actor: actor, Action: action, User: user, Reason: reason, Detail: detail})
 }
 
-// user lets an administrator spell a user as the user does, and by any of its identities.
+// user gives the canonical address of a user. An administrator may write the address in any spelling,
+// and may name any identity of the user.
 func (b backend) user(uri string) string {
 	if c, ok := aor.Canonical(uri); ok {
 		return b.p.monitor.UserNamed(c)

@@ -13,7 +13,7 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// taps show every message to several Taps.
+// taps is a Tap that hands every message to several Taps.
 type taps []socket.Tap
 
 func (t taps) Received(transport string, from, to netip.AddrPort, raw []byte) {
@@ -28,7 +28,7 @@ func (t taps) Sent(transport string, from, to netip.AddrPort, raw []byte) {
 	}
 }
 
-// tap is the Tap that is shown every message; nil: none.
+// tap gives the Tap that gets every message; nil: there is none.
 func (p *process) tap() socket.Tap {
 	var all taps
 	if p.mirror != nil {
@@ -46,10 +46,11 @@ func (p *process) tap() socket.Tap {
 	return all
 }
 
-// margin is what a capture has before the first and after the last step of a recovery.
+// margin is the time before the first and after the last step of a recovery that a capture includes.
 const margin = 2 * time.Second
 
-// messagesOf are the messages of the user of a recovery, in its time.
+// messagesOf gives the messages of the user of a recovery from the time of the recovery; false: there is
+// no such recovery.
 func (b backend) messagesOf(id string) (found []capture.Message, ok bool) {
 	all := b.p.engine.Recoveries()
 	i := slices.IndexFunc(all, func(v ladder.View) bool { return v.ID == id })

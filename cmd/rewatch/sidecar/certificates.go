@@ -17,31 +17,31 @@ import (
 )
 
 const (
-	// certificateNotice is how long before its end a certificate raises an alarm. What
-	// renews itself does so a month ahead, so by then something is broken.
+	// certificateNotice is how long before the end of a certificate the alarm is raised. Automatic
+	// renewal happens a month before the end, so by then it has failed.
 	certificateNotice = 14 * 24 * time.Hour
-	// certificateLook is the pause between two looks at the files.
+	// certificateLook is the time between two looks at the files.
 	certificateLook = time.Hour
 )
 
 var descExpiry = prometheus.NewDesc("rewatch_certificate_expiry_seconds",
 	"Time until the certificate of a file ends, less than 0 once it has.", []string{"file"}, nil)
 
-// certificates watches the ends of certificates. Each is read anew at each look, because
-// it is renewed in place.
+// certificates watches when certificates end. Each look reads the files, because a renewed certificate
+// replaces the old one in its file.
 type certificates struct {
 	chains []chain
 	alarms *alarm.Manager
 }
 
-// chain is a certificate with those above it (PEM), and the file that it stands in.
+// chain is the name of a file, and a function that reads the certificate in it with those above it (PEM).
 type chain struct {
 	file string
 	read func() ([]byte, error)
 }
 
-// chains are the certificates that rewatch shows: on the core side (sip), and on the admin
-// port. One file that serves both is named once.
+// chains gives the certificates that rewatch shows to others: on the core side (sip), and on the admin
+// port. If both have one file, it is in the list once.
 func chains(sip string, admin config.AdminConfig) []chain {
 	var all []chain
 	if sip != "" {
@@ -79,8 +79,8 @@ func (c certificates) watch(ctx context.Context) {
 	}
 }
 
-// look raises the alarm of a certificate that ends soon and clears that of one that was
-// renewed. A file that cannot be read changes nothing: the certificate before is in use.
+// look raises the alarm for each certificate that ends soon, and clears it for each that was renewed. A
+// file that cannot be read changes nothing, because the old certificate stays in use.
 func (c certificates) look(now time.Time) {
 	for _, chain := range c.chains {
 		end, err := chain.notAfter()
@@ -98,7 +98,7 @@ func (c certificates) look(now time.Time) {
 	}
 }
 
-// notAfter is when the first certificate of a chain ends that does.
+// notAfter is when the first certificate of the chain to end does so.
 func (c chain) notAfter() (time.Time, error) {
 	text, err := c.read()
 	if err != nil {

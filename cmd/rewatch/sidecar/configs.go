@@ -47,15 +47,15 @@ func (p *process) uacConfig(s uac.Sender) uac.Config {
 	return cfg
 }
 
-// shownAlarm is an alarm as it leaves rewatch.
+// shownAlarm is an alarm as it is sent, with pseudonyms in place of users if they are on.
 func (p *process) shownAlarm(a alarm.Alarm) alarm.Alarm {
 	names := p.cfg.Process.Pseudonyms()
 	a.Object, a.Text = names.In(a.Object), names.In(a.Text)
 	return a
 }
 
-// actor carries out what was decided: by SIP, and sign-outs by the operator's hook where
-// there is one.
+// actor makes the Actor that carries out decisions: by SIP, but sign-outs by REWATCH_DEREGISTER_HOOK if it
+// is set.
 func (p *process) actor() (dialogs.Actor, error) {
 	c := p.cfg.UAC
 	if c.Hook == "" {

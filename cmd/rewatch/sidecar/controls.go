@@ -17,7 +17,7 @@ func (b backend) DryRun() bool              { return b.p.dryRun.On() }
 func (b backend) SetDryRun(on bool)         { b.p.engine.SetDryRun(on) }
 func (b backend) LogLevel() string          { return zerolog.GlobalLevel().String() }
 
-// Holds is a list, if an empty one.
+// Holds gives a list that is never nil, so that its JSON is never null.
 func (b backend) Holds() any {
 	if holds := b.p.engine.Hold().Holds(); holds != nil {
 		return holds
@@ -33,7 +33,7 @@ func (b backend) SetLogLevel(text string) bool {
 	return err == nil
 }
 
-// protectAdmin has REWATCH_ADMIN_WEB_CONFIG say who is let in.
+// protectAdmin protects the admin port as REWATCH_ADMIN_WEB_CONFIG says.
 func (p *process) protectAdmin() error {
 	if p.cfg.Admin.Web == "" {
 		return nil

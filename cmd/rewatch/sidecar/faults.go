@@ -32,8 +32,7 @@ type faultyHop struct {
 const (
 	// faultQuiet is how long a next hop has to be without a fault.
 	faultQuiet = 15 * time.Minute
-	// maxFaults bounds the hops. An administrator who has so many alarms needs no
-	// more of them.
+	// maxFaults bounds the hops that are watched. So many alarms are enough for an administrator.
 	maxFaults = 256
 )
 
@@ -41,12 +40,12 @@ func newRoutingFaults(m *alarm.Manager, full prometheus.Counter) *routingFaults 
 	return &routingFaults{alarms: m, full: full, hops: map[netip.AddrPort]*faultyHop{}}
 }
 
-// saw takes a response to a NOTIFY to a user.
+// saw notes a response of a next hop to a NOTIFY.
 func (f *routingFaults) saw(hop netip.AddrPort, user string, status int) {
 	f.fault(hop, user, fmt.Sprintf("NOTIFYs to several users were answered with %d and its like: the path is broken, not the users.", status))
 }
 
-// cameBack takes a MESSAGE of our own to a user that a neighbour has sent to us.
+// cameBack notes that a neighbour has sent a MESSAGE of rewatch's own back to rewatch.
 func (f *routingFaults) cameBack(neighbour netip.AddrPort, user string) {
 	f.fault(neighbour, user, "MESSAGEs of rewatch's own came back from the core: filter criteria have to leave out what is from REWATCH_IDENTITY.")
 }

@@ -16,7 +16,7 @@ type lostState struct {
 	why  error
 }
 
-// lostPause is the pause between two looks for it.
+// lostPause is the time between two checks whether that file is still there.
 const lostPause = time.Minute
 
 // tellLostState raises the alarm of a state file that could not be read. The alarm is cleared when

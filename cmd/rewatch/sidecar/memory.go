@@ -7,8 +7,8 @@ import (
 	"rewatch/cmd/rewatch/budget"
 )
 
-// limitMemory has the garbage collector keep below the memory that the process may take, and
-// gives that; 0: there is no limit.
+// limitMemory tells the garbage collector how much memory the process may take, and returns that in
+// bytes; 0: there is no limit.
 func (p *process) limitMemory() int64 {
 	limit := budget.Limit()
 	if limit > 0 {
@@ -18,7 +18,7 @@ func (p *process) limitMemory() int64 {
 	return limit
 }
 
-// shareMemory has the tables share what the limit leaves for them, until ctx ends.
+// shareMemory divides the memory under a limit, in bytes, among the tables until ctx ends.
 func (p *process) shareMemory(ctx context.Context, limit int64) {
 	if limit == 0 {
 		return

@@ -46,8 +46,8 @@ func reachOf(only []netip.Prefix, ls []socket.Listener) route.Reach {
 	return route.DefaultReach(bound, own)
 }
 
-// What is known of a host, as it is kept: the server has named it, or it is a neighbour that
-// asserts identities.
+// The values of the entries of hosts in the Journal: the server has named the host, or the host is a
+// neighbour that asserts identities.
 const (
 	hostNamed    = "{}"
 	hostAsserts  = `{"asserts":true}`

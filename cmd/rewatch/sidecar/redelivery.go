@@ -18,8 +18,8 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// newPostman makes what keeps and delivers NOTIFYs; nil if REWATCH_REDELIVER is off or
-// REWATCH_ANSWER=passthrough.
+// newPostman makes the Postman, which keeps and delivers NOTIFYs; nil if REWATCH_REDELIVER is off, or
+// with REWATCH_ANSWER=passthrough.
 func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 	d := p.cfg.Dialogs
 	var kept func() (n, size int)
@@ -52,7 +52,7 @@ func (p *process) newPostman(reg prometheus.Registerer) *redelivery.Postman {
 	return postman
 }
 
-// keptNotes adds to the ladders what becomes of NOTIFYs that are kept.
+// keptNotes adds to the ladder diagrams what happens to NOTIFYs that are kept.
 type keptNotes struct{ p *process }
 
 // Kept implements redelivery.Notes.

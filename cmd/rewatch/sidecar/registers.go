@@ -9,8 +9,8 @@ import (
 	"rewatch/dialogs/fallback"
 )
 
-// keepRegisters has third-party REGISTERs kept while the server is down, if the operator
-// wants that.
+// keepRegisters makes the queue for third-party REGISTERs that come while the server is down, if
+// REWATCH_REGISTER_FALLBACK is set.
 func (p *process) keepRegisters(reg prometheus.Registerer) {
 	if !p.cfg.Proxy.RegisterFallback {
 		return

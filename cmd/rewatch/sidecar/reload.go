@@ -9,16 +9,15 @@ import (
 	"rewatch/cmd/rewatch/config"
 )
 
-// Reload is how a process that runs is told to read its files again (SIGHUP). The zero
-// value never asks.
+// Reload tells a running process to read its files again (SIGHUP). The zero value never does.
 type Reload struct {
-	// Asked has a value for each time.
+	// Asked gets a value each time that the files are to be read.
 	Asked <-chan os.Signal
-	// Load gives the configuration with what the files say now.
+	// Load reads the configuration and the files that it names.
 	Load func() (config.Config, error)
 }
 
-// reloads reads the files again each time that it is asked to, until ctx ends.
+// reloads waits for r.Asked and reads the files again, until ctx ends.
 func (p *process) reloads(ctx context.Context, r Reload) {
 	for {
 		select {
@@ -55,7 +54,8 @@ func (p *process) reload(load func() (config.Config, error)) {
 	e.Msg("SIGHUP: files are reloaded; a variable holds until rewatch is started again")
 }
 
-// expiry is when the certificate ends. The error says that it does not fit its key, or cannot be read.
+// expiry is when the certificate of the core side ends. The error says that the certificate does not fit
+// its key, or that a file cannot be read.
 func expiry(cfg config.TLSConfig) (time.Time, error) {
 	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"rewatch/proxy/uac"
 )
 
-// sender lets requests of rewatch's own leave by the sockets of the SIP path.
+// sender sends requests of rewatch's own by the sockets of the SIP path.
 type sender struct{ side *process }
 
 var _ uac.Sender = (*sender)(nil)
@@ -22,8 +22,8 @@ func (s *sender) Send(hop uac.Hop, raw []byte) error {
 	return shortage(s.side.proxy.Own.Send(hop.Side, hop.Hop, raw, hop.Alone))
 }
 
-// shortage tells package dialogs that an error is about too much at a time, and
-// nobody's fault.
+// shortage marks an error as dialogs.ErrCrowded if rewatch had too much to send at a time, so that it is
+// not taken for a fault of the user or of the path.
 func shortage(err error) error {
 	if proxy.Crowded(err) {
 		return fmt.Errorf("%w: %w", dialogs.ErrCrowded, err)

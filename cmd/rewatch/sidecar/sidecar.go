@@ -69,16 +69,16 @@ type process struct {
 	watching  sync.WaitGroup // for what ends with the life of run
 	draining  atomic.Bool
 	dryRun    *dialogs.DryRun
-	// forgotten counts what small tables had no room for, of all packages.
+	// forgotten counts, for all packages, what small tables had no room for.
 	forgotten *prometheus.CounterVec
 	registry  *prometheus.Registry // what /metrics shows
-	// certificates are those that this process shows to others.
+	// certificates are the certificates that this process shows to others.
 	certificates certificates
 }
 
-// Run builds everything, runs it until ctx ends, and stops it in order. Meanwhile it reads
-// its files again as often as it is asked to.
-// Whatever can fail, ports above all, fails before the first message is taken.
+// Run builds everything, runs it until ctx ends, and stops it in order. It reads its files again when
+// again says so. It logs to out. What can fail at a start, such as opening a port, is done before the
+// first message is taken.
 func Run(ctx context.Context, cfg config.Config, again Reload, out io.Writer) error {
 	p := &process{cfg: cfg, template: cfg.UAC.MessageTemplate, log: newLogger(cfg.Process, out), dryRun: dialogs.NewDryRun(cfg.Policy.DryRun)}
 	limit := p.limitMemory()
@@ -97,8 +97,8 @@ func newLogger(cfg config.ProcessConfig, out io.Writer) zerolog.Logger {
 	if cfg.LogFormat == config.LogConsole {
 		shown = zerolog.ConsoleWriter{Out: shown, TimeFormat: time.StampMilli, NoColor: !cli.Colourful(out, false)}
 	}
-	// Loggers are copied into every part; the level of the whole process is what can be
-	// changed while they run.
+	// Every part has a copy of the logger, so its level cannot be changed while it runs. The
+	// global level can.
 	zerolog.SetGlobalLevel(cfg.LogLevel)
 	return zerolog.New(shown).With().Timestamp().Logger()
 }
@@ -172,8 +172,8 @@ func buildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-// apart is how long replicas that could not hear of each other remember that a user has
-// registered anew.
+// apart is how long replicas remember that a user has registered anew while they cannot hear of each
+// other.
 const apart = time.Hour
 
 func (p *process) serverChanged(up bool, detail string) {
@@ -283,7 +283,7 @@ func (p *process) stop(ctx context.Context) {
 	p.log.Info().Msg("stopped")
 }
 
-// closeAll gives back sockets when a later one could not be had.
+// closeAll closes sockets when a later one could not be opened.
 func closeAll(ls []socket.Listener) {
 	for _, l := range ls {
 		if l.Packet != nil {

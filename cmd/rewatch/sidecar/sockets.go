@@ -15,8 +15,8 @@ import (
 	"rewatch/proxy/socket"
 )
 
-// openListeners opens the sockets of both sides. Every one that cannot be had is
-// named, so that one restart mends all.
+// openListeners opens the sockets of both sides. The error names all that cannot be opened, so that one
+// restart is enough to correct them.
 func openListeners(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]socket.Listener, error) {
 	var list []socket.Listener
 	var errs []error
@@ -54,7 +54,8 @@ func openListener(ctx context.Context, cfg config.Config, side dialogs.Side, l c
 	return out, err
 }
 
-// family keeps an IPv4 address on an IPv4 socket; an empty host takes both.
+// family gives the network for a host, such as "udp4" for an IPv4 address. With an empty host the
+// socket has both families.
 func family(network, host string) string {
 	ip, err := netip.ParseAddr(host)
 	switch {
@@ -67,9 +68,8 @@ func family(network, host string) string {
 	}
 }
 
-// advertised is what a listener calls itself in Via and Record-Route. The core
-// side has REWATCH_ADVERTISE; a listener on an address of its own, and the server
-// side, go by that address.
+// advertised is the host of a listener in Via and Record-Route: on the core side REWATCH_ADVERTISE,
+// unless the listener has an address of its own; on the server side the address of the listener.
 func advertised(cfg config.Config, side dialogs.Side, l config.Listener) string {
 	a := cfg.Proxy.Advertise
 	ip, err := netip.ParseAddr(l.Host)

@@ -22,7 +22,7 @@ import (
 	"rewatch/policy/alarm"
 )
 
-// memory is where REWATCH_STATE keeps what outlives the process.
+// memory is the store of REWATCH_STATE.
 type memory struct {
 	store   store.Store
 	journal store.Journal // nil: nothing outlives the process
@@ -30,7 +30,8 @@ type memory struct {
 	lost    lostState
 }
 
-// openMemory opens what REWATCH_STATE names. A Redis may be away; a file has to be opened.
+// openMemory opens the store of REWATCH_STATE. A file that cannot be opened is an error; a Redis that
+// cannot be reached is none, because it may come back.
 func openMemory(cfg config.Config) (memory, error) {
 	none := memory{store: store.NewMemoryStore(), close: func() error { return nil }}
 	path, isFile := strings.CutPrefix(cfg.State.Store, config.StateFile)
@@ -66,7 +67,7 @@ func (m *memory) directory(table *monitor.Table) dialogs.Directory {
 	return table
 }
 
-// keepMemory makes the Keeper, if anything outlives the process.
+// keepMemory makes the Keeper, if REWATCH_STATE is not "memory:".
 func (p *process) keepMemory(table *monitor.Table, reg prometheus.Registerer) {
 	if p.memory.journal == nil {
 		return
@@ -104,7 +105,7 @@ func (p *process) recall(ctx context.Context) error {
 			return err
 		}
 		if err := p.recallAlarms(ctx); err != nil {
-			// That they have new ids is no reason not to serve.
+			// Without them alarms get new ids, which does not prevent a start.
 			p.log.Warn().Err(err).Msg("alarms of before could not be read")
 		}
 		if err := p.recallHosts(ctx); err != nil {
@@ -115,8 +116,8 @@ func (p *process) recall(ctx context.Context) error {
 	return p.engine.Start(ctx)
 }
 
-// instanceName is the same for a process that is started again in the same place:
-// the name of the pod (its host name), what it listens on and the server behind it.
+// instanceName is the name under which this process finds its subscriptions again after a restart: it is
+// made of the host name (the name of the pod), the listeners and the server.
 func instanceName(cfg config.Config) string {
 	host := cfg.State.Instance
 	if host == "" {
@@ -130,7 +131,7 @@ func instanceName(cfg config.Config) string {
 	return host + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
-// settleTime is how long an alarm of an earlier process has to be raised again.
+// settleTime: an alarm of an earlier process is cleared if it is not raised again in that time.
 const settleTime = 2 * time.Minute
 
 // alarmMemory keeps alarms for the next process; nil if nothing outlives the process.

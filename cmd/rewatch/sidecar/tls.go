@@ -18,8 +18,8 @@ import (
 	"rewatch/proxy/transport"
 )
 
-// certificate is read again when one of its files changes. A pair that cannot be
-// read leaves the one before in use.
+// certificate is a certificate with its key. It is read again when one of the files changes; if that
+// fails, the old certificate stays in use.
 type certificate struct {
 	cfg config.TLSConfig
 	log zerolog.Logger
@@ -30,7 +30,7 @@ type certificate struct {
 	pair    *tls.Certificate
 }
 
-// recheck is how often the files are looked at, at most.
+// recheck is the least time between two looks at the files.
 const recheck = time.Second
 
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -45,8 +45,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// read compares what is in the files and not how old they are: a backup that is put back,
-// or the link of a Kubernetes secret, may be older than what it replaces.
+// read compares the contents of the files, not their times: a restored backup, or the link of a
+// Kubernetes secret, may be older than the file that it replaces.
 func (c *certificate) read() error {
 	cert, err1 := os.ReadFile(c.cfg.Cert)
 	key, err2 := os.ReadFile(c.cfg.Key)
@@ -101,8 +101,8 @@ func serverTLS(cfg config.TLSConfig, log zerolog.Logger) *tls.Config {
 	return base
 }
 
-// isPeer tells whether a client has shown a certificate for one of the names: that an
-// authority has signed it says who it is, not that it may speak to us (RFC 5922 7.4).
+// isPeer returns an error if the certificate of a client is for none of the names. A certificate that an
+// authority has signed tells who the client is, but not that it may talk to rewatch (RFC 5922 7.4).
 func isPeer(state tls.ConnectionState, peers []string) error {
 	if len(state.PeerCertificates) == 0 {
 		return fmt.Errorf("no certificate, where REWATCH_TLS_PEERS asks for one")
@@ -116,8 +116,8 @@ func isPeer(state tls.ConnectionState, peers []string) error {
 	return fmt.Errorf("certificate for %q, none of which is in REWATCH_TLS_PEERS", names)
 }
 
-// clientTLS gives what a connection toward the core is made with: our certificate, and
-// REWATCH_TLS_CA as the authority, else those of the system.
+// clientTLS gives the TLS configuration of connections to the core: with the certificate of rewatch, and
+// with REWATCH_TLS_CA as authorities, else those of the system.
 func clientTLS(cfg config.TLSConfig, log zerolog.Logger) func() *tls.Config {
 	own, ca := &certificate{cfg: cfg, log: log}, &authorities{file: cfg.CA, log: log}
 	return func() *tls.Config {
@@ -136,8 +136,8 @@ func clientTLS(cfg config.TLSConfig, log zerolog.Logger) func() *tls.Config {
 	}
 }
 
-// authorities are the CA certificates of a file, which is read at each handshake: that is rare, and
-// the file may change. If the file cannot be read, the authorities from before stay trusted.
+// authorities are the CA certificates in a file. The file may change, so it is read at each handshake;
+// handshakes are rare. If it cannot be read, the authorities that were read last stay trusted.
 type authorities struct {
 	file string
 	log  zerolog.Logger

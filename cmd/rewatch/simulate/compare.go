@@ -9,14 +9,14 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// whileKept is REWATCH_REDELIVER where -redeliver has no value of its own: what the
-// README recommends.
+// whileKept is the value of a -redeliver without a value: the REWATCH_REDELIVER that the README
+// recommends.
 const whileKept = "10m"
 
-// redeliverFlag is -redeliver, which may stand alone.
+// redeliverFlag is the flag -redeliver, which needs no value.
 type redeliverFlag struct{ ruleFlag }
 
-// IsBoolFlag has the flag package take it without a value.
+// IsBoolFlag tells package flag that a value is not needed.
 func (redeliverFlag) IsBoolFlag() bool { return true }
 
 func (f redeliverFlag) Set(text string) error {
@@ -26,8 +26,8 @@ func (f redeliverFlag) Set(text string) error {
 	return f.ruleFlag.Set(text)
 }
 
-// printComparison prints each scenario without redelivery and with it: the same load, the
-// same trouble.
+// printComparison prints each scenario without and with redelivery, under the same load and the same
+// trouble.
 func (o *options) printComparison(ctx context.Context, w io.Writer) error {
 	rows := [][]string{{
 		"scenario", "REWATCH_REDELIVER", "users without state", "subscriptions lost", "requests after the end of the trouble", "peak/s", "MESSAGEs", "delivered",
@@ -70,7 +70,7 @@ func comparisonOf(scenario, kept string, r *simulate.Result) []string {
 	}
 }
 
-// troubleEnds is when hops are well again.
+// troubleEnds is when all hops work again.
 func troubleEnds(t simulate.Trouble) time.Duration {
 	return t.Start + max(t.Outage, t.HopDown, t.FlapFor)
 }

@@ -9,13 +9,13 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// notifySize is that of a NOTIFY with PIDF, in bytes.
+// notifySize is the size of a NOTIFY with PIDF, in bytes.
 const notifySize = 1000
 
-// body is shared by all NOTIFYs: only its length counts.
+// body is the text of all NOTIFYs, because only its length counts.
 var body = make([]byte, notifySize)
 
-// post is the Keeper of the product, as the simulation asks for it.
+// post makes the Keeper of package redelivery a simulate.Post.
 type post struct {
 	keeper  *redelivery.Keeper
 	cseq    uint32
@@ -30,7 +30,7 @@ func newPost(c redelivery.Config) func() simulate.Post {
 
 func userOf(who uint32) string { return strconv.FormatUint(uint64(who), 36) }
 
-// dialogOf names the dialog of a NOTIFY, notifyOf undoes it.
+// dialogOf gives the number of the dialog of a NOTIFY; notifyOf is its inverse.
 func dialogOf(n simulate.Notify) uint64 {
 	return uint64(n.Who)<<24 | uint64(n.Device)<<16 | uint64(n.Sub)<<8 | uint64(n.Gen)
 }
@@ -85,7 +85,7 @@ func (p *post) Expire(now time.Time) []simulate.Notify {
 
 func (p *post) Len() int { return p.keeper.Len() }
 
-// ended are the dialogs of which nothing is kept any more, with that result.
+// ended gives the NOTIFYs of the dialogs whose keeping ended with result r.
 func ended(ends []redelivery.End, r redelivery.Result) (all []simulate.Notify) {
 	for _, e := range ends {
 		if e.Last && e.Result == r {

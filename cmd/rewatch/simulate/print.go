@@ -107,7 +107,7 @@ func markdownTable(rows [][]string) string {
 	return b.String()
 }
 
-// thousands writes a number as people read it.
+// thousands writes a number with a mark between thousands.
 func thousands(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -116,7 +116,7 @@ func thousands(n int) string {
 	return text
 }
 
-// readableTime writes a duration to the second, short ones to a tenth.
+// readableTime writes a duration rounded to seconds, a short one to tenths of a second.
 func readableTime(d time.Duration) string {
 	switch {
 	case d == 0:

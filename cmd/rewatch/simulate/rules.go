@@ -11,17 +11,17 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// simulatedRules are the variables that the simulation obeys, by their names without the prefix.
+// simulatedRules are the variables that the simulation uses, by their names without the prefix.
 // Names, defaults and meanings come from the tags of Config, so that they are those of the product.
 var simulatedRules = []string{
 	"NOTIFY_TIMEOUT", "THRESHOLD", "COUNT", "ON_THRESHOLD", "BAN", "RESUBSCRIBE_TIMEOUT", "COALESCE",
 	"PATIENCE", "STRIKE_TTL", "REDELIVER", "MAX_REDELIVER", "SIGNAL", "MESSAGE_RATE", "DEREGISTER_RATE", "DEREGISTER_CAP", "OUTAGE_RATIO", "OUTAGE_WINDOW",
 }
 
-// ruleTexts are their values as they were given.
+// ruleTexts are the values of these variables, as they were given.
 type ruleTexts map[string]string
 
-// flags binds a flag to each, such as -message-rate to REWATCH_MESSAGE_RATE.
+// flags defines a flag for each variable, such as -message-rate for REWATCH_MESSAGE_RATE.
 func (r *ruleTexts) flags(fs *flag.FlagSet) {
 	*r = make(ruleTexts)
 	for _, v := range ruleVariables() {
@@ -44,7 +44,7 @@ func ruleVariables() []config.Variable {
 	return chosen
 }
 
-// apply has the values checked as those of the variables are, and takes them over.
+// apply checks the values as config.Load checks those of the variables, and puts them into c.
 func (r ruleTexts) apply(c *simulate.Config) error {
 	environ := cli.Environ{"REWATCH_SERVER": "sip:192.0.2.1;transport=udp"}
 	for _, v := range config.Variables() {
@@ -69,7 +69,7 @@ func (r ruleTexts) apply(c *simulate.Config) error {
 	return nil
 }
 
-// ruleFlag is the flag of one rule; it is checked with all the others.
+// ruleFlag is the flag of one variable. Its value is checked by apply, together with all others.
 type ruleFlag struct {
 	texts      ruleTexts
 	name, text string

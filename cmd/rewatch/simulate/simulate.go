@@ -16,8 +16,7 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// Command runs the rules against a network that only exists in memory,
-// and prints what became of its users.
+// Command is "rewatch simulate".
 func Command(ctx context.Context, c cli.Call) error {
 	opts, err := parseOptions(c.Args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -53,13 +52,13 @@ func Command(ctx context.Context, c cli.Call) error {
 	return os.WriteFile(opts.svg, []byte(drawScenes(results)), 0o644) //nolint:gosec // a picture for everybody
 }
 
-// scene is a scenario with what it showed.
+// scene is a scenario with its result.
 type scene struct {
 	simulate.Scenario
 	*simulate.Result
 }
 
-// options are the flags that are not part of the simulated world.
+// options are the flags that do not describe the simulated world.
 type options struct {
 	scenario, svg string
 	markdown      bool
@@ -110,13 +109,13 @@ func selectScenarios(name string) []simulate.Scenario {
 	return chosen
 }
 
-// custom is a world in which goes wrong what the flags say.
+// custom is the scenario whose trouble is given by flags.
 func custom() simulate.Scenario {
 	return simulate.Scenario{Name: customScenario, Summary: "what the flags say"}
 }
 
-// configFor joins the world, the rules and the scenario. What was given as a flag
-// has the last word, so the flags are read once more on top of them.
+// configFor joins the world, the rules and the scenario. Flags come before all of them, so they are
+// parsed once more at the end.
 func (o *options) configFor(s simulate.Scenario) (simulate.Config, error) {
 	cfg := simulate.World()
 	if err := o.rules.apply(&cfg); err != nil {
@@ -130,7 +129,7 @@ func (o *options) configFor(s simulate.Scenario) (simulate.Config, error) {
 	return cfg, nil
 }
 
-// worldFlags binds the flags to a world; its values are their defaults.
+// worldFlags defines the flags that set c. The values in c are their defaults.
 func worldFlags(o *options, c *simulate.Config) *flag.FlagSet {
 	fs := flag.NewFlagSet("rewatch simulate", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)

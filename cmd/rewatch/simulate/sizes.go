@@ -9,10 +9,10 @@ import (
 	"rewatch/policy/simulate"
 )
 
-// sizes are the networks that are compared, from an office to a country.
+// sizes are the numbers of watchers of the networks that are compared, from an office to a country.
 var sizes = []int{10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000}
 
-// oneHop is up to how many watchers a network has one next hop.
+// oneHop: a network with at most so many watchers has one next hop.
 const oneHop = 10_000
 
 // printSizes prints, for each scenario and size, how many were signed out whose phone works:
@@ -48,7 +48,7 @@ func (o *options) printSizes(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// compared are the sizes up to the one that was asked for.
+// compared gives the sizes up to the one of the flag.
 func (o *options) compared() []int {
 	most := 0
 	for i, n := range sizes {

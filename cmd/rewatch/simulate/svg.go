@@ -23,7 +23,7 @@ const (
 	chartRight = 584
 )
 
-// svgStyle has both schemes, so that the picture fits wherever it is embedded.
+// svgStyle has a light and a dark scheme, so that the picture fits the page that embeds it.
 const svgStyle = `
   svg { --card:#ffffff; --ink:#1f2328; --faint:#656d76; --grid:#d8dee4; --hold:#8c959f33;
         --broken:#cf222e; --message:#0969da; --signout:#8250df;
@@ -93,7 +93,7 @@ func (c chart) caption(class, text string, indent int) {
 	fmt.Fprintf(c.b, `<text class="%s" x="%d" y="48">%s</text>`+"\n", class, c.x+indent, html.EscapeString(text))
 }
 
-// bins are the greatest values of stretches of time, one for each two pixels.
+// bins gives the greatest value of each stretch of time, one for every two pixels.
 func (c chart) bins(of func(simulate.Second) int) []int {
 	n := min(len(c.series), chartWide/2)
 	bins := make([]int, n)
@@ -136,7 +136,7 @@ func (c chart) points(bins []int, top float64) {
 	}
 }
 
-// shadeHolds marks the time in which a replica held.
+// shadeHolds shades the time in which a replica held a hop.
 func (c chart) shadeHolds() {
 	bins := c.bins(func(s simulate.Second) int { return s.Held })
 	for i := 0; i < len(bins); i++ {
@@ -179,8 +179,8 @@ func niceTime(d time.Duration) time.Duration {
 	return 24 * time.Hour
 }
 
-// niceTop rounds the greatest value up to an even number that reads well, and to 2
-// at least, so that the middle of the scale is a whole number.
+// niceTop rounds the greatest value up to an even number of few digits, 2 at least, so that the middle
+// of the scale is a whole number.
 func niceTop(bins []int) float64 {
 	most := 2.0
 	for _, v := range bins {
