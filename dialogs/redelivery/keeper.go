@@ -41,8 +41,8 @@ type Notify struct {
 	CSeq         uint32
 	// Full: it makes the NOTIFYs before it superfluous.
 	Full bool
-	// Unanswered: it was sent and met with silence, so that the phone may have it. Loose:
-	// that was at Sent, and its time is not over.
+	// Unanswered: it was sent and met with silence, so that the phone may have it. Loose: a
+	// proxy may still retransmit it; it was sent first at Sent.
 	Unanswered, Loose bool
 	Sent              time.Time
 	// Refused is set where it has met with a 500 already.
@@ -195,8 +195,8 @@ func (k *Keeper) freed(d *dialog, i *item) (bytes, left int) {
 	return bytes, left
 }
 
-// flying tells whether the item is the one that is being sent, or was and is loose: when
-// it is delivered, the end of that is near.
+// flying tells whether an item is under way, or loose: its answer may come any time, so newer
+// state does not replace it.
 func (d *dialog) flying(i *item) bool {
 	return d.queue[0] == i && (d.device.inFlight == d ||
 		slices.ContainsFunc(d.order.loose, func(l loose) bool { return l.cseq == i.CSeq }))
@@ -270,7 +270,8 @@ func (k *Keeper) close(d *dialog, r Result, ends []End) []End {
 	return ends
 }
 
-// settle puts a device where it belongs: on the agenda, or away if it has nothing.
+// settle puts a device on the agenda, unless an attempt is under way, and forgets it if nothing
+// is kept for it.
 func (k *Keeper) settle(v *device) {
 	switch {
 	case len(v.dialogs) == 0:

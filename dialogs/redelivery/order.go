@@ -12,19 +12,21 @@ import (
 type order struct {
 	// after is when the server's own sending of an earlier NOTIFY is over at the latest.
 	after time.Time
-	// loose are sendings that others have taken the place of before they were answered.
+	// loose are the attempts that were given up for newer ones before they were answered.
 	loose []loose
-	// enough is when they have been waited for long enough, since the phone is reached.
+	// enough is when the next NOTIFY stops waiting for them: some time after the phone has
+	// answered (patience).
 	enough time.Time
-	// shown is the last NOTIFY that the phone took, while older ones are loose; if such a
-	// one is accepted after it, it is sent once more.
+	// shown is the last NOTIFY that the phone accepted while older ones are loose. If the
+	// phone accepts a loose one after it, shown is sent once more.
 	shown *item
-	// broken: a NOTIFY of the dialog has failed. Else they only wait for their turn.
+	// broken: a NOTIFY of the dialog could not be delivered. Otherwise the NOTIFYs only wait
+	// for their turn.
 	broken bool
 }
 
-// loose is a sending that may reach the phone until then: a proxy that has it sends it
-// again by itself, whatever has become of it here.
+// loose is an attempt that was given up without an answer. A proxy that has it may still
+// retransmit it, and so it may reach the phone until then.
 type loose struct {
 	attempt  uint64
 	cseq     uint32
@@ -41,11 +43,11 @@ const (
 	patience = 1200 * time.Millisecond
 	// maxLoose bounds them.
 	maxLoose = 4
-	// servers is the sending by the server, which is no attempt.
+	// servers stands for the server's own transaction, which is no attempt of rewatch.
 	servers = math.MaxUint64
 )
 
-// loosen notes that a sending was given up.
+// loosen notes that an attempt was given up.
 func (k *Keeper) loosen(o *order, attempt uint64, cseq uint32, sent time.Time) {
 	if len(o.loose) == maxLoose { // without the oldest one
 		k.tighten(o, func(l *loose) bool { return l == &o.loose[0] })
@@ -56,7 +58,7 @@ func (k *Keeper) loosen(o *order, attempt uint64, cseq uint32, sent time.Time) {
 	o.loose = append(o.loose, loose{attempt: attempt, cseq: cseq, until: sent.Add(lifetime)})
 }
 
-// tighten forgets those that are over: how they end is not awaited any more.
+// tighten forgets the loose attempts that are over: their outcomes are not awaited any more.
 func (k *Keeper) tighten(o *order, over func(*loose) bool) {
 	kept := o.loose[:0]
 	for i := range o.loose {
@@ -72,10 +74,10 @@ func (k *Keeper) tighten(o *order, over func(*loose) bool) {
 	}
 }
 
-// forget forgets all of them.
+// forget forgets all loose attempts.
 func (k *Keeper) forget(o *order) { k.tighten(o, func(*loose) bool { return true }) }
 
-// prune forgets those whose time is over.
+// prune forgets the loose attempts whose time is over.
 func (k *Keeper) prune(o *order, now time.Time) {
 	k.tighten(o, func(l *loose) bool { return !l.until.After(now) })
 }
@@ -90,7 +92,8 @@ func (k *Keeper) show(o *order, i *item) {
 	}
 }
 
-// recall has those not sent again by rewatch that are older than a NOTIFY which is sent.
+// recall ends rewatch's own retransmissions of the loose attempts that are older than a NOTIFY
+// which is sent now.
 func (k *Keeper) recall(o *order, cseq uint32) {
 	for i := range o.loose {
 		if l := &o.loose[i]; l.cseq < cseq && !l.recalled && l.attempt != servers {
@@ -100,7 +103,8 @@ func (k *Keeper) recall(o *order, cseq uint32) {
 	}
 }
 
-// calm is when none of those can reach the phone any more that are older than a CSeq.
+// calm is when the loose attempts with a lower CSeq cannot reach the phone any more; the zero
+// time: there are none.
 func (o *order) calm(cseq uint32) (at time.Time) {
 	for _, l := range o.loose {
 		if l.cseq < cseq && l.until.After(at) {
@@ -110,7 +114,7 @@ func (o *order) calm(cseq uint32) (at time.Time) {
 	return at
 }
 
-// answered notes that one of them is; false: it is none.
+// answered removes a loose attempt that was answered; false: it was not loose.
 func (o *order) answered(attempt uint64) bool {
 	at := slices.IndexFunc(o.loose, func(l loose) bool { return l.attempt == attempt })
 	if at >= 0 {
