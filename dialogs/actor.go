@@ -81,6 +81,8 @@ type Result struct {
 	// Status is the final status; 0: there was no final response.
 	Status int
 	Reason string
+	// RetryAfter is after how long a failure may be over; 0: the response does not say.
+	RetryAfter time.Duration
 	// Others, of a de-REGISTER: the registrar lists other bindings of the user, which stay.
 	Others bool
 	// Err says why there was no final response, or what was wrong with it (after a

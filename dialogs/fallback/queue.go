@@ -33,11 +33,12 @@ const (
 	overhead = 400
 	// concurrency bounds the REGISTERs that wait for their response.
 	concurrency = 16
-	// rest is the pause after a failure, trial the time between two attempts while the server
+	// rest is the pause after a failure, longestRest one that the server asks for, trial the time between two attempts while the server
 	// is down, look the time between two looks whether it is up again.
-	rest  = 5 * time.Second
-	trial = 10 * time.Second
-	look  = time.Second
+	rest        = 5 * time.Second
+	longestRest = 2 * time.Minute
+	trial       = 10 * time.Second
+	look        = time.Second
 	// assumedExpires is the length of a registration that names none, as in package
 	// monitor. A sign-out is kept for as long as a registration may last.
 	assumedExpires = time.Hour

@@ -250,6 +250,55 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// TestRests: the pause after a failure is what the server asks for, within bounds, and the
+// longest of those asked for at a time. A server that says nothing of the kind with a failure
+// other than 503 has settled it.
+func TestRests(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		after  time.Duration
+		pause  time.Duration // 0: it is settled
+	}{
+		{503, 0, rest},
+		{503, time.Second, time.Second},
+		{503, 30 * time.Second, 30 * time.Second},
+		{503, 24 * time.Hour, longestRest},
+		{500, 30 * time.Second, 30 * time.Second},
+		{500, 0, 0},
+		{403, 30 * time.Second, 0},
+	} {
+		play(t, func(r *rig) {
+			r.set(true, c.status)
+			r.answer.RetryAfter = c.after
+			r.keep("alice", "1", 3600)
+			r.want("alice 1")
+			r.set(true, 200)
+			if c.pause == 0 {
+				r.pass(10 * time.Minute)
+				r.want("")
+				return
+			}
+			r.pass(c.pause - time.Millisecond)
+			r.want("")
+			r.pass(look + time.Millisecond)
+			r.want("alice 1")
+		})
+	}
+	play(t, func(r *rig) {
+		r.takes = time.Second
+		r.set(true, 503)
+		r.answer.RetryAfter = 30 * time.Second
+		r.keep("alice", "1", 3600)
+		r.want("alice 1")
+		r.set(true, 503)
+		r.keep("bob", "1", 3600)
+		r.pass(500 * time.Millisecond)
+		r.want("bob 1")
+		r.pass(29 * time.Second)
+		r.want("") // though the 503 for bob says nothing
+	})
+}
+
 // One that comes while an older one is under way follows it, whatever becomes of that.
 func TestFollows(t *testing.T) {
 	for _, status := range []int{0, 200, 500} {

@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -99,8 +100,8 @@ func (q *Queue) next(now time.Time) *register {
 	return nil
 }
 
-// done handles the response to a REGISTER. Without one, and after 503 (RFC 3261 21.5.4), the
-// REGISTER is sent again after a rest; after any other it is not.
+// done handles the response to a REGISTER. Without one, and after a 5xx that is temporary (RFC
+// 3261 21.5), the REGISTER is sent again after a rest; after any other it is not.
 func (q *Queue) done(r *register, res dialogs.Result, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,8 +110,10 @@ func (q *Queue) done(r *register, res dialogs.Result, now time.Time) {
 		q.place(newest) // which has waited for this one
 	}
 	switch {
-	case res.Status == 0, res.Status == 503:
-		q.resume = now.Add(rest)
+	case res.Status == 0, res.Status == 503, res.Status/100 == 5 && res.RetryAfter > 0:
+		if at := now.Add(min(cmp.Or(res.RetryAfter, rest), longestRest)); at.After(q.resume) {
+			q.resume = at
+		}
 		if newest == r {
 			q.place(r)
 		}

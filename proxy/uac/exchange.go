@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"rewatch/dialogs"
+	"rewatch/proxy/wire"
 )
 
 // errNoHop says that a name resolved to nothing.
@@ -104,5 +107,18 @@ func result(res *sip.Response, err error) dialogs.Result {
 	if err != nil {
 		return dialogs.Result{Err: err}
 	}
-	return dialogs.Result{Status: res.StatusCode, Reason: clean(res.Reason)}
+	return dialogs.Result{Status: res.StatusCode, Reason: clean(res.Reason), RetryAfter: retryAfter(res)}
+}
+
+// retryAfter is the pause that a response asks for; 0: none (RFC 3261 20.33).
+func retryAfter(res *sip.Response) time.Duration {
+	h := res.GetHeader("Retry-After")
+	if h == nil {
+		return 0
+	}
+	v := strings.TrimSpace(h.Value())
+	if i := strings.IndexAny(v, "; \t("); i >= 0 {
+		v = v[:i]
+	}
+	return time.Duration(max(wire.Seconds([]byte(v)), 0)) * time.Second
 }

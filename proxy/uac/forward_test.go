@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -62,6 +63,22 @@ func TestForwardResult(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// What the response says of a retry is told.
+func TestRetryAfter(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"": 0, "30": 30 * time.Second, "18000;duration=3600": 5 * time.Hour, "120 (I'm in a meeting)": 2 * time.Minute, "5(x)": 5 * time.Second,
+		"soon": 0, "-1": 0, "99999999999999999999": (1<<31 - 1) * time.Second, "0": 0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, always("503 Service Unavailable", "Retry-After: "+value))
+			r := p.client.Forward(context.Background(), dialogs.Server, "sip:127.0.0.1:5070", []byte(keptRequest))
+			if p.done(); r.Status != 503 || r.RetryAfter != want {
+				t.Errorf("%q: %+v", value, r)
+			}
+		})
+	}
 }
 
 // Another hop is asked after a 503, and a 503 is told where the others refuse.
