@@ -192,7 +192,7 @@ func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answ
 		return answer{}
 	}
 	c := *s
-	if s.phase != requested && outcome.EndsRefresh(msg.Status) {
+	if s.notifierTag() == "" || s.phase != requested && outcome.EndsRefresh(msg.Status) {
 		sh.endings.note(s, instant(msg.At).Add(m.linger))
 	}
 	if s.phase == requested || outcome.EndsRefresh(msg.Status) && s.phase != dead {

@@ -46,7 +46,7 @@ type notification struct {
 // notify finds the subscription of a NOTIFY. The shard is locked.
 func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *ident.ID, at time.Time) notification {
 	slot := sh.find(hash, m.identity(id))
-	if slot == 0 && sh.endings.has(m.identity(id), at) {
+	if slot == 0 && m.isPast(sh, hash, id, at) {
 		return notification{ignored: true, label: labelOf(id.Package), why: ignoredEnded}
 	}
 	if slot == 0 {
@@ -77,6 +77,17 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 		m.note(sh, slot)
 	}
 	return notification{ref: sh.ref(slot)}
+}
+
+// isPast says whether an unknown dialog has ended lately, or never began, because the server has
+// refused the SUBSCRIBE that it would come from.
+func (t *Table) isPast(sh *subShard, hash uint64, id *ident.ID, at time.Time) bool {
+	if sh.endings.has(t.identity(id), at) {
+		return true
+	}
+	refused := *id
+	refused.NotifierTag = nil
+	return sh.endings.has(t.identity(&refused), at) && sh.first(hash, func(s *subscription) bool { return s.sameDialogs(id) }) == 0
 }
 
 // gone is the answer to a NOTIFY in a dead dialog, which the server has kept. taken: rewatch

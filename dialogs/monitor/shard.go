@@ -185,8 +185,9 @@ func (sh *subShard) declined(s *subscription, o *dialogs.Outcome) bool {
 	return false
 }
 
-// endings are subscriptions that a NOTIFY or the response to a refresh has ended lately. Some
-// servers send one more NOTIFY after the one that says terminated; its outcome is no failure.
+// endings are subscriptions that a NOTIFY or the response to a refresh has ended lately, and,
+// without a notifier tag, those whose initial SUBSCRIBE was refused. Some servers send one more
+// NOTIFY after the one that says terminated; its outcome is no failure.
 // The hash of a subscription gives its place; a later one in the same place replaces it.
 type endings [64]struct {
 	identity uint64
