@@ -14,7 +14,7 @@ import (
 // Target has the parts of a SIP URI that decide its next hop. It is comparable, and the key of
 // the cache.
 type Target struct {
-	Host      string // lower case, an IPv6 address without brackets; the maddr if there is one
+	Host      string // lower case, an address in its usual form; the maddr if there is one
 	Port      uint16 // 0: none given
 	Transport wire.Transport
 	Secure    bool // a sips URI
@@ -107,7 +107,11 @@ const maxHost = 253
 
 func (t *Target) setHost(host []byte) error {
 	host = bytes.TrimSuffix(host, []byte("."))
-	if len(host) == 0 || len(host) > maxHost {
+	if ip, ok := wire.ParseIP(host); ok {
+		t.Host = ip.String()
+		return nil
+	}
+	if len(host) == 0 || len(host) > maxHost || wire.IsAddress(host) {
 		return fmt.Errorf("bad host %q", host)
 	}
 	t.Host = strings.ToLower(string(host))

@@ -25,6 +25,10 @@ func TestParseURI(t *testing.T) {
 		{"sip:ims.example?Route=x", Target{Host: "ims.example"}},
 		{"sip:far.example;maddr=192.0.2.7", Target{Host: "192.0.2.7"}},
 		{"sip:far.example;maddr=[2001:db8::7]", Target{Host: "2001:db8::7"}},
+		{"sip:[::FFFF:c000:207]", Target{Host: "192.0.2.7"}},
+		{"sip:192.0.2.007.", Target{Host: "192.0.2.7"}},
+		{"sip:1.2.3.example", Target{Host: "1.2.3.example"}},
+		{"sip:1.2.3.4a", Target{Host: "1.2.3.4a"}},
 		{"sip:h;transport=", Target{Host: "h"}},
 		{"sip:h;;lr;=x;transport=tls", Target{Host: "h", Transport: wire.TLS}},
 	}
@@ -52,6 +56,16 @@ func TestParseURIRefuses(t *testing.T) {
 		"sip:h:":                   nil,
 		"sip://ims.example":        nil,
 		"sip:h;maddr=":             nil,
+		"sip:300.1.2.3":            nil,
+		"sip:1.2.3":                nil,
+		"sip:1.2.3.4.5:5060":       nil,
+		"sip:12345":                nil,
+		"sip:1..2":                 nil,
+		"sip:[1.2.3.4:]":           nil,
+		"sip:[2001::db8::1]":       nil,
+		"sip:[fe80::1%eth0]":       nil,
+		"sip:h;maddr=fe80::1%eth0": nil,
+		"sip:h;maddr=10.0.0.300":   nil,
 	}
 	for uri, want := range tests {
 		if got, err := ParseURI([]byte(uri)); err == nil || (want != nil && !errors.Is(err, want)) {

@@ -99,7 +99,7 @@ func AppendHost(dst, uri []byte) ([]byte, bool) {
 		host = maddr
 	}
 	port := u.Port
-	if ip, ok := wire.ParseIP(host); ok && wire.IsAddress(host) {
+	if ip, ok := wire.ParseIP(host); ok {
 		dst = ip.AppendTo(dst)
 		if port == 0 {
 			port = defaultPort(&u)

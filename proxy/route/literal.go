@@ -20,7 +20,7 @@ func (r *Router) Literal(uri []byte) (resolve.Hop, bool) {
 // and without allocating.
 func Literal(uri []byte) (resolve.Hop, bool) {
 	u, ok := wire.ParseURI(uri)
-	if !ok || !wire.IsAddress(u.Host) || (!wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips")) {
+	if !ok || !wire.EqualFold(u.Scheme, "sip") && !wire.EqualFold(u.Scheme, "sips") {
 		return resolve.Hop{}, false
 	}
 	if _, maddr := wire.Param(u.Params, "maddr"); maddr {

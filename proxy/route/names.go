@@ -30,11 +30,8 @@ func (ns Names) Find(host []byte, port int) *Name {
 			return &ns[i]
 		}
 	}
-	if !wire.IsAddress(host) {
-		if bare := bytes.TrimSuffix(host, []byte(".")); len(bare) < len(host) {
-			return ns.Find(bare, port)
-		}
-		return nil
+	if bare := bytes.TrimSuffix(host, []byte(".")); len(bare) < len(host) {
+		return ns.Find(bare, port)
 	}
 	ip, ok := wire.ParseIP(host)
 	if !ok {

@@ -294,7 +294,8 @@ func (r *Router) unroutable(uri []byte) bool {
 	if r.Names.URI(&u) != nil {
 		return true
 	}
-	return !wire.IsAddress(u.Host)
+	_, address := wire.ParseIP(u.Host)
+	return !address
 }
 
 // strictSuccessor prepares a request for a strict router (RFC 3261 16.6 step 6):

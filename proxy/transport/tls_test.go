@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -22,15 +23,23 @@ import (
 // certificate makes one for 127.0.0.1 and core.example, that is its own authority.
 func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
+	return certificateFor(t, func(c *x509.Certificate) {
+		c.DNSNames, c.IPAddresses = []string{"core.example"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	})
+}
+
+// certificateFor makes one that is its own authority.
+func certificateFor(t *testing.T, with func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"core.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
+	with(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +118,64 @@ func TestTLS(t *testing.T) {
 		if <-far.closed == nil {
 			t.Error("closed for no reason")
 		}
+	}
+}
+
+// TestDialledName: the certificate of a peer that was dialled is for a name by the rules of RFC
+// 5922 7: sip URIs count before DNS names, wildcards for nothing, and it is valid now.
+func TestDialledName(t *testing.T) {
+	for what, c := range map[string]struct {
+		dns, uris []string
+		expired   bool
+		want      bool
+	}{
+		"DNS name":                      {dns: []string{"CORE.example"}, want: true},
+		"sip URI":                       {uris: []string{"sip:core.example"}, want: true},
+		"sip URI of another":            {dns: []string{"core.example"}, uris: []string{"sip:other.example"}},
+		"other URI beside the DNS name": {dns: []string{"core.example"}, uris: []string{"https://other.example"}, want: true},
+		"user":                          {uris: []string{"sip:alice@core.example"}},
+		"wildcard":                      {dns: []string{"*.example"}},
+		"no name":                       {},
+		"expired":                       {dns: []string{"core.example"}, expired: true},
+	} {
+		cert, pool := certificateFor(t, func(c509 *x509.Certificate) {
+			c509.DNSNames, c509.Subject.CommonName = c.dns, "core.example"
+			for _, u := range c.uris {
+				parsed, err := url.Parse(u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c509.URIs = append(c509.URIs, parsed)
+			}
+			if c.expired {
+				c509.NotAfter = time.Now().Add(-time.Minute)
+			}
+		})
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, near := newWaiting(true), newWaiting(false)
+		server := transport.NewStreams(transport.StreamConfig{Frame: wire.FrameFrom}, far)
+		server.Serve(tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}), true, nil)
+		client := transport.NewStreams(transport.StreamConfig{
+			Frame: wire.FrameFrom, ClientTLS: func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool} },
+		}, near)
+		if err := client.To(netip.MustParseAddrPort(l.Addr().String()), true, "Core.example").Write([]byte(message(100))); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-near.messages:
+			if !c.want {
+				t.Error(what, ": it is trusted")
+			}
+		case err := <-near.closed:
+			if c.want {
+				t.Error(what, ": ", err)
+			}
+		}
+		client.Shutdown()
+		server.Shutdown()
 	}
 }
 

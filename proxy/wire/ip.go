@@ -5,28 +5,30 @@ import (
 	"net/netip"
 )
 
-// IsAddress tells an IP address from a name by its look, without allocating.
+// IsAddress tells an IP address from a name by its look: the last label of a name is not numeric
+// (RFC 1123 2.1), so what has only digits and dots is an address or nothing, as is what has a colon.
 func IsAddress(host []byte) bool {
 	if bytes.IndexByte(host, ':') >= 0 {
 		return true
 	}
-	dots := 0
+	digits := false
 	for _, c := range host {
 		switch {
-		case c == '.':
-			dots++
-		case c < '0' || c > '9':
+		case isDigit(c):
+			digits = true
+		case c != '.':
 			return false
 		}
 	}
-	return dots == 3
+	return digits
 }
 
-// ParseIP reads an address; dotted quads without allocating.
+// ParseIP reads an address; dotted quads without allocating. A zone has no meaning on another host
+// and is not allowed.
 func ParseIP(b []byte) (netip.Addr, bool) {
 	if bytes.IndexByte(b, ':') >= 0 {
 		ip, err := netip.ParseAddr(string(b))
-		return ip.Unmap(), err == nil
+		return ip.Unmap(), err == nil && ip.Zone() == ""
 	}
 	var quad [4]byte
 	i, n, digits := 0, 0, 0

@@ -35,6 +35,17 @@ func mustLoad(t *testing.T, environ cli.Environ) Config {
 	return cfg
 }
 
+// TestAdvertise: an address is advertised in its usual form.
+func TestAdvertise(t *testing.T) {
+	for given, want := range map[string]string{
+		"[::ffff:10.0.0.7]:5070": "10.0.0.7:5070", "::FFFF:a00:7": "10.0.0.7", "[FD00:0::7]:5060": "[fd00::7]:5060", "10.0.0.7.example": "10.0.0.7.example",
+	} {
+		if got := mustLoad(t, with("REWATCH_ADVERTISE", given)).Proxy.Advertise.String(); got != want {
+			t.Errorf("REWATCH_ADVERTISE=%s: %s", given, got)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	cfg := mustLoad(t, with("POD_IP", "10.1.2.3"))
 	for _, c := range []struct{ name, got, want string }{

@@ -315,8 +315,11 @@ func parseHostName(s string) (HostName, error) {
 
 // usable refuses 0.0.0.0 and ::, to which nothing can be sent.
 func usable(h HostPort, accepted want) (HostPort, error) {
-	if a, err := netip.ParseAddr(h.Host); err == nil && a.IsUnspecified() {
-		return HostPort{}, accepted
+	if a, err := netip.ParseAddr(h.Host); err == nil {
+		a = a.Unmap()
+		if h.Host = a.String(); a.IsUnspecified() {
+			return HostPort{}, accepted
+		}
 	}
 	return h, nil
 }
