@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	defaultQueue  = 1024
-	defaultActive = 65536
+	queueSize     = 1024 // changes that wait for one sink
+	defaultActive = 65536 // of Config.MaxActive
 	// maxBytes bounds the memory of the active alarms, in bytes, maxText the text of each.
 	maxBytes = 32 << 20
 	maxText  = 512
@@ -30,7 +30,7 @@ const (
 // Budget is the memory that a Manager with so many sinks takes at most, in bytes.
 func Budget(sinks int) int64 {
 	const longest = perAlarm + maxText + 1024 // the longest: an object is an address
-	return maxBytes + int64((sinks+1)*defaultQueue*longest)
+	return maxBytes + int64((sinks+1)*queueSize*longest)
 }
 
 // size is the memory that an alarm takes, in bytes.
@@ -73,9 +73,8 @@ type Config struct {
 	// Shown gives the form in which the sinks and the log are told of an alarm; nil: the alarm
 	// as it is. Active lists alarms as they were raised.
 	Shown func(Alarm) Alarm
-	// QueueSize bounds the changes that wait for one sink (1024), MaxActive the active alarms
-	// (65,536); zero stands for the default in brackets.
-	QueueSize, MaxActive int
+	// MaxActive bounds the number of active alarms; 0 is 65,536.
+	MaxActive int
 }
 
 // Memory remembers of which changes the sinks were not told when a process ended, so
@@ -125,7 +124,7 @@ func New(cfg Config) *Manager {
 		m.dropped = cfg.Dropped.Inc
 	}
 	for _, s := range append([]Sink{NewLog(cfg.Log)}, cfg.Sinks...) {
-		m.workers = append(m.workers, newWorker(s, m, cmp.Or(cfg.QueueSize, defaultQueue), cfg.Log))
+		m.workers = append(m.workers, newWorker(s, m, cfg.Log))
 	}
 	return m
 }

@@ -29,9 +29,9 @@ type worker struct {
 	once    sync.Once
 }
 
-func newWorker(s Sink, m *Manager, size int, log zerolog.Logger) *worker {
+func newWorker(s Sink, m *Manager, log zerolog.Logger) *worker {
 	return &worker{
-		queue: newQueue(size), sink: s, manager: m, closing: make(chan struct{}),
+		queue: newQueue(queueSize), sink: s, manager: m, closing: make(chan struct{}),
 		log: log.With().Str("sink", s.Name()).Logger(),
 	}
 }

@@ -14,7 +14,6 @@ const (
 	snapLen   = 262144
 	udp       = 17
 	ipv4Size  = 20
-	ipv6Size  = 40
 	udpSize   = 8
 	hopLimit  = 64
 	mostBytes = 65535 - ipv4Size - udpSize
