@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	queueSize     = 1024 // changes that wait for one sink
+	queueSize     = 1024  // changes that wait for one sink
 	defaultActive = 65536 // of Config.MaxActive
 	// maxBytes bounds the memory of the active alarms, in bytes, maxText the text of each.
 	maxBytes = 32 << 20
