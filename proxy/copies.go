@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/draft"
@@ -27,6 +29,8 @@ func (c copies) answerEnded(e transaction.Effect, status int, reason string) {
 	switch {
 	case e.End == transaction.Crowded:
 		extra = []string{retryAfter(&own.Draft)}
+	case status == 503 && e.Refusal != nil && e.Refusal.Wait >= 0:
+		extra = []string{fmt.Sprint("Retry-After: ", int(e.Refusal.Wait/time.Second))}
 	case status == 503:
 		extra = registerRetryAfter(&own.Draft, from)
 	}

@@ -251,6 +251,34 @@ func TestFailover(t *testing.T) {
 			}
 		}, both)
 	})
+	t.Run("503, and the other is dead", func(t *testing.T) {
+		for _, after := range []string{"", "120"} {
+			play(t, func(r *rig) {
+				r.names.set("core.example", coreAddr, second) // where nobody is
+				r.monitor.verdict = func(dialogs.Outcome) dialogs.Verdict { return dialogs.Verdict{Relay: true} }
+				r.server.send(serverSide, msg)
+				r.core.send(coreSide, reply(r.core.want("NOTIFY"), "503 Busy", "Retry-After: "+after))
+				got := r.server.want("SIP/2.0 503 Service Unavailable")
+				if strings.Contains(got, "\nRetry-After: "+after) != (after != "") || strings.Contains(got, "Retry-After: -") {
+					t.Error(got)
+				}
+				if s := r.monitor.told(); s != "NOTIFY c1; NOTIFY responded 503 late=false" {
+					t.Error(s)
+				}
+			}, both)
+		}
+	})
+	t.Run("503 to another request, and the other is dead", func(t *testing.T) {
+		play(t, func(r *rig) {
+			r.names.set("server.example", serverAddr, "10.1.0.3:5070") // where nobody is
+			x := r.dial("10.0.0.2", coreSide)
+			x.send(request("PUBLISH", "sip:bob@ims.example", viaTCP("p1")))
+			r.server.send(serverSide, reply(r.server.want("PUBLISH"), "503 Busy", "Retry-After: 120"))
+			if got := x.want("SIP/2.0 503"); !strings.Contains(got, "\nRetry-After: 120") {
+				t.Error(got)
+			}
+		}, func(c *Config) { c.Server = "sip:server.example" })
+	})
 	t.Run("silence", func(t *testing.T) {
 		play(t, func(r *rig) {
 			r.names.set("core.example", coreAddr, second)

@@ -21,6 +21,12 @@ type finished struct {
 // finish reads the response at hand, if the transaction has ended by it.
 func finish(e transaction.Effect, m *wire.Message) finished {
 	f := finished{Effect: e, retryAfter: -1}
+	if e.Refusal != nil {
+		f.status, f.reason, f.Hop = 503, []byte("Service Unavailable"), e.Refusal.Hop
+		if e.Refusal.Wait >= 0 {
+			f.retryAfter = int(e.Refusal.Wait / time.Second)
+		}
+	}
 	if e.End == transaction.Responded {
 		f.status, f.reason = m.Status, m.Reason
 		if f.status >= 300 {
@@ -40,10 +46,10 @@ func (s *Server) outcome(f finished, at time.Time, head []byte) dialogs.Outcome 
 	if f.Whole && f.Kind == transaction.Notify {
 		o.Parcel = dialogs.Parcel{Raw: f.Text, From: f.From.Addr, Local: f.From.Local}
 	}
-	switch f.End { //nolint:exhaustive // in all others no hop could be reached
-	case transaction.Responded:
+	switch {
+	case f.status != 0:
 		o.Kind = dialogs.Responded
-	case transaction.TimedOut:
+	case f.End == transaction.TimedOut:
 		o.Kind = dialogs.TimedOut
 	default:
 		o.Kind = dialogs.Unreachable
@@ -73,6 +79,8 @@ func (w *worker) judge(b draft.Branch, f finished) bool {
 		w.s.table.Answered(f.Key, w.Stripped())
 	case v.Status != 0:
 		w.s.answerFor(f.Effect, v)
+	case v.Relay && f.status != 0:
+		w.s.answerEnded(f.Effect, f.status, string(f.reason))
 	}
 	if f.Subject == 0 {
 		return relay

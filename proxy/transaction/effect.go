@@ -1,6 +1,10 @@
 package transaction
 
-import "rewatch/proxy/resolve"
+import (
+	"time"
+
+	"rewatch/proxy/resolve"
+)
 
 // Action is what has to be done; several may be set at once.
 type Action uint16
@@ -86,8 +90,19 @@ type Effect struct {
 	// Whole: Text is all of the request.
 	Whole bool
 
+	// Refusal is, where every hop has failed, the last 503 before that; nil: there was none.
+	Refusal *Refusal
+
 	// Tries are, when a NOTIFY has ended, its attempts after the first one.
 	Tries []Try
+}
+
+// Refusal is a 503 upon which the next hop was tried. It is what the client is told if all of
+// those fail: a response is better than an error of ours (RFC 3261 16.7 step 6).
+type Refusal struct {
+	Hop resolve.Hop
+	// Wait is as in Response.
+	Wait time.Duration
 }
 
 // needsText tells whether the kept bytes are needed to carry out the effect.

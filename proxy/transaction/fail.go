@@ -113,13 +113,20 @@ func (t *Transaction) tryAnother(now Now, c Cause, e Effect) Effect {
 	return e
 }
 
-// allHopsFailed ends a transaction whose last hop has failed.
+// allHopsFailed ends a transaction whose last hop has failed. If one has refused a NOTIFY only
+// for a while, that one gets it again.
 func (t *Transaction) allHopsFailed(now Now, c Cause) Effect {
 	if c == Oversized {
 		return t.endUnanswered(now, TooLong) // which is about the message and not about the hop
 	}
-	e := t.endUnanswered(now, Unreachable)
-	e.Do, e.Failed = Bad, e.Hop
+	e, refusal := t.effect(Bad), t.more.refusal
+	e.Failed = e.Hop
+	if refusal != nil && t.pause(now, &Response{Status: 503, Wait: refusal.Wait}) {
+		t.setHop(refusal.Hop)
+		return e
+	}
+	e = t.endUnanswered(now, Unreachable)
+	e.Do, e.Failed, e.Refusal = Bad, e.Hop, refusal
 	return e
 }
 

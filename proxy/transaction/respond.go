@@ -51,6 +51,7 @@ func (t *Transaction) respond(now Now, q *Response) Effect {
 	case q.Status == 503 && t.hopLeft():
 		e.Failed, e.Do = e.Hop, e.Do|Bad|Send
 		t.settled = t.attempt + 1
+		t.ownMore().refusal = &Refusal{e.Hop, q.Wait}
 		t.advance(now)
 		t.tried(now, Unavailable)
 		e.Hop, e.Attempt = t.hop(), t.attempt

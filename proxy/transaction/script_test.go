@@ -80,6 +80,9 @@ func shown(e Effect) string {
 		if e.Late {
 			end += " late"
 		}
+		if e.Refusal != nil {
+			end += " after 503 of " + nameOf(e.Refusal.Hop)
+		}
 		for i, t := range e.Tries {
 			end += []string{" again upon ", ", "}[min(i, 1)] + t.Why.String()
 		}
@@ -171,6 +174,24 @@ func TestScripts(t *testing.T) {
 			9400: 503 attempt=0 -> -
 			9500: 503 -> bad b, send c#2
 			9600: 503 -> relay, = responded again upon silence, 503`},
+		"503, and the next hop is dead": {"NOTIFY udp a b", `
+			10: 503 -> bad a, send b#1
+			20: fail refused -> bad b, = unreachable after 503 of a again upon 503`},
+		"503 for a while, and the next hop is dead": {"NOTIFY udp a b", `
+			10: 503 wait=2000 -> bad a, send b#1
+			20: fail refused -> bad b
+			2020: time -> send a#2
+			2030: 503 wait=60000 -> relay, = responded again upon 503, retry-after`},
+		"503 for longer, and the next hop is dead": {"NOTIFY udp a b", `
+			10: 503 wait=60000 -> bad a, send b#1
+			20: fail refused -> bad b, = unreachable after 503 of a again upon 503`},
+		"503, and silence": {"NOTIFY udp a b", `
+			10: 503 -> bad a, send b#1
+			28000: time -> = timed out again upon 503`},
+		"503 from one, and the others are dead": {"MESSAGE tcp a/any b", `
+			10: fail refused -> bad a, send b#1
+			20: 503 -> bad b, send a/tcp#2
+			30: fail refused -> bad a/tcp, = unreachable after 503 of b`},
 		"the first hop answers late": {"NOTIFY udp a b", `
 			14000: time -> bad a, send b#1, 100
 			14100: 481 attempt=0 -> relay, = responded again upon silence`},

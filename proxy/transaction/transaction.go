@@ -150,6 +150,8 @@ type more struct {
 	// the first one.
 	why   Why
 	tries []Try
+	// refusal is the last 503 upon which the next hop was tried.
+	refusal *Refusal
 }
 
 // noMore is the more of transactions that need none. It is never written.
