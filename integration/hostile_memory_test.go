@@ -55,7 +55,7 @@ func (h *hoarder) attack(b *bystanders, round int) {
 		conn := h.connect(b, "9090")
 		h.write(conn, strings.Repeat("GET /api/v1/subscriptions?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", 50))
 	}
-	if rss, peak := h.memory(b); !raceEnabled && peak > allowed {
+	if rss, peak := b.r.memory(); !raceEnabled && peak > allowed {
 		b.Fatalf("round %d: %d MiB are taken, %d at the most, of %d", round, rss>>20, peak>>20, allowed>>20)
 	}
 }
@@ -98,11 +98,11 @@ func (*hoarder) write(conn net.Conn, text string) {
 }
 
 // memory is what the process has of the machine now, and has had at the most.
-func (*hoarder) memory(b *bystanders) (rss, peak int64) {
-	b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.r.cmd.Process.Pid))
+func (r *rewatch) memory() (rss, peak int64) {
+	r.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
 	if err != nil {
-		b.Fatal(err)
+		r.t.Fatal(err)
 	}
 	kilobytes := func(name string) int64 {
 		n, _ := strconv.ParseInt(strings.Fields(lineOf(string(status), name))[0], 10, 64)
@@ -112,7 +112,7 @@ func (*hoarder) memory(b *bystanders) (rss, peak int64) {
 }
 
 func (h *hoarder) judge(b *bystanders) {
-	rss, peak := h.memory(b)
+	rss, peak := b.r.memory()
 	b.Logf("%d MiB are taken, %d at the most, of %d; %d messages", rss>>20, peak>>20, allowed>>20, h.n)
 	for _, conn := range append(h.senders, h.halves...) {
 		_ = conn.Close()

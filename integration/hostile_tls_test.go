@@ -11,10 +11,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -97,7 +100,55 @@ func (a *masks) dial(b *bystanders, port int, certs ...tls.Certificate) (*tls.Co
 	return conn, err
 }
 
+// halves leaves connections with most of a certificate of 256 KiB, the longest that crypto/tls
+// takes: it would keep each of them in half a megabyte.
+func (a *masks) halves(b *bystanders) {
+	near, far := net.Pipe()
+	go func() {
+		_ = tls.Client(near, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}).Handshake() //nolint:gosec // for its first words
+	}()
+	hello := make([]byte, 4096)
+	n, err := far.Read(hello)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _ = near.Close(), far.Close()
+	before, _ := b.r.memory()
+	var conns []net.Conn
+	for range 300 {
+		conn, err := net.DialTimeout("tcp", b.s.ip(30)+":5061", patience)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = conn.Close() })
+		conns = append(conns, conn)
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write(hello[:n])
+		for i := range 15 { // of records of 16 KiB
+			record := append([]byte{22, 3, 3, 0x40, 0}, make([]byte, 1<<14)...)
+			if i == 0 {
+				copy(record[5:], []byte{11, 4, 0, 0})
+			}
+			if _, err := conn.Write(record); err != nil {
+				break
+			}
+		}
+	}
+	for _, conn := range conns {
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			b.Fatal("half a certificate is kept")
+		}
+	}
+	if after, _ := b.r.memory(); !raceEnabled && after-before > 80<<20 {
+		b.Fatalf("%d MiB for half certificates", (after-before)>>20)
+	}
+}
+
 func (a *masks) attack(b *bystanders, round int) {
+	if round == 0 {
+		a.halves(b)
+	}
 	sign := func(by *authority, c *x509.Certificate) []tls.Certificate {
 		cert, _, _ := by.sign(c)
 		return []tls.Certificate{cert}

@@ -202,15 +202,16 @@ func (s *Server) RestoreHost(host string, until, now time.Time) bool {
 }
 
 // Budget is the memory that a Server takes at most, in bytes: for its transactions, for the
-// connections of both sides (maxStreams is how many are accepted on each), and for the
-// datagram sockets and everything small.
-func Budget(maxTransactions, maxStreams, sockets int) (transactions, streams, others int64) {
+// connections of both sides (maxStreams is how many are accepted on each; secure: those of the
+// core by TLS), and for the datagram sockets and everything small.
+func Budget(maxTransactions, maxStreams, sockets int, secure bool) (transactions, streams, others int64) {
 	const (
 		perParked = 512     // beside the request
 		perSocket = 4 << 20 // the batches that are read and written
 		small     = 16 << 20
 	)
-	return transaction.Budget(maxTransactions), 2 * transport.Budget(transport.StreamConfig{MaxStreams: maxStreams}),
+	cfg := transport.StreamConfig{MaxStreams: maxStreams}
+	return transaction.Budget(maxTransactions), transport.Budget(cfg, secure) + transport.Budget(cfg, false),
 		maxParkedBytes + maxParked*perParked + int64(sockets)*perSocket + small
 }
 

@@ -75,11 +75,17 @@ func (p *spares) give(b []byte) {
 // perStream is the memory of a stream beside its buffers: its goroutines and the descriptor.
 const perStream = 16 << 10
 
-// Budget is the memory that the streams of one side take at most, in bytes, without that of
-// TLS.
-func Budget(cfg StreamConfig) int64 {
+// perSecure is what TLS takes of a stream beside what is incomplete: keys, and the buffers of
+// one record.
+const perSecure = 24 << 10
+
+// Budget is the memory that the streams of one side take at most, in bytes; secure: by TLS.
+func Budget(cfg StreamConfig, secure bool) int64 {
 	cfg.defaults()
+	each, denied := int64(queuedFloor+partialFloor+perStream), int64(maxDeniedMessage+perStream)
+	if secure {
+		each, denied = each+perSecure+unsaidFloor*unsaidCost, denied+perSecure+unsaidFloor*unsaidCost
+	}
 	streams := 2 * int64(cfg.MaxStreams) // accepted, and dialled
-	return int64(cfg.MaxQueued+cfg.MaxPartial) + maxSpares + streams*(queuedFloor+partialFloor+perStream) +
-		maxDenied*(maxDeniedMessage+perStream)
+	return int64(cfg.MaxQueued+cfg.MaxPartial) + maxSpares + streams*each + maxDenied*denied
 }

@@ -21,7 +21,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	cfg := transport.StreamConfig{
 		MaxStreams: half, MaxQueued: 8 << 20, MaxPartial: 8 << 20, IdleTimeout: time.Hour, WriteTimeout: time.Hour, MessageTimeout: time.Hour,
 	}
-	stated := transport.Budget(cfg)
+	stated := transport.Budget(cfg, false)
 	full := []byte(message(1000))
 	drain := func(c net.Conn, n int) { _, _ = io.ReadFull(c, make([]byte, n)) }
 	for name, fill := range map[string]func(write func() bool, c net.Conn){

@@ -107,9 +107,11 @@ func (t *Streams) dial(ctx context.Context, to peerKey) (net.Conn, error) {
 	cfg.ServerName = cmp.Or(cfg.ServerName, to.name)
 	cfg.InsecureSkipVerify = true // authentic verifies: Go would take wildcards, and no sip URI
 	cfg.VerifyConnection = func(state tls.ConnectionState) error { return authentic(state, cfg.RootCAs, cfg.ServerName) }
-	secured := tls.Client(conn, cfg)
+	below := &frugal{Conn: conn, set: t}
+	secured := tls.Client(below, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
+		below.said()
 		return nil, err
 	}
 	return secured, nil

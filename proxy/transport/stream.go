@@ -74,6 +74,7 @@ type Stream struct {
 	key    peerKey
 	alone  bool              // it is for one request (Streams.Alone)
 	leaf   *x509.Certificate // of a peer that has dialled us; the lock of the set guards it
+	frugal *frugal           // what is below TLS; nil without
 	ctx    context.Context   // ends with the stream; bounds its dial
 	cancel context.CancelFunc
 	// since is when it was accepted. The admission counts it while inside is set, and has it in

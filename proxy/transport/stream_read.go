@@ -144,6 +144,9 @@ func (s *Stream) read() error {
 		}
 		had := len(in.buf)
 		n, err := s.conn.Read(in.buf[had:cap(in.buf)])
+		if n > 0 && s.frugal != nil {
+			s.frugal.said()
+		}
 		begins = had == 0 && n > 0
 		in.buf = in.buf[:had+n]
 		served := s.Served()

@@ -118,6 +118,7 @@ type Streams struct {
 	byID      map[uint64]*Stream
 	admission admission
 	dialled   int
+	secure    int // those by TLS
 	listen    []net.Listener
 	closed    bool
 }
@@ -143,9 +144,9 @@ func NewStreams(cfg StreamConfig, h Handler) *Streams {
 // Usage is the memory that the streams take, in bytes.
 func (t *Streams) Usage() int64 {
 	t.mu.Lock()
-	n := len(t.byID)
+	n, secure := len(t.byID), t.secure
 	t.mu.Unlock()
-	return int64(n)*perStream + t.queued.used.Load() + t.partial.used.Load()
+	return int64(n)*perStream + int64(secure)*perSecure + t.queued.used.Load() + t.partial.used.Load()
 }
 
 // enter makes a stream and adds it to the tables. The caller holds the lock, and calls run.
@@ -164,6 +165,9 @@ func (t *Streams) make(key peerKey) *Stream {
 	}
 	s.carrier = s.write
 	t.byID[s.ID] = s
+	if s.Secure {
+		t.secure++
+	}
 	t.wg.Add(1) // here, because Shutdown waits as soon as it has closed the set
 	return s
 }
@@ -207,6 +211,9 @@ func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error))
 	}
 	defer func() { _ = conn.Close() }()
 	giveUpAfter(conn, s.set.cfg.VanishTimeout)
+	if s.frugal = s.set.frugalOf(conn); s.frugal != nil {
+		defer s.frugal.said()
+	}
 	if !s.attach(conn) {
 		return false
 	}
@@ -223,6 +230,9 @@ func (t *Streams) remove(s *Stream) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byID, s.ID)
+	if s.Secure {
+		t.secure--
+	}
 	if t.byPeer[s.key] == s {
 		delete(t.byPeer, s.key)
 	}

@@ -10,6 +10,7 @@ package budget
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rewatch/cmd/rewatch/admin"
@@ -39,7 +40,8 @@ const program = 32 << 20
 func Of(c config.Config) []Part {
 	sockets := len(c.Proxy.Listen) + len(c.Proxy.ServerListen)
 	subscriptions, notes := monitor.Budget(monitor.Config{MaxSubscriptions: c.Dialogs.MaxSubscriptions, SignalNotify: c.Dialogs.Notifies()})
-	transactions, streams, path := proxy.Budget(c.Proxy.MaxTransactions, c.Proxy.MaxConnections, sockets)
+	secure := slices.ContainsFunc(c.Proxy.Listen, func(l config.Listener) bool { return l.Network == "tls" })
+	transactions, streams, path := proxy.Budget(c.Proxy.MaxTransactions, c.Proxy.MaxConnections, sockets, secure)
 	parts := []Part{
 		{"subscriptions", subscriptions, true},
 		{"recoveries", Recoveries(c), true},

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"rewatch/cmd/rewatch/config"
 	"rewatch/dialogs"
 	"rewatch/proxy/socket"
+	"rewatch/proxy/transport"
 )
 
 // openListeners opens the sockets of both sides. The error names all that cannot be opened, so that one
@@ -49,7 +49,7 @@ func openListener(ctx context.Context, cfg config.Config, side dialogs.Side, l c
 	}
 	out.Stream, err = lc.Listen(ctx, family("tcp", l.Host), l.Address())
 	if err == nil && l.Network == "tls" {
-		out.Stream = tls.NewListener(out.Stream, serverTLS(cfg.TLS, log))
+		out.Stream = transport.Secure(out.Stream, serverTLS(cfg.TLS, log))
 	}
 	return out, err
 }
