@@ -54,3 +54,34 @@ func TestMemoryIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// While the Journal is away, the notes of REGISTERs that have come and gone do not grow with time,
+// and what is noted and written is counted no longer.
+func TestNotesAreBounded(t *testing.T) {
+	for name, long := range map[string]string{"short": "", "long": strings.Repeat("x", 900)} {
+		t.Run(name, func(t *testing.T) {
+			before := budgettest.Heap()
+			q := New(Config{Up: func() bool { return true }, Observing: func() bool { return false }}, zerolog.Nop(), prometheus.NewRegistry())
+			q.Attach(nil)
+			for i := range 200_000 {
+				q.Keep(fmt.Append(nil, "sip:", i, long, "@ims.example"), []byte("R"), 3600, time.Now())
+				q.done(q.next(time.Now()), dialogs.Result{Status: 200}, time.Now())
+			}
+			q.Keep([]byte("sip:kept@ims.example"), []byte("R"), 3600, time.Now())
+			grown := budgettest.Heap() - before
+			t.Logf("%d notes, %d MB of %d, counted %d", q.Unwritten(), grown>>20, (maxGone+maxGone/8)>>20, q.notes.gone)
+			if grown > maxGone+maxGone/8 || q.notes.gone < maxGone*9/10 {
+				t.Errorf("%d bytes are taken", grown)
+			}
+			if _, noted := q.notes.users["sip:kept@ims.example"]; !noted {
+				t.Error("one that is kept is not noted")
+			}
+			for more := true; more; {
+				_, more = q.Collect(1000)
+			}
+			if q.notes.gone != 0 || q.Unwritten() != 0 {
+				t.Errorf("%d bytes are counted of nothing", q.notes.gone)
+			}
+		})
+	}
+}

@@ -11,8 +11,18 @@ import (
 // notes are the users whose entry in the Journal has to be written or removed.
 type notes struct {
 	noting bool // there is a Keeper
-	users  map[string]struct{}
+	// users have with them what the note uses, in bytes, if the REGISTER was removed: while the
+	// Journal is away there may be many of them. gone is the sum of that.
+	users map[string]int
+	gone  int
 }
+
+// maxGone bounds the notes of removed REGISTERs, in bytes, and perNote is what one takes beside its
+// text. Any further entry stays in the Journal until it expires.
+const (
+	maxGone = 8 << 20
+	perNote = 100
+)
 
 // value is the value of a KindRegister.
 type value struct {
@@ -27,9 +37,19 @@ func (q *Queue) note(user string) {
 		return
 	}
 	if q.notes.users == nil {
-		q.notes.users = map[string]struct{}{}
+		q.notes.users = map[string]int{}
 	}
-	q.notes.users[user] = struct{}{}
+	use := 0
+	if q.users[user] == nil {
+		use = len(user) + perNote
+	}
+	gone := q.notes.gone - q.notes.users[user]
+	if use > 0 && gone+use > maxGone {
+		q.notes.gone = gone
+		delete(q.notes.users, user)
+		return
+	}
+	q.notes.users[user], q.notes.gone = use, gone+use
 }
 
 // Attach implements store.Source.
@@ -69,6 +89,7 @@ func (q *Queue) Collect(room int) (batch []store.Entry, more bool) {
 			e = e.With(value{Raw: r.raw, At: r.at, Number: r.number}, r.until)
 		}
 		batch = append(batch, e)
+		q.notes.gone -= q.notes.users[user]
 		delete(q.notes.users, user)
 	}
 	return batch, false

@@ -27,7 +27,7 @@ const (
 	every    = time.Second / 100 // the time between two REGISTERs
 	maxBytes = 64 << 20          // of all that are kept
 	// Budget is the memory that a Queue uses at most, in bytes.
-	Budget = maxBytes + concurrency*64<<10
+	Budget = maxBytes + maxGone + maxGone/8 + concurrency*64<<10
 	// overhead is the memory of one REGISTER beside its bytes, at most, with the rounding up
 	// of its user.
 	overhead = 400
