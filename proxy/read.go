@@ -181,7 +181,10 @@ func (h streamHandler) unsent(st *transport.Stream, raw []byte) {
 		if !bytes.HasPrefix(b, startResponse) {
 			continue
 		}
-		if st.Last.Load() || !w.Load(b) || !w.out.Back(l, draft.StreamBack(&w.Via), b) {
+		if !w.Load(b) {
+			continue
+		}
+		if ip, ok := draft.ResponseHost(&w.Via); !ok || st.Last.Load() || !w.out.Back(l, ip, &w.Via, b) {
 			h.s.metrics.Dropped(metrics.DropStream, 1)
 		}
 	}

@@ -177,7 +177,8 @@ func (w *worker) relay(b draft.Branch) {
 	}
 	w.ContentLength()
 	w.Build = w.Edits.AppendTo(w.Build[:0], w.Msg.Raw)
-	if !w.out.WriteBack(l, b.Stream, draft.StreamBack(&w.Below), w.Build) {
+	ip, _ := draft.ResponseHost(&w.Below)
+	if !w.out.WriteBack(l, b.Stream, ip, &w.Below, w.Build) {
 		w.s.metrics.Dropped(metrics.DropStream, 1)
 	}
 }
@@ -201,8 +202,7 @@ func (w *worker) refuse(from flow, status int, reason string, extra ...string) b
 func (w *worker) sendBack(from flow, b []byte) {
 	w.s.metrics.Response(from.side(), b)
 	if from.socket.Transport.Reliable() || from.stream != 0 {
-		to := netip.AddrPortFrom(from.addr.Addr(), draft.SentByPort(&w.Via))
-		if !w.out.WriteBack(from.socket, from.stream, to, b) {
+		if !w.out.WriteBack(from.socket, from.stream, from.addr.Addr(), &w.Via, b) {
 			w.s.metrics.Dropped(metrics.DropStream, 1)
 		}
 		return

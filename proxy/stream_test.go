@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net/netip"
 	"strings"
 	"sync"
@@ -295,6 +297,38 @@ func TestResponseQueuedAtTheEnd(t *testing.T) {
 				x.want("SIP/2.0 200 OK\r\nVia: " + viaTCP(b))
 			}
 		}, func(c *Config) { c.Reg = reg })
+	}
+}
+
+// TestResponseToNameOverTLS: the peer of the new TLS connection has to be the one that the Via names.
+func TestResponseToNameOverTLS(t *testing.T) {
+	for sentBy, want := range map[string]string{"scscf.ims.example:5061": "scscf.ims.example", "10.0.0.2:5061": "", "[fd00::2]": ""} {
+		playWith(t, []string{"core tls 10.0.0.1:5061"}, func(r *rig) {
+			x := r.dial("10.0.0.2", "10.0.0.1:5061")
+			x.send(request("MESSAGE", "sip:bob@ims.example", "SIP/2.0/TLS "+sentBy+";branch=z9hG4bKm1"))
+			got := r.server.want("MESSAGE")
+			_ = x.conn.Close()
+			x.nothing()
+			l := r.net.Listen("10.0.0.2:5061")
+			r.closers(l)
+			r.server.send(serverSide, reply(got, "200 OK"))
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := "no handshake"
+			_ = tls.Server(c, &tls.Config{
+				MinVersion: tls.VersionTLS12,
+				GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+					asked = hello.ServerName
+					return nil, errors.New("that is all")
+				},
+			}).Handshake()
+			_ = c.Close()
+			if asked != want {
+				t.Errorf("%s: asked for %q", sentBy, asked)
+			}
+		})
 	}
 }
 

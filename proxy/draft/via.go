@@ -95,13 +95,6 @@ func ResponseHost(via *wire.ViaValue) (netip.Addr, bool) {
 	return wire.ParseIP(host)
 }
 
-// StreamBack is where a Via sends its response over a connection if the one of the request has
-// ended (RFC 3261 18.2.2), invalid if it does not say.
-func StreamBack(via *wire.ViaValue) netip.AddrPort {
-	ip, _ := ResponseHost(via)
-	return netip.AddrPortFrom(ip, SentByPort(via))
-}
-
 // ResponseAddr is where a Via sends its response over UDP (RFC 3261 18.2.2, RFC
 // 3581 section 4).
 func ResponseAddr(via *wire.ViaValue) (netip.AddrPort, bool) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"rewatch/proxy/draft"
 	"rewatch/proxy/resolve"
 	"rewatch/proxy/transport"
 	"rewatch/proxy/transport/datagram"
@@ -75,23 +76,29 @@ func (o *Sender) Copy(l *Socket, from netip.Addr, to netip.AddrPort, raw []byte)
 }
 
 // WriteBack sends a response over the connection that its request came by. If that has ended,
-// a new one is opened to where the Via says (RFC 3261 18.2.2).
-func (o *Sender) WriteBack(l *Socket, id uint64, to netip.AddrPort, b []byte) bool {
+// a new one is opened (Back).
+func (o *Sender) WriteBack(l *Socket, id uint64, ip netip.Addr, via *wire.ViaValue, b []byte) bool {
 	if st := o.set.Stream(l.Side, id); st != nil {
 		if err := o.set.reply(st, l, b); !errors.Is(err, transport.ErrClosed) {
 			return err == nil
 		}
 	}
-	return o.Back(l, to, b)
+	return o.Back(l, ip, via, b)
 }
 
-// Back sends a response over another connection than the one that its request came by. What is
-// still queued there when that ends is lost: nobody asked for a third one.
-func (o *Sender) Back(l *Socket, to netip.AddrPort, b []byte) bool {
-	if !l.Transport.Reliable() || !to.IsValid() {
+// Back sends a response over another connection than the one that its request came by: to the
+// address that the request came from, at the port of its Via (RFC 3261 18.2.2). With TLS the peer
+// has to be the one that the Via names. What is still queued there when that connection ends is
+// lost: nobody asked for a third one.
+func (o *Sender) Back(l *Socket, ip netip.Addr, via *wire.ViaValue, b []byte) bool {
+	if !l.Transport.Reliable() || !ip.IsValid() {
 		return false
 	}
-	st := o.to(l, resolve.Hop{Transport: l.Transport, Addr: to})
+	h := resolve.Hop{Transport: l.Transport, Addr: netip.AddrPortFrom(ip, draft.SentByPort(via))}
+	if l.Transport == wire.TLS && !wire.IsAddress(via.Host) {
+		h.ServerName = string(via.Host)
+	}
+	st := o.to(l, h)
 	if st == nil {
 		return false
 	}
