@@ -8,6 +8,13 @@
 // record) are sharded by their address. Everything is bounded: what has no room is forwarded
 // all the same, is not tracked, and is counted.
 //
+// # How it is built
+//
+// Table has the records and their locks. Monitor takes what the SIP path reports and judges it
+// under a lock; reporter then tells the Engine, the ladder and the log, without a lock. parcels
+// are the NOTIFYs that are kept for a phone. expiry ends what has expired. source writes the
+// records to the Journal and restores them.
+//
 // # Why
 //
 // A failed subscription is declared dead here although the server should have deleted it:

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// format is a file as it is written. The keys, their defaults and what is refused are those
-// of exporter-toolkit's docs/web-configuration.md.
+// format is the content of a file. The keys, their defaults and the values that are refused are
+// those of exporter-toolkit's docs/web-configuration.md.
 type format struct {
 	TLS  tlsSection `yaml:"tls_server_config"`
 	HTTP struct {
@@ -44,7 +44,7 @@ type tlsSection struct {
 	Curves       []string `yaml:"curve_preferences"`
 	Min          string   `yaml:"min_version"`
 	Max          string   `yaml:"max_version"`
-	// PreferServer is taken and says nothing, as in the toolkit: Go chooses the cipher.
+	// PreferServer is accepted and not used, as in the toolkit: Go chooses the cipher.
 	PreferServer bool `yaml:"prefer_server_cipher_suites"`
 }
 
@@ -53,10 +53,10 @@ func (s *tlsSection) enabled() bool {
 	return s.Cert+s.CertFile+s.Key+s.KeyFile+s.ClientCA+s.ClientCAFile+s.ClientAuth != ""
 }
 
-// words are what the format calls a value of crypto/tls.
+// words are the names that the format has for values of crypto/tls.
 type words[T any] map[string]T
 
-// value finds what a word of a key stands for.
+// value finds the value of a word. The error names the key.
 func (w words[T]) value(key, word string) (T, error) {
 	value, known := w[word]
 	if !known {
@@ -65,7 +65,7 @@ func (w words[T]) value(key, word string) (T, error) {
 	return value, nil
 }
 
-// values finds what the words of a key stand for; nil if there are none.
+// values finds the values of words; nil if there are none. The error names the key.
 func (w words[T]) values(key string, list []string) ([]T, error) {
 	var found []T
 	for _, word := range list {
@@ -93,7 +93,7 @@ var (
 	}
 )
 
-// ciphers are those that Go holds to be safe.
+// ciphers are the cipher suites without known security issues.
 func ciphers() words[uint16] {
 	known := words[uint16]{}
 	for _, suite := range tls.CipherSuites() {
@@ -102,13 +102,13 @@ func ciphers() words[uint16] {
 	return known
 }
 
-// settings is a file that was read and found right. base is nil without TLS.
+// settings is the content of a file that is right. base is nil without TLS.
 type settings struct {
 	format
 	base *tls.Config
 }
 
-// read reads a file and checks all that stands in it; what it names is read by handshake.
+// read reads a file and checks its content. The files that it names are read by handshake.
 func read(path string) (*settings, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -176,7 +176,7 @@ func http2Cipher(id uint16) bool {
 	return id == tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 || id == tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 }
 
-// either is what a file has, or else what was written in its place.
+// either is the content of a file, or text if no file is named.
 func either(file, text string) ([]byte, error) {
 	if file == "" {
 		return []byte(text), nil
@@ -197,8 +197,8 @@ func (s *tlsSection) pair() (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// handshake is the TLS configuration with the certificates as they are now. A client
-// certificate is judged if it comes; that it has to come is the matter of Handler.
+// handshake is the TLS configuration with the certificates as they are now. It verifies a client
+// certificate if there is one; Handler refuses a request without one.
 func (s *settings) handshake() (*tls.Config, error) {
 	pair, err := s.TLS.pair()
 	if err != nil {
@@ -263,7 +263,7 @@ func leaf(chain []byte) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// setHeaders sets what every answer is to carry.
+// setHeaders sets the header fields that every answer has.
 func (s *settings) setHeaders(h http.Header) {
 	for name, value := range s.HTTP.Headers {
 		h.Set(name, value)

@@ -1,16 +1,16 @@
-// Package webconfig has a file of Prometheus's exporter-toolkit protect a server of HTTP:
-// TLS, mutual TLS, basic authentication, headers and a limit of the rate.
+// Package webconfig protects an HTTP server as a file in the format of Prometheus's
+// exporter-toolkit says: TLS, mutual TLS, basic authentication, headers and a rate limit.
 //
-// format.go reads the file, Handler judges a request, passwords.go compares a password.
-// Some paths stay open for probes, which have neither a password nor a certificate; the
-// toolkit cannot do that.
+// format.go reads the file, Handler checks a request, passwords.go compares a password. Some
+// paths stay open for probes, which have neither a password nor a certificate; the toolkit
+// cannot do that.
 //
 // # Why not the toolkit's package
 //
 // Package web of the toolkit imports html/template, which calls methods by name. A program
 // with it keeps every exported method of every type: this one would have 26 MB instead of
-// 17. So the format is read here. The tests have the toolkit beside them and compare what
-// either takes.
+// 17. So the format is read here. The tests import the toolkit, and compare which files each
+// of the two accepts.
 package webconfig
 
 import (
@@ -24,13 +24,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Check says what is wrong with a file, or with the certificates that it names.
+// Check returns an error if a file is wrong, or if a certificate or key that it names is.
 func Check(path string) error {
 	_, err := load(path)
 	return err
 }
 
-// load reads a file, and tries what it names.
+// load reads a file and the certificates that it names.
 func load(path string) (*settings, error) {
 	s, err := read(path)
 	if err == nil && s.base != nil {
@@ -39,14 +39,14 @@ func load(path string) (*settings, error) {
 	return s, err
 }
 
-// Secure says whether a file asks for TLS. One that cannot be read does not.
+// Secure says whether a file turns TLS on; false also if it cannot be read.
 func Secure(path string) bool {
 	s, err := read(path)
 	return err == nil && s.base != nil
 }
 
-// Certificate is the server's own certificate in DER, as a client that can read the file
-// expects it.
+// Certificate is the server's own certificate (DER). A client on the same machine can expect
+// exactly that one.
 func Certificate(path string) ([]byte, error) {
 	chain, err := Chain(path)
 	if err != nil {
@@ -64,8 +64,8 @@ func Chain(path string) ([]byte, error) {
 	return either(s.TLS.CertFile, s.TLS.Cert)
 }
 
-// CertificateFile names the file in which the server's certificate stands: its own, or the
-// web configuration. It is empty if there is none.
+// CertificateFile names the file that contains the server's certificate: a file of its own, or
+// the web configuration itself. It is empty without TLS.
 func CertificateFile(path string) string {
 	s, err := read(path)
 	switch {
@@ -77,11 +77,11 @@ func CertificateFile(path string) string {
 	return s.TLS.CertFile
 }
 
-// File is one that protects a server. What it says is read again when it changes, but for
-// whether there is TLS at all.
+// File is a web configuration in use. It is read again when it changes; only whether there is
+// TLS at all cannot change while the server runs.
 type File struct {
 	path string
-	// Refused, if set, is told of a wrong password; it may take its time.
+	// Refused, if set, is called upon a wrong password, before the answer. It may wait.
 	Refused func(*http.Request)
 
 	mu      sync.Mutex
@@ -104,8 +104,8 @@ func Open(path string) (*File, error) {
 	return f, err
 }
 
-// settings is what the file says now. One that can no longer be read is an error for as
-// long as it cannot: nothing is let in by what was true before.
+// settings gives the settings and the rate limiter of the file as it is now. While the file
+// cannot be read, the error says so: old settings are not used, so nobody is let in.
 func (f *File) settings() (*settings, *rate.Limiter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,9 +123,9 @@ func (f *File) settings() (*settings, *rate.Limiter, error) {
 	return f.now, f.limiter, f.err
 }
 
-// TLS is what the server is to speak; nil: plain HTTP. A client certificate is asked for
-// in the handshake and judged there if it comes; that it has to come is the matter of
-// Handler, for a probe has none.
+// TLS is the TLS configuration of the server; nil: plain HTTP. The handshake asks for a client
+// certificate and verifies it if there is one. Handler refuses a request without one, because
+// a probe has none.
 func (f *File) TLS() (*tls.Config, error) {
 	s, _, err := f.settings()
 	if err != nil || s.base == nil {
@@ -150,7 +150,8 @@ func (f *File) handshake(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return s.handshake()
 }
 
-// Handler lets pass what the file lets in, and what is open to everybody.
+// Handler hands a request to next if the file admits it, or if open says that it is open to
+// everybody.
 func (f *File) Handler(next http.Handler, open func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, limiter, err := f.settings()
@@ -175,7 +176,7 @@ func (f *File) Handler(next http.Handler, open func(*http.Request) bool) http.Ha
 	})
 }
 
-// admits says whether a request has a right password, or needs none.
+// admits says whether a request has the right password, or needs none.
 func (f *File) admits(s *settings, r *http.Request) bool {
 	if len(s.Users) == 0 {
 		return true
