@@ -7,6 +7,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/count"
 	"rewatch/dialogs/monitor/outcome"
+	"rewatch/dialogs/redelivery"
 )
 
 // waiting is a temporary failure. It becomes a failure at its deadline, unless a NOTIFY of the
@@ -117,7 +118,7 @@ func (m *Monitor) strike(sh *subShard, slot uint32, o *dialogs.Outcome) {
 	s.untold++
 	m.metrics.failed[s.label].Inc()
 	m.metrics.failures.WithLabelValues(outcome.Label(o)).Inc()
-	m.undeliver(sh, slot)
+	m.unkeep(sh, slot, redelivery.GivenBack)
 	if !m.cfg.DryRun.On() && (m.cfg.Answer != AnswerPassthrough || outcome.KillsDialog(o)) {
 		m.exit(s)
 		s.phase = dead

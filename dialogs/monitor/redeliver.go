@@ -145,8 +145,7 @@ func (m *Monitor) queue(sh *subShard, slot uint32, msg *dialogs.Message, at time
 		n.ruling = dialogs.Ruling{Status: isKept.Status, Reason: isKept.Reason, Safely: true}
 		return n
 	}
-	// There is no room: the NOTIFY has failed, and those kept before it are dropped.
-	m.undeliver(sh, slot)
+	// There is no room: the NOTIFY has failed, and with it those kept before it.
 	o := dialogs.Outcome{Kind: dialogs.TimedOut, At: at, RetryAfter: -1, CSeq: msg.CSeq}
 	n.ignored, n.ruling, n.failed = false, m.gone(s.usedCSeq), m.giveUp(sh, slot, &o)
 	return n
@@ -165,10 +164,13 @@ func (m *Monitor) early(sh *subShard, slot uint32, o *dialogs.Outcome, j *judgem
 }
 
 // undeliver drops the NOTIFYs that are kept for a subscription. Its shard is locked.
-func (t *Table) undeliver(sh *subShard, slot uint32) {
+func (t *Table) undeliver(sh *subShard, slot uint32) { t.unkeep(sh, slot, redelivery.Dropped) }
+
+// unkeep ends the keeping of NOTIFYs for a subscription. Its shard is locked.
+func (t *Table) unkeep(sh *subShard, slot uint32, r redelivery.Result) {
 	s := sh.subs.At(slot)
 	if t.cfg.Post != nil { // also if not undelivered: the Post may repeat a NOTIFY
-		ends := t.cfg.Post.Drop(uint64(sh.ref(slot)), redelivery.Dropped)
+		ends := t.cfg.Post.Drop(uint64(sh.ref(slot)), r)
 		t.redelivered.count(time.Time{}, ends...)
 	}
 	s.undelivered = false

@@ -46,9 +46,13 @@ func TestKeptOfManyPackages(t *testing.T) {
 	}
 	redelivering(t, redeliverConfig, func(w *parcelWard) {
 		var want []string
+		calls := make([]call, len(packages))
+		for i, p := range packages { // before any NOTIFY: a SUBSCRIBE is a sign of life
+			calls[i] = call{phoneA, fmt.Sprint("a", i), "s1", p.event, callA.resource}
+			w.subscribe(calls[i], 1, 3600, 200)
+		}
 		for i, p := range packages {
-			c := call{phoneA, fmt.Sprint("a", i), "s1", p.event, callA.resource}
-			w.subscribe(c, 1, 3600, 200)
+			c := calls[i]
 			for n, body := range []string{p.first, p.second} {
 				if got := w.state(c, uint32(n)*7+3, p.kind, body, 480); got != 200 { //nolint:gosec // small
 					t.Errorf("%s: %d", p.event, got)

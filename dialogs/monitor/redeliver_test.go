@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 
 	"rewatch/dialogs"
@@ -308,6 +309,12 @@ func TestNoRoomToKeep(t *testing.T) {
 		}
 		if w.by != wardHop || !w.unsent {
 			t.Errorf("what waited in vain is told of %v, unsent %v", w.by, w.unsent)
+		}
+		for result, want := range map[redelivery.Result]float64{redelivery.GivenBack: 16, redelivery.Dropped: 0} {
+			var got dto.Metric
+			if err := w.redelivered.results[result].Write(&got); err != nil || got.GetCounter().GetValue() != want {
+				t.Errorf("%v were %s, want %v: %v", got.GetCounter().GetValue(), result, want, err)
+			}
 		}
 	})
 	redelivering(t, redelivery.Config{For: time.Minute, MaxBytes: 100}, func(w *parcelWard) {
