@@ -76,7 +76,9 @@ func (w *worker) emitRecorded(from flow, t ticket, h resolve.Hop) {
 func (s *Server) undelivered(to netip.AddrPort, payload []byte, err error) {
 	w := s.borrow()
 	defer s.giveBack(w)
-	repeated := s.routing.Bad.Has(to, w.now)
+	// A batch of requests is refused at once: each has its retransmission, and with that the next
+	// hop or the other transport. Those that come later have none left.
+	repeated := s.routing.Bad.HasSince(to, w.now.Add(-s.cfg.T1/2), w.now)
 	request := !bytes.HasPrefix(payload, []byte("SIP/"))
 	// If a response cannot be sent, its Via may be to blame and not the hop.
 	if errors.Is(err, datagram.ErrUnreachable) || request && !errors.Is(err, datagram.ErrTooLong) {

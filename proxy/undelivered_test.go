@@ -194,11 +194,34 @@ func TestKernelRefusesRequest(t *testing.T) {
 		message := request("MESSAGE", "sip:bob@ims.example", viaServer, "Route: <sip:"+coreAddr+";transport=udp;lr>")
 		r.server.send(serverSide, message)
 		r.server.nothing()
+		r.pass(500 * time.Millisecond)
 		r.server.send(serverSide, message)
 		got := r.server.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaServer)
 		if strings.Contains(got, string(draft.BranchStart)) {
 			t.Error(got)
 		}
+	})
+}
+
+// TestBatchIsRefused: of requests that are refused together none is answered 503, because each
+// has a retransmission, which goes another way; one that is refused later is.
+func TestBatchIsRefused(t *testing.T) {
+	play(t, func(r *rig) {
+		var left []string
+		for i := range 3 {
+			r.core.send(coreSide, strings.Replace(request("REGISTER", "sip:server.example", viaUDP(fmt.Sprint("r", i))), "c1", fmt.Sprint("c", i), 1))
+			left = append(left, r.server.want("REGISTER"))
+		}
+		refuse := func(i int) {
+			r.s.undelivered(netip.MustParseAddrPort(serverAddr), []byte(left[i]), syscall.EPERM)
+			synctest.Wait()
+		}
+		refuse(0)
+		refuse(1)
+		r.core.nothing()
+		r.pass(500 * time.Millisecond)
+		refuse(2)
+		r.core.want("SIP/2.0 503 Next Hop Unreachable\r\nVia: " + viaUDP("r2"))
 	})
 }
 

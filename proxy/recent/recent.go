@@ -17,9 +17,12 @@ type Addresses struct {
 	full    prometheus.Counter // counts what there was no room for
 	n       atomic.Int32       // nothing remembered costs one load
 	mu      sync.Mutex
-	m       map[netip.AddrPort]time.Time
+	m       map[netip.AddrPort]span
 	sweepAt time.Time // not before
 }
+
+// span is how long an address is remembered: since it was added first, until it is forgotten.
+type span struct{ since, until time.Time }
 
 const (
 	// most bounds what is remembered.
@@ -31,7 +34,7 @@ const (
 // New makes it; each address is remembered for ttl. full counts those that there was no room
 // for.
 func New(ttl time.Duration, full prometheus.Counter) *Addresses {
-	return &Addresses{ttl: ttl, full: full, m: map[netip.AddrPort]time.Time{}}
+	return &Addresses{ttl: ttl, full: full, m: map[netip.AddrPort]span{}}
 }
 
 // Add remembers an address, unless there are too many: those that are there keep
@@ -42,11 +45,16 @@ func (m *Addresses) Add(a netip.AddrPort, now time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.m[a]; !known && len(m.m) >= most && !m.sweep(now) {
+	have, known := m.m[a]
+	if !known && len(m.m) >= most && !m.sweep(now) {
 		m.full.Inc()
 		return
 	}
-	m.m[a] = now.Add(m.ttl)
+	if !known || now.After(have.until) {
+		have.since = now
+	}
+	have.until = now.Add(m.ttl)
+	m.m[a] = have
 	m.n.Store(int32(len(m.m))) //nolint:gosec // bounded
 }
 
@@ -56,8 +64,8 @@ func (m *Addresses) sweep(now time.Time) bool {
 		return false
 	}
 	m.sweepAt = now.Add(sweepPause)
-	for a, until := range m.m {
-		if now.After(until) {
+	for a, have := range m.m {
+		if now.After(have.until) {
 			delete(m.m, a)
 		}
 	}
@@ -65,17 +73,21 @@ func (m *Addresses) sweep(now time.Time) bool {
 }
 
 // Has tells whether an address was added in the last while. Where none was it costs one load.
-func (m *Addresses) Has(a netip.AddrPort, now time.Time) bool {
+func (m *Addresses) Has(a netip.AddrPort, now time.Time) bool { return m.HasSince(a, now, now) }
+
+// HasSince tells whether an address was added in the last while, and for the first time not
+// after since.
+func (m *Addresses) HasSince(a netip.AddrPort, since, now time.Time) bool {
 	if m.n.Load() == 0 {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	until, ok := m.m[a]
-	if ok && now.After(until) {
+	have, ok := m.m[a]
+	if ok && now.After(have.until) {
 		delete(m.m, a)
 		m.n.Store(int32(len(m.m))) //nolint:gosec // bounded
 		return false
 	}
-	return ok
+	return ok && !have.since.After(since)
 }

@@ -31,3 +31,24 @@ func TestFull(t *testing.T) {
 		t.Error("one that is over")
 	}
 }
+
+// TestSince: an address is known since it was added first, until it is forgotten.
+func TestSince(t *testing.T) {
+	m := New(time.Minute, prometheus.NewCounter(prometheus.CounterOpts{Name: "full"}))
+	a, start := netip.MustParseAddrPort("10.0.0.3:5060"), time.Unix(1000, 0)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	m.Add(a, at(0))
+	m.Add(a, at(10))
+	for _, c := range []struct {
+		since, now int
+		want       bool
+	}{{0, 10, true}, {-1, 10, false}, {0, 69, true}, {0, 71, false}} {
+		if got := m.HasSince(a, at(c.since), at(c.now)); got != c.want {
+			t.Errorf("%+v: %t", c, got)
+		}
+	}
+	m.Add(a, at(100))
+	if m.HasSince(a, at(99), at(101)) || !m.HasSince(a, at(100), at(101)) {
+		t.Error("what was forgotten is new")
+	}
+}
