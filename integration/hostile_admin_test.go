@@ -13,7 +13,7 @@ import (
 
 // readers take all that the admin port has: connections that say nothing, say half of it or do
 // not read the answer, tokens that are wrong, and a name that is not rewatch's.
-type readers struct{ conns []net.Conn }
+type readers struct{}
 
 func (*readers) settings(*site) env { return env{"REWATCH_ADMIN_TOKEN": "right-token-0123456789"} }
 
