@@ -293,12 +293,16 @@ func (h *Health) ping(ctx context.Context, ways []resolve.Hop) {
 		return
 	case <-t.C:
 	}
-	open := func(way resolve.Hop) bool { return !way.Transport.Reliable() || h.cfg.Stands(way) }
-	if !slices.ContainsFunc(h.left(ways, now), open) {
+	shut := func(way resolve.Hop) bool { return way.Transport.Reliable() && !h.cfg.Stands(way) }
+	open := slices.DeleteFunc(h.left(ways, now), shut)
+	if len(open) == 0 {
 		return
 	}
 	h.mu.Lock()
 	h.reachable = true
+	for _, way := range open {
+		delete(h.losses, way.Way()) // what was refused before says nothing any more
+	}
 	h.mu.Unlock()
 	if h.Down() {
 		h.change(true, false, "")
