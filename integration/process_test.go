@@ -139,7 +139,7 @@ func (p *process) stop() {
 		select {
 		case <-p.done:
 		case <-time.After(15 * time.Second):
-			_ = p.cmd.Process.Kill()
+			p.signal(syscall.SIGKILL) // with its children: Kamailio may hang at its end
 			<-p.done
 			if strings.HasPrefix(p.name, "rewatch") { // the manners of others are not ours to test
 				p.t.Errorf("%s did not end upon SIGTERM", p.name)
