@@ -33,7 +33,8 @@ const (
 	overhead = 400
 	// concurrency bounds the REGISTERs that wait for their response.
 	concurrency = 16
-	// rest is the pause after a failure, longestRest one that the server asks for, trial the time between two attempts while the server
+	// rest is the pause after a failure, longestRest the longest one that the server may ask
+	// for, trial the time between two attempts while the server
 	// is down, look the time between two looks whether it is up again.
 	rest        = 5 * time.Second
 	longestRest = 2 * time.Minute
