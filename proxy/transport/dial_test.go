@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rewatch/proxy/transport"
@@ -87,6 +88,7 @@ func TestDialOnce(t *testing.T) {
 		if string(b[:n]) != strings.Repeat(message(100), 10) || s.set.Len() != 1 {
 			t.Error(n, s.set.Len())
 		}
+		synctest.Wait() // the peer may read what our writer has not yet noted as written
 		y := s.set.To(to, false, "")
 		_ = c.Close()
 		if _, n := s.got(); n != 2 || s.set.Get(y.ID) != nil || s.set.To(to, false, "") == y {
