@@ -79,12 +79,16 @@ const perStream = 16 << 10
 // one record.
 const perSecure = 24 << 10
 
+// SecureEach is the memory, in bytes, that TLS takes at most of a connection of Secure which no
+// Streams serve.
+const SecureEach = perSecure + unsaidFloor*unsaidCost
+
 // Budget is the memory that the streams of one side take at most, in bytes; secure: by TLS.
 func Budget(cfg StreamConfig, secure bool) int64 {
 	cfg.defaults()
 	each, denied := int64(queuedFloor+partialFloor+perStream), int64(maxDeniedMessage+perStream)
 	if secure {
-		each, denied = each+perSecure+unsaidFloor*unsaidCost, denied+perSecure+unsaidFloor*unsaidCost
+		each, denied = each+SecureEach, denied+SecureEach
 	}
 	streams := 2 * int64(cfg.MaxStreams) // accepted, and dialled
 	return int64(cfg.MaxQueued+cfg.MaxPartial) + maxSpares + streams*each + maxDenied*denied

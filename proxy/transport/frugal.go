@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Secure gives a listener that does TLS and bounds what a peer can have it keep.
+// Secure gives a listener that does TLS and bounds what a peer can have it keep. Who accepts its
+// connections tells of data by Said; Streams do.
 func Secure(l net.Listener, cfg *tls.Config) net.Listener {
 	return tls.NewListener(frugalListener{l}, cfg)
 }
@@ -42,6 +43,13 @@ const (
 	unsaidCost  = 3
 	unsaidFree  = 4 << 10
 )
+
+// Said notes that data has come by a connection of Secure: its peer may send as much again.
+func Said(conn net.Conn) {
+	if f := frugalOf(conn); f != nil {
+		f.said()
+	}
+}
 
 // NetConn is the connection below.
 func (f *frugal) NetConn() net.Conn { return f.Conn }
@@ -82,15 +90,11 @@ func (f *frugal) count(taken int64) {
 }
 
 // frugalOf is the frugal connection below one by TLS; nil: there is none.
-func (t *Streams) frugalOf(conn net.Conn) *frugal {
+func frugalOf(conn net.Conn) *frugal {
 	secured, ok := conn.(*tls.Conn)
 	if !ok {
 		return nil
 	}
-	f, ok := secured.NetConn().(*frugal)
-	if !ok {
-		return nil
-	}
-	f.set = t
+	f, _ := secured.NetConn().(*frugal)
 	return f
 }

@@ -211,7 +211,8 @@ func (t *Streams) serve(s *Stream, dial func(context.Context) (net.Conn, error))
 	}
 	defer func() { _ = conn.Close() }()
 	giveUpAfter(conn, s.set.cfg.VanishTimeout)
-	if s.frugal = s.set.frugalOf(conn); s.frugal != nil {
+	if s.frugal = frugalOf(conn); s.frugal != nil {
+		s.frugal.set = t
 		defer s.frugal.said()
 	}
 	if !s.attach(conn) {

@@ -99,16 +99,11 @@ func New(cfg config.AdminConfig, backend Backend, registry *prometheus.Registry,
 	return a
 }
 
-// Protect protects the server as a web configuration says, all but the probes. It is called before Serve.
-func (a *Admin) Protect(file *webconfig.File) error {
-	t, err := file.TLS()
-	if err != nil {
-		return fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err)
-	}
+// Protect protects the server as a web configuration says, all but the probes. It is called before Listen.
+func (a *Admin) Protect(file *webconfig.File) {
 	file.Refused = a.wrongPassword
-	a.web, a.server.TLSConfig = file, t
+	a.web = file
 	a.server.Handler = file.Handler(a.server.Handler, func(r *http.Request) bool { return isProbe(r.URL.Path) })
-	return nil
 }
 
 // Listen opens the port. It is called before SIP starts, so that a port in use stops the start.
@@ -119,6 +114,12 @@ func (a *Admin) Listen(ctx context.Context) error {
 		return fmt.Errorf("REWATCH_ADMIN_LISTEN: %w", err)
 	}
 	a.listener = l
+	if a.web == nil {
+		return nil
+	}
+	if a.listener, err = a.web.Listen(l); err != nil {
+		return errors.Join(fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err), l.Close())
+	}
 	return nil
 }
 
@@ -130,11 +131,7 @@ func (a *Admin) Close() error { return a.listener.Close() }
 
 // Serve answers until Shutdown; it returns nil then.
 func (a *Admin) Serve() error {
-	serve := a.server.Serve
-	if a.server.TLSConfig != nil {
-		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
-	}
-	if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	return nil

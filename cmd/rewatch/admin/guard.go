@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"rewatch/cmd/rewatch/webconfig"
 )
 
 const (
@@ -29,10 +31,16 @@ const (
 	graceTime = 50 * time.Millisecond
 )
 
-// Budget is the memory that the admin server takes at most, in bytes: the connections; the bytes that
-// their readers have not taken; the answers being made, each in four forms, the last two indented; and
-// the copies of recoveries and alarms for an answer.
-const Budget = maxConns*perConn + maxUnread + maxAnswers*(8*maxAnswer+copied)
+// Budget is the memory that the admin server takes at most, in bytes: the connections, with TLS if they
+// are secure; the bytes that their readers have not taken; the answers being made, each in four forms,
+// the last two indented; and the copies of recoveries and alarms for an answer.
+func Budget(secure bool) int64 {
+	each := int64(perConn)
+	if secure {
+		each += webconfig.PerConn
+	}
+	return maxConns*each + maxUnread + maxAnswers*(8*maxAnswer+copied)
+}
 
 const (
 	perConn = 40 << 10
@@ -113,6 +121,7 @@ func (g *guard) follow(c net.Conn, s http.ConnState) {
 		g.forget(c)
 		g.mu.Unlock()
 	case http.StateActive, http.StateIdle:
+		webconfig.Said(c)
 		g.mu.Lock()
 		if state := g.conns[c]; state != nil {
 			state.since = time.Now()

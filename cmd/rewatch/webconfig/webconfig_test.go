@@ -41,18 +41,15 @@ func serve(t *testing.T, path string) *httptest.Server {
 		_, _ = io.WriteString(w, "in by "+r.Proto)
 	}), func(r *http.Request) bool { return r.URL.Path == "/open" }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	own, err := f.TLS()
-	if err != nil {
+	plain := s.Listener
+	if s.Listener, err = f.Listen(plain); err != nil {
 		t.Fatal(err)
 	}
-	if own == nil {
-		s.Start()
-	} else {
-		s.TLS = own
-		s.EnableHTTP2 = true
-		s.StartTLS()
-	}
+	s.Start()
 	t.Cleanup(s.Close)
+	if s.Listener != plain {
+		s.URL = strings.Replace(s.URL, "http:", "https:", 1)
+	}
 	return s
 }
 
@@ -168,10 +165,10 @@ func TestHandshake(t *testing.T) {
 		client func(*tls.Config)
 		want   string // what the visitor reads, or part of the error
 	}{
-		"plain":                 {own, nil, "in by HTTP/2.0"},
-		"without HTTP/2":        {own + "http_server_config:\n  http2: false\n", nil, "in by HTTP/1.1"},
+		"plain":                 {own, nil, "in by HTTP/1.1"},
+		"never HTTP/2":          {own + "http_server_config:\n  http2: true\n", nil, "in by HTTP/1.1"},
 		"no TLS 1.1 by default": {own, old, "protocol version"},
-		"TLS 1.1":               {own + "  min_version: TLS11\nhttp_server_config:\n  http2: false\n", old, "in by HTTP/1.1"},
+		"TLS 1.1":               {own + "  min_version: TLS11\n", old, "in by HTTP/1.1"},
 		"no TLS 1.3":            {own + "  max_version: TLS12\n", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, "protocol version"},
 		"a cipher": {
 			own + "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
@@ -191,7 +188,7 @@ func TestHandshake(t *testing.T) {
 		})
 	}
 	inline := filepath.Join(dir, "web_config_noAuth_tlsInline.good.yml")
-	if _, said := get(t, client(t, dir), serve(t, inline).URL); said != "in by HTTP/2.0" {
+	if _, said := get(t, client(t, dir), serve(t, inline).URL); said != "in by HTTP/1.1" {
 		t.Errorf("written in the file: %q", said)
 	}
 	want := pair(t, dir, "server.crt", "server.key").Certificate[0]
