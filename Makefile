@@ -9,7 +9,7 @@ LINT_VER := v2.15.0
 FUZZTIME ?= 60s
 IMAGE    ?= rewatch
 TOOL     := $(GO) -C docker/tools tool
-# As Debian orders versions: v1.2.3-4-gabc is 1.2.3+4.gabc; without a tag the date orders.
+# Debian has to sort these versions: v1.2.3-4-gabc becomes 1.2.3+4.gabc; without a tag the date comes first.
 DEB_ARCH       ?= $(shell $(GO) env GOARCH)
 DEB_VERSION    ?= $(shell echo '$(VERSION)' | sed -E "/^v?[0-9]+\\.[0-9]/!s/^/0.0.0+$$(git show -s --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null)./; s/^v//; s/-/+/; s/-/./g")
 DEB_MAINTAINER ?= rewatch <rewatch@localhost>
@@ -34,10 +34,10 @@ test: install lint race manifests integration ## all tests; installs what they n
 unit: ## the quick tests, offline
 	$(GO) test ./...
 
-# On one processor: where several goroutines of a synctest bubble receive from timers at
-# once, Go 1.26 crashes in the detector now and then. It finds a race by what orders the
-# accesses and not by their being simultaneous; TestRaceUnderLoad has more processors.
-# What is smaller with the detector (a file race_on_test.go) is run at full size without it.
+# On one processor: with several, Go 1.26 sometimes crashes in the race detector when goroutines
+# of a synctest bubble receive from timers at once. The detector finds races on one processor as
+# well, for it looks at the order of accesses; TestRaceUnderLoad has more processors. Packages whose
+# tests are smaller under the detector (race_on_test.go) are also run without it.
 race: ## the quick tests with the race detector
 	$(GO) test -race -cpu 1 ./...
 	$(GO) test ./dialogs/recovery ./policy/simulate
@@ -58,23 +58,23 @@ $(LINT):
 install: ## install the Debian packages that tests and lab need
 	@./docker/lab/install.sh
 
-manifests: ## render the Kubernetes manifests and read them strictly (a module of its own)
+manifests: ## test the Kubernetes manifests: render them and decode each object strictly
 	$(GO) -C docker/kubernetes/test test -count=1 ./...
 
-# One package after the other: TestFlood judges a latency and wants the machine for itself.
+# One package after the other: TestFlood measures a latency and needs the machine for itself.
 integration: build ## the built binary against Kamailio, SIPp, baresip, Alertmanager ...
 	$(GO) test -tags integration -count=1 -timeout 18m -p 1 -parallel 6 ./integration/... ./cmd/rewatch/... ./dialogs/store/redis/... ./docker/...
 
-outage: build ## a core that is out, at full size: for a minute in every way, silent for ten minutes before few and many (half an hour)
+outage: build ## stop a real core in every way, at full size (half an hour)
 	OUTAGE=1 $(GO) test -tags integration -count=1 -timeout 60m -parallel 6 -v -run 'TestOutageAtFullSize|TestOutageRedelivered|TestSilentCore' ./integration/
 
-hostile: build ## everybody does their worst for a minute among 50 honest phones: a phone behind a scripted core and behind Kamailio, a server, sinks, readers, neighbours
+hostile: build ## attack rewatch from every side, a minute each, among 50 honest phones
 	HOSTILE=1m $(GO) test -tags integration -count=1 -parallel 4 -v -run TestHostile ./integration/
 
 soak: build ## half an hour at 5,000/s through a network that loses 5 %, with a core that restarts and moves
 	$(GO) run ./integration/bench -scenario soak -rewatch $(BIN) $(ARGS)
 
-fuzz: ## every fuzz target, $(FUZZTIME) each
+fuzz: ## every fuzz target, a minute each (FUZZTIME)
 	@for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $(ARGS) $$p || exit 1; \
@@ -87,17 +87,18 @@ bench-quick: build install ## the same, short and rough
 	$(GO) run ./integration/bench -quick $(ARGS)
 
 bench-micro: ## micro-benchmarks of scan, edit, lookup, wheel, Decide
+	@mkdir -p bin
 	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./proxy/... ./dialogs/... ./policy/... | tee bin/bench-micro.txt
 	$(GO) run golang.org/x/perf/cmd/benchstat@latest bin/bench-micro.txt
 
-pgo: ## record the profile that builds are optimised by (cmd/rewatch/default.pgo)
+pgo: ## record a profile for optimised builds (cmd/rewatch/default.pgo)
 	$(GO) run ./integration/bench -scenario profile
 
 image: ## build the container image with Docker; BUILD_IMAGE and RUN_IMAGE name other base images
 	docker build $(foreach image,BUILD_IMAGE RUN_IMAGE,$(if $($(image)),--build-arg $(image)=$($(image)))) \
 	  --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
 
-# What is installed beside the binary is printed by one that runs here.
+# A binary for this machine prints the files that are installed beside the binary.
 deb: build ## build the Debian package, bin/rewatch_VERSION_ARCH.deb
 	@mkdir -p $(DEB_DIR)
 	CGO_ENABLED=0 GOARCH=$(DEB_ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DEB_DIR)/rewatch ./cmd/rewatch
@@ -110,7 +111,7 @@ deb: build ## build the Debian package, bin/rewatch_VERSION_ARCH.deb
 	DEB_DIR=$(DEB_DIR) DEB_ARCH=$(DEB_ARCH) DEB_VERSION='$(DEB_VERSION)' DEB_MAINTAINER='$(DEB_MAINTAINER)' \
 	  "$$($(TOOL) -n nfpm)" package -f docker/debian/nfpm.yaml -p deb -t $(DEB)
 
-# The bill of materials is that of the binary, whose modules Go notes in it.
+# The bill of materials comes from the binary: Go notes its modules in it.
 RELEASE := bin/release
 release: ## packages, binaries, bills of materials and checksums of VERSION, in bin/release
 	rm -rf $(RELEASE) && mkdir -p $(RELEASE)
@@ -123,19 +124,19 @@ release: ## packages, binaries, bills of materials and checksums of VERSION, in 
 	cp docker/snmp/REWATCH-MIB.txt docker/prometheus/rewatch.rules.yaml docker/prometheus/rewatch-dashboard.json $(RELEASE)
 	cd $(RELEASE) && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
-lab: build install ## Kamailio core, rewatch, Kamailio presence server and phones, to play with
+lab: build install ## start a Kamailio core, rewatch, a Kamailio presence server and phones, to try out
 	@./docker/lab/lab.sh up
 
 lab-break: ## break something in the lab: make lab-break WHAT=responses WHO=alice (or core, silent, tunnel, 480)
 	@./docker/lab/lab.sh break $(WHAT) $(WHO)
 
-lab-heal: ## mend it
+lab-heal: ## mend what is broken in the lab
 	@./docker/lab/lab.sh heal $(WHO)
 
 lab-status: ## what runs, who is subscribed, what rewatch counted
 	@./docker/lab/lab.sh status
 
-lab-watch: ## watch the messages pass
+lab-watch: ## follow the log of rewatch
 	@./docker/lab/lab.sh watch
 
 lab-down: ## stop the lab
@@ -153,7 +154,7 @@ simulate-table: build ## simulate the defaults and write the tables into policy/
 	$(BIN) simulate -scenario all -redeliver -watchers 100000 -seed 1 -markdown > bin/redeliver.md
 	$(call into-readme,redeliver,policy/simulate)
 
-# What is in bin/NAME.md comes between the markers NAME:start and NAME:end of FOLDER/README.md.
+# Puts bin/NAME.md between the markers NAME:start and NAME:end of FOLDER/README.md.
 define into-readme
 	@awk '/<!-- $(1):start -->/ {print; while ((getline line < "bin/$(1).md") > 0) print line; skip = 1} \
 	      /<!-- $(1):end -->/ {skip = 0} !skip' $(2)/README.md > bin/README.md && mv bin/README.md $(2)/README.md

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After the files are in place. A new installation is enabled and waits for its
-# configuration; an upgrade restarts what runs.
+# Runs after the files are in place. A new installation is enabled and not started, for it
+# has no configuration yet; an upgrade restarts a service that runs.
 set -e
 
 [ "$1" = configure ] || exit 0

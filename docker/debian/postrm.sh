@@ -1,5 +1,5 @@
 #!/bin/sh
-# After the files are gone. "remove" keeps configuration and state, "purge" does not.
+# Runs after the files are removed. "remove" keeps configuration and state, "purge" does not.
 set -e
 
 case "$1" in

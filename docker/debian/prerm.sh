@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before the files go. An upgrade leaves the service running; postinst restarts it.
+# Runs before the files are removed. An upgrade leaves the service running; postinst restarts it.
 set -e
 
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the real peers that the lab and the integration tests talk to, from
-# Debian 12, as far as they are missing. Run again, it does nothing.
+# Installs the real peers that the lab and the integration tests talk to, from Debian 12,
+# where they are missing. When all are installed it does nothing.
 set -eu
 
-# What is needed, and the program by which we know that it is there. Baresip is
-# the core package: the full one would pull in a desktop's worth of codecs. The C
-# compiler is for the race detector, Chromium for the tests of the console.
+# Each package, and a file by which it is recognised. baresip-core does without the many
+# codecs of the package baresip. The C compiler is for the race detector, Chromium for the
+# tests of the console.
 packages='
 kamailio:/usr/sbin/kamailio
 kamailio-presence-modules:presence.so
@@ -30,8 +30,8 @@ gcc:/usr/bin/gcc
 libc6-dev:/usr/include/stdio.h
 '
 
-# present says whether a program, or a module of Kamailio, is on this machine,
-# however it came here.
+# present says whether a program, or a module of Kamailio, is on this machine, also where
+# it was not installed as a package.
 present() {
 	case $1 in
 	/*) [ -e "$1" ] ;;
@@ -54,22 +54,22 @@ fi
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
 	if ! command -v sudo >/dev/null; then
-		echo "lab: cannot install$missing: not root, and there is no sudo." >&2
+		echo "lab: cannot install$missing: this is not root, and there is no sudo." >&2
 		exit 1
 	fi
 	as_root=sudo
 fi
 
 if ! command -v apt-get >/dev/null; then
-	echo "lab: please install these by hand, there is no apt-get here:$missing" >&2
+	echo "lab: there is no apt-get; please install these by hand:$missing" >&2
 	exit 1
 fi
 
 echo "lab: installing from Debian:$missing"
 
-# Debian starts a service when its package is installed. The lab starts what it
-# needs itself, on addresses of its own, so for the time of the installation
-# policy-rc.d says no (invoke-rc.d(8)). One that is already there is left alone.
+# Debian starts a service when its package is installed. The lab starts its peers itself, on
+# other addresses, so a policy-rc.d forbids that during the installation (invoke-rc.d(8)). A
+# policy-rc.d that exists already is not changed.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null

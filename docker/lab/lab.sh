@@ -1,7 +1,7 @@
 #!/bin/sh
 # The lab: rewatch between a real IMS core and a real presence server, with phones
 # that watch bob. Everything listens on 127.0.0.0/8 and keeps its files in one
-# directory. See usage below, or run it without arguments.
+# directory. Run it without arguments to see the usage.
 set -eu
 
 usage() {
@@ -13,11 +13,11 @@ docker/lab/lab.sh up                   start core, presence server, rewatch, Ale
                                        WHAT: responses (the default: they are lost), silent (so are the NOTIFYs),
                                        480, "503;2" (Retry-After), any other code;
                                        tunnel: the phone has no network, nothing reaches it and nothing comes from it
-                  break core           an outage: the core hears nothing and says nothing
+                  break core           an outage: the core receives and sends nothing
                   heal [USER]          mend what is broken (default: everything)
                   publish [WORDS]      bob's presence changes, so every watcher gets a NOTIFY
-                  phones               start the phones anew: they register and subscribe again
-                  watch                follow what rewatch says
+                  phones               restart the phones: they register and subscribe again
+                  watch                follow the log of rewatch
 
 Environment: LAB_RUN     directory for files and pids   (docker/lab/run)
              LAB_NET     first three bytes of the addresses (127.0.0); "up" notes it for the other commands
@@ -28,12 +28,12 @@ USAGE
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
 run=${LAB_RUN:-$here/run}
-# Kamailio's control socket lives there, and the path of a socket has 108 bytes.
+# Kamailio's control socket is in this directory, and the path of a socket has at most 108 bytes.
 if [ ${#run} -gt 90 ]; then
 	run=${TMPDIR:-/tmp}/rewatch-lab-$(id -u)
 fi
 
-# A lab that is up has its network already.
+# A lab that runs has written its network down.
 net=$(cat "$run/net" 2>/dev/null || echo "${LAB_NET:-127.0.0}")
 
 core=$net.20
@@ -46,8 +46,8 @@ admin=$as:9090
 
 watchers="alice:$net.50 carol:$net.51 dave:$net.52"
 
-# birth is the start time of a process. A pid may be used again; the pair is not.
-# A process that has ended but was not waited for yet has none.
+# birth is the start time of a process. A pid may be used again; a pid with its start time
+# is not. A zombie has none.
 birth() {
 	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'
 }
@@ -90,7 +90,7 @@ wait_for() {
 	until "$@" >/dev/null 2>&1; do
 		tries=$((tries + 1))
 		if [ $tries -gt 100 ]; then
-			echo "lab: $what does not come up; look into $run" >&2
+			echo "lab: $what does not start; see the logs in $run" >&2
 			exit 1
 		fi
 		sleep 0.1
@@ -128,8 +128,8 @@ CFG
 route: {receiver: none, group_wait: 1s, group_interval: 5s, repeat_interval: 1h}
 receivers: [{name: none}]
 CFG
-	# With a write-ahead log nobody who reads the table is in the server's way. The
-	# file remembers the mode.
+	# With a write-ahead log readers of the table do not block the server. The mode is
+	# stored in the file.
 	rm -f "$run"/presence.db*
 	sqlite3 "$run/presence.db" 'pragma journal_mode=wal' >/dev/null
 	for part in standard presence; do
@@ -144,7 +144,7 @@ sipp_once() {
 	sipp "$to:5060" -m 1 -nostdin -timeout 5s "$@" >"$run/sipp.log" 2>&1
 }
 
-# publish sends bob's presence by the core; while that is out, to rewatch itself.
+# publish sends bob's presence to the core, and while the core is out to rewatch itself.
 publish() {
 	by=$core
 	if core_out; then by=$as; fi
@@ -154,10 +154,10 @@ publish() {
 		-key user bob -key basic "$basic" -key note "${1:-it is $(date +%T)}"
 }
 
-# kamcmd ends with 0 also where there is no such key.
+# kamcmd exits with 0 also where there is no such key.
 core_out() { core_ctl htable.get switch out 2>/dev/null | grep -q 'value:'; }
 
-# address USER is where the phone of a user is.
+# address USER prints the address of a user's phone.
 address() {
 	for watcher in $watchers; do
 		if [ "${watcher%%:*}" = "$1" ]; then echo "${watcher#*:}"; fi
@@ -169,8 +169,8 @@ start_phones() {
 		user=${watcher%%:*}
 		ip=${watcher#*:}
 		stop "phone-$user"
-		# A message that SIPp did not expect is no reason for a phone to hang up:
-		# the 200 to SUBSCRIBE and the first NOTIFY come in either order.
+		# SIPp must not end the call upon an unexpected message: the 200 to SUBSCRIBE
+		# and the first NOTIFY come in either order.
 		start "phone-$user" sipp "$core:5060" -nostdin -m 1 \
 			-sf "$here/sipp/phone.xml" -oocsf "$here/sipp/phone-message.xml" \
 			-default_behaviors all,-bye,-abortunexp -i "$ip" -p 5060 \
@@ -187,7 +187,7 @@ up() {
 		fi
 	done
 	if alive core; then
-		echo "lab: it runs already"
+		echo "lab: runs already"
 		status
 		return
 	fi
@@ -197,7 +197,7 @@ up() {
 	fi
 	mkdir -p "$run"
 	echo "$net" >"$run/net"
-	# Whatever goes wrong from here on, nothing is left half started.
+	# If anything fails from here on, everything is stopped again.
 	trap down EXIT
 	trap 'exit 130' INT TERM
 	write_configuration
@@ -217,7 +217,7 @@ up() {
 
 	rm -f "$run/redelivers"
 	if [ -n "${REWATCH_REDELIVER:-}" ]; then : >"$run/redelivers"; fi
-	# Short times, so that something happens while one watches.
+	# Short times, so that one does not wait long to see something.
 	start rewatch env \
 		REWATCH_NOTIFY_TIMEOUT="${REWATCH_NOTIFY_TIMEOUT:-4s}" \
 		REWATCH_RESUBSCRIBE_TIMEOUT="${REWATCH_RESUBSCRIBE_TIMEOUT:-10s}" \
@@ -247,15 +247,15 @@ ${sink:+  Alertmanager   $sink/
 
   make lab-break                        the responses of alice's phone to NOTIFY are lost from now on;
                                         leave it so, and after three MESSAGEs alice is signed out
-  make lab-heal                         mend it: the next NOTIFY gets through, the recovery is proven
+  make lab-heal                         mend it: the next NOTIFY gets through, which completes the recovery
   make lab-break WHAT=480 WHO=carol     carol's NOTIFYs are answered 480
-  make lab-break WHAT=silent WHO=all    nothing comes back for anybody: nobody is signed out for it
-  make lab-break WHAT=core              an outage: the core hears nothing and says nothing
+  make lab-break WHAT=silent WHO=all    no NOTIFY gets an answer: nobody is signed out for it
+  make lab-break WHAT=core              an outage: the core receives and sends nothing
   make lab-break WHAT=tunnel            alice's phone has no network until the next make lab-heal;
-                                        for redelivery start the lab by: REWATCH_REDELIVER=10m make lab
+                                        for redelivery start the lab with: REWATCH_REDELIVER=10m make lab
   docker/lab/lab.sh status              who is registered and subscribed, and what is broken
-  docker/lab/lab.sh phones              who was signed out comes back
-  docker/lab/lab.sh watch               follow what rewatch says
+  docker/lab/lab.sh phones              users who were signed out come back
+  docker/lab/lab.sh watch               follow the log of rewatch
   make lab-down                         stop everything
 TEXT
 }
@@ -311,7 +311,7 @@ break_it() {
 		publish
 		return
 		;;
-	# kamcmd would make a number of it otherwise.
+	# Without "s:" kamcmd would store a number.
 	[3-6][0-9][0-9]) value=s:$what ;;
 	responses | lose-response)
 		what=lose-response
@@ -325,7 +325,7 @@ break_it() {
 	esac
 	core_ctl htable.sets fault "$user" "$value" >/dev/null
 	if [ "$what" = tunnel ] && [ ! -f "$run/redelivers" ]; then
-		echo "lab: rewatch keeps no NOTIFY for its phone here, so this is a recovery; redelivery: REWATCH_REDELIVER=10m make lab"
+		echo "lab: redelivery is off, so rewatch sends a MESSAGE; to see redelivery: REWATCH_REDELIVER=10m make lab"
 	fi
 	echo "lab: NOTIFYs to $user: $what. bob's presence changes now."
 	publish

@@ -124,7 +124,7 @@ func TestConsoleForgives(t *testing.T) {
 	b.eval(`document.getElementById("token").value = "s3cret"`)
 	click("#ask-yes")
 	eventually(t, "the unban", func() bool { return backend.done() == "unban sip:mallory@ims.example" })
-	eventually(t, "the toast", func() bool { return text("toast") == "sip:mallory@ims.example is not banned any more." })
+	eventually(t, "the toast", func() bool { return text("toast") == "sip:mallory@ims.example is no longer banned." })
 	click(`[aria-label="Forgive sip:mallory@ims.example"]`)
 	if b.eval(`document.getElementById("ask-token").hidden`) != "true" {
 		t.Error("the token is asked for again")

@@ -88,7 +88,7 @@ func consoleStates(now time.Time) []state {
 		},
 		{
 			"outage", served, &fakeBackend{holds: []fakeHold{{Hop: "10.0.0.7:5060", Reason: "unreachable", Waiting: 7}}, recoveries: []fakeRecovery{broken("held", "waiting")}}, "",
-			[]string{"Holding", "10.0.0.7:5060 is held", "it cannot be reached", "It is asked by OPTIONS", "7 users wait", "waits for the end of the hold of 10.0.0.7:5060"},
+			[]string{"Holding", "10.0.0.7:5060 is held", "it cannot be reached", "rewatch asks it by OPTIONS", "7 users wait", "waits for the end of the hold of 10.0.0.7:5060"},
 			[]string{calm, "next step"},
 		},
 		{"dry run", served, &fakeBackend{dry: true}, "", []string{"Dry run", "rewatch only observes", "No recovery runs."}, []string{calm}},
@@ -131,7 +131,7 @@ func consoleStates(now time.Time) []state {
 			"signed out",
 			map[string]float64{},
 			&fakeBackend{recoveries: given("signed-out"), alarms: exhausted}, "",
-			[]string{"Signed out", "watcher-exhausted", "No recovery runs. Users are given up on"},
+			[]string{"Signed out", "watcher-exhausted", "No recovery runs. Some users are given up"},
 			[]string{calm, "No alarm.", "Given up, still"},
 		},
 		{
@@ -287,7 +287,7 @@ func TestConsoleShowsMessages(t *testing.T) {
 		b.eval(`[...document.querySelectorAll("button")].find((x) => x.textContent === "Download pcap").click()`)
 		b.eval(`document.getElementById("token").value = "s3cret"`)
 		b.eval(`document.getElementById("ask-yes").click()`)
-		eventually(t, "the file", says("The file is there."))
+		eventually(t, "the file", says("The file is downloaded."))
 		b.eval("sessionStorage.clear()")
 	}
 	b.open(serveConsole(t, busyBackend(time.Now()), "s3cret")+"/#7", 1280, 1400)

@@ -1,5 +1,5 @@
-// The console: fetches what the API tells every two seconds and changes on the
-// page only what has changed.
+// The console fetches the answers of the API every two seconds, and changes on the page
+// only what is different.
 
 import { el, figure, keyed, now, setClock, setText, span, when } from "./dom.js";
 import { alarm, client, person, recovery, user } from "./cards.js";
@@ -33,7 +33,7 @@ async function refresh() {
     failures++;
   }
   show();
-  // A hidden tab asks nothing; a rewatch that is away is asked less often.
+  // A hidden tab asks nothing; a rewatch that does not answer is asked less often.
   if (!document.hidden) timer = setTimeout(refresh, every * Math.min(1 + failures, 8));
 }
 
@@ -51,32 +51,32 @@ function show() {
   const tools = { get, captures: s.captures, ask: s.can_change ? ask : null };
   const card = (r, old) => recovery(r, old, tools);
   list("broken", running, (r) => r.id ?? r.aor, card,
-    wanted ? "No recovery that matches runs." : calm());
+    wanted ? "No running recovery matches." : calm());
   list("ended", found.filter((r) => !running.includes(r)), (r) => r.id ?? r.aor + r.started, card,
-    wanted ? "No earlier recovery matches." : "No recovery yet. Each one will be here with its messages.");
+    wanted ? "No earlier recovery matches." : "No recovery yet. Each one will be listed here with its messages.");
   list("users", users(data.alarms).filter((u) => match(u.aor)), (u) => u.aor, (u) => user(u, data.summary.can_change ? ask : null),
-    wanted ? "No user that matches is given up." : "Nobody at the moment.");
+    wanted ? "No user who is given up matches." : "Nobody at the moment.");
   list("alarms", data.alarms.filter((a) => match(a.object + a.name)), (a) => a.id || a.name + a.object, alarm,
     wanted ? "No alarm matches." : "No alarm.");
   list("clients", wanted ? [] : data.clients, (c) => c.family, client, "No client is subscribed.");
   node("s-clients").hidden = Boolean(wanted);
-  list("people", people, (p) => p.aor, (p, old) => person(p, old, get), "No user that is known has this in its address.");
+  list("people", people, (p) => p.aor, (p, old) => person(p, old, get), "No known user has this text in its address.");
   node("s-people").hidden = !wanted;
   tick();
 }
 
-// calm is what no running recovery means.
+// calm is the text when no recovery runs: it says whether that means that all is well.
 function calm() {
   const s = data.summary;
   if (s.modes.some((m) => m !== "normal")) return "No recovery runs.";
-  if (users(data.alarms).length) return "No recovery runs. Users are given up on; they are listed beside.";
+  if (users(data.alarms).length) return "No recovery runs. Some users are given up; see the list of them.";
   if (s.kept > 0) return "No recovery runs. NOTIFYs wait for their clients.";
-  if (s.subscriptions === 0) return "No subscription is known yet, so there is nothing that could break.";
+  if (s.subscriptions === 0) return "No subscription is known yet, so nothing can be broken.";
   if (data.alarms.length) return "No recovery runs. Alarms are raised.";
   return "Nothing is broken. Every NOTIFY gets through.";
 }
 
-// search asks for users of whom nothing may be broken.
+// search asks for all known users, also those without a recovery.
 async function search() {
   const wanted = node("find").value.trim();
   try {
@@ -129,10 +129,10 @@ function showConditions(summary) {
 
 // release is the button that ends the hold of one next hop.
 function release(hop) {
-  const b = el("button", "small", "Let go");
+  const b = el("button", "small", "End this hold");
   b.type = "button";
   b.hidden = !data.summary.can_change;
-  b.setAttribute("aria-label", `Let go ${hop}`);
+  b.setAttribute("aria-label", `End the hold of ${hop}`);
   b.addEventListener("click", () => ask(hop, "release"));
   return b;
 }

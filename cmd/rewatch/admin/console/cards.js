@@ -23,9 +23,9 @@ const standings = {
 const results = {
   recovered: ["Recovered", "good"],
   exhausted: ["Given up", "bad"],
-  abandoned: ["Not needed any more", ""],
+  abandoned: ["No longer needed", ""],
   delivered: ["Delivered", "good"],
-  dropped: ["Not needed any more", ""],
+  dropped: ["No longer needed", ""],
   "given-back": ["Not delivered", "bad"],
 };
 const progressNames = ["lost", "resubscribed", "proven"];
@@ -126,14 +126,14 @@ function tries(r) {
 }
 
 function brokenText(broken, beyond) {
-  if (broken.length === 0) return "no subscription is broken any more";
+  if (broken.length === 0) return "no subscription is broken now";
   const [first] = broken;
   const others = broken.length - 1 + beyond;
   const rest = others > 0 ? ` and ${others} more` : "";
   return `${first.event} of ${first.resource}${rest}: ${first.cause || "unknown cause"}`;
 }
 
-// missedText is what a phone misses that has its subscription still.
+// missedText is the state that a phone has not got yet; its subscription is not broken.
 function missedText(broken) {
   return broken.map((b) => `${b.event} of ${b.resource}`).join(", ");
 }
@@ -143,7 +143,7 @@ function inside(r, tools) {
   if (!r.delivery && (r.broken || []).length) box.append(subscriptions(r.broken, r.more || 0));
   const steps = rows(r.steps || []);
   if (steps.length === 0) {
-    box.append(el("p", "facts", "No messages were noted."));
+    box.append(el("p", "facts", "No messages were recorded."));
     return box;
   }
   const copy = el("button", "small", "Copy as text");
@@ -153,7 +153,7 @@ function inside(r, tools) {
       await navigator.clipboard.writeText(`${r.aor}\n${asText(steps)}\n`);
       copy.textContent = "Copied";
     } catch {
-      copy.textContent = "Not allowed here";
+      copy.textContent = "The browser refused";
     }
     setTimeout(() => { copy.textContent = "Copy as text"; }, 1500);
   });
@@ -174,8 +174,8 @@ function download(r, ask) {
   return b;
 }
 
-// messages are those of a recovery with their Call-ID, CSeq and branch, asked for when they
-// are wanted.
+// messages are those of a recovery with their Call-ID, CSeq and branch; they are fetched when
+// the list is opened.
 function messages(r, get) {
   const box = el("details", "messages");
   box.append(el("summary", "", "Call-IDs, CSeqs and branches"));
@@ -183,9 +183,9 @@ function messages(r, get) {
     if (!box.open || box.querySelector("table, p")) return;
     try {
       const list = (await get(`recoveries/${encodeURIComponent(r.id)}/messages`)).items || [];
-      box.append(list.length ? messageTable(list) : el("p", "facts", "They are kept no more."));
+      box.append(list.length ? messageTable(list) : el("p", "facts", "These messages are no longer kept."));
     } catch {
-      box.append(el("p", "facts", "They cannot be had now."));
+      box.append(el("p", "facts", "These messages cannot be read now."));
     }
   });
   return box;
@@ -217,7 +217,7 @@ function subscriptions(broken, beyond) {
   return el("table", "subs", el("thead", "", head), el("tbody", "", ...rows));
 }
 
-// user is someone rewatch has given up on: {aor, alarms}.
+// user is the card of a user who is given up: {aor, alarms}.
 export function user(u, ask) {
   const banned = u.alarms.find((a) => a.name === "watcher-banned");
   const first = u.alarms[0];
@@ -253,17 +253,17 @@ export function alarm(a) {
   return card;
 }
 
-// client is what one family of clients knows.
+// client is the card of one family of clients: how many failed, and what brought them back.
 export function client(c) {
   const back = Object.entries(c.returns).filter(([, n]) => n > 0).map(([by, n]) => `${n} by ${by}`);
   return el("article", "card", el("div", "plain",
-    row(null, c.family === "unknown" ? "Clients that do not say what they are" : c.family,
+    row(null, c.family === "unknown" ? "Clients without a User-Agent" : c.family,
       chip([`${c.subscriptions} subscribed`, ""]), chip([`${c.failures} failed`, ""]), null),
     el("div", "facts", back.length ? `Came back: ${back.join(", ")}` : c.failures ? "None has come back yet." : "None has failed.")));
 }
 
-// person is a user who is known, whatever its state. What is known of it is asked for when
-// its card is opened.
+// person is the card of a known user, whatever its state. Details are fetched when the card
+// is opened.
 export function person(p, old, get) {
   const card = el("details", "card");
   const state = p.registered ? ["Registered", "good"] : ["Not registered", ""];
@@ -276,7 +276,7 @@ export function person(p, old, get) {
     try {
       box.append(...known(await get(`watchers/${encodeURIComponent(p.aor)}`)));
     } catch {
-      box.append(el("p", "facts", "Nothing more is known of this user now."));
+      box.append(el("p", "facts", "Details of this user cannot be read now."));
     }
   };
   card.addEventListener("toggle", fill);

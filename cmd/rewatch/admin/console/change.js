@@ -6,7 +6,7 @@ const storageKey = "rewatch-token";
 const questions = {
   reset: {
     title: "Forgive this user?",
-    text: (aor) => `The count, the ban and the alarm of ${aor} are removed, and rewatch starts afresh with this user.`,
+    text: (aor) => `The count, the ban and the alarm of ${aor} are removed, and rewatch starts again with this user.`,
     yes: "Forgive",
     done: (aor) => `${aor} is forgiven.`,
   },
@@ -14,43 +14,43 @@ const questions = {
     title: "Lift the ban?",
     text: (aor) => `${aor} can register and subscribe again at once. The count stays.`,
     yes: "Lift the ban",
-    done: (aor) => `${aor} is not banned any more.`,
+    done: (aor) => `${aor} is no longer banned.`,
   },
   pcap: {
     title: "Download the messages?",
-    text: () => "The file has every message of this recovery with its body, for Wireshark or sngrep. That it was downloaded is written down.",
+    text: () => "The file has every message of this recovery with its body, for Wireshark or sngrep. The download is written to the audit log.",
     yes: "Download", request: (id) => ["GET", `recoveries/${encodeURIComponent(id)}/pcap`], file: (id) => `rewatch-${id}.pcap`,
-    done: () => "The file is there.",
+    done: () => "The file is downloaded.",
   },
   hold: {
     title: "Hold everything?",
-    text: () => "No MESSAGE is sent, nobody is counted and nobody is signed out until recovery is let go on. A restart does not end it where a state is kept.",
+    text: () => "No MESSAGE is sent, nobody is counted and nobody is signed out until recovery is resumed. With REWATCH_STATE the hold outlives a restart.",
     yes: "Hold", reason: true, request: (_, reason) => ["PUT", "hold", { reason }],
     done: () => "Recovery is held.",
   },
   resume: {
-    title: "Let recovery go on?",
-    text: () => "It goes on where it was, without a second MESSAGE.",
-    yes: "Go on", request: () => ["DELETE", "hold"],
+    title: "Resume recovery?",
+    text: () => "Recovery goes on where it was, without a second MESSAGE.",
+    yes: "Resume", request: () => ["DELETE", "hold"],
     done: () => "Recovery goes on.",
   },
   release: {
-    title: "Let this hop go?",
-    text: (hop) => `Recovery goes on for the users behind ${hop}. It is held again if nothing gets through.`,
-    yes: "Let go", request: (hop) => ["DELETE", `hold?hop=${encodeURIComponent(hop)}`],
-    done: (hop) => `${hop} is not held any more.`,
+    title: "End the hold of this hop?",
+    text: (hop) => `Recovery goes on for the users behind ${hop}. The hop is held again if nothing gets through.`,
+    yes: "End the hold", request: (hop) => ["DELETE", `hold?hop=${encodeURIComponent(hop)}`],
+    done: (hop) => `${hop} is no longer held.`,
   },
   dry: {
     title: "Begin a dry run?",
     text: () => "rewatch only observes from now on. A restart goes back to REWATCH_DRY_RUN.",
     yes: "Begin", request: () => ["PUT", "dry-run", { on: true }],
-    done: () => "It is a dry run.",
+    done: () => "The dry run has begun.",
   },
   wet: {
     title: "End the dry run?",
-    text: () => "rewatch acts from now on. Whoever failed in the dry run is forgiven.",
+    text: () => "rewatch acts from now on. Failures in the dry run do not count.",
     yes: "End it", request: () => ["PUT", "dry-run", { on: false }],
-    done: () => "The dry run is over.",
+    done: () => "The dry run has ended.",
   },
 };
 
@@ -144,7 +144,7 @@ function refused(status, text) {
     return;
   }
   problem(status === 403
-    ? "This rewatch only shows: its operator has set no REWATCH_ADMIN_TOKEN."
+    ? "This rewatch accepts no changes: REWATCH_ADMIN_TOKEN is not set."
     : text);
 }
 

@@ -17,30 +17,30 @@ export function chips(summary) {
   return words.length ? [words.join(" · "), "busy"] : ["Ready", "good"];
 }
 
-// notices are what a person has to know before anything else: what rewatch waits for, and
-// what it does not do.
+// notices are what a person has to know first: what rewatch waits for, and what it does
+// not do now.
 export function notices(summary) {
   const all = (summary.conditions || []).filter((c) => !c.ok || c.name === "identity").map((c) => ({ name: c.name, detail: c.detail }));
   const modes = summary.modes || [];
   if (modes.includes("dry-run")) {
-    all.push({ busy: true, name: "Dry run", detail: "rewatch only observes. What is shown as done here was not done; whoever fails is forgiven when the dry run ends" });
+    all.push({ busy: true, name: "Dry run", detail: "rewatch only observes. Nothing that is shown here as done was really done, and failures do not count after the end of the dry run" });
   }
   for (const h of summary.holds || []) all.push(h.by_hand ? byHand(h) : ofHop(h));
   if (summary.kept > 0) {
-    all.push({ busy: true, name: `${plural(summary.kept, "NOTIFY", "NOTIFYs")} kept for redelivery`, detail: "the server has its answer; each is delivered when its client can be reached" });
+    all.push({ busy: true, name: `${plural(summary.kept, "NOTIFY", "NOTIFYs")} kept for redelivery`, detail: "each is delivered when its client can be reached; the server has its answer already" });
   }
   return all;
 }
 
 function byHand(h) {
-  return { busy: true, name: "Held by hand", detail: `${h.reason}. Nobody is told, counted or signed out until recovery is let go on; ${waits(h)}` };
+  return { busy: true, name: "Held by hand", detail: `${h.reason}. Nobody is told, counted or signed out until recovery is resumed; ${waits(h)}` };
 }
 
 function ofHop(h) {
   const where = h.hop || "phones that are reached directly";
   return {
     busy: true, hop: h.hop, name: `${where} is held`,
-    detail: `${reasons[h.reason] || h.reason}. Nobody behind it is counted or signed out. It is asked by OPTIONS, and goes on when it answers or a request gets through; ${waits(h)}`,
+    detail: `${reasons[h.reason] || h.reason}. Nobody behind it is counted or signed out. rewatch asks it by OPTIONS; the hold ends when it answers or a request gets through; ${waits(h)}`,
   };
 }
 
