@@ -114,7 +114,8 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 		n.Overtaken = n.Overtaken || other.answered && other.notifyCSeq > cseq
 	}
 	if p.cfg.Content != nil {
-		n.Full = redelivery.Full(p.cfg.Content(raw.Raw))
+		kind, coding, body := p.cfg.Content(raw.Raw)
+		n.Full, n.Bare = redelivery.Full(kind, coding, body), len(body) == 0
 	}
 	ok, ends := p.cfg.Post.Keep(at, n)
 	p.redelivered.count(at, ends...)

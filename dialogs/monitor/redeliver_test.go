@@ -199,6 +199,23 @@ func TestKeptInOrder(t *testing.T) {
 	})
 }
 
+// TestKeptWithoutBody: of NOTIFYs without a body the newest is kept, however many come.
+func TestKeptWithoutBody(t *testing.T) {
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		for cseq := range uint32(40) {
+			if got := w.state(callA, cseq+1, "", "", 480); got != 200 {
+				t.Fatalf("%d: the server got %d", cseq+1, got)
+			}
+		}
+		w.signs()
+		w.deliveries()
+		if w.Waits() || w.last != "|" || len(w.failed()) > 0 {
+			t.Errorf("waits %v, last %q, failed %q", w.Waits(), w.last, w.failed())
+		}
+	})
+}
+
 // TestKeptInVain: what the phone has forgotten, or what was kept too long, has failed.
 func TestKeptInVain(t *testing.T) {
 	redelivering(t, redeliverConfig, func(w *parcelWard) {

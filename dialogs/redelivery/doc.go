@@ -4,7 +4,8 @@
 // Such a NOTIFY is answered 200 to the server, so that the server keeps the subscription,
 // and is kept here with its bytes. It is delivered in its own dialog and in its order
 // when the device shows a sign of life (Alive), and else after growing pauses. A NOTIFY
-// of full state replaces those before it, which nobody needs any more; those of partial
+// of full state replaces those before it, which nobody needs any more, and one without a
+// body those before it that have none; those of partial
 // state queue behind each other (RFC 5263, RFC 4235: a gap in the versions would make the
 // phone subscribe anew).
 //

@@ -39,8 +39,10 @@ type Notify struct {
 	User, Device string
 	Dialog       uint64
 	CSeq         uint32
-	// Full: it makes the NOTIFYs before it superfluous.
-	Full bool
+	// Full: it makes the NOTIFYs before it superfluous. Bare: it has no body. It tells nothing but
+	// its Subscription-State (RFC 6665 4.1.3), so it makes those before it superfluous that have
+	// none either.
+	Full, Bare bool
 	// Unanswered: it was sent and met with silence, so that the phone may have it. Loose: a
 	// proxy may still retransmit it; it was sent first at Sent.
 	Unanswered, Loose bool
@@ -141,6 +143,11 @@ type item struct {
 	again bool // it has ended, and is only sent once more
 }
 
+// outdates says whether nobody needs another NOTIFY of the dialog after this one.
+func (i *item) outdates(other *item) bool {
+	return other.CSeq < i.CSeq && (i.Full || i.Bare && other.Bare)
+}
+
 func (i *item) size() int {
 	return cap(i.Parcel.Raw) + len(i.User) + len(i.Device) + overhead
 }
@@ -186,7 +193,7 @@ func (k *Keeper) freed(d *dialog, i *item) (bytes, left int) {
 		return 0, 0
 	}
 	for _, have := range d.queue {
-		if i.Full && have.CSeq < i.CSeq && !d.flying(have) {
+		if i.outdates(have) && !d.flying(have) {
 			bytes += have.size()
 		} else {
 			left++

@@ -175,17 +175,23 @@ func TestHeardDuringAYoungAttempt(t *testing.T) {
 func TestOrderAndReplacement(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		keep []bool // full or not, with CSeqs from 1
+		keep string // (f)ull, (p)artial or (b)are, with CSeqs from 1
 		want []string
 	}{
-		{"partial states queue", []bool{false, false, false}, []string{"1/1 delivered", "1/2 delivered", "1/3 delivered"}},
-		{"full replaces all", []bool{false, true, false, true}, []string{"1/1 replaced", "1/2 replaced", "1/3 replaced", "1/4 delivered"}},
-		{"partial after full", []bool{true, false, false}, []string{"1/1 delivered", "1/2 delivered", "1/3 delivered"}},
+		{"partial states queue", "ppp", []string{"1/1 delivered", "1/2 delivered", "1/3 delivered"}},
+		{"full replaces all", "pfpf", []string{"1/1 replaced", "1/2 replaced", "1/3 replaced", "1/4 delivered"}},
+		{"partial after full", "fpp", []string{"1/1 delivered", "1/2 delivered", "1/3 delivered"}},
+		{"bare replaces bare", "bbb", []string{"1/1 replaced", "1/2 replaced", "1/3 delivered"}},
+		{"bare replaces no state", "pbfb", []string{"1/1 replaced", "1/2 replaced", "1/3 delivered", "1/4 delivered"}},
+		{"partial replaces no bare", "pbp", []string{"1/1 delivered", "1/2 delivered", "1/3 delivered"}},
+		{"bare around partial", "bpbpb", []string{"1/1 replaced", "1/3 replaced", "1/2 delivered", "1/4 delivered", "1/5 delivered"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, roomy)
-			for i, full := range c.keep {
-				b.keeps(notify(1, uint32(i)+1, full)) //nolint:gosec // small
+			for i, kind := range c.keep {
+				n := notify(1, uint32(i)+1, kind == 'f') //nolint:gosec // small
+				n.Bare = kind == 'b'
+				b.keeps(n)
 			}
 			b.Alive(b.now, "sip:alice@x", "a")
 			for b.Len() > 0 {

@@ -312,21 +312,14 @@ func (k *Keeper) Free(now time.Time, dialog uint64) {
 	}
 }
 
-// replace ends what full state makes superfluous, but for what is under way.
+// replace ends what newer state makes superfluous, but for what is under way.
 func (k *Keeper) replace(d *dialog) (ends []End) {
-	full := -1
-	for at, i := range d.queue {
-		if i.Full {
-			full = at
+	for at := 0; at < len(d.queue); {
+		if i := d.queue[at]; !d.flying(i) && slices.ContainsFunc(d.queue[at:], func(newer *item) bool { return newer.outdates(i) }) {
+			ends = k.end(d, at, Replaced, ends)
+		} else {
+			at++
 		}
-	}
-	first := 0
-	if full > 0 && d.flying(d.queue[0]) {
-		first = 1
-	}
-	for full > first {
-		ends = k.end(d, first, Replaced, ends)
-		full--
 	}
 	return ends
 }

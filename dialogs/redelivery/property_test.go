@@ -87,8 +87,8 @@ func (w *world) keep(dialog uint64) {
 	w.cseq[dialog]++
 	n := Notify{
 		User: "alice", Device: deviceOf(dialog), Dialog: dialog, CSeq: w.cseq[dialog], Full: rapid.Bool().Draw(w.T, "full"),
-		Unanswered: rapid.Bool().Draw(w.T, "unanswered"),
-		Parcel:     dialogs.Parcel{Raw: make([]byte, rapid.IntRange(0, 900).Draw(w.T, "length"))},
+		Bare: rapid.Bool().Draw(w.T, "bare"), Unanswered: rapid.Bool().Draw(w.T, "unanswered"),
+		Parcel: dialogs.Parcel{Raw: make([]byte, rapid.IntRange(0, 900).Draw(w.T, "length"))},
 	}
 	ok, ends := w.k.Keep(w.now, n)
 	if ok {
