@@ -123,3 +123,21 @@ func TestPausedRecovery(t *testing.T) {
 		})
 	}
 }
+
+// TestPausedRedelivery: rewatch, after it stood still for longer than REWATCH_REDELIVER, tries what
+// it keeps before it gives that up.
+func TestPausedRedelivery(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n, c := s.startNotifier(), s.startSCSCF()
+	r := s.startRewatch(env{"REWATCH_REDELIVER": "5s"})
+	h := c.handset(n, "alice")
+	c.answer("NOTIFY", "alice", 480, "Temporarily Unavailable")
+	h.misses(n, 1)
+	h.back()
+	r.stopped(func() { time.Sleep(3 * time.Second) })
+	eventually(t, patience, "it ends", func() bool { return r.metric("rewatch_redeliver_kept") == 0 })
+	if seen := h.saw(); seen[len(seen)-1] != 2 || r.metric("rewatch_redelivered_total", `result="delivered"`) != 1 {
+		t.Errorf("the phone saw %v", seen)
+	}
+}

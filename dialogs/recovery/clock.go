@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rewatch/dialogs"
 	"rewatch/dialogs/recovery/queue"
 	"rewatch/policy"
 )
@@ -65,7 +66,7 @@ func (c *engineClock) run() {
 		case <-c.e.stopClock:
 			return
 		}
-		if overslept(time.Now(), asleep, next) {
+		if dialogs.Overslept(time.Now(), asleep, next) > 0 {
 			timer.Reset(readersTurn)
 			select {
 			case <-timer.C:
@@ -76,20 +77,9 @@ func (c *engineClock) run() {
 	}
 }
 
-const (
-	// longestSleep is by how much a Tick may come late while the process runs.
-	longestSleep = 250 * time.Millisecond
-	// readersTurn is how long deadlines wait when the process has stood still: for what
-	// waits in the sockets, and for the server to answer it.
-	readersTurn = time.Second
-)
-
-// overslept says whether the process stood still for a while: it slept from asleep on for
-// the deadline next (the zero time: for none), and is late. What a user sent meanwhile was in
-// time, though it has not been read yet.
-func overslept(now, asleep, next time.Time) bool {
-	return !next.IsZero() && min(now.Sub(asleep), now.Sub(next)) > longestSleep
-}
+// readersTurn is how long deadlines wait when the process has stood still: for what waits in
+// the sockets, and for the server to answer it.
+const readersTurn = time.Second
 
 // strike delivers the Ticks that are due, and returns when the next one will be.
 func (c *engineClock) strike(now time.Time) time.Time {

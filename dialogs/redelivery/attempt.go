@@ -188,7 +188,7 @@ func (k *Keeper) past(now time.Time, d *dialog, r Result) []End {
 	if len(d.queue) == 0 {
 		return k.close(d, Delivered, ends)
 	}
-	d.since = d.queue[0].since
+	d.misses()
 	k.settle(v)
 	return ends
 }
@@ -219,7 +219,8 @@ func (k *Keeper) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
 	if len(d.queue) == 0 {
 		return k.close(d, Delivered, ends)
 	}
-	d.since, d.order.after = d.queue[0].since, time.Time{}
+	d.misses()
+	d.order.after = time.Time{}
 	k.alive(now, d.device)
 	return ends
 }
@@ -234,11 +235,15 @@ func (k *Keeper) Overtake(dialog uint64, cseq uint32) {
 	}
 }
 
+// Slept tells that the process stood still for a time. It could deliver nothing then, so that
+// does not count as time in which a NOTIFY is kept.
+func (k *Keeper) Slept(d time.Duration) { k.stood += d }
+
 // Expire gives back the dialogs whose device has missed something for too long.
 func (k *Keeper) Expire(now time.Time) (ends []End) {
 	k.calmed(now)
 	for _, d := range k.dialogs {
-		if now.Sub(d.since) >= k.cfg.For {
+		if now.Sub(d.since)-(k.stood-d.stood) >= k.cfg.For {
 			ends = k.close(d, GivenBack, ends)
 		}
 	}

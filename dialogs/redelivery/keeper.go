@@ -91,6 +91,8 @@ type Keeper struct {
 	kept    int
 	repeats int    // of those that have ended and are sent once more
 	last    uint64 // ID of an attempt
+	// stood is for how long the process has stood still in all.
+	stood time.Duration
 	// hurried, recalled and over are attempts, see Calls.
 	hurried, recalled, over []uint64
 	// lingering are the dialogs for which nothing is kept, but something is loose.
@@ -128,8 +130,9 @@ type device struct {
 type dialog struct {
 	key    uint64
 	device *device
-	// since is when the device began to miss something.
+	// since is when the device began to miss something; stood as in Keeper, at that time.
 	since time.Time
+	stood time.Duration
 	queue []*item
 	order order
 }
@@ -138,6 +141,7 @@ type item struct {
 	Notify
 
 	since time.Time
+	stood time.Duration
 	tries int
 	heard bool // some attempt met with a response
 	again bool // it has ended, and is only sent once more
@@ -160,7 +164,7 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	if d != nil {
 		n.Device, n.User = d.device.name, d.device.user.name
 	}
-	i := &item{Notify: n, since: now, heard: !n.Unanswered}
+	i := &item{Notify: n, since: now, stood: k.stood, heard: !n.Unanswered}
 	freed, left := k.freed(d, i)
 	if o := k.orderOf(n.Dialog); o != nil && o.shown != nil {
 		freed += o.shown.size()
@@ -209,6 +213,9 @@ func (d *dialog) flying(i *item) bool {
 		slices.ContainsFunc(d.order.loose, func(l loose) bool { return l.cseq == i.CSeq }))
 }
 
+// misses notes since when the device misses something: its first NOTIFY that is kept.
+func (d *dialog) misses() { d.since, d.stood = d.queue[0].since, d.queue[0].stood }
+
 // open begins a dialog, and with it its device and user.
 func (k *Keeper) open(now time.Time, n *Notify) *dialog {
 	u := k.users[n.User]
@@ -225,7 +232,7 @@ func (k *Keeper) open(now time.Time, n *Notify) *dialog {
 		k.due.put(v)
 	}
 	v := u.devices[at]
-	d := &dialog{key: n.Dialog, device: v, since: now}
+	d := &dialog{key: n.Dialog, device: v, since: now, stood: k.stood}
 	if o := k.lingering[n.Dialog]; o != nil {
 		d.order = *o
 		delete(k.lingering, n.Dialog)

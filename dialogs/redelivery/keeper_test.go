@@ -335,6 +335,25 @@ func TestTimeIsOver(t *testing.T) {
 	}
 }
 
+// TestStoodStill: the time in which the process stood still does not count, for what was kept then.
+func TestStoodStill(t *testing.T) {
+	b := newBench(t, roomy)
+	b.keeps(notify(1, 1, false))
+	b.keeps(notify(1, 2, false))
+	b.now = b.now.Add(time.Hour)
+	b.Slept(59 * time.Minute)
+	b.end(b.Expire(b.now))
+	b.want()
+	b.done(b.sendsNow(1, 1), Accepted)
+	b.keeps(notify(2, 1, false))
+	b.now = b.now.Add(9 * time.Minute)
+	b.end(b.Expire(b.now))
+	b.want("1/1 delivered", "1/2 given back")
+	b.now = b.now.Add(time.Minute)
+	b.end(b.Expire(b.now))
+	b.want("2/1 given back")
+}
+
 func TestTimeBeginsAnewAfterADelivery(t *testing.T) {
 	b := newBench(t, roomy)
 	b.keeps(notify(1, 1, false))

@@ -216,7 +216,7 @@ func (p *Postman) Run(ctx context.Context) {
 		switch {
 		case a.ID == 0:
 			p.rest(ctx, min(look, max(time.Millisecond, next.Sub(now))))
-		case !p.opt.Open(a.Hop), !a.Prompt && p.limit.Wait(ctx) != nil:
+		case !p.opt.Open(a.Hop), !a.Prompt && p.pace(ctx) != nil:
 			p.postpone(a.ID, now)
 		default:
 			p.send(&a)
@@ -240,21 +240,6 @@ func (p *Postman) calls() {
 	}
 	for _, id := range recalled {
 		p.opt.Recall(id)
-	}
-}
-
-// rest waits for a signal, or for that time if it is not 0.
-func (p *Postman) rest(ctx context.Context, d time.Duration) {
-	var passed <-chan time.Time
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		passed = t.C
-	}
-	select {
-	case <-ctx.Done():
-	case <-p.wake:
-	case <-passed:
 	}
 }
 

@@ -118,6 +118,27 @@ func TestPostmanNotes(t *testing.T) {
 	})
 }
 
+// TestStopped: a Postman that wakes up too late gives nothing up for the time that it has lost.
+func TestStopped(t *testing.T) {
+	for stopped, want := range map[time.Duration][]string{
+		0: {"1/1 2 by 1/0"}, 200 * time.Millisecond: {"1/1 2 by 1/0"}, 15 * time.Second: nil,
+	} {
+		inOffice(t, Options{Config: Config{For: time.Minute, MaxBytes: 1 << 20}}, func(b *office) {
+			b.reply = nil
+			b.Keep(time.Now(), notify(1, 1, true))
+			<-time.After(50 * time.Second)
+			b.slept(time.Now().Add(-look-stopped), look)
+			<-time.After(10*time.Second + 2*look)
+			synctest.Wait()
+			b.set(func() {
+				if !slices.Equal(b.ends, want) {
+					t.Errorf("stopped for %s: %q", stopped, b.ends)
+				}
+			})
+		})
+	}
+}
+
 func (b *office) set(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
