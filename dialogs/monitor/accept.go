@@ -186,18 +186,41 @@ func (s *subscription) announce() bool {
 // rejected is another final response to a SUBSCRIBE. The shard is locked.
 func (m *Monitor) rejected(sh *subShard, slot uint32, msg *dialogs.Message) answer {
 	s := sh.subs.At(slot)
-	if merged := msg.Status == 482 && s.phase == requested; merged || s.accepted != 0 && s.acceptedCSeq == msg.CSeq {
+	first := s.unanswered()
+	if merged := msg.Status == 482 && (first || s.phase == requested); merged || s.accepted != 0 && s.acceptedCSeq == msg.CSeq {
 		// A copy of the SUBSCRIBE came by another path (RFC 3261 8.2.2.2); the first one
 		// makes the subscription.
 		return answer{}
 	}
 	c := *s
-	if s.notifierTag() == "" || s.phase != requested && outcome.EndsRefresh(msg.Status) {
-		sh.endings.note(s, instant(msg.At).Add(m.linger))
-	}
-	if s.phase == requested || outcome.EndsRefresh(msg.Status) && s.phase != dead {
+	ends, until := outcome.EndsRefresh(msg.Status), instant(msg.At).Add(m.linger)
+	switch {
+	case first:
+		m.neverBegan(sh, &c, until)
+	case s.phase == requested:
 		m.remove(sh, slot)
+	case ends:
+		sh.endings.note(s, until)
+		if s.phase != dead {
+			m.remove(sh, slot)
+		}
 	}
-	ended := c.phase == ending && !c.fetch && !c.endTold && outcome.EndsRefresh(msg.Status)
+	ended := c.phase == ending && !c.fetch && !c.endTold && ends
 	return answer{interested: m.rec.Interested(c.watcher()), ended: ended, sub: c}
+}
+
+// neverBegan removes what NOTIFYs have made of an initial SUBSCRIBE that the server refuses after
+// all: "no subscription or new dialog usage has been created" (RFC 6665 4.1.2.1). s is a copy.
+func (m *Monitor) neverBegan(sh *subShard, s *subscription, until time.Time) {
+	for slot := sh.chains.Get(s.tag); slot != 0; {
+		o, next := sh.subs.At(slot), sh.subs.At(slot).next
+		if o.unanswered() && o.subscribeCSeq == s.subscribeCSeq && o.callID() == s.callID() && o.watcherTag() == s.watcherTag() {
+			m.remove(sh, slot)
+		}
+		slot = next
+	}
+	refused := *s
+	refused.replace(textNotifierTag, nil)
+	refused.identity = m.identify(&refused)
+	sh.endings.note(&refused, until)
 }

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"rewatch/dialogs"
@@ -137,6 +138,7 @@ func (m *Monitor) refresh(msg *dialogs.Message, id *ident.ID, watcher string, at
 		return false
 	}
 	s.subscribeCSeq = msg.CSeq
+	s.acceptedCSeq = cmp.Or(s.acceptedCSeq, msg.CSeq)
 	s.asked = asked(msg)
 	contact := s.contact()
 	m.moved(s, msg)

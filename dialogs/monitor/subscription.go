@@ -117,7 +117,7 @@ type subscription struct {
 
 	node          uint32 // in the list of its user
 	subscribeCSeq uint32 // of the last SUBSCRIBE
-	acceptedCSeq  uint32 // of the last SUBSCRIBE that got a 2xx, at accepted
+	acceptedCSeq  uint32 // of the last SUBSCRIBE that got a 2xx, at accepted; before that, of the first refresh
 	asked         int32  // Expires of the last SUBSCRIBE in seconds; -1: absent
 	// openCSeq is the CSeq of the NOTIFY that was forwarded at sent and has no outcome yet;
 	// 0: there is none. It is set only where NOTIFYs may be kept.
@@ -208,6 +208,12 @@ func (s *subscription) overdue(device string, msg *dialogs.Message, at time.Time
 		return true
 	}
 	return at.UnixNano()-s.sent > int64(redelivery.Stale) && (own || device == "" || device == s.deviceKey())
+}
+
+// unanswered says whether its only SUBSCRIBE, the initial one, has got no 2xx yet, and no NOTIFY
+// has failed. Who refreshes it has had that 2xx.
+func (s *subscription) unanswered() bool {
+	return s.initial && s.acceptedCSeq == 0 && s.phase != dead
 }
 
 // goesOn says whether NOTIFYs are kept for a subscription: nobody waits for those of a user
