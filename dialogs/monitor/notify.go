@@ -61,7 +61,7 @@ func (m *Monitor) notify(sh *subShard, hash uint64, msg *dialogs.Message, id *id
 	}
 	if msg.State.Terminated { // it makes NOTIFYs before it superfluous
 		m.undeliver(sh, slot)
-	} else if m.parcels.inLine(sh.ref(slot), s, msg, at) {
+	} else if m.parcels.inLine(sh, slot, msg, at) {
 		return m.queue(sh, slot, msg, at)
 	}
 	if s.overtaken(msg, at, m.linger) {

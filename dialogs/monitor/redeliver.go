@@ -75,11 +75,13 @@ func (p *parcels) opens(sh *subShard, slot uint32, msg *dialogs.Message) {
 // openTransaction is the dialogs.Message.Transaction of the open NOTIFY.
 func (s *subscription) openTransaction() uint64 { return uint64(s.transaction)<<32 | uint64(s.openKey) }
 
-// inLine says whether a NOTIFY has to wait: an earlier one of its dialog is kept or open, and
-// the phone has to get them in their order. In a dry run only those that are kept count.
-func (p *parcels) inLine(ref dialogs.Ref, s *subscription, msg *dialogs.Message, at time.Time) bool {
+// inLine says whether a NOTIFY has to wait: an earlier one of its dialog is kept or, of its
+// subscription, open, and the phone has to get them in their order. In a dry run only those that
+// are kept count.
+func (p *parcels) inLine(sh *subShard, slot uint32, msg *dialogs.Message, at time.Time) bool {
+	s := sh.subs.At(slot)
 	return s.goesOn() && p.redelivers() &&
-		(s.undelivered || p.cfg.Post.Some() && p.cfg.Post.Holds(uint64(ref)) ||
+		(s.undelivered || p.cfg.Post.Some() && (p.cfg.Post.Holds(uint64(sh.ref(slot))) || sh.keptBeside(slot)) ||
 			s.openCSeq != msg.CSeq && msg.Parcel.Raw != nil && !p.opened(s, at).IsZero() && !p.cfg.DryRun.On())
 }
 
@@ -94,7 +96,7 @@ func (p *parcels) keep(sh *subShard, slot uint32, cseq uint32, raw dialogs.Parce
 		return false
 	}
 	n := redelivery.Notify{
-		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(sh.ref(slot)), CSeq: cseq, Parcel: raw,
+		User: s.watcher(), Device: s.deviceKey(), Dialog: uint64(sh.ref(slot)), Common: p.hashDialog(s), CSeq: cseq, Parcel: raw,
 	}
 	if o != nil {
 		n.Loose, n.Sent = o.Early, time.Unix(0, s.sent)

@@ -97,6 +97,11 @@ const (
 // state sends a NOTIFY with a body in the dialog of c, which meets with status (0: with
 // silence), and gives what the server is answered; 0: it passed, or was left without.
 func (w *parcelWard) state(c call, cseq uint32, kind, body string, status int) int {
+	return w.opens(c, cseq, kind, body)(status)
+}
+
+// opens is the first half of state, and gives the second.
+func (w *parcelWard) opens(c call, cseq uint32, kind, body string) func(status int) int {
 	raw := []byte(kind + "|" + body)
 	m := dialogs.Message{
 		At: time.Now(), Side: dialogs.Server, CallID: []byte(c.id), CSeq: cseq, Transaction: uint64(cseq) << 32,
@@ -105,22 +110,24 @@ func (w *parcelWard) state(c call, cseq uint32, kind, body string, status int) i
 		Parcel: dialogs.Parcel{Raw: raw},
 	}
 	ref, r := w.Notify(&m)
-	if r.Status != 0 {
-		return r.Status
+	return func(status int) int {
+		if r.Status != 0 {
+			return r.Status
+		}
+		if status == 0 {
+			<-time.After(28 * time.Second)
+		}
+		o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1, CSeq: cseq, Parcel: m.Parcel}
+		if status == 0 {
+			o.Kind = dialogs.TimedOut
+		}
+		v := w.NotifyDone(ref, o)
+		w.Announce(ref, cseq)
+		if v.Relay {
+			return status
+		}
+		return v.Status
 	}
-	if status == 0 {
-		<-time.After(28 * time.Second)
-	}
-	o := dialogs.Outcome{Kind: dialogs.Responded, At: time.Now(), Status: status, RetryAfter: -1, CSeq: cseq, Parcel: m.Parcel}
-	if status == 0 {
-		o.Kind = dialogs.TimedOut
-	}
-	v := w.NotifyDone(ref, o)
-	w.Announce(ref, cseq)
-	if v.Relay {
-		return status
-	}
-	return v.Status
 }
 
 var (
@@ -492,9 +499,14 @@ func TestKeptInASharedDialog(t *testing.T) {
 					w.state(other, cseq, pidf, "other", 200)
 				}
 				w.answer(500)
-				w.state(callA, 3, pidf, "open", 0)
+				open := w.opens(callA, 3, pidf, "open")
+				var others []func(int) int
 				for _, cseq := range c.then {
-					w.state(other, cseq, pidf, "other", 200)
+					others = append(others, w.opens(other, cseq, pidf, "other"))
+				}
+				open(0)
+				for _, ends := range others {
+					ends(200)
 				}
 				<-time.After(30 * time.Second)
 				w.deliveries()
@@ -504,6 +516,40 @@ func TestKeptInASharedDialog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOrderInASharedDialog: the NOTIFYs of two subscriptions that share a dialog are delivered in the
+// order of their CSeqs, for the phone refuses a lower one after a higher one. A NOTIFY of one waits
+// for those that are kept for the other, and no longer.
+func TestOrderInASharedDialog(t *testing.T) {
+	other := callA
+	other.event += ";id=2"
+	redelivering(t, redeliverConfig, func(w *parcelWard) {
+		w.subscribe(callA, 1, 600, 200)
+		w.state(other, 1, pidf, "first", 200)
+		open := w.opens(other, 2, partial, "o2")
+		w.state(callA, 3, pidf, "a3", 480)
+		for _, then := range []struct {
+			call call
+			cseq uint32
+			body string
+		}{{other, 4, "o4"}, {callA, 5, "a5"}, {other, 6, "o6"}} {
+			if got := w.state(then.call, then.cseq, partial, then.body, 200); got != 200 || w.deliveries() != "" {
+				t.Fatalf("%s is not kept, or sent: %d", then.body, got)
+			}
+		}
+		open(480)
+		w.answer(480)
+		<-time.After(40 * time.Second)
+		if got := w.deliveries(); strings.ReplaceAll(got, "o2", "") != strings.Repeat(" ", len(strings.Fields(got))-1) {
+			t.Errorf("tried %q, want o2 alone", got)
+		}
+		w.answer(200)
+		w.signs()
+		if got := w.deliveries(); got != "o2 a3 o4 a5 o6" || w.Waits() || len(w.failed()) > 0 {
+			t.Errorf("delivered %q; failed %q", got, w.failed())
+		}
+	})
 }
 
 // TestTakenOver: what a process keeps is told to other replicas, by an entry that goes with

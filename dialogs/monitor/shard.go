@@ -151,6 +151,16 @@ func (sh *subShard) usages(slot uint32) iter.Seq2[uint32, *subscription] {
 	}
 }
 
+// keptBeside says whether NOTIFYs of another subscription in the same dialog are kept.
+func (sh *subShard) keptBeside(slot uint32) bool {
+	for _, other := range sh.usages(slot) {
+		if other.undelivered && other.goesOn() {
+			return true
+		}
+	}
+	return false
+}
+
 // stopWaiting ends the wait after a temporary failure, if there is one.
 func (sh *subShard) stopWaiting(slot uint32) {
 	if s := sh.subs.At(slot); s.waiting {

@@ -140,6 +140,11 @@ func (h *hasher) identify(s *subscription) uint64 {
 	return maphash.Bytes(h.keys, s.appendKey(room[:0]))
 }
 
+// hashDialog is a hash of the dialog of a subscription.
+func (h *hasher) hashDialog(s *subscription) uint64 {
+	return maphash.String(h.seed, s.text[:s.ends[textNotifierTag]])
+}
+
 // hashThread is a hash of watcher, device, resource and event package: a new subscription
 // replaces an older one that agrees in these. It has a new Call-ID, and perhaps another
 // Event id.

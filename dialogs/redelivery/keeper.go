@@ -39,6 +39,9 @@ type Notify struct {
 	User, Device string
 	Dialog       uint64
 	CSeq         uint32
+	// Common names the dialog that the subscription may share with others (RFC 5057). They have their
+	// CSeqs in common, and a phone refuses one below another (RFC 3261 12.2.2).
+	Common uint64
 	// Full: it makes the NOTIFYs before it superfluous. Bare: it has no body. It tells nothing but
 	// its Subscription-State (RFC 6665 4.1.3), so it makes those before it superfluous that have
 	// none either.
@@ -158,11 +161,11 @@ func (i *item) size() int {
 
 // Keep takes a NOTIFY. It is false where there is no room; the NOTIFY has failed then,
 // and what is kept for its dialog is the caller's to give back. A dialog stays with the
-// device that it began with here.
+// device that it began with here, whatever subscription of it that was.
 func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	d := k.dialogs[n.Dialog]
-	if d != nil {
-		n.Device, n.User = d.device.name, d.device.user.name
+	if v := k.deviceOf(d, &n); v != nil {
+		n.Device, n.User = v.name, v.user.name
 	}
 	i := &item{Notify: n, since: now, stood: k.stood, heard: !n.Unanswered}
 	freed, left := k.freed(d, i)
@@ -189,6 +192,24 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	k.show(&d.order, nil)
 	return true, k.replace(d)
 }
+
+// deviceOf is the device of a dialog that began here; nil: it has not.
+func (k *Keeper) deviceOf(d *dialog, n *Notify) *device {
+	if d != nil {
+		return d.device
+	}
+	if u := k.users[n.User]; u != nil {
+		for _, v := range u.devices {
+			if slices.ContainsFunc(v.dialogs, func(o *dialog) bool { return o.shares(n) }) {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// shares tells whether a NOTIFY is of the same dialog.
+func (d *dialog) shares(n *Notify) bool { return n.Common != 0 && d.queue[0].Common == n.Common }
 
 // freed tells how many bytes a NOTIFY would make superfluous, and how many of its dialog
 // would be left.
@@ -300,32 +321,6 @@ func (k *Keeper) settle(v *device) {
 	default:
 		k.due.put(v)
 	}
-}
-
-// Len is how many NOTIFYs are kept, Bytes what they cost.
-func (k *Keeper) Len() int { return k.kept }
-
-// Bytes is what is kept costs.
-func (k *Keeper) Bytes() int { return k.bytes }
-
-// Waiting tells how many NOTIFYs are kept for a user, and since when the first.
-func (k *Keeper) Waiting(name string) (n int, since time.Time) {
-	u := k.users[name]
-	if u == nil {
-		return 0, time.Time{}
-	}
-	for _, v := range u.devices {
-		for _, d := range v.dialogs {
-			n += len(d.queue) - d.again()
-			if !d.keeps() {
-				continue
-			}
-			if since.IsZero() || d.since.Before(since) {
-				since = d.since
-			}
-		}
-	}
-	return n, since
 }
 
 // Drop ends what is kept for a dialog.

@@ -18,6 +18,32 @@ type Notes interface {
 	Ended(at time.Time, e *End, n int, since time.Time)
 }
 
+// Len is how many NOTIFYs are kept, Bytes what they cost.
+func (k *Keeper) Len() int { return k.kept }
+
+// Bytes is what is kept costs.
+func (k *Keeper) Bytes() int { return k.bytes }
+
+// Waiting tells how many NOTIFYs are kept for a user, and since when the first.
+func (k *Keeper) Waiting(name string) (n int, since time.Time) {
+	u := k.users[name]
+	if u == nil {
+		return 0, time.Time{}
+	}
+	for _, v := range u.devices {
+		for _, d := range v.dialogs {
+			n += len(d.queue) - d.again()
+			if !d.keeps() {
+				continue
+			}
+			if since.IsZero() || d.since.Before(since) {
+				since = d.since
+			}
+		}
+	}
+	return n, since
+}
+
 // ended notes ends, and gives them back. The lock is held.
 func (p *Postman) ended(at time.Time, ends []End) []End {
 	if p.opt.Notes == nil {

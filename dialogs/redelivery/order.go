@@ -130,7 +130,7 @@ func (k *Keeper) behind(now time.Time, d *dialog, n *Notify) {
 	d.order.after = n.After
 	switch v := d.device; {
 	case !n.After.IsZero():
-	case n.Queued && !d.order.broken:
+	case n.Queued && !d.order.broken && !d.waits():
 		k.resume(now, v)
 	case n.Queued:
 	default:
@@ -157,6 +157,9 @@ func (d *dialog) ready() time.Time {
 // turn is the dialog of a device that is served now; nil: none is before at.
 func (v *device) turn(now time.Time) (turn *dialog, at time.Time) {
 	for _, d := range v.dialogs {
+		if d.waits() {
+			continue
+		}
 		ready := d.ready()
 		if !ready.After(now) {
 			return d, ready
@@ -166,6 +169,14 @@ func (v *device) turn(now time.Time) (turn *dialog, at time.Time) {
 		}
 	}
 	return nil, at
+}
+
+// waits tells whether an earlier NOTIFY is kept for another subscription in the same dialog.
+func (d *dialog) waits() bool {
+	next := d.queue[0]
+	return slices.ContainsFunc(d.device.dialogs, func(o *dialog) bool {
+		return o.shares(&next.Notify) && o.queue[0].CSeq < next.CSeq
+	})
 }
 
 // abandon gives up waiting for an attempt of a device that is alive. It is sent once more
