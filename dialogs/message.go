@@ -53,8 +53,8 @@ type Message struct {
 	Associated [][]byte
 	UserAgent  []byte
 	Expires    int // seconds; -1: absent or unreadable
-	// Unasserted: the neighbour asserts identities, and this SUBSCRIBE has none, so its From
-	// is not believed.
+	// Unasserted: the neighbour asserts identities, and this SUBSCRIBE has none, so its From is not
+	// believed; or the neighbour makes third-party REGISTERs, and has only passed on this REGISTER.
 	Unasserted bool
 	// IdentityDiffers: the SUBSCRIBE of this NOTIFY's dialog had another asserted identity
 	// than its From, which is the To of the NOTIFY.

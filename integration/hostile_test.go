@@ -59,6 +59,14 @@ func (h *hostileStage) send(transport, start string, lines ...string) {
 	h.c.send(transport, h.c.s.coreSide(), []byte(text+"\r\n"))
 }
 
+// passOn has the core pass on what mallory wrote, and assert nothing, as in a REGISTER (RFC 3325 9.1).
+func (h *hostileStage) passOn(start string, lines ...string) {
+	h.Helper()
+	h.sent++
+	h.c.send("udp", h.c.s.coreSide(), []byte(start+"\r\nVia: SIP/2.0/UDP "+h.c.addr+";branch="+token("z9hG4bKhostile")+
+		"\r\nVia: SIP/2.0/UDP 192.0.2.66;branch="+token("z9hG4bKmallory")+"\r\n"+strings.Join(lines, "\r\n")+"\r\nMax-Forwards: 69\r\nContent-Length: 0\r\n\r\n"))
+}
+
 // attack is one round of all that a phone can do.
 func (h *hostileStage) attack(round int) {
 	h.Helper()
@@ -122,10 +130,11 @@ func (h *hostileStage) poses(round int) {
 			{"Expires: 0", "Contact: <sip:" + h.c.addr + ";lr>"},
 			{"Expires: 600", "Contact: <sip:" + h.victim + ";transport=tcp;lr>"},
 			{"Expires: 600", "Contact: <sip:x>", "P-Associated-URI: <sip:mallory@ims.example>, <sip:" + user + "@ims.example>"},
+			{"Expires: 1", "Contact: <sip:x>"},
 		} {
-			h.send("udp", "REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", append([]string{
-				"From: " + from, "To: <sip:" + user + "@ims.example>", "Call-ID: " + token("hostile"), "CSeq: 1 REGISTER",
-			}, lines...)...)
+			lines = append([]string{"From: " + from, "To: <sip:" + user + "@ims.example>", "Call-ID: " + token("hostile"), "CSeq: 1 REGISTER"}, lines...)
+			h.send("udp", "REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", lines...)
+			h.passOn("REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", lines...)
 		}
 	}
 	// the answers of another to a NOTIFY that it has not got: the branch is guessed

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"rewatch/proxy/observe"
@@ -59,6 +60,59 @@ func TestNaming(t *testing.T) {
 					t.Errorf("From is believed: %t", !c.from)
 				}
 			}, func(cfg *Config) { cfg.Namers = observe.NewNamers(c.rule, nil) })
+		})
+	}
+}
+
+// TestPassedOn says whose third-party REGISTER is believed: of a hop that makes its own, no other. One
+// that is not believed is forwarded, and not kept for a server that is down.
+func TestPassedOn(t *testing.T) {
+	const (
+		made, passedOn = "", "\nVia: SIP/2.0/UDP phone.example;branch=z9hG4bK-p"
+		inOne          = ", SIP/2.0/UDP phone.example;branch=z9hG4bK-p"
+	)
+	for _, c := range []struct {
+		name     string
+		rule     observe.Naming
+		fore     []string // from the same neighbour
+		via      string
+		believed bool
+	}{
+		{"the first, made", observe.ByHop, nil, made, true},
+		{"the first, passed on", observe.ByHop, nil, passedOn, true},
+		{"of a proxy between", observe.ByHop, []string{passedOn, inOne}, passedOn, true},
+		{"one more", observe.ByHop, []string{made}, made, true},
+		{"passed on", observe.ByHop, []string{passedOn, made}, passedOn, false},
+		{"passed on, in one field", observe.ByHop, []string{made}, inOne, false},
+		{"pai", observe.ByAssertion, []string{made}, passedOn, false},
+		{"from", observe.ByFrom, []string{made}, passedOn, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var asked atomic.Int64
+			var answers atomic.Bool
+			kept := &shelf{}
+			play(t, func(r *rig) {
+				register := func(i int, via string) string {
+					return thirdParty(fmt.Sprint(i), ";branch=z9hG4bK-r%", fmt.Sprint(";branch=z9hG4bK-r", i, via))
+				}
+				for i, via := range append(c.fore, c.via) {
+					r.core.send(coreSide, register(i, via))
+					got := r.server.poll()
+					for got == "\r\n\r\n" { // whether the server is there
+						got = r.server.poll()
+					}
+					r.server.send(serverSide, reply(got, "200 OK"))
+					r.core.want("SIP/2.0 200")
+				}
+				if got := r.monitor.named == ""; got != c.believed {
+					t.Errorf("believed: %t", got)
+				}
+				r.gone()
+				r.core.send(coreSide, register(10, c.via))
+				if got := kept.took(); (got == "sip:Bob@ims.example 600") != c.believed {
+					t.Errorf("kept %q", got)
+				}
+			}, care(&asked, &answers), keepOn(kept), func(cfg *Config) { cfg.Namers = observe.NewNamers(c.rule, nil) })
 		})
 	}
 }

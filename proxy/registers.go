@@ -6,6 +6,7 @@ import (
 	"rewatch/dialogs"
 	"rewatch/dialogs/aor"
 	"rewatch/proxy/draft"
+	"rewatch/proxy/observe"
 	"rewatch/proxy/transaction"
 	"rewatch/proxy/wire"
 )
@@ -23,9 +24,10 @@ type parties struct{ user, sender []byte }
 
 // thirdParty gives the user whose registration a request tells the server of, as a canonical
 // address; false: it is no third-party REGISTER. A REGISTER of the user itself is none: only
-// the registrar can check who sent it. Nor is one that the core asserts to be a user's.
-func (p *parties) thirdParty(m *wire.Message, from flow) (user []byte, ok bool) {
-	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) || asserted(m) {
+// the registrar can check who sent it. Nor is one that the core asserts to be a user's, or one that it
+// has only passed on.
+func (p *parties) thirdParty(m *wire.Message, from flow, namers *observe.Namers) (user []byte, ok bool) {
+	if from.side() != dialogs.Core || !bytes.Equal(m.Method, mREGISTER) || asserted(m) || namers.PassedOn(from.addr.Addr(), m) {
 		return nil, false
 	}
 	to, tag := m.Party(wire.To)
@@ -55,7 +57,7 @@ func (w *worker) fallsBack(from flow) bool {
 	if w.s.cfg.Registers == nil || !w.way.Server || !w.s.cfg.Registers.On() {
 		return false
 	}
-	_, ok := w.thirdParty(&w.Msg, from)
+	_, ok := w.thirdParty(&w.Msg, from, w.s.cfg.Namers)
 	return ok
 }
 
@@ -119,7 +121,7 @@ func (c copies) register(raw []byte, from flow) (answer []byte, ok bool) {
 	if !w.Load(raw) {
 		return nil, false
 	}
-	user, ok := w.thirdParty(&w.Msg, from)
+	user, ok := w.thirdParty(&w.Msg, from, s.cfg.Namers)
 	if !ok {
 		return nil, false
 	}

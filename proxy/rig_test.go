@@ -278,6 +278,9 @@ func (m *monitor) Announce(dialogs.Ref, uint32) {
 func (m *monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if !m.quiet {
 		m.note("REGISTER %s", msg.CallID)
+		if m.named = ""; msg.Unasserted {
+			m.named = "unasserted"
+		}
 	}
 	return m.register
 }

@@ -223,7 +223,7 @@ func (j *source) collectRegistrations(shard int, batch []store.Entry) []store.En
 		j.texts.Add(-int64(len(aor)))
 		e := store.Entry{Kind: store.KindRegistration, Key: aor}
 		_, hash := j.userShard(aor)
-		if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.known() {
+		if slot := us.find(hash, aor); slot != 0 && us.users.At(slot).registration.seen() {
 			r := &us.users.At(slot).registration
 			e.Value, e.Until = appendRegistration(nil, r), time.Unix(0, r.until)
 			batch = j.collectIdentities(batch, r.identities, e)

@@ -276,12 +276,14 @@ func (x expiry) registrations(us *userShard, now time.Time, w *slab.Sweep, then 
 		if !u.registration.known() || u.registration.until > now.UnixNano() {
 			return
 		}
-		aor := u.aor
+		aor, posted := u.aor, u.registration.posted
 		x.clearRegistration(us, slot)
 		if x.shared == nil { // otherwise another process may have seen a later REGISTER
 			x.noteRegistration(us, aor)
 		}
-		then = append(then, func() { x.periods.Lapsed(aor, now) })
+		if !posted {
+			then = append(then, func() { x.periods.Lapsed(aor, now) })
+		}
 	})
 	return then
 }

@@ -25,14 +25,27 @@ type registration struct {
 	// identities are the identities of the user, separated by blanks; empty if it has one.
 	identities string
 	leaving    bool // that REGISTER asks to sign a device out, and is not answered yet
+	// posted: no third party has said so and no 2xx: only a REGISTER that claims to be the user's.
+	posted bool
+	// asked is until when the user's own REGISTER asks to be registered, in Unix nanoseconds; 0: it
+	// is answered.
+	asked int64
 }
 
 func (r *registration) known() bool { return r.until != 0 }
 
+// seen: a third party or the registrar says that there is a registration.
+func (r *registration) seen() bool { return r.known() && !r.posted }
+
+// served: an S-CSCF has told of it, and is the registrar. What the server says to a REGISTER of the user
+// itself says nothing of it.
+func (r *registration) served() bool { return r.scscf != "" }
+
 // Register is told of a REGISTER before it is forwarded. A third-party REGISTER (from the
 // user's S-CSCF) is believed at once: it states a fact, whatever the server answers. If the
-// user itself asks to be signed out, the server is the registrar, and its response says
-// which of the user's devices stay.
+// user itself sends it, the server is the registrar: nobody else can check who has sent it. So its
+// 2xx says what the registration is, and which of the user's devices stay; before that such a
+// REGISTER ends, shortens and moves nothing.
 func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if msg.Side == dialogs.Server {
 		return dialogs.Ruling{}
@@ -40,7 +53,7 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	at := instant(msg.At)
 	expires, own := registerExpires(msg), byItself(msg)
 	var identities []string
-	if !own {
+	if !own && !msg.Unasserted {
 		identities = m.identities.Learn(msg, at, expires)
 	}
 	aor, ok := m.canonicalUser(msg.ToURI)
@@ -48,13 +61,14 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 		m.untracked[untrackedMalformed].Inc()
 		return dialogs.Ruling{}
 	}
-	if own && m.posed(msg, aor) {
+	if msg.Unasserted && !own || own && m.posed(msg, aor) {
 		m.untracked[untrackedIdentity].Inc()
 		return dialogs.Ruling{}
 	}
 	if expires == 0 {
-		// This may be the echo of our own de-REGISTER, which starts nothing.
-		if isEverything(msg.Contacts) || !own || !m.asksToSignOut(aor, msg) {
+		if own {
+			m.asksToSignOut(aor, msg)
+		} else {
 			m.signOut(aor, at)
 		}
 		return dialogs.Ruling{}
@@ -66,7 +80,9 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	if expires < 0 {
 		expires = assumedExpires
 	}
-	m.periods.Ask(aor, at)
+	if !own {
+		m.periods.Ask(aor, at)
+	}
 	var serving []byte
 	var device policy.Broken
 	if !own {
@@ -74,8 +90,8 @@ func (m *Monitor) Register(msg *dialogs.Message) dialogs.Ruling {
 	} else if m.rec.Interested(aor) {
 		device = deviceIn(msg)
 	}
-	lapsed, began := m.beginRegistration(aor, msg, serving, at, expires, identities)
-	m.periods.Began(aor, at, lapsed, began, device)
+	lapsed, began := m.beginRegistration(aor, msg, own, serving, at, expires, identities)
+	m.periods.Began(aor, at, lapsed, began && !own, device)
 	if own {
 		m.parcels.signOfLife(aor, msg)
 	} else if m.redelivers() {
@@ -134,19 +150,18 @@ func deviceIn(msg *dialogs.Message) (sub policy.Broken) {
 	return sub
 }
 
-// asksToSignOut notes that a device of a user asks to be signed out, for RegisterDone. It is
-// false if no registration is known.
-func (m *Monitor) asksToSignOut(aor string, msg *dialogs.Message) bool {
+// asksToSignOut notes that a device of a user asks to be signed out, for RegisterDone.
+func (m *Monitor) asksToSignOut(aor string, msg *dialogs.Message) {
 	us, hash := m.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
-	if slot == 0 || !us.users.At(slot).registration.known() {
-		return false
+	if slot == 0 {
+		return
 	}
-	r := &us.users.At(slot).registration
-	r.request, r.leaving = m.requestHash(msg), true
-	return true
+	if r := &us.users.At(slot).registration; r.known() && !r.served() {
+		r.request, r.leaving, r.asked = m.requestHash(msg), true, 0
+	}
 }
 
 // RegisterDone is told of the final response to a REGISTER. The response to a user's own
@@ -156,38 +171,55 @@ func (m *Monitor) RegisterDone(msg *dialogs.Message) {
 		return // the server keeps what it had
 	}
 	at := instant(msg.At)
-	if aor, ok := m.canonicalUser(msg.ToURI); ok && m.bindings(aor, msg, at) {
+	aor, ok := m.canonicalUser(msg.ToURI)
+	if !ok {
+		return
+	}
+	if byItself(msg) {
+		m.periods.Ask(aor, at)
+	}
+	left, began := m.bindings(aor, msg, at)
+	if left {
 		m.signOut(aor, at)
+	} else if began {
+		m.periods.Began(aor, at, false, true, policy.Broken{})
 	}
 }
 
-// bindings updates the registration of a user by a 2xx, and says whether the last device
-// has left.
-func (t *Table) bindings(aor string, msg *dialogs.Message, at time.Time) (left bool) {
+// bindings updates the registration of a user by a 2xx. left: the last device has left; began: it
+// begins the registration.
+func (t *Table) bindings(aor string, msg *dialogs.Message, at time.Time) (left, began bool) {
 	us, hash := t.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	slot := us.find(hash, aor)
-	if slot == 0 {
-		return false
+	slot, own := us.find(hash, aor), byItself(msg)
+	if slot == 0 || !us.users.At(slot).registration.known() {
+		return own && len(msg.Contacts) == 0, false // a registration that we have not seen
 	}
 	r := &us.users.At(slot).registration
-	if !r.known() || r.request != t.requestHash(msg) {
-		return false // the response to an older REGISTER, or to the last one
+	if r.request != t.requestHash(msg) {
+		return false, false // the response to an older REGISTER
 	}
 	expires := registerExpires(msg)
 	left = r.leaving && (len(msg.Contacts) == 0 || expires == 0)
-	r.atServer, r.leaving = true, false
+	if r.asked != 0 {
+		r.until = r.asked
+	}
+	if own && len(msg.Contacts) > 0 {
+		r.emergency = isEmergency(msg)
+	}
+	began = r.posted
+	r.atServer, r.leaving, r.posted, r.asked = true, false, false, 0
 	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
 	switch {
 	case expires <= 0:
-	case byItself(msg) && len(msg.Contacts) > 0:
+	case own && len(msg.Contacts) > 0:
 		r.until = until
 	default:
 		r.until = min(r.until, until)
 	}
 	t.noteRegistration(us, aor)
-	return left
+	return left, began
 }
 
 // SignedOut implements Directory. A user that registers again at once, because the core has
@@ -196,15 +228,17 @@ func (t *Table) SignedOut(u dialogs.User) bool {
 	return t.endRegistration(u.AOR, &u.Request)
 }
 
-// beginRegistration notes a REGISTER, and serving, the Contact of the S-CSCF (empty if the
-// user sent the REGISTER itself). lapsed: an earlier registration had expired; began: this
-// REGISTER begins a new one.
-func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []byte, at time.Time, expires int, identities []string) (lapsed, began bool) {
+// beginRegistration notes a REGISTER, which the user itself sent (own), or the S-CSCF, whose Contact
+// is serving. lapsed: an earlier registration had expired; began: this REGISTER begins a new one.
+func (t *Table) beginRegistration(
+	aor string, msg *dialogs.Message, own bool, serving []byte, at time.Time, expires int, identities []string,
+) (lapsed, began bool) {
 	us, hash := t.userShard(aor)
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	slot := us.find(hash, aor)
 	known := slot != 0 && us.users.At(slot).registration.known()
+	posted := known && us.users.At(slot).registration.posted
 	if !known {
 		if slot = t.admit(us, slot, hash, aor); slot == 0 {
 			return false, false
@@ -214,6 +248,15 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []by
 	if lapsed = known && r.until <= at.UnixNano(); lapsed {
 		r.atServer = false
 	}
+	if own && known && !lapsed && r.served() {
+		return false, false
+	}
+	until := at.Add(time.Duration(expires) * time.Second).UnixNano()
+	r.request, r.leaving = t.requestHash(msg), false
+	if own && known && !lapsed {
+		r.asked, r.emergency = until, r.emergency || isEmergency(msg)
+		return false, false
+	}
 	if all := strings.Join(identities, " "); all != "" && r.identities != all && !t.textsFull(len(all)-len(r.identities)) {
 		t.texts.Add(int64(len(all) - len(r.identities)))
 		r.identities = all
@@ -222,11 +265,10 @@ func (t *Table) beginRegistration(aor string, msg *dialogs.Message, serving []by
 		t.texts.Add(int64(len(serving) - len(r.scscf)))
 		r.scscf = string(serving)
 	}
-	r.emergency = slices.ContainsFunc(msg.Contacts, func(c dialogs.Contact) bool { return c.Emergency })
-	r.until = at.Add(time.Duration(expires) * time.Second).UnixNano()
-	r.request, r.leaving = t.requestHash(msg), false
+	r.emergency = isEmergency(msg)
+	r.until, r.posted, r.asked = until, own, 0
 	t.noteRegistration(us, aor)
-	return lapsed, !known || lapsed
+	return lapsed && !posted, !known || lapsed || posted
 }
 
 // admit counts one more registered user, whose record is in a slot (0: it has none). It gives
@@ -314,6 +356,11 @@ func contactExpires(c *dialogs.Contact, header int) int {
 
 // isEverything says whether the Contact is "*", which stands for all bindings.
 func isEverything(list []dialogs.Contact) bool { return len(list) == 1 && string(list[0].URI) == "*" }
+
+// isEmergency says whether a Contact of a REGISTER is an emergency registration.
+func isEmergency(msg *dialogs.Message) bool {
+	return slices.ContainsFunc(msg.Contacts, func(c dialogs.Contact) bool { return c.Emergency })
+}
 
 // requestHash tells one REGISTER from another.
 func (h *hasher) requestHash(msg *dialogs.Message) uint64 {

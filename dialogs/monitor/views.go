@@ -172,7 +172,7 @@ func (u *userRecord) view(now int64) WatcherView {
 	r := &u.registration
 	v := WatcherView{
 		AOR: u.aor, LastHop: u.hop.uri(), SCSCF: r.scscf,
-		Registered: r.until > now, AtServer: r.until > now && r.atServer,
+		Registered: r.seen() && r.until > now, AtServer: r.until > now && r.atServer,
 		Emergency: u.emergencies > 0 || r.emergency, Subscriptions: int(u.subscriptions),
 	}
 	if r.known() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"rewatch/dialogs/aor"
+	"rewatch/proxy/wire"
 )
 
 // Naming says which field names the watcher of a SUBSCRIBE.
@@ -36,6 +37,8 @@ type Namers struct {
 	mu sync.RWMutex
 	// asserts has those that are known: true: it asserts, false: its From is believed.
 	asserts map[netip.Addr]bool
+	// makes has those that have made a third-party REGISTER.
+	makes map[netip.Addr]struct{}
 }
 
 // NewNamers makes Namers with a rule. believed is told once of each neighbour whose From is
@@ -75,6 +78,45 @@ func (n *Namers) of(neighbour netip.Addr, identities [][]byte) (named [][]byte, 
 		n.believed(neighbour)
 	}
 	return identities, false
+}
+
+// PassedOn tells whether a neighbour that makes third-party REGISTERs, as an S-CSCF does (TS 24.229
+// 5.4.1.7), has not made this one: it has more than one Via. Then a phone may have written it, and
+// nobody vouches for it: P-Asserted-Identity has no place in a REGISTER (RFC 3325 9.1).
+func (n *Namers) PassedOn(neighbour netip.Addr, register *wire.Message) bool {
+	if n.rule == ByFrom || !several(register.Values(wire.Via)) {
+		return false
+	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, makes := n.makes[neighbour]
+	return makes
+}
+
+// made notes that a neighbour has made a third-party REGISTER, if it has.
+func (n *Namers) made(neighbour netip.Addr, register *wire.Message) {
+	if several(register.Values(wire.Via)) {
+		return
+	}
+	n.mu.RLock()
+	_, known := n.makes[neighbour]
+	full := len(n.makes) >= maxNamers
+	n.mu.RUnlock()
+	if known || full {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.makes == nil {
+		n.makes = make(map[netip.Addr]struct{})
+	}
+	n.makes[neighbour] = struct{}{}
+}
+
+func several(values wire.Values) bool {
+	_, _, one := values.Next()
+	_, _, two := values.Next()
+	return one && two
 }
 
 // Restore adds a neighbour that has asserted identities before a restart, so that until its

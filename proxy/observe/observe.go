@@ -63,7 +63,17 @@ func (o *Observer) View(m *draft.Draft, from From, now time.Time, differs bool) 
 		d.Identities, d.Unasserted = o.namers.of(from.Addr.Addr(), d.Identities)
 		o.watched = true
 	}
+	if registersAnother(d, &m.Msg) {
+		o.namers.made(from.Addr.Addr(), &m.Msg)
+		d.Unasserted = o.namers.PassedOn(from.Addr.Addr(), &m.Msg)
+	}
 	return d
+}
+
+// registersAnother tells whether a message looks like a third-party REGISTER of the core.
+func registersAnother(d *dialogs.Message, m *wire.Message) bool {
+	return m.Request && d.Side == dialogs.Core && string(m.Method) == "REGISTER" && !aor.NamesUser(d.Identities) &&
+		aor.Contradicts([][]byte{d.ToURI}, d.FromURI)
 }
 
 // read reads the fields of a message. Fields that a response repeats from its request are left
