@@ -252,9 +252,9 @@ func dialable(addr string) bool {
 // listens says whether somebody has the port of an address, without sending
 // anything there (SIPp would take it for a call) and without taking the port.
 func listens(addr, transport string) bool {
-	table := "/proc/net/udp"
+	table, waits := "/proc/net/udp", "" // for TCP, the state of a listener: a connection of the one before has the address too
 	if transport == "t1" {
-		table = "/proc/net/tcp"
+		table, waits = "/proc/net/tcp", "00000000:0000 0A "
 	}
 	b, err := os.ReadFile(table)
 	if err != nil {
@@ -263,5 +263,5 @@ func listens(addr, transport string) bool {
 	a := netip.MustParseAddrPort(addr)
 	ip := a.Addr().As4()
 	// The kernel prints the address as a little-endian number.
-	return strings.Contains(string(b), fmt.Sprintf(" %02X%02X%02X%02X:%04X ", ip[3], ip[2], ip[1], ip[0], a.Port()))
+	return strings.Contains(string(b), fmt.Sprintf(" %02X%02X%02X%02X:%04X %s", ip[3], ip[2], ip[1], ip[0], a.Port(), waits))
 }
