@@ -221,21 +221,22 @@ func TestTunnelOfVersions(t *testing.T) {
 			p.register(600)
 			own, _ := p.peer.subscribe("udp", s.ip(20)+":5060", wish{user: "alice", buddy: "bob", event: event, contact: "sip:alice@" + p.addr})
 			d := n.dialog(own.callID)
-			send := func(version int) *message {
+			transport, hop := d.hop()
+			notify := func(version int) []byte {
 				kind, body := build(version)
-				transport, hop := d.hop()
 				lines := append(d.lines("NOTIFY", d.next()), "Subscription-State: active;expires=3599", "Contact: <sip:"+n.addr+">", "Content-Type: "+kind)
-				return n.do(transport, hop, n.request(transport, "NOTIFY", d.target, body, lines...), 32*time.Second)
+				return n.request(transport, "NOTIFY", d.target, body, lines...)
 			}
+			send := func(version int) *message { return n.do(transport, hop, notify(version), 32*time.Second) }
 			if m := send(1); m == nil || m.status != 200 {
 				t.Fatal("the first NOTIFY:", m)
 			}
 			phone := tunneller{packets: []string{"ip saddr " + s.ip(50), "ip daddr " + s.ip(50)}}
 			lift := phone.enter(t, "tunnel"+strings.ReplaceAll(s.net, ".", "x"))
 			began := time.Now()
-			first := make(chan *message, 1)
-			go func() { first <- send(2) }()
-			time.Sleep(50 * time.Millisecond)
+			first, raw := make(chan *message, 1), notify(2)
+			n.send(transport, hop, raw) // before the others, and then as a retransmission
+			go func() { first <- n.do(transport, hop, raw, 32*time.Second) }()
 			for version := 3; version <= 6; version++ {
 				if m := send(version); m == nil || m.status != 200 {
 					t.Fatalf("version %d: %v", version, m)
