@@ -72,11 +72,22 @@ func must(t *testing.T, line string) {
 
 func ip(t *testing.T, line string) { t.Helper(); must(t, "ip "+line) }
 
-// firewall drops what leaves and matches, until the test ends or lift is called.
+// firewall drops what leaves and matches, until the test ends or lift is called. Its sender is
+// told (EPERM); hole is a firewall that tells nobody.
 func firewall(t *testing.T, match string) (lift func()) {
 	t.Helper()
+	return filter(t, "output", match)
+}
+
+func hole(t *testing.T, match string) (lift func()) {
+	t.Helper()
+	return filter(t, "input", match)
+}
+
+func filter(t *testing.T, hook, match string) (lift func()) {
+	t.Helper()
 	must(t, "nft add table inet rewatchtest")
-	must(t, "nft add chain inet rewatchtest out { type filter hook output priority 0 ; }")
+	must(t, "nft add chain inet rewatchtest out { type filter hook "+hook+" priority 0 ; }")
 	must(t, "nft add rule inet rewatchtest out "+match+" drop")
 	return func() { must(t, "nft delete table inet rewatchtest") }
 }

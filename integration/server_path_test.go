@@ -54,3 +54,33 @@ func TestServerWithoutUDP(t *testing.T) {
 		t.Fatal(m)
 	}
 }
+
+// TestServerDeafByUDP: a server whose UDP leads nowhere, and tells nobody, is served by TCP and is
+// not down. It is found by OPTIONS by both, and the retransmission of the request goes by TCP.
+func TestServerDeafByUDP(t *testing.T) {
+	if !network(t, "nft") {
+		return
+	}
+	s := newSite(t)
+	s.startNotifier()
+	c := s.startSCSCF()
+	r := s.startRewatch(env{"REWATCH_SERVER": "sip:" + s.ip(40) + ":5070"})
+	hole(t, "ip daddr "+s.ip(40)+" udp dport 5070")
+	if m := c.register("a", 3600); m.status != 200 {
+		t.Fatal(m)
+	}
+	began := time.Now()
+	for time.Since(began) < 45*time.Second { // for longer than a way is avoided
+		sent := time.Now()
+		if _, m := c.subscribe(wish{user: "a", buddy: "bob"}); m.status != 200 || time.Since(sent) > time.Second {
+			t.Fatalf("%s after the first one, after %s: %v", time.Since(began), time.Since(sent), m)
+		}
+		if status, detail := r.get("/readyz"); status != http.StatusOK {
+			t.Fatal(detail)
+		}
+		time.Sleep(3 * time.Second)
+	}
+	if _, out := r.get("/api/v1/alarms"); strings.Contains(out, "server-down") {
+		t.Error(out)
+	}
+}

@@ -112,9 +112,9 @@ type Config struct {
 	// Delivered is told how a NOTIFY that Deliver sent has ended, and again, with Late, if a
 	// response comes after the deadline. It must not block.
 	Delivered func(id uint64, o dialogs.Outcome)
-	// Probe asks the presence server whether it is there (OPTIONS), and blocks until that is
-	// known. Nil: only traffic tells.
-	Probe func(ctx context.Context) error
+	// Probe asks the presence server by one way whether it is there (OPTIONS), and blocks until
+	// that is known. Nil: only traffic tells.
+	Probe func(ctx context.Context, way resolve.Hop) error
 	// Tap, if set, is shown every message as it is on the wire.
 	Tap socket.Tap
 	// ServerChanged is told when the server goes down or comes back. It must not block.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"rewatch/dialogs"
 	"rewatch/proxy/resolve"
@@ -72,6 +73,15 @@ func (s *Server) resolveServer(w *worker) error {
 // connected tells whether there is a connection to a hop of the server.
 func (s *Server) connected(h resolve.Hop) bool {
 	return s.sockets.Streams[dialogs.Server].Stands(h.Addr, h.Transport == wire.TLS, h.ServerName)
+}
+
+// silent has a hop of the server avoided: requests go to it by TCP, or are sent to another hop.
+func (s *Server) silent(h resolve.Hop, otherwise bool) {
+	if otherwise {
+		s.noUDP.Add(h.Addr, time.Now())
+	} else {
+		s.routing.Bad.Add(h.Addr, time.Now())
+	}
 }
 
 var errResolving = errors.New("the name of the server is being resolved")

@@ -88,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 	s.Own = own.New(cfg.Own, &s.sockets)
 	s.metrics = metrics.New(cfg.Reg, cfg.Dropped, &s.sockets, s.table.Len)
 	s.health = health.New(health.Config{
-		Hops: s.serverHops, Ping: s.pingServer, Stands: s.connected, Probe: cfg.Probe, Changed: cfg.ServerChanged, Gone: s.abandonRegisters,
+		Hops: s.serverHops, Ping: s.pingServer, Stands: s.connected, Probe: cfg.Probe, Silent: s.silent, Changed: cfg.ServerChanged, Gone: s.abandonRegisters,
 	})
 	s.workers.New = func() any { return s.newWorker() }
 	if err := s.open(); err != nil {

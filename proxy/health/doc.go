@@ -3,7 +3,8 @@
 // Any message of the server proves it. A silent server is pinged with an empty line
 // (RFC 5626 4.4.1), which costs the server nothing. An ICMP error or a refused connection
 // shows that nobody is there. Only when the server leaves requests unanswered it is sent
-// OPTIONS, and when these stay unanswered too, it is down.
+// OPTIONS, by every way to it at once, and when these stay unanswered too, it is down. A hop
+// that is silent while another way is open is avoided.
 //
 // # Why
 //

@@ -28,6 +28,8 @@ const (
 	// after trialPause.
 	trialEvery = 10
 	trialPause = 10 * time.Second
+	// againAfter is when the server is asked again whose hop is silent while another way is open.
+	againAfter = 20 * time.Second
 	// healthTick is how often the state is checked.
 	healthTick = time.Second
 	// grace is how long a server that was never reached is not reported as down: it may be
@@ -44,9 +46,12 @@ type Config struct {
 	Ping func([]resolve.Hop) error
 	// Stands tells whether there is a connection to a hop.
 	Stands func(resolve.Hop) bool
-	// Probe sends OPTIONS to the server, and blocks until the result is known. Nil: only
-	// traffic tells.
-	Probe func(ctx context.Context) error
+	// Probe sends OPTIONS to the server by one way, and blocks until the result is known. Nil:
+	// only traffic tells.
+	Probe func(ctx context.Context, way resolve.Hop) error
+	// Silent is told of a hop that does not answer OPTIONS while another way to the server does;
+	// otherwise: the hop itself answers by TCP. It may be nil.
+	Silent func(hop resolve.Hop, otherwise bool)
 	// Changed is told when the server goes down or comes back. It must not block. It may be
 	// nil.
 	Changed func(up bool, detail string)
@@ -75,7 +80,9 @@ type Health struct {
 	detail     string
 	reachable  bool // a ping was not refused
 	silent     bool // down because it was silent, not because it refused
-	unanswered int  // OPTIONS without an answer in a row
+	unanswered int  // OPTIONS without an answer in a row, the last one at missed
+	missed     time.Time
+	mute       time.Time // when a hop was silent and another way was not; zero: lately none was
 	pinged     time.Time
 	born       time.Time
 	untold     bool // down, and Changed was not told
@@ -257,13 +264,13 @@ func (h *Health) Run(ctx context.Context) {
 func (h *Health) look(ctx context.Context, now time.Time) {
 	h.overdue(now)
 	h.mu.Lock()
-	silent, pinged := h.silent, h.pinged
+	silent, pinged, mute := h.silent, h.pinged, h.mute
 	h.mu.Unlock()
 	since := h.asked.Load()
 	suspect := since != 0 && now.Sub(time.Unix(0, since)) >= suspicion
 	quiet := now.Sub(time.Unix(0, h.lastSeen.Load())) >= pingEvery
 	switch {
-	case h.Down() && silent, !h.Down() && suspect:
+	case h.Down() && silent, !h.Down() && suspect, !mute.IsZero() && now.Sub(mute) >= againAfter:
 		h.ask(ctx)
 	case h.Down():
 		h.ping(ctx, h.ways())
@@ -306,24 +313,5 @@ func (h *Health) ping(ctx context.Context, ways []resolve.Hop) {
 	h.mu.Unlock()
 	if h.Down() {
 		h.change(true, false, "")
-	}
-}
-
-// ask sends OPTIONS.
-func (h *Health) ask(ctx context.Context) {
-	asking, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	err := h.cfg.Probe(asking)
-	switch {
-	case err == nil:
-		h.Seen(time.Now())
-	case ctx.Err() == nil:
-		h.mu.Lock()
-		h.unanswered++
-		gone := h.unanswered >= probeLimit
-		h.mu.Unlock()
-		if gone {
-			h.change(false, true, "no answer to requests, nor to OPTIONS: "+err.Error())
-		}
 	}
 }

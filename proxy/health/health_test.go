@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -48,7 +49,7 @@ func TestHealth(t *testing.T) {
 				}
 				return nil
 			},
-			Probe: func(context.Context) error {
+			Probe: func(context.Context, resolve.Hop) error {
 				if answers.Load() {
 					return nil
 				}
@@ -111,7 +112,7 @@ func TestStart(t *testing.T) {
 					}
 					return nil
 				},
-				Probe:   func(context.Context) error { return errors.New("no answer") },
+				Probe:   func(context.Context, resolve.Hop) error { return errors.New("no answer") },
 				Changed: told.add,
 				Gone:    func() { gone.Add(1) },
 			})
@@ -155,6 +156,8 @@ type fakeServer struct {
 	refused []string // "udp 10.1.0.2:5070"
 	hole    []string // a connection there takes four seconds to fail
 	pinged  []string
+	answers []string // to OPTIONS
+	silent  []string // what Silent was told
 }
 
 func (s *fakeServer) set(refused, hole []string) (pinged []string) {
@@ -190,11 +193,30 @@ func (s *fakeServer) stands(h resolve.Hop) bool {
 	return !slices.Contains(s.refused, wayName(h)) && !slices.Contains(s.hole, wayName(h))
 }
 
+func (s *fakeServer) isSilent(h resolve.Hop, otherwise bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = append(s.silent, fmt.Sprint(wayName(h), " ", otherwise))
+}
+
+// probe answers at once, or never.
+func (s *fakeServer) probe(ctx context.Context, way resolve.Hop) error {
+	s.mu.Lock()
+	ok := slices.Contains(s.answers, wayName(way)) && !way.Either
+	s.mu.Unlock()
+	if ok {
+		return nil
+	}
+	<-ctx.Done()
+	return errors.New("no answer")
+}
+
 func (s *fakeServer) run(t *testing.T) {
 	t.Helper()
 	s.h = New(Config{
 		Hops: func() []resolve.Hop { return s.hops }, Ping: s.ping, Stands: s.stands,
-		Probe: func(context.Context) error { return errors.New("no answer") }, Changed: s.told.add,
+		Probe: s.probe, Changed: s.told.add,
+		Silent: s.isSilent,
 	})
 	s.h.Seen(time.Now())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -287,6 +309,79 @@ func TestRefusalsApart(t *testing.T) {
 			s.h.Lost(hops[1], errors.New("refused"))
 			if s.h.Down() {
 				t.Errorf("seen %t: down", seen)
+			}
+		})
+	}
+}
+
+// TestSilentWays: a server that leaves requests unanswered is down only if no way to it brings an
+// answer to OPTIONS. A hop that is silent while another way is open is told of, and again before
+// that is forgotten, until it answers.
+func TestSilentWays(t *testing.T) {
+	const udp, tcp, other = "udp 10.1.0.2:5070", "tcp 10.1.0.2:5070", "udp 10.1.0.3:5070"
+	at := func(addr string, either bool) resolve.Hop {
+		return resolve.Hop{Addr: netip.MustParseAddrPort(addr), Transport: wire.UDP, Either: either}
+	}
+	either, named, second := at("10.1.0.2:5070", true), at("10.1.0.2:5070", false), at("10.1.0.3:5070", false)
+	for _, c := range []struct {
+		name    string
+		hops    []resolve.Hop
+		answers []string
+		down    bool
+		silent  []string
+	}{
+		{"all are", []resolve.Hop{either, second}, nil, true, nil},
+		{"none is", []resolve.Hop{either, second}, []string{udp, tcp, other}, false, nil},
+		{"UDP is", []resolve.Hop{either}, []string{tcp}, false, []string{udp + " true"}},
+		{"UDP is, which is named", []resolve.Hop{named}, []string{tcp}, true, nil},
+		{"TCP is, which is not used", []resolve.Hop{either}, []string{udp}, false, nil},
+		{"the first address is", []resolve.Hop{named, second}, []string{other}, false, []string{udp + " false"}},
+		{"UDP and the second address are", []resolve.Hop{either, second}, []string{tcp}, false, []string{udp + " true", other + " false"}},
+		{"no address is known", nil, nil, true, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := fakeServer{hops: c.hops, answers: c.answers}
+				s.run(t)
+				now := func(down bool, silent []string) {
+					t.Helper()
+					synctest.Wait()
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					if s.h.Down() != down || !slices.Equal(s.silent, silent) {
+						t.Fatalf("down %t, want %t; told of %q, want %q", s.h.Down(), down, s.silent, silent)
+					}
+				}
+				s.h.Expects(time.Now())
+				time.Sleep(suspicion + probeLimit*(probeTimeout+healthTick))
+				now(c.down, c.silent)
+				time.Sleep(againAfter + probeTimeout)
+				now(c.down, append(c.silent, c.silent...))
+				s.mu.Lock()
+				s.answers, s.silent = []string{udp, other}, nil
+				s.mu.Unlock()
+				time.Sleep(2 * (againAfter + probeTimeout))
+				now(len(c.hops) == 0, nil)
+			})
+		})
+	}
+}
+
+// TestUnansweredInARow: OPTIONS without an answer count only if the server was not heard of since.
+func TestUnansweredInARow(t *testing.T) {
+	for _, seen := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := fakeServer{hops: []resolve.Hop{{Addr: netip.MustParseAddrPort("10.1.0.2:5070"), Transport: wire.UDP}}}
+			s.run(t)
+			for range probeLimit {
+				s.h.Expects(time.Now())
+				time.Sleep(suspicion + probeTimeout + healthTick/2)
+				if seen {
+					s.h.Seen(time.Now())
+				}
+			}
+			if s.h.Down() == seen {
+				t.Errorf("heard of between: %t, down: %t", seen, s.h.Down())
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"rewatch/policy/alarm"
 	"rewatch/proxy"
 	"rewatch/proxy/own"
+	"rewatch/proxy/resolve"
 	"rewatch/proxy/socket"
 	"rewatch/proxy/uac"
 	"rewatch/proxy/wire"
@@ -142,24 +142,9 @@ func (p *process) returned(tag, branch []byte, neighbour netip.AddrPort) bool {
 	return ours
 }
 
-// probe asks the presence server whether it is there.
-func (p *process) probe(ctx context.Context) error {
-	uri := p.cfg.Proxy.Server.Raw
-	hops, err := (&sender{side: p}).Resolve(ctx, dialogs.Server, uri)
-	if err != nil {
-		return err
-	}
-	for _, h := range hops {
-		res := p.client.Probe(ctx, h, uri)
-		if res.Status != 0 {
-			return nil
-		}
-		err = res.Err
-	}
-	if err == nil {
-		err = errors.New("no answer")
-	}
-	return err
+// probe asks the presence server by one way whether it is there.
+func (p *process) probe(ctx context.Context, way resolve.Hop) error {
+	return p.client.Probe(ctx, uac.Hop{Side: dialogs.Server, Hop: way}, p.cfg.Proxy.Server.Raw).Err
 }
 
 func raws(uris []config.URI) []string {
