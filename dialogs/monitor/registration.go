@@ -17,19 +17,19 @@ import (
 // registration is what the third-party REGISTERs of a user's S-CSCF have said
 // (TS 24.229 5.4.1.7). The zero value is no registration.
 type registration struct {
-	scscf     string // Contact URI of the S-CSCF
-	until     int64  // when it expires, in Unix nanoseconds; 0: there is no registration
+	scscf string // Contact URI of the S-CSCF
+	// identities are the identities of the user, separated by blanks; empty if it has one.
+	identities string
+	until      int64 // when it expires, in Unix nanoseconds; 0: there is no registration
+	// asked is until when the user's own REGISTER asks to be registered, in Unix nanoseconds; 0: it
+	// is answered.
+	asked     int64
 	request   uint64 // hash of Call-ID and CSeq of the last REGISTER
 	atServer  bool   // the server accepted that REGISTER
 	emergency bool   // a Contact is an emergency registration
-	// identities are the identities of the user, separated by blanks; empty if it has one.
-	identities string
-	leaving    bool // that REGISTER asks to sign a device out, and is not answered yet
+	leaving   bool   // that REGISTER asks to sign a device out, and is not answered yet
 	// posted: no third party has said so and no 2xx: only a REGISTER that claims to be the user's.
 	posted bool
-	// asked is until when the user's own REGISTER asks to be registered, in Unix nanoseconds; 0: it
-	// is answered.
-	asked int64
 }
 
 func (r *registration) known() bool { return r.until != 0 }

@@ -31,8 +31,8 @@ type userShard struct {
 // registration.
 type userRecord struct {
 	aor  string
-	next uint32 // user of the same hash
 	hash uint64
+	next uint32 // user of the same hash
 	// head and tail are the list of its subscriptions, the most recently failed one first.
 	head, tail    uint32
 	subscriptions int32
