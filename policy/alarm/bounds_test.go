@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -35,4 +36,38 @@ func TestMemoryIsBounded(t *testing.T) {
 	if m.bytes != 0 || len(m.active) != 0 {
 		t.Errorf("%d bytes of %d alarms are left", m.bytes, len(m.active))
 	}
+}
+
+// deaf is a Sink that takes nothing.
+type deaf struct{}
+
+func (deaf) Name() string { return "deaf" }
+
+func (deaf) Deliver(ctx context.Context, _ Alarm) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// What waits for sinks that take nothing takes no more memory than is stated, beside the alarms that
+// are active.
+func TestMemoryOfSinksIsBounded(t *testing.T) {
+	const sinks = 8
+	before, all := budgettest.Heap(), make([]Sink, sinks)
+	for i := range all {
+		all[i] = deaf{}
+	}
+	m := New(Config{Log: zerolog.Nop(), Sinks: all})
+	for i := range queueSize {
+		object := fmt.Sprint("sip:", i, strings.Repeat("x", 1000))
+		m.Raise(Alarm{Name: WatcherExhausted, Object: object, Text: fmt.Sprint(i, strings.Repeat("x", maxText)), RaisedAt: time.Now()})
+		m.Clear(WatcherExhausted, object, time.Now())
+	}
+	grown, stated := budgettest.Heap()-before, Budget(sinks)-maxBytes
+	t.Logf("%d MB of %d", grown>>20, stated>>20)
+	if grown > stated || grown < queueSize*1000 {
+		t.Errorf("%d bytes are taken, %d are stated", grown, stated)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = m.Shutdown(ctx)
 }

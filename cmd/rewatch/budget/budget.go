@@ -84,14 +84,28 @@ func Sum(parts []Part) (sum int64) {
 // Shared is the memory, in bytes, that the parts which grow with the users share under a limit. ok is
 // false if the other parts leave less than leastShared of it; then bytes is leastShared.
 func Shared(parts []Part, limit int64) (bytes int64, ok bool) {
-	// A fifth is for garbage that is not collected yet.
-	bytes = limit - limit/5
+	bytes = limit - limit/garbage - fixed(parts)
+	return max(bytes, leastShared), bytes >= leastShared
+}
+
+// garbage: one part in so many of a limit is for garbage that is not collected yet.
+const garbage = 5
+
+// Least is the least limit, in bytes, that Shared is enough under. Below it the sum of all tables may
+// exceed the limit.
+func Least(parts []Part) int64 {
+	n := fixed(parts) + leastShared
+	return n + n/(garbage-1) + 1
+}
+
+// fixed is what the parts take that do not grow with the users, in bytes.
+func fixed(parts []Part) (sum int64) {
 	for _, p := range parts {
 		if !p.Shared {
-			bytes -= p.Bytes
+			sum += p.Bytes
 		}
 	}
-	return max(bytes, leastShared), bytes >= leastShared
+	return sum
 }
 
 // leastShared is the least memory that is shared, in bytes. It has room for some ten thousand

@@ -55,6 +55,13 @@ func TestShared(t *testing.T) {
 	if shared, ok := Shared(parts, 256<<20); ok || shared != leastShared {
 		t.Errorf("%d MiB are left of a quarter", shared>>20)
 	}
+	least := Least(parts)
+	if shared, ok := Shared(parts, least); !ok || shared-leastShared > 1 {
+		t.Errorf("%d bytes are left of the least", shared)
+	}
+	if _, ok := Shared(parts, least-4); ok {
+		t.Error("less than the least is enough")
+	}
 }
 
 // Whatever the tables want, together they take no more than the pool has, and what a table

@@ -17,7 +17,7 @@ func memoryFinding(cfg config.Config, limit int64) finding {
 		found.ok = ok
 		found.detail += fmt.Sprintf("; of a limit of %d MiB the first four share %d MiB", limit>>20, shared>>20)
 		if !ok {
-			found.detail += ", for the limit leaves them too little"
+			found.detail += fmt.Sprintf(", for the limit leaves them too little; at least %d MiB are needed", (budget.Least(parts)+1<<20-1)>>20)
 		}
 	}
 	return found
