@@ -32,9 +32,7 @@ func (e *Engine) SetDryRun(on bool) {
 }
 
 func (e *Engine) forgiveDry() {
-	for i := range e.shards {
-		sh := &e.shards[i]
-		sh.mu.Lock()
+	for sh := range e.each {
 		for _, u := range sh.users {
 			if u.dry {
 				e.decide(sh, u, policy.Event{Kind: policy.Reset, At: time.Now()})
@@ -42,7 +40,6 @@ func (e *Engine) forgiveDry() {
 				sh.touch(u) // for what the store has
 			}
 		}
-		sh.mu.Unlock()
 	}
 }
 

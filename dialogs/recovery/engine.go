@@ -266,15 +266,9 @@ func (e *Engine) order(aor string, kind policy.EventKind) bool {
 
 // look returns the state of a user. Its Broken is shared and must not be changed;
 // Decide never changes what it was given, so it does not change under the reader.
-func (e *Engine) look(aor string) (policy.State, bool) {
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return policy.State{}, false
-	}
-	return u.state, true
+func (e *Engine) look(aor string) (s policy.State, known bool) {
+	e.with(aor, func(_ *engineShard, u *engineUser) { s, known = u.state, true })
+	return s, known
 }
 
 func (e *Engine) shard(aor string) *engineShard {

@@ -36,16 +36,14 @@ func (s *engineSource) Kinds() []store.Kind {
 // Collect implements store.Source: it makes the entries of all that is noted.
 func (s *engineSource) Collect(int) (batch []store.Entry, more bool) {
 	batch = s.e.signOuts.Hourly.Collect(s.e.hold.Collect(batch))
-	for i := range s.e.shards {
-		batch = s.e.shards[i].collect(batch)
+	for sh := range s.e.each {
+		batch = sh.collect(batch)
 	}
 	return s.e.flaps.Collect(batch), false
 }
 
-// collect makes the entries of a shard that are noted.
+// collect makes the entries of a shard that are noted. The shard is locked.
 func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	now := time.Now()
 	for aor := range sh.lostNotes {
 		entry, l := store.Entry{Kind: store.KindLost, Key: aor}, sh.lost[aor]
@@ -64,11 +62,8 @@ func (sh *engineShard) collect(batch []store.Entry) []store.Entry {
 // Unwritten implements store.Source: the notes that wait, and the users that are not saved.
 func (s *engineSource) Unwritten() int {
 	n := s.e.flaps.Unwritten()
-	for i := range s.e.shards {
-		sh := &s.e.shards[i]
-		sh.mu.Lock()
+	for sh := range s.e.each {
 		n += len(sh.lostNotes) + len(sh.dirty)
-		sh.mu.Unlock()
 	}
 	return n + s.e.hold.Unwritten()
 }

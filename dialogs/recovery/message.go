@@ -51,19 +51,15 @@ func (m *messenger) tell(ctx context.Context, aor string, a policy.Action) {
 // sentElsewhere says whether another process has sent the MESSAGE and awaits its outcome. If
 // so, this process no longer awaits it.
 func (m *messenger) sentElsewhere(aor string, a policy.Action) bool {
-	sh := m.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return true
-	}
-	s := u.state
-	left := s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Transmitted
-	if left {
-		u.messaging = false
-		m.e.schedule(sh, u, s.Deadline)
-	}
+	left := true
+	m.e.with(aor, func(sh *engineShard, u *engineUser) {
+		s := u.state
+		left = s.Phase == policy.Notifying && s.Episode == a.Episode && s.Tries == a.Try && s.Transmitted
+		if left {
+			u.messaging = false
+			m.e.schedule(sh, u, s.Deadline)
+		}
+	})
 	return left
 }
 

@@ -239,12 +239,10 @@ func (o *outages) forgetLost(sh *engineShard, aor string) {
 func (o *outages) excuse(sh *engineShard, r outage.Record) {
 	ev := policy.Event{Kind: policy.Excuse, At: r.At, Since: r.Since}
 	for _, aor := range sh.behind(o.e, r.Hop) {
-		sh.mu.Lock()
-		if u := sh.users[aor]; u != nil {
+		o.e.with(aor, func(sh *engineShard, u *engineUser) {
 			u.ahead = false
 			o.e.decide(sh, u, ev)
-		}
-		sh.mu.Unlock()
+		})
 	}
 }
 
@@ -295,28 +293,20 @@ func (o *outages) unproven(u *engineUser, now time.Time) bool {
 }
 
 // keepBack keeps a request back while the user's hop is held, and says whether it did.
-func (o *outages) keepBack(aor string, q *queue.Queue, j queue.Job) bool {
-	sh := o.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil || !o.heldUp(u) {
-		return false
-	}
-	u.jobs = append(u.jobs, keptJob{q, j})
-	return true
+func (o *outages) keepBack(aor string, q *queue.Queue, j queue.Job) (kept bool) {
+	o.e.with(aor, func(_ *engineShard, u *engineUser) {
+		if kept = o.heldUp(u); kept {
+			u.jobs = append(u.jobs, keptJob{q, j})
+		}
+	})
+	return kept
 }
 
 // outcome tells the hold what became of a request to a user, and says whether the path to the
 // user is proven to work.
 func (o *outages) outcome(ctx context.Context, aor string, sent time.Time, res dialogs.Result) bool {
-	sh := o.e.shard(aor)
-	sh.mu.Lock()
 	hop := ""
-	if u := sh.users[aor]; u != nil {
-		hop = o.hopOf(u)
-	}
-	sh.mu.Unlock()
+	o.e.with(aor, func(_ *engineShard, u *engineUser) { hop = o.hopOf(u) })
 	switch {
 	case inconclusive(res) || ctx.Err() != nil:
 		return false

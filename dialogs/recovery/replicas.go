@@ -166,27 +166,18 @@ func (f *follower) reload(ctx context.Context, aor string) bool {
 // versionOf says which version of a user is known here, and whether one is just
 // being saved.
 func (f *follower) versionOf(aor string) (version uint64, busy bool) {
-	sh := f.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return 0, false
-	}
-	return u.version, u.dirty || u.saving
+	f.e.with(aor, func(_ *engineShard, u *engineUser) { version, busy = u.version, u.dirty || u.saving })
+	return version, busy
 }
 
 // resync compares all users with the store, and writes again what the store has lost. It is
 // false if the store failed meanwhile.
 func (f *follower) resync(ctx context.Context) bool {
 	known := make(map[string]uint64)
-	for i := range f.e.shards {
-		sh := &f.e.shards[i]
-		sh.mu.Lock()
+	for sh := range f.e.each {
 		for aor, u := range sh.users {
 			known[aor] = u.version
 		}
-		sh.mu.Unlock()
 	}
 	for r, err := range f.e.store.All(ctx) {
 		if err != nil {
@@ -220,18 +211,17 @@ func (f *follower) resync(ctx context.Context) bool {
 // was deleted or lost. It is false if another replica acts for the user, unless borrowed says
 // that the state is to be saved all the same.
 func (f *follower) saveLost(aor string, version uint64, borrowed bool) bool {
-	sh := f.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil || u.version != version {
-		return true
-	}
-	if u.foreign && !borrowed {
-		return false
-	}
-	sh.touch(u)
-	return true
+	ours := true
+	f.e.with(aor, func(sh *engineShard, u *engineUser) {
+		switch {
+		case u.version != version:
+		case u.foreign && !borrowed:
+			ours = false
+		default:
+			sh.touch(u)
+		}
+	})
+	return ours
 }
 
 // takeOver makes what another replica has saved the state here, unless something

@@ -34,15 +34,12 @@ func (p *reports) record(aor, action string, a policy.Action, proof, detail stri
 // proof says for the audit why the user is to blame: it did not come back, and the path works.
 func (p *reports) proof(aor string, a policy.Action) string {
 	told, hop := "", ""
-	sh := p.e.shard(aor)
-	sh.mu.Lock()
-	if u := sh.users[aor]; u != nil {
+	p.e.with(aor, func(_ *engineShard, u *engineUser) {
 		hop = p.e.outages.hopOf(u)
 		if at := u.state.Messaged; !at.IsZero() {
 			told = ", the last at " + at.UTC().Format(time.RFC3339Nano)
 		}
-	}
-	sh.mu.Unlock()
+	})
 	var due time.Time
 	for _, b := range a.Broken {
 		if b.Due.After(due) {

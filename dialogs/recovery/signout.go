@@ -133,17 +133,15 @@ func (r *deregistrar) mayGo(aor string, a policy.Action, j queue.Job) bool {
 }
 
 // putOff puts a de-REGISTER off while the path is not proven, and says whether it did.
-func (r *deregistrar) putOff(aor string, j queue.Job) bool {
-	sh := r.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	now, u := time.Now(), sh.users[aor]
-	if u == nil || r.e.hold.MayBlame(now, r.e.outages.hopOf(u), aor, u.state.Messaged) {
-		return false
-	}
-	u.signOut, u.signOutAt = func() { r.e.clocking.Go(func() { r.e.signOuts.Again(j) }) }, now.Add(tryAgain)
-	r.e.schedule(sh, u, u.state.Deadline)
-	return true
+func (r *deregistrar) putOff(aor string, j queue.Job) (off bool) {
+	r.e.with(aor, func(sh *engineShard, u *engineUser) {
+		now := time.Now()
+		if off = !r.e.hold.MayBlame(now, r.e.outages.hopOf(u), aor, u.state.Messaged); off {
+			u.signOut, u.signOutAt = func() { r.e.clocking.Go(func() { r.e.signOuts.Again(j) }) }, now.Add(tryAgain)
+			r.e.schedule(sh, u, u.state.Deadline)
+		}
+	})
+	return off
 }
 
 // leaveIn tells the policy that a user is not de-registered, and why.
@@ -167,16 +165,11 @@ func (r *deregistrar) calledOff(aor string, a policy.Action) {
 	r.e.metrics.deregistrations.WithLabelValues(atCore, resultSkipped).Inc()
 	r.e.reports.note(aor, atRewatch, atRewatch, "not de-registered: no longer given up")
 	r.e.reports.about(aor, a).Info().Str("reason", "no longer given up").Msg("not de-registered")
-	sh := r.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return
-	}
-	u.signingOut = false
-	r.e.schedule(sh, u, u.state.Deadline)
-	sh.touch(u) // it may have been kept only for this
+	r.e.with(aor, func(sh *engineShard, u *engineUser) {
+		u.signingOut = false
+		r.e.schedule(sh, u, u.state.Deadline)
+		sh.touch(u) // it may have been kept only for this
+	})
 }
 
 // mustStay says why a user must not be de-registered; empty if it may be. A watcher may be a
@@ -202,12 +195,9 @@ func (r *deregistrar) mustStay(u dialogs.User) string {
 }
 
 // unreadable says whether the store has a state of the user that cannot be read here.
-func (r *deregistrar) unreadable(aor string) bool {
-	sh := r.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	return u != nil && u.unreadable
+func (r *deregistrar) unreadable(aor string) (unreadable bool) {
+	r.e.with(aor, func(_ *engineShard, u *engineUser) { unreadable = u.unreadable })
+	return unreadable
 }
 
 // tellServer ends a registration at the server. The Contact of a third-party REGISTER is that

@@ -35,21 +35,15 @@ func (q *turns) mayTransmit(ctx context.Context, aor string, a policy.Action) bo
 
 // askForTurn has the policy decide whether a request may be sent. The answer comes when the
 // decision is saved; nil is no.
-func (q *turns) askForTurn(aor string, a policy.Action) <-chan bool {
-	sh := q.e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return nil
-	}
-	before := len(u.changes)
-	q.e.decide(sh, u, policy.Event{Kind: policy.Turn, At: time.Now(), Episode: a.Episode, Try: a.Try})
-	if len(u.changes) == before {
-		return nil
-	}
-	answer := make(chan bool, 1)
-	u.changes[before].turn = answer
+func (q *turns) askForTurn(aor string, a policy.Action) (answer chan bool) {
+	q.e.with(aor, func(sh *engineShard, u *engineUser) {
+		before := len(u.changes)
+		q.e.decide(sh, u, policy.Event{Kind: policy.Turn, At: time.Now(), Episode: a.Episode, Try: a.Try})
+		if len(u.changes) > before {
+			answer = make(chan bool, 1)
+			u.changes[before].turn = answer
+		}
+	})
 	return answer
 }
 
@@ -114,15 +108,12 @@ func (sh *engineShard) finished() {
 
 // Pending is the number of users whose state is not in the store yet.
 func (e *Engine) Pending() (n int) {
-	for i := range e.shards {
-		sh := &e.shards[i]
-		sh.mu.Lock()
+	for sh := range e.each {
 		for _, u := range sh.users {
 			if u.dirty || u.saving || u.unsaved {
 				n++
 			}
 		}
-		sh.mu.Unlock()
 	}
 	return n
 }

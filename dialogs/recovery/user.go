@@ -129,6 +129,25 @@ func (sh *engineShard) locked(do func()) {
 	do()
 }
 
+// with does something with a user under the lock of its shard; nothing if no such user is known.
+func (e *Engine) with(aor string, do func(sh *engineShard, u *engineUser)) {
+	sh := e.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if u := sh.users[aor]; u != nil {
+		do(sh, u)
+	}
+}
+
+// each yields every shard under its lock.
+func (e *Engine) each(yield func(sh *engineShard) bool) {
+	more := true
+	for i := 0; more && i < len(e.shards); i++ {
+		sh := &e.shards[i]
+		sh.locked(func() { more = yield(sh) })
+	}
+}
+
 // add makes a user known.
 func (e *Engine) add(sh *engineShard, u *engineUser) {
 	sh.users[u.aor] = u
@@ -154,21 +173,16 @@ func (e *Engine) forget(sh *engineShard, u *engineUser) {
 // settle tells the policy the outcome of a request of rewatch's own.
 func (e *Engine) settle(aor string, ev policy.Event) {
 	ev.At = time.Now()
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return
-	}
-	u.ahead = false
-	if ev.Kind == policy.MessageDone {
-		u.messaging = false
-	} else {
-		u.signingOut = false
-	}
-	e.decide(sh, u, ev)
-	sh.touch(u) // it may have been kept only for the outcome
+	e.with(aor, func(sh *engineShard, u *engineUser) {
+		u.ahead = false
+		if ev.Kind == policy.MessageDone {
+			u.messaging = false
+		} else {
+			u.signingOut = false
+		}
+		e.decide(sh, u, ev)
+		sh.touch(u) // it may have been kept only for the outcome
+	})
 }
 
 // restore makes a user known as the store has it. It is false if the user is known already: an

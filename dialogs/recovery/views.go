@@ -42,17 +42,15 @@ const (
 func (e *Engine) Ladders() *ladder.Ladders { return e.ladders }
 
 func (e *Engine) standing(aor string) (standing, hop string) {
-	sh := e.shard(aor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	u := sh.users[aor]
-	if u == nil {
-		return "", ""
-	}
-	s, hop := u.state, e.outages.hopOf(u)
-	over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.StaysRegistered)
+	var s policy.State
+	held := false
+	e.with(aor, func(_ *engineShard, u *engineUser) {
+		s, hop = u.state, e.outages.hopOf(u)
+		over := s.Phase == policy.Idle || s.Phase == policy.Exhausted && (s.SignedOut || s.StaysRegistered)
+		held = !over && e.outages.heldUp(u)
+	})
 	switch {
-	case !over && e.outages.heldUp(u):
+	case held:
 		return StandingHeld, hop
 	case time.Now().Before(s.BannedUntil) && !e.cfg.sacred(aor):
 		return StandingBanned, hop

@@ -80,8 +80,8 @@ func (w *worklist) workOffAll(ctx context.Context) bool {
 // once.
 func (w *worklist) plan() []turn {
 	var all []turn
-	for i := range w.e.shards {
-		all = w.e.shards[i].waiting(w.e, all)
+	for sh := range w.e.each {
+		all = sh.waiting(w.e, all)
 	}
 	until := make(map[string]time.Time, len(all))
 	for _, t := range all {
@@ -94,10 +94,8 @@ func (w *worklist) plan() []turn {
 }
 
 // waiting adds the users of a shard who may go on: those who lost a subscription, and those
-// whose recovery was interrupted.
+// whose recovery was interrupted. The shard is locked.
 func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	for aor, l := range sh.lost {
 		if l.undecided {
 			continue
@@ -124,9 +122,7 @@ func (sh *engineShard) waiting(e *Engine, all []turn) []turn {
 // waitingByHop counts the users who wait for the end of a hold, by the hop that is held.
 func (w *worklist) waitingByHop() map[string]int {
 	n := make(map[string]int)
-	for i := range w.e.shards {
-		sh := &w.e.shards[i]
-		sh.mu.Lock()
+	for sh := range w.e.each {
 		for _, l := range sh.lost {
 			n[w.e.hold.JudgedBy(l.hop)]++
 		}
@@ -135,7 +131,6 @@ func (w *worklist) waitingByHop() map[string]int {
 				n[w.e.hold.JudgedBy(w.e.outages.hopOf(u))]++
 			}
 		}
-		sh.mu.Unlock()
 	}
 	return n
 }
@@ -194,9 +189,7 @@ func (w *worklist) waitAnew(sh *engineShard, u *engineUser) {
 
 // startWaitsAnew does so for the users behind a hop whose wait had not ended when the hold did.
 func (w *worklist) startWaitsAnew(behind func(hop string) bool) {
-	for i := range w.e.shards {
-		sh := &w.e.shards[i]
-		sh.mu.Lock()
+	for sh := range w.e.each {
 		for _, u := range sh.users {
 			if !behind(w.e.outages.hopOf(u)) {
 				continue
@@ -205,7 +198,6 @@ func (w *worklist) startWaitsAnew(behind func(hop string) bool) {
 				w.waitAnew(sh, u)
 			}
 		}
-		sh.mu.Unlock()
 	}
 }
 
