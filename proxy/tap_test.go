@@ -12,17 +12,9 @@ import (
 // wiretap writes down what it is shown, with the first line of each message.
 type wiretap struct{ seen []string }
 
-func (w *wiretap) note(how, transport string, from, to netip.AddrPort, raw []byte) {
+func (w *wiretap) note(transport string, from, to netip.AddrPort, raw []byte) {
 	line, _, _ := strings.Cut(string(raw), "\r\n")
-	w.seen = append(w.seen, fmt.Sprintf("%s %s %s>%s %s", how, transport, from, to, line))
-}
-
-func (w *wiretap) Received(transport string, from, to netip.AddrPort, raw []byte) {
-	w.note("in", transport, from, to, raw)
-}
-
-func (w *wiretap) Sent(transport string, from, to netip.AddrPort, raw []byte) {
-	w.note("out", transport, from, to, raw)
+	w.seen = append(w.seen, fmt.Sprintf("%s %s>%s %s", transport, from, to, line))
 }
 
 // TestTap: every message is shown once as it comes in and once as it leaves.
@@ -41,30 +33,30 @@ func TestTap(t *testing.T) {
 		r.core.send(coreSide, request("MESSAGE", "sip:bob@ims.example", viaCore))
 		r.server.send(serverSide, reply(r.server.want("MESSAGE"), "200 OK"))
 		shown(r,
-			"in udp 10.0.0.2:5060>10.0.0.1:5060 "+message,
-			"out udp 10.1.0.1:5062>10.1.0.2:5070 "+message,
-			"in udp 10.1.0.2:5070>10.1.0.1:5062 SIP/2.0 200 OK",
-			"out udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 200 OK")
+			"udp 10.0.0.2:5060>10.0.0.1:5060 "+message,
+			"udp 10.1.0.1:5062>10.1.0.2:5070 "+message,
+			"udp 10.1.0.2:5070>10.1.0.1:5062 SIP/2.0 200 OK",
+			"udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 200 OK")
 
 		x := r.dial("10.0.0.2", coreSide)
 		x.send(request("MESSAGE", "sip:bob@ims.example", viaTCP("m1")))
 		r.server.send(serverSide, reply(r.server.want("MESSAGE"), "200 OK"))
 		peer := x.conn.LocalAddr().String()
 		shown(r,
-			"in tcp "+peer+">10.0.0.1:5060 "+message,
-			"out udp 10.1.0.1:5062>10.1.0.2:5070 "+message,
-			"in udp 10.1.0.2:5070>10.1.0.1:5062 SIP/2.0 200 OK",
-			"out tcp 10.0.0.1:5060>"+peer+" SIP/2.0 200 OK")
+			"tcp "+peer+">10.0.0.1:5060 "+message,
+			"udp 10.1.0.1:5062>10.1.0.2:5070 "+message,
+			"udp 10.1.0.2:5070>10.1.0.1:5062 SIP/2.0 200 OK",
+			"tcp 10.0.0.1:5060>"+peer+" SIP/2.0 200 OK")
 
 		r.core.send(coreSide, request("MESSAGE", "sip:bob@ims.example", viaCore, "Max-Forwards: 0"))
 		shown(r,
-			"in udp 10.0.0.2:5060>10.0.0.1:5060 "+message,
-			"out udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 483 Too Many Hops")
+			"udp 10.0.0.2:5060>10.0.0.1:5060 "+message,
+			"udp 10.0.0.1:5060>10.0.0.2:5060 SIP/2.0 483 Too Many Hops")
 
 		own := []byte(crlf(request("OPTIONS", "sip:core", viaCore)))
 		if err := r.s.Own.Send(dialogs.Core, coreHop("udp", netip.MustParseAddrPort(coreAddr)), own, false); err != nil {
 			r.Fatal(err)
 		}
-		shown(r, "out udp 10.0.0.1:5060>10.0.0.2:5060 OPTIONS sip:core SIP/2.0")
-	}, func(c *Config) { c.Tap = &tap })
+		shown(r, "udp 10.0.0.1:5060>10.0.0.2:5060 OPTIONS sip:core SIP/2.0")
+	}, func(c *Config) { c.Tap = tap.note })
 }

@@ -50,10 +50,10 @@ func TestOf(t *testing.T) {
 			message("MESSAGE", bob, alice, "lost"), message("REGISTER", bob, alice, ""),
 			message("PUBLISH", bob, alice, ""), message("INVITE", bob, alice, ""), []byte("garbage"),
 		} {
-			r.Received("udp", core, here, raw)
+			r.Record("udp", core, here, raw)
 			time.Sleep(time.Second)
 		}
-		r.Sent("tcp", here, core, message("NOTIFY", bob, alice, "later"))
+		r.Record("tcp", here, core, message("NOTIFY", bob, alice, "later"))
 		found := r.Of(alice, start, start.Add(8*time.Second))
 		if len(found) != 6 || string(found[2].Raw) != string(message("NOTIFY", bob, alice, "open")) || found[2].At != start.Add(2*time.Second) {
 			t.Errorf("%d: %+v", len(found), found)
@@ -75,10 +75,10 @@ func TestBounds(t *testing.T) {
 	var total int
 	for i := range 2000 {
 		raw := message("NOTIFY", bob, alice, strings.Repeat("x", i%700)+fmt.Sprint(i))
-		r.Received("udp", core, here, raw)
+		r.Record("udp", core, here, raw)
 		total += len(raw)
 	}
-	r.Received("udp", core, here, message("NOTIFY", bob, alice, strings.Repeat("x", size/2))) // has no room
+	r.Record("udp", core, here, message("NOTIFY", bob, alice, strings.Repeat("x", size/2))) // has no room
 	found := r.Of(alice, time.Time{}, time.Now())
 	kept := 0
 	for i, m := range found {
@@ -95,7 +95,7 @@ func TestBounds(t *testing.T) {
 	}
 	large, sum := New(16<<20), 0
 	for range 10_000 {
-		large.Received("udp", core, here, message("NOTIFY", bob, alice, strings.Repeat("x", 1000)))
+		large.Record("udp", core, here, message("NOTIFY", bob, alice, strings.Repeat("x", 1000)))
 	}
 	for _, m := range large.Of(alice, time.Time{}, time.Now()) {
 		sum += len(m.Raw)
@@ -105,7 +105,7 @@ func TestBounds(t *testing.T) {
 	}
 	small := New(4096)
 	for range 100 {
-		small.Received("udp", core, here, message("NOTIFY", bob, alice, ""))
+		small.Record("udp", core, here, message("NOTIFY", bob, alice, ""))
 	}
 	if n := len(small.Of(alice, time.Time{}, time.Now())); n < 1 || n > small.most {
 		t.Errorf("%d of at most %d", n, small.most)
@@ -118,7 +118,7 @@ func TestConcurrent(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				r.Sent("udp", here, core, message("NOTIFY", bob, alice, "x"))
+				r.Record("udp", here, core, message("NOTIFY", bob, alice, "x"))
 				for _, m := range r.Of(alice, time.Time{}, time.Now()) {
 					if !bytes.HasPrefix(m.Raw, []byte("NOTIFY")) {
 						t.Error("torn")
@@ -190,6 +190,6 @@ func BenchmarkRecorder(b *testing.B) {
 	r, raw := New(64<<20), message("NOTIFY", bob, alice, strings.Repeat("x", 600))
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Received("udp", core, here, raw)
+		r.Record("udp", core, here, raw)
 	}
 }

@@ -1,7 +1,7 @@
 // Package capture keeps the last SIP messages of watchers, as they were on the wire, so
 // that an operator can look into a recovery in Wireshark or sngrep.
 //
-// A [Recorder] is a socket.Tap: it copies each message into a ring of fixed size, where it
+// [Recorder.Record] is a socket.Tap: it copies each message into a ring of fixed size, where it
 // replaces the oldest. Each message is stored with the user whom it concerns: the From of a
 // SUBSCRIBE, the To of a NOTIFY, MESSAGE or REGISTER; other methods are not kept. Of finds the
 // messages of one user in a period, [WritePcap] writes them as a file.

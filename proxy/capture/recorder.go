@@ -55,17 +55,8 @@ func New(size int) *Recorder {
 	}
 }
 
-// Received implements socket.Tap.
-func (r *Recorder) Received(transport string, from, to netip.AddrPort, raw []byte) {
-	r.record(transport, from, to, raw)
-}
-
-// Sent implements socket.Tap.
-func (r *Recorder) Sent(transport string, from, to netip.AddrPort, raw []byte) {
-	r.record(transport, from, to, raw)
-}
-
-func (r *Recorder) record(transport string, from, to netip.AddrPort, raw []byte) {
+// Record keeps a copy of a message of a watcher; it is a socket.Tap.
+func (r *Recorder) Record(transport string, from, to netip.AddrPort, raw []byte) {
 	user, ok := r.userOf(raw)
 	if !ok || len(raw) > len(r.ring)/4 {
 		return

@@ -28,7 +28,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				n := 0
 				for ; len(s.free) > 0; n++ {
 					had := s.waiting.Load()
-					if s.Sent("udp", here, there, text[:size()]); s.waiting.Load() == had {
+					if s.Mirror("udp", here, there, text[:size()]); s.waiting.Load() == had {
 						break
 					}
 				}

@@ -83,17 +83,8 @@ func New(cfg Config) *Sender {
 	return s
 }
 
-// Received mirrors a message that was received.
-func (s *Sender) Received(transport string, from, to netip.AddrPort, raw []byte) {
-	s.mirror(transport, from, to, raw)
-}
-
-// Sent mirrors a message that is sent.
-func (s *Sender) Sent(transport string, from, to netip.AddrPort, raw []byte) {
-	s.mirror(transport, from, to, raw)
-}
-
-func (s *Sender) mirror(transport string, from, to netip.AddrPort, raw []byte) {
+// Mirror sends a copy of a message to the collector; it is a socket.Tap.
+func (s *Sender) Mirror(transport string, from, to netip.AddrPort, raw []byte) {
 	if len(raw) > MaxRaw {
 		s.dropped()
 		return
@@ -125,8 +116,7 @@ func (s *Sender) Start(ctx context.Context) {
 	s.wg.Go(func() { s.run(ctx) })
 }
 
-// Shutdown sends the messages that wait, and stops. Received and Sent must not be called after
-// it.
+// Shutdown sends the messages that wait, and stops. Mirror must not be called after it.
 func (s *Sender) Shutdown(ctx context.Context) error {
 	s.cancel()
 	still := make(chan struct{})

@@ -69,15 +69,15 @@ func TestSender(t *testing.T) {
 		var fail error
 		s, dropped := sender(&c, 4, &dials, &fail)
 		s.Start(t.Context())
-		s.Received("udp", there, here, sip)
-		s.Sent("tcp", here, there, sip)
+		s.Mirror("udp", there, here, sip)
+		s.Mirror("tcp", here, there, sip)
 		synctest.Wait()
 		m := Message{Transport: "udp", From: there, To: here, At: time.Now(), Capture: 7, Raw: sip}
 		if len(c.got) != 2 || c.got[0] != string(m.Append(nil)) {
 			t.Errorf("got %q", c.got)
 		}
 		time.Sleep(2 * renewal)
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		synctest.Wait()
 		if len(c.got) != 3 || dials != 2 || c.closed != 1 {
 			t.Errorf("%d packets, %d dials, %d closed", len(c.got), dials, c.closed)
@@ -97,14 +97,14 @@ func TestFull(t *testing.T) {
 		s, dropped := sender(&c, 3, &dials, &fail)
 		s.Start(t.Context())
 		for range 10 {
-			s.Sent("udp", here, there, sip)
+			s.Mirror("udp", here, there, sip)
 		}
 		if n := count(dropped); n != 7 {
 			t.Errorf("%v dropped", n)
 		}
 		close(c.block)
 		synctest.Wait()
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		if err := s.Shutdown(t.Context()); err != nil || len(c.got) != 4 {
 			t.Errorf("%v, %d packets", err, len(c.got))
 		}
@@ -120,7 +120,7 @@ func TestAway(t *testing.T) {
 		s, dropped := sender(&c, 100, &dials, &fail)
 		s.Start(t.Context())
 		for range 5 {
-			s.Sent("udp", here, there, sip)
+			s.Mirror("udp", here, there, sip)
 		}
 		synctest.Wait()
 		if dials != 1 || count(dropped) != 5 {
@@ -128,13 +128,13 @@ func TestAway(t *testing.T) {
 		}
 		fail = nil
 		time.Sleep(recovery)
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		synctest.Wait()
 		c.err = errors.New("connection refused")
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		synctest.Wait()
 		c.err = nil
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		if err := s.Shutdown(t.Context()); err != nil || len(c.got) != 2 || dials != 2 || count(dropped) != 6 {
 			t.Errorf("%v, %d packets, %d dials, %v dropped", err, len(c.got), dials, count(dropped))
 		}
@@ -143,7 +143,7 @@ func TestAway(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	s, dropped := sender(&collector{}, 1, new(int), new(error))
-	s.Sent("tcp", here, there, make([]byte, MaxRaw+1))
+	s.Mirror("tcp", here, there, make([]byte, MaxRaw+1))
 	if count(dropped) != 1 || len(s.full) != 0 {
 		t.Error("it was taken")
 	}
@@ -152,7 +152,7 @@ func TestTooLarge(t *testing.T) {
 func TestMirrorDoesNotAllocate(t *testing.T) {
 	s, _ := sender(&collector{}, 1, new(int), new(error))
 	if n := testing.AllocsPerRun(100, func() {
-		s.Sent("udp", here, there, sip)
+		s.Mirror("udp", here, there, sip)
 		s.free <- <-s.full
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -164,7 +164,7 @@ func BenchmarkMirror(b *testing.B) {
 	raw := make([]byte, 1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Sent("udp", here, there, raw)
+		s.Mirror("udp", here, there, raw)
 		s.free <- <-s.full
 	}
 }

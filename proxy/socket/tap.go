@@ -12,17 +12,14 @@ import (
 // Tap is shown each SIP message that is received or sent, with the addresses of both ends. It
 // must not block, and not keep raw. The transport is "udp", "tcp" or "tls"; with "tls" the
 // message is in the clear.
-type Tap interface {
-	Received(transport string, from, to netip.AddrPort, raw []byte)
-	Sent(transport string, from, to netip.AddrPort, raw []byte)
-}
+type Tap func(transport string, from, to netip.AddrPort, raw []byte)
 
 // Send sends the datagrams of an outbox by a socket, and shows them.
 func (s *Set) Send(l *Socket, box *datagram.Outbox) (failed int, err error) {
 	if s.Tap != nil {
 		for i := range box.Len() {
 			raw, to := box.Datagram(i)
-			s.Tap.Sent(wire.UDP.String(), l.Self, to, raw)
+			s.Tap(wire.UDP.String(), l.Self, to, raw)
 		}
 	}
 	return l.Packet.Send(box)
@@ -46,7 +43,7 @@ var provisional = []byte("SIP/2.0 1")
 
 func (s *Set) wrote(st *transport.Stream, l *Socket, raw []byte, err error) {
 	if err == nil && s.Tap != nil {
-		s.Tap.Sent(TransportOf(st).String(), endOf(st, l.Self), st.Peer, raw)
+		s.Tap(TransportOf(st).String(), endOf(st, l.Self), st.Peer, raw)
 	}
 }
 
@@ -62,7 +59,7 @@ func (s *Set) Received(l *Socket, stream uint64, from netip.AddrPort, raw []byte
 			here = endOf(st, here)
 		}
 	}
-	s.Tap.Received(l.Transport.String(), from, here, raw)
+	s.Tap(l.Transport.String(), from, here, raw)
 }
 
 // endOf is the address of our end of a connection. While it is being dialled, only the address

@@ -13,37 +13,20 @@ import (
 	"rewatch/proxy/wire"
 )
 
-// taps is a Tap that hands every message to several Taps.
-type taps []socket.Tap
-
-func (t taps) Received(transport string, from, to netip.AddrPort, raw []byte) {
-	for _, one := range t {
-		one.Received(transport, from, to, raw)
-	}
-}
-
-func (t taps) Sent(transport string, from, to netip.AddrPort, raw []byte) {
-	for _, one := range t {
-		one.Sent(transport, from, to, raw)
-	}
-}
-
 // tap gives the Tap that gets every message; nil: there is none.
 func (p *process) tap() socket.Tap {
-	var all taps
-	if p.mirror != nil {
-		all = append(all, p.mirror)
-	}
-	if p.recorder != nil {
-		all = append(all, p.recorder)
-	}
-	switch len(all) {
-	case 0:
+	switch {
+	case p.mirror == nil && p.recorder == nil:
 		return nil
-	case 1:
-		return all[0]
+	case p.recorder == nil:
+		return p.mirror.Mirror
+	case p.mirror == nil:
+		return p.recorder.Record
 	}
-	return all
+	return func(transport string, from, to netip.AddrPort, raw []byte) {
+		p.mirror.Mirror(transport, from, to, raw)
+		p.recorder.Record(transport, from, to, raw)
+	}
 }
 
 // margin is the time before the first and after the last step of a recovery that a capture includes.

@@ -31,8 +31,8 @@ func TestCaptureOfARecovery(t *testing.T) {
 	}
 	p.recorder = capture.New(1 << 20)
 	server, here := netip.MustParseAddrPort("10.0.0.2:5070"), netip.MustParseAddrPort("10.0.0.1:5062")
-	p.tap().Received("udp", server, here, []byte(capturedRaw))
-	p.recorder.Received("udp", server, here, []byte(strings.ReplaceAll(capturedRaw, "alice", "carol")))
+	p.tap()("udp", server, here, []byte(capturedRaw))
+	p.recorder.Record("udp", server, here, []byte(strings.ReplaceAll(capturedRaw, "alice", "carol")))
 	now := time.Now()
 	sub := policy.Broken{Event: "presence", Since: now}
 	p.engine.Ladders().Keep("sip:alice@ims.example", sub, ladder.Kept{NOTIFYs: 1, Since: now}, dialogs.Step{At: now, What: "NOTIFY"})
@@ -82,8 +82,8 @@ func TestTap(t *testing.T) {
 	p.recorder = capture.New(1 << 20)
 	p.mirror = hep.New(hep.Config{Buffers: 4})
 	here := netip.MustParseAddrPort("10.0.0.1:5062")
-	p.tap().Received("udp", here, here, []byte(capturedRaw))
-	p.tap().Sent("udp", here, here, []byte(capturedRaw))
+	p.tap()("udp", here, here, []byte(capturedRaw))
+	p.tap()("udp", here, here, []byte(capturedRaw))
 	if n := len(p.recorder.Of("sip:alice@ims.example", time.Time{}, time.Now())); n != 2 {
 		t.Error(n)
 	}
