@@ -46,7 +46,6 @@ type MessageJob struct {
 
 // TerminateJob is one terminating NOTIFY, made from the head of the failed NOTIFY.
 type TerminateJob struct {
-	AOR  string
 	Head []byte // the failed NOTIFY as it was forwarded: start line and header fields
 	CSeq uint32 // the CSeq to use
 }

@@ -199,7 +199,7 @@ func (t *Table) Termination(aor, callID, event string) (dialogs.TerminateJob, bo
 		return dialogs.TerminateJob{}, false
 	}
 	s := sh.subs.At(slot)
-	job := dialogs.TerminateJob{AOR: aor, Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
+	job := dialogs.TerminateJob{Head: sh.heads[slot], CSeq: s.notifyCSeq + 1}
 	t.dropHead(sh, slot, s)
 	if !t.cfg.DryRun.On() {
 		t.exit(s)

@@ -263,7 +263,7 @@ func (r *rig) SignedOut(u dialogs.User) bool {
 func (r *rig) Termination(aor, callID, _ string) (dialogs.TerminateJob, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return dialogs.TerminateJob{AOR: aor, Head: []byte(callID), CSeq: 7}, r.dialogs[callID]
+	return dialogs.TerminateJob{Head: []byte(callID), CSeq: 7}, r.dialogs[callID]
 }
 
 // change changes what the core knows or answers.

@@ -137,11 +137,10 @@ func (k *Keeper) Done(now time.Time, a *Attempt, o Outcome) []End {
 		if i.Refused {
 			return k.refused(now, d, a)
 		}
-		i.Refused, i.heard = true, true
+		i.Refused = true
 	case Silence:
 		i.Unanswered = true
 	case Temporary:
-		i.heard = true
 	}
 	v.inFlight, d.order.broken = nil, true
 	k.prune(&d.order, now)

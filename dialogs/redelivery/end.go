@@ -29,17 +29,15 @@ func (r Result) String() string {
 
 // End is the end of one NOTIFY.
 type End struct {
-	User, Device string
-	Dialog       uint64
-	CSeq         uint32
-	Result       Result
+	User   string
+	Dialog uint64
+	CSeq   uint32
+	Result Result
 	// Since is when it was kept, Hop where it was sent first.
 	Since time.Time
 	Hop   netip.AddrPort
 	// Last: nothing is kept for this dialog any more.
 	Last bool
-	// Silent: of the attempts none met with a response.
-	Silent bool
 }
 
 // Outcome is how an attempt went.

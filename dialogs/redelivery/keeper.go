@@ -146,7 +146,6 @@ type item struct {
 	since time.Time
 	stood time.Duration
 	tries int
-	heard bool // some attempt met with a response
 	again bool // it has ended, and is only sent once more
 }
 
@@ -167,7 +166,7 @@ func (k *Keeper) Keep(now time.Time, n Notify) (bool, []End) {
 	if v := k.deviceOf(d, &n); v != nil {
 		n.Device, n.User = v.name, v.user.name
 	}
-	i := &item{Notify: n, since: now, stood: k.stood, heard: !n.Unanswered}
+	i := &item{Notify: n, since: now, stood: k.stood}
 	freed, left := k.freed(d, i)
 	if o := k.orderOf(n.Dialog); o != nil && o.shown != nil {
 		freed += o.shown.size()
@@ -277,7 +276,7 @@ func (k *Keeper) end(d *dialog, at int, r Result, ends []End) []End {
 		return ends
 	}
 	return append(ends, End{
-		User: i.User, Device: i.Device, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Hop: i.Hop, Silent: !i.heard,
+		User: i.User, Dialog: i.Dialog, CSeq: i.CSeq, Result: r, Since: i.since, Hop: i.Hop,
 	})
 }
 

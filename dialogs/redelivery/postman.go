@@ -100,70 +100,55 @@ func (p *Postman) Some() bool { return p.some.Load() > 0 }
 
 // Alive is Keeper.Alive.
 func (p *Postman) Alive(now time.Time, user, device string) {
-	if !p.Some() {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keeper.Alive(now, user, device)
-	p.signal()
+	p.change(func() { p.keeper.Alive(now, user, device) })
 }
 
 // Drop is Keeper.Drop.
-func (p *Postman) Drop(dialog uint64, r Result) []End {
-	if !p.Some() {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer p.count()
-	defer p.signal()
-	return p.ended(time.Now(), p.keeper.Drop(dialog, r))
+func (p *Postman) Drop(dialog uint64, r Result) (ends []End) {
+	p.change(func() { ends = p.ended(time.Now(), p.keeper.Drop(dialog, r)) })
+	return ends
 }
 
 // Had is Keeper.Had.
-func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) []End {
-	if !p.Some() {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer p.count()
-	defer p.signal()
-	return p.ended(now, p.keeper.Had(now, dialog, cseq))
+func (p *Postman) Had(now time.Time, dialog uint64, cseq uint32) (ends []End) {
+	p.change(func() { ends = p.ended(now, p.keeper.Had(now, dialog, cseq)) })
+	return ends
 }
 
 // Free is Keeper.Free.
-func (p *Postman) Free(now time.Time, dialog uint64) { p.tellKeeper(dialog, now, (*Keeper).Free) }
+func (p *Postman) Free(now time.Time, dialog uint64) {
+	p.change(func() { p.keeper.Free(now, dialog) })
+}
 
 // Reached is Keeper.Reached.
 func (p *Postman) Reached(now time.Time, dialog uint64, old, contact string) {
-	p.tellKeeper(dialog, now, func(k *Keeper, now time.Time, dialog uint64) { k.Reached(now, dialog, old, contact) })
+	p.change(func() { p.keeper.Reached(now, dialog, old, contact) })
 }
 
 // Overtake is Keeper.Overtake.
 func (p *Postman) Overtake(dialog uint64, cseq uint32) {
-	p.tellKeeper(dialog, time.Time{}, func(k *Keeper, _ time.Time, dialog uint64) { k.Overtake(dialog, cseq) })
+	p.change(func() { p.keeper.Overtake(dialog, cseq) })
 }
 
-func (p *Postman) tellKeeper(dialog uint64, now time.Time, what func(*Keeper, time.Time, uint64)) {
+// change has the Keeper changed under the lock, if it keeps anything.
+func (p *Postman) change(do func()) {
 	if !p.Some() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer p.count()
-	what(p.keeper, now, dialog)
+	do()
+	p.count()
 	p.signal()
 }
 
-// Holds is Keeper.Holds, Keeps is Keeper.Keeps.
-func (p *Postman) Holds(dialog uint64) bool { return p.askKeeper(dialog, (*Keeper).Holds) }
+// Holds is Keeper.Holds.
+func (p *Postman) Holds(dialog uint64) bool { return p.ask(dialog, (*Keeper).Holds) }
 
 // Keeps is Keeper.Keeps.
-func (p *Postman) Keeps(dialog uint64) bool { return p.askKeeper(dialog, (*Keeper).Keeps) }
+func (p *Postman) Keeps(dialog uint64) bool { return p.ask(dialog, (*Keeper).Keeps) }
 
-func (p *Postman) askKeeper(dialog uint64, what func(*Keeper, uint64) bool) bool {
+func (p *Postman) ask(dialog uint64, what func(*Keeper, uint64) bool) bool {
 	if !p.Some() {
 		return false
 	}

@@ -87,7 +87,6 @@ func (w *world) notify(u *user, sub, gen uint8) {
 	if u.lost&(1<<sub) != 0 || u.gen[sub] != gen {
 		return
 	}
-	w.res.Notifies++
 	w.carry()
 	now := w.clock.now
 	e := event{who: u.id, kind: passed, sub: sub, gen: gen, sent: now}
@@ -115,7 +114,6 @@ func (w *world) proven(s *sidecar, u *user, e event) {
 // failed: the deadline of a NOTIFY has passed. The server gets 481 and deletes
 // the subscription; the client, who knows nothing, will refresh it some time.
 func (w *world) failed(s *sidecar, u *user, e event) {
-	w.res.Failed++
 	verdict := s.prove(u, e.sent, false)
 	if u.lost&(1<<e.sub) != 0 || u.gen[e.sub] != e.gen || u.gone&u.device(e.sub) != 0 || !e.last && s.keep(u, e.sub, e.gen) {
 		return

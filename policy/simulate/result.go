@@ -8,8 +8,6 @@ import (
 // Result is what a run showed.
 type Result struct {
 	Config Config
-	// Notifies is how many NOTIFYs the servers sent, Failed how many got no answer.
-	Notifies, Failed int
 	// Broken counts the watchers who lost a subscription, each time they did;
 	// Recovered those who had all of them back at the end.
 	Broken, Recovered int

@@ -102,7 +102,6 @@ func (w *world) notifyMany(s *sidecar, hop int, mean float64) {
 	lost := w.net.allLost(now, w.cfg.NotifyTimeout)
 	fail := w.dice.poisson(mean * lost)
 	pass := w.dice.poisson(mean * (1 - lost))
-	w.res.Notifies += fail + pass
 	switch first, ok := w.net.firstUp(hop, now, w.cfg.NotifyTimeout); {
 	case !ok:
 		fail, pass = fail+pass, 0
@@ -126,7 +125,6 @@ func (w *world) lose(s *sidecar, hop int) {
 	}
 	u := w.crowd.record(who)
 	if u.lost&(1<<sub) != 0 || u.gone&u.device(sub) != 0 {
-		w.res.Notifies--
 		return
 	}
 	if u.missing&(1<<sub) != 0 && s.keep(u, sub, u.gen[sub]) {

@@ -193,7 +193,7 @@ func TestDigestIsForNoPhone(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, always("401 Unauthorized", challenge("mine", "")), withPassword)
-		r := p.client.Terminate(context.Background(), dialogs.TerminateJob{AOR: "sip:alice@ims.example", Head: []byte(failedHead), CSeq: 8})
+		r := p.client.Terminate(context.Background(), dialogs.TerminateJob{Head: []byte(failedHead), CSeq: 8})
 		if r.Status != 401 || len(p.done()) != 1 {
 			t.Errorf("NOTIFY: %+v", r)
 		}

@@ -29,7 +29,7 @@ const failedHead = "NOTIFY sip:alice@192.0.2.9:5062;transport=udp SIP/2.0\r\n" +
 func TestTerminateGolden(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, always("200 OK"))
-		r := p.client.Terminate(context.Background(), dialogs.TerminateJob{AOR: "sip:alice@ims.example", Head: []byte(failedHead), CSeq: 8})
+		r := p.client.Terminate(context.Background(), dialogs.TerminateJob{Head: []byte(failedHead), CSeq: 8})
 		if !r.OK() {
 			t.Fatalf("%+v", r)
 		}
