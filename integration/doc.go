@@ -16,8 +16,8 @@
 //	.31  rewatch, server side       .60  receivers of alarms
 //
 // So tests run side by side without sharing a port, several on each processor, for
-// they wait most of the time; and an address in a trace tells who it is. Nothing
-// waits for a fixed time where a fact can be waited for. When a test fails, the
+// they wait most of the time; and an address in a trace tells which peer it is. A test waits
+// for a fact, not for a fixed time, where it can. When a test fails, the
 // logs of all its processes and the SIP that the scripted peers saw are kept in
 // integration/out, by the name of the test.
 package integration

@@ -4,8 +4,8 @@
 // with its phones on one end, the presence server on the other. One locked thread
 // sends requests on one end, receives them on the other, compares them byte by
 // byte with what a correct proxy would make of them, answers, and receives the
-// answers. So one clock times everything, and nothing is counted that was not
-// looked at: messages that were lost, late, wrong or sent twice are told apart.
+// answers. So one clock times everything, and only messages that were checked
+// count: lost, late, wrong and duplicated messages are counted apart.
 //
 // A message is a template with fields of fixed width at known places; making one
 // is a copy and some digits. What is expected on the other end is made in the
