@@ -30,7 +30,7 @@ func TestHostilePhone(t *testing.T) {
 	})
 	reached := s.forbidden(66, 6379)
 	h := &hostileStage{bystanders: s.startBystanders(n, c, r), victim: s.ip(66) + ":6379"}
-	h.during(2*len(hostileAnswers), h.attack)
+	h.during(len(hostileAnswers), h.attack)
 	h.unharmed()
 	if h.r.metric("rewatch_refused_total", `reason="reach"`) == 0 {
 		h.Error("nothing was out of reach")
@@ -92,6 +92,11 @@ func (h *hostileStage) requests(round int) {
 		{"To: <sip:bob@ims.example>", "Replaces: " + h.honest[0].callID + ";to-tag=a;from-tag=b", "Join: " + h.honest[0].callID + ";to-tag=a;from-tag=b"},
 		{"To: <sip:bob@ims.example>", "Contact: <sip:" + honestUser(0) + "@" + h.s.ip(50) + ":5060>;+sip.instance=\"<urn:uuid:of-honest>\""},
 		{"To: <sip:bob@ims.example>", "Contact: <sip:" + h.victim + ";transport=tcp>", "Retry-After: 4294967296"},
+		{"To: <sip:bob@ims.example>", "Event: presence" + strings.Repeat(";a=b", 1000), "Accept: " + strings.Repeat("a/b,", 1000) + "a/b"},
+		{"To: <sip:bob@ims.example>", "Supported: " + strings.Repeat("x,", 2000) + "eventlist", "Require: " + strings.Repeat("y,", 100) + "gruu"},
+		{"To: <sip:bob@ims.example>", "User-Agent: \x1b[31m{{.User}}\x07%s$(id)<script>", "Subject: \x1b[2J"},
+		{"To: \"\x1b[2J\" <sip:{{.}}%0d%0aX:y@ims.example;a={{printf}}?Route=%3Csip:" + h.victim + "%3E>"},
+		{"To: <sip:bob@ims.example>", "Contact: <sip:mallory@ims.example;gr=urn:uuid:of-honest>;pub-gruu=\"sip:" + honestUser(0) + "@ims.example;gr=x\""},
 	} {
 		for _, method := range []string{"SUBSCRIBE", "MESSAGE", "PUBLISH", "REGISTER", "REFER"} {
 			h.send([]string{"udp", "tcp"}[(i+round)%2], method+" sip:x@"+h.victim+";transport=tcp SIP/2.0", append([]string{
@@ -118,6 +123,17 @@ func (h *hostileStage) poses(round int) {
 		}, lines...)...)
 	}
 	asMallory := strings.Replace(d.local, user, "mallory", 1)
+	for _, event := range []string{"presence", "presence;id=1", "PRESENCE", "presence.winfo"} { // the same Call-ID and tag, a dialog of its own
+		h.send("udp", "SUBSCRIBE sip:bob@ims.example SIP/2.0", "From: "+d.local, "To: <sip:bob@ims.example>", "Call-ID: "+d.callID,
+			fmt.Sprint("CSeq: ", round+2, " SUBSCRIBE"), "Event: "+event, "Expires: 600", "Contact: <sip:mallory@"+h.c.addr+">")
+	}
+	for _, odd := range []string{ // the same user, in other words
+		"sips:" + user + "@ims.example", "sip:" + user + "@IMS.example:5060", "sip:%68onest" + user[6:] + "@ims.example;user=phone", "SIP:" + user + ":pw@ims.example.", "tel:" + user,
+	} {
+		h.send("udp", "SUBSCRIBE sip:bob@ims.example SIP/2.0", "From: <"+odd+">;tag="+token("odd"), "To: <sip:bob@ims.example>", "Call-ID: "+token("odd"),
+			"CSeq: 1 SUBSCRIBE", "Event: presence", "Expires: 600", "Contact: <sip:mallory@"+h.c.addr+">")
+		h.passOn("REGISTER sip:"+h.c.s.coreSide()+" SIP/2.0", "From: <"+odd+">;tag=x", "To: <"+odd+">", "Call-ID: "+token("odd"), "CSeq: 1 REGISTER", "Expires: 0", "Contact: *")
+	}
 	for _, expires := range []string{"0", "600"} {
 		in("SUBSCRIBE", d.local, "99", "Expires: "+expires)
 		in("SUBSCRIBE", asMallory, "99", "Expires: "+expires)
@@ -160,6 +176,16 @@ var hostileAnswers = []struct {
 	{502, []string{"Retry-After: 4294967296"}},
 	{503, []string{"Retry-After: 0"}},
 	{481, []string{"Record-Route: <sip:VICTIM;transport=tcp;lr>", "To: <sip:honest0@ims.example>;tag=x"}},
+	{200, []string{"Record-Route: <sip:VICTIM;transport=tcp;lr>", "Contact: <sip:VICTIM;transport=tcp>", "To: <sip:honest0@ims.example>;tag=x", "Via: SIP/2.0/UDP VICTIM;branch=z9hG4bKx"}},
+	{200, []string{"CSeq: 4294967295 NOTIFY", "Expires: 4294967295", "Min-Expires: 4294967295", "Call-ID: one"}},
+	{180, []string{"Contact: <sip:VICTIM;transport=tcp>"}},
+	{100, []string{"Retry-After: 9223372036854775808"}},
+	{301, []string{"Contact: <sip:127.0.0.1:5070;transport=tcp>, <sip:VICTIM>;q=1;expires=4294967295", "Expires: -1"}},
+	{423, []string{"Min-Expires: 4294967295", "Expires: -1"}},
+	{480, []string{"Retry-After: 9223372036854775808", "Warning: 399 x \"" + strings.Repeat("w", 20_000) + "\""}},
+	{500, []string{"Retry-After: -1", "Reason: SIP;cause=200;text=\"\x1b[2J{{.}}%n\""}},
+	{699, []string{"Retry-After: 1 (\x1b]0;x\a);duration=4294967295"}},
+	{305, []string{"Contact: *"}},
 }
 
 // answers subscribes mallory anew, once with a way back of its own, and has it answer the

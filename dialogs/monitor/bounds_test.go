@@ -212,11 +212,27 @@ func TestUnasserted(t *testing.T) {
 	if ref == 0 {
 		t.Fatal("it is not tracked")
 	}
-	leave := subscribeMessage("own", 2, 0)
-	leave.ToTag, leave.Unasserted = notifyMessage("own", 1).FromTag, true
-	m.Subscribe(leave)
-	if s, ok := m.load(ref); !ok || s.phase != ending {
-		t.Error("an un-SUBSCRIBE without an assertion is not taken")
+	for _, c := range []struct {
+		name  string
+		pose  func(*dialogs.Message)
+		taken bool
+	}{
+		{"of another, asserted", func(m *dialogs.Message) {
+			m.Unasserted, m.Identities = false, [][]byte{[]byte("sip:mallory@ims.example")}
+		}, false},
+		{"without the server's tag", func(m *dialogs.Message) { m.ToTag = nil }, false},
+		{"with another tag of the server", func(m *dialogs.Message) { m.ToTag = []byte("x") }, false},
+		{"with another tag of its own", func(m *dialogs.Message) { m.FromTag = []byte("x") }, false},
+		{"with another Call-ID", func(m *dialogs.Message) { m.CallID = []byte("x") }, false},
+		{"of the dialog", func(*dialogs.Message) {}, true},
+	} {
+		leave := subscribeMessage("own", 2, 0)
+		leave.ToTag, leave.Unasserted = notifyMessage("own", 1).FromTag, true
+		c.pose(leave)
+		m.Subscribe(leave)
+		if s, ok := m.load(ref); !ok || (s.phase == ending) != c.taken {
+			t.Errorf("an un-SUBSCRIBE %s: taken %t", c.name, !c.taken)
+		}
 	}
 }
 
