@@ -38,10 +38,10 @@ type Notify struct {
 	// User and Device are whose it is; Dialog names its subscription.
 	User, Device string
 	Dialog       uint64
-	CSeq         uint32
 	// Common names the dialog that the subscription may share with others (RFC 5057). They have their
 	// CSeqs in common, and a phone refuses one below another (RFC 3261 12.2.2).
 	Common uint64
+	CSeq   uint32
 	// Full: it makes the NOTIFYs before it superfluous. Bare: it has no body. It tells nothing but
 	// its Subscription-State (RFC 6665 4.1.3), so it makes those before it superfluous that have
 	// none either.
