@@ -33,6 +33,7 @@ func (r *Router) Candidates(d Decision, callID []byte, now time.Time) (pending r
 		r.Hops = slices.Delete(r.Hops, 0, 1) // no socket of ours has its family or transport
 	}
 	if len(r.Hops) > 0 {
+		r.distinct()
 		r.healthiest(now)
 		return resolve.Target{}, nil
 	}
@@ -104,6 +105,23 @@ func (r *Router) coreHops(callID []byte) (pending resolve.Target, err error) {
 		err = nil
 	}
 	return pending, err
+}
+
+// distinct leaves each way to a peer in its first place: two URIs of REWATCH_CORE, or two records of
+// DNS, may lead to one peer, and that is tried once.
+func (r *Router) distinct() {
+	kept := r.Hops[:1]
+	for _, h := range r.Hops[1:] {
+		at := slices.IndexFunc(kept, func(k resolve.Hop) bool {
+			return k.Addr == h.Addr && k.Transport == h.Transport && k.Way() == h.Way()
+		})
+		if at < 0 {
+			kept = append(kept, h)
+		} else {
+			kept[at].Either = kept[at].Either || h.Either
+		}
+	}
+	r.Hops = kept
 }
 
 // healthiest moves the hops that failed lately, and are before the first one that did not, to
