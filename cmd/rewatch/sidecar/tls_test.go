@@ -23,12 +23,18 @@ import (
 // issue writes a certificate for some names, which is its own authority, and its key.
 func issue(t *testing.T, cert, key string, serial int64, names ...string) {
 	t.Helper()
+	issueFor(t, cert, key, serial, [2]time.Duration{-time.Hour, time.Hour}, names...)
+}
+
+// issueFor is issue for a time of life, from now on.
+func issueFor(t *testing.T, cert, key string, serial int64, life [2]time.Duration, names ...string) {
+	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(life[0]), NotAfter: time.Now().Add(life[1]),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	for _, name := range names {
@@ -105,29 +111,37 @@ func TestCertificateIsReadAgain(t *testing.T) {
 }
 
 // TestTLSPeers: a certificate of the authority alone lets nobody in where names are asked
-// for; sip URIs count before DNS names, and a wildcard for nothing.
+// for; sip URIs count before DNS names, and a wildcard for nothing. Its time has to have come, and
+// not to be over, whoever it is for.
 func TestTLSPeers(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	issue(t, cert, key, 1, "rewatch.example")
+	always, expired, early := [2]time.Duration{-time.Hour, time.Hour}, [2]time.Duration{-2 * time.Hour, -time.Minute}, [2]time.Duration{time.Minute, time.Hour}
 	for _, c := range []struct {
 		name  string
 		peers []string
 		names []string
 		in    bool
+		life  [2]time.Duration // of the certificate, from now on
 	}{
-		{"anybody", nil, []string{"other.example"}, true},
-		{"by DNS name", []string{"scscf.ims.example"}, []string{"x.example", "SCSCF.ims.example"}, true},
-		{"by sip URI", []string{"SCSCF.ims.example"}, []string{"sip:scscf.ims.example"}, true},
-		{"another name", []string{"scscf.ims.example"}, []string{"other.example"}, false},
-		{"DNS name beside a sip URI", []string{"scscf.ims.example"}, []string{"sip:other.example", "scscf.ims.example"}, false},
-		{"a wildcard", []string{"scscf.ims.example"}, []string{"*.ims.example"}, false},
-		{"a user", []string{"scscf.ims.example"}, []string{"sip:alice@scscf.ims.example"}, false},
-		{"no name", []string{"scscf.ims.example"}, nil, false},
+		{"anybody", nil, []string{"other.example"}, true, always},
+		{"by DNS name", []string{"scscf.ims.example"}, []string{"x.example", "SCSCF.ims.example"}, true, always},
+		{"by sip URI", []string{"SCSCF.ims.example"}, []string{"sip:scscf.ims.example"}, true, always},
+		{"another name", []string{"scscf.ims.example"}, []string{"other.example"}, false, always},
+		{"DNS name beside a sip URI", []string{"scscf.ims.example"}, []string{"sip:other.example", "scscf.ims.example"}, false, always},
+		{"a wildcard", []string{"scscf.ims.example"}, []string{"*.ims.example"}, false, always},
+		{"a user", []string{"scscf.ims.example"}, []string{"sip:alice@scscf.ims.example"}, false, always},
+		{"no name", []string{"scscf.ims.example"}, nil, false, always},
+		{"anybody, expired", nil, []string{"other.example"}, false, expired},
+		{"anybody, not valid yet", nil, []string{"other.example"}, false, early},
+		{"by DNS name, expired", []string{"scscf.ims.example"}, []string{"scscf.ims.example"}, false, expired},
+		{"by DNS name, not valid yet", []string{"scscf.ims.example"}, []string{"scscf.ims.example"}, false, early},
+		{"by sip URI, expired", []string{"scscf.ims.example"}, []string{"sip:scscf.ims.example"}, false, expired},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			theirs, theirKey := filepath.Join(dir, "peer.crt"), filepath.Join(dir, "peer.key")
-			issue(t, theirs, theirKey, 2, c.names...)
+			issueFor(t, theirs, theirKey, 2, c.life, c.names...)
 			pair, err := tls.LoadX509KeyPair(theirs, theirKey)
 			if err != nil {
 				t.Fatal(err)
