@@ -93,9 +93,11 @@ type Journal interface {
 	Entries(ctx context.Context, kind Kind) iter.Seq2[Entry, error]
 }
 
-// Taker is a Journal from which entries can be taken: one is read and removed in one step,
-// so that exactly one of several processes gets it. After an error it may have been taken; the
-// process gets it then when it takes it again.
+// Taker is a Journal from which entries can be taken: one is read and reserved in one step, so
+// that exactly one of several processes gets it. That process, and the next one of its name,
+// gets it again, and no other does for ten minutes. Who has saved what follows from an entry
+// removes it, by Write; what a process has taken that has crashed before that, another one takes
+// when the ten minutes are over.
 type Taker interface {
 	Journal
 	Take(ctx context.Context, kind Kind, key string) (Entry, bool, error)

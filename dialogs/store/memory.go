@@ -117,15 +117,6 @@ func (s *MemoryStore) Read(_ context.Context, kind Kind, key string) (Entry, boo
 	return e, true, nil
 }
 
-// Take returns one entry and removes it, in one step.
-func (s *MemoryStore) Take(_ context.Context, kind Kind, key string) (Entry, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.entries[EntryID{kind, key}]
-	delete(s.entries, EntryID{kind, key})
-	return e, ok && !e.Over(time.Now()), nil
-}
-
 // Entries walks over the entries of a kind as they are when it begins.
 func (s *MemoryStore) Entries(_ context.Context, kind Kind) iter.Seq2[Entry, error] {
 	return Walk(func() (all []Entry) {

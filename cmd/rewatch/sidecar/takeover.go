@@ -23,6 +23,7 @@ func (p *process) newTakeover(cfg *monitor.Config) *takeover.Takeover {
 	return takeover.New(takeover.Config{
 		Journal: journal, Instance: cfg.Instance, For: p.cfg.Dialogs.Redeliver, Log: p.log,
 		Lost:     func(e store.Entry) { p.monitor.TakeOver(e) },
+		Keep:     func(removal ...store.Entry) { p.keeper.Keep(removal...) },
 		Returned: func(taken func(key string) bool) { p.monitor.TakenOver(taken) },
 	})
 }

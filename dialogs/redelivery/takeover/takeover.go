@@ -5,8 +5,8 @@
 // for which subscription NOTIFYs are kept (store.KindKept) and which processes live
 // (store.KindReplica, which expires). A replica looks for the entries of processes that
 // live no more and takes them; taking is atomic, so exactly one replica gets each entry.
-// The NOTIFYs have failed then. If the answer of the store is lost, the replica looks the
-// entry up again: the store remembers for ten minutes who has it.
+// The NOTIFYs have failed then. The entry is removed when that is saved: what a replica has
+// taken that crashes before, or that does not get the answer of the store, is taken again.
 //
 // # Why
 //
@@ -48,8 +48,10 @@ type Config struct {
 	Instance string
 	// For is how long a NOTIFY is kept at most.
 	For time.Duration
-	// Lost is told of each subscription that was taken, as the entry that Key has named.
+	// Lost is told of each subscription that was taken, as the entry that Key has named. Keep
+	// is then given the removal of the entry, to be written after what Lost has caused.
 	Lost func(e store.Entry)
+	Keep func(removal ...store.Entry)
 	// Returned is called when the sign of life of this process could have expired; taken
 	// tells whether another process has taken the entry with that key.
 	Returned func(taken func(key string) bool)
@@ -66,8 +68,6 @@ type Takeover struct {
 	written atomic.Int64
 	// missing has the processes that had no sign of life at the last look.
 	missing map[string]bool
-	// doubtful are the keys of entries that may have been taken, but the answer was lost.
-	doubtful []string
 }
 
 // New makes a Takeover. It does nothing before Run.
@@ -93,7 +93,6 @@ func (t *Takeover) Run(ctx context.Context) {
 			return
 		case <-beats.C:
 			t.beat(ctx)
-			t.lookUp(ctx)
 		case <-looks.C:
 			t.beat(ctx)
 			t.look(ctx)
@@ -118,9 +117,9 @@ func (t *Takeover) beat(ctx context.Context) {
 func (t *Takeover) returned(ctx context.Context) bool {
 	ok := true
 	t.cfg.Returned(func(key string) bool {
-		_, found, err := t.cfg.Journal.Read(ctx, store.KindKept, Key(t.cfg.Instance, key))
+		_, mine, err := t.cfg.Journal.Take(ctx, store.KindKept, Key(t.cfg.Instance, key))
 		ok = ok && err == nil
-		return err == nil && !found
+		return err == nil && !mine
 	})
 	return ok
 }
@@ -156,31 +155,13 @@ func (t *Takeover) look(ctx context.Context) {
 // take takes an entry, unless another replica has it; false: the store did not tell.
 func (t *Takeover) take(ctx context.Context, key string) bool {
 	e, ok, err := t.cfg.Journal.Take(ctx, store.KindKept, key)
-	if err != nil {
-		t.doubtful = append(t.doubtful, key)
-		return false
-	}
-	if !ok {
-		return true
+	if err != nil || !ok {
+		return err == nil
 	}
 	instance, subscription, _ := strings.Cut(key, "\x00")
 	t.cfg.Log.Info().Str("replica", instance).Msg("took over a subscription whose NOTIFYs were lost with its replica")
 	e.Key = subscription
 	t.cfg.Lost(e)
+	t.cfg.Keep(store.Entry{Kind: e.Kind, Key: key})
 	return true
-}
-
-// lookUp finds out what became of the doubtful entries. One that is still there was not taken,
-// and the next look decides whether it is to be.
-func (t *Takeover) lookUp(ctx context.Context) {
-	doubtful := t.doubtful
-	t.doubtful = nil
-	for _, key := range doubtful {
-		switch _, found, err := t.cfg.Journal.Read(ctx, store.KindKept, key); {
-		case err != nil:
-			t.doubtful = append(t.doubtful, key)
-		case !found:
-			t.take(ctx, key)
-		}
-	}
 }

@@ -23,6 +23,8 @@ type replica struct {
 	mu    sync.Mutex
 	lost  []string
 	taken []string // of its own, by others
+	// crashes: what follows from what it takes is not saved.
+	crashes bool
 }
 
 // told gives what the replica has of others, and what others have taken of its own.
@@ -42,47 +44,71 @@ func lostBy(replicas ...*replica) (all []string) {
 	return all
 }
 
-// flaky is a store that may be away for one replica.
-type flaky struct {
+// town is a store that replicas share.
+type town struct {
 	*store.MemoryStore
 
-	away atomic.Bool
-	// lose: the answer to the next Take is lost; deaf: the store does not hear of it. took is what this process
-	// has taken so.
-	lose, deaf atomic.Bool
-	took       sync.Map
+	mu    sync.Mutex
+	taken map[string]lease
 }
 
-func (f *flaky) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
-	if before, ok := f.took.LoadAndDelete(key); ok {
-		return before.(store.Entry), true, nil //nolint:forcetypeassert // nothing else is stored
-	}
-	if f.deaf.CompareAndSwap(true, false) {
+// lease is who has taken an entry, and until when no other replica gets it.
+type lease struct {
+	by    string
+	until time.Time
+}
+
+func newTown() *town { return &town{MemoryStore: store.NewMemoryStore(), taken: map[string]lease{}} }
+
+// link is the way of one replica to the store.
+type link struct {
+	*town
+
+	name string
+	away atomic.Bool // it leads nowhere
+	// lose: the answer to the next Take is lost; deaf: the store does not hear of it.
+	lose, deaf atomic.Bool
+}
+
+func (t *town) link(name string) *link { return &link{town: t, name: name} }
+
+func (l *link) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
+	if l.away.Load() || l.deaf.CompareAndSwap(true, false) {
 		return store.Entry{}, false, context.DeadlineExceeded
 	}
-	e, ok, err := f.MemoryStore.Take(ctx, kind, key)
-	if f.lose.CompareAndSwap(true, false) {
-		if ok {
-			f.took.Store(key, e)
-		}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if by := l.taken[key]; by.by != l.name && time.Now().Before(by.until) {
+		return store.Entry{}, false, nil
+	}
+	e, ok, err := l.Read(ctx, kind, key)
+	if ok {
+		l.taken[key] = lease{l.name, time.Now().Add(10 * time.Minute)}
+	}
+	if l.lose.CompareAndSwap(true, false) {
 		return store.Entry{}, false, context.DeadlineExceeded
 	}
 	return e, ok, err
 }
 
-func (f *flaky) Write(ctx context.Context, batch []store.Entry) error {
-	if f.away.Load() {
+func (l *link) Write(ctx context.Context, batch []store.Entry) error {
+	if l.away.Load() {
 		return context.DeadlineExceeded
 	}
-	return f.MemoryStore.Write(ctx, batch)
+	return l.MemoryStore.Write(ctx, batch)
 }
 
 const kept = 10 * time.Minute
 
-func start(t *testing.T, j store.Taker, name string) *replica {
+func start(t *testing.T, l *link) *replica {
 	r := &replica{}
 	r.Takeover = takeover.New(takeover.Config{
-		Journal: j, Instance: name, For: kept, Log: zerolog.Nop(),
+		Journal: l, Instance: l.name, For: kept, Log: zerolog.Nop(),
+		Keep: func(removal ...store.Entry) {
+			if !r.crashes {
+				_ = l.Write(t.Context(), removal)
+			}
+		},
 		Lost: func(e store.Entry) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -115,8 +141,8 @@ func keep(t *testing.T, j store.Journal, name string) {
 // it would have given it up by itself.
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := store.NewMemoryStore()
-		one, two, gone := start(t, s, "one"), start(t, s, "two"), start(t, s, "gone")
+		s := newTown()
+		one, two, gone := start(t, s.link("one")), start(t, s.link("two")), start(t, s.link("gone"))
 		defer one.stop()
 		defer two.stop()
 		keep(t, s, "gone")
@@ -145,9 +171,9 @@ func TestReturned(t *testing.T) {
 		taken []string
 	}{{kept, nil}, {2 * kept, []string{"call"}}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := store.NewMemoryStore()
-			link := &flaky{MemoryStore: s}
-			one, two := start(t, s, "one"), start(t, link, "two")
+			s := newTown()
+			link := s.link("two")
+			one, two := start(t, s.link("one")), start(t, link)
 			defer one.stop()
 			defer two.stop()
 			time.Sleep(time.Second)
@@ -172,12 +198,12 @@ func TestReturned(t *testing.T) {
 // replica that is back first takes nothing from one that is back seconds later.
 func TestStoreAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := store.NewMemoryStore()
-		links := [2]*flaky{{MemoryStore: s}, {MemoryStore: s}}
-		one := start(t, links[0], "one")
+		s := newTown()
+		links := [2]*link{s.link("one"), s.link("two")}
+		one := start(t, links[0])
 		defer one.stop()
 		time.Sleep(2 * time.Second)
-		two := start(t, links[1], "two") // its signs of life come two seconds later
+		two := start(t, links[1]) // its signs of life come two seconds later
 		defer two.stop()
 		synctest.Wait()
 		keep(t, s, "two")
@@ -201,24 +227,54 @@ func TestStoreAway(t *testing.T) {
 }
 
 // TestAnswerLost: what a replica has taken, but does not know of because the answer was lost, it
-// looks up again. What another replica has taken since, it leaves alone.
+// takes again. What it has not taken, another one takes.
 func TestAnswerLost(t *testing.T) {
 	for name, taken := range map[string]bool{"taken": true, "not taken": false} {
 		synctest.Test(t, func(t *testing.T) {
-			s := store.NewMemoryStore()
-			link := &flaky{MemoryStore: s}
+			s := newTown()
+			link := s.link("one")
 			link.lose.Store(taken)
 			link.deaf.Store(!taken)
-			one := start(t, link, "one")
+			one := start(t, link)
 			defer one.stop()
 			time.Sleep(time.Second)
-			two := start(t, s, "two") // it looks a second after the first one
+			two := start(t, s.link("two")) // it looks a second after the first one
 			defer two.stop()
 			keep(t, s, "gone")
-			time.Sleep(4 * time.Minute)
+			time.Sleep(7 * time.Minute)
 			lost, _ := one.told()
 			if all := lostBy(one, two); len(all) != 1 || (len(lost) == 1) != taken {
 				t.Errorf("%s: it has %q, all have %q", name, lost, all)
+			}
+		})
+	}
+}
+
+// TestTakerCrashes: what a replica has taken, and has crashed before it had saved what follows, its
+// next process takes again, or another replica where there is none.
+func TestTakerCrashes(t *testing.T) {
+	for name, returns := range map[string]bool{"returns": true, "is gone": false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTown()
+			one := start(t, s.link("one"))
+			one.crashes = true
+			time.Sleep(time.Second)
+			two := start(t, s.link("two"))
+			defer two.stop()
+			keep(t, s, "gone")
+			time.Sleep(2 * time.Minute)
+			if lost, _ := one.told(); len(lost) != 1 {
+				t.Fatalf("%s: it has taken %q", name, lost)
+			}
+			one.stop()
+			again := two
+			if returns {
+				again = start(t, s.link("one"))
+				defer again.stop()
+			}
+			time.Sleep(30 * time.Minute)
+			if lost, _ := again.told(); len(lost) != 1 || len(lostBy(two, again)) != 1 && again != two {
+				t.Errorf("%s: taken %q", name, lost)
 			}
 		})
 	}

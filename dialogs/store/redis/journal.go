@@ -74,26 +74,22 @@ func (s *Store) Read(ctx context.Context, kind store.Kind, key string) (e store.
 	return s.found(kind, key, value, err)
 }
 
-// takeScript removes an entry, and notes for a while who has it.
+// takeScript reads an entry that nobody else has taken, and notes for a while who has.
 var takeScript = redis.NewScript(`
+local taker = redis.call('GET', KEYS[2])
+if taker and taker ~= ARGV[1] then return '' end
 local value = redis.call('GET', KEYS[1])
-if value then
-  redis.call('DEL', KEYS[1])
-  redis.call('SET', KEYS[2], ARGV[1] .. value, 'PX', ARGV[2])
-  return value
-end
-local taken = redis.call('GET', KEYS[2])
-if taken and string.sub(taken, 1, #ARGV[1]) == ARGV[1] then return string.sub(taken, #ARGV[1] + 1) end
-return ''
+if not value then return '' end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return value
 `)
 
-// Take returns one entry and removes it, in one step. If this Store has taken the entry before,
-// and its answer was lost, it returns it again.
+// Take returns one entry, and reserves it for this instance.
 func (s *Store) Take(ctx context.Context, kind store.Kind, key string) (store.Entry, bool, error) {
 	var value string
 	err := s.circuit.do(ctx, func(ctx context.Context) (err error) {
 		keys := []string{s.entryKey(kind, key), s.prefix + ":taken:{" + key + "}"} // on one node of a cluster
-		value, err = takeScript.Run(ctx, s.client, keys, s.origin, tombstone.Milliseconds()).Text()
+		value, err = takeScript.Run(ctx, s.client, keys, s.instance, tombstone.Milliseconds()).Text()
 		return err
 	})
 	return s.found(kind, key, value, err)

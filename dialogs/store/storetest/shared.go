@@ -3,9 +3,9 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,7 +111,8 @@ func deletion(t *testing.T, one, two store.Store) {
 	}
 }
 
-// taken: of two that take an entry at the same time exactly one gets it.
+// taken: of two that take an entry at the same time exactly one gets it, and gets it again until it
+// is removed.
 func taken(t *testing.T, one, two store.Store) {
 	const n = 100
 	var batch []store.Entry
@@ -119,27 +120,37 @@ func taken(t *testing.T, one, two store.Store) {
 		batch = append(batch, store.Entry{Kind: store.KindKept, Key: strconv.Itoa(i), Value: []byte("kept"), Until: later()})
 	}
 	write(t, one, batch...)
-	var got atomic.Int32
-	var takers sync.WaitGroup
-	for _, s := range []store.Store{one, two} {
-		from, ok := s.(store.Taker)
-		if !ok {
-			t.Fatal("entries cannot be taken")
-		}
-		takers.Go(func() {
-			for i := range n {
-				e, ok, err := from.Take(t.Context(), store.KindKept, strconv.Itoa(i))
-				if err != nil || ok && string(e.Value) != "kept" {
-					t.Errorf("took %q: %v", e.Value, err)
-				}
-				if ok {
-					got.Add(1)
-				}
+	take := func() (all [2][]string) {
+		var takers sync.WaitGroup
+		for of, s := range []store.Store{one, two} {
+			from, ok := s.(store.Taker)
+			if !ok {
+				t.Fatal("entries cannot be taken")
 			}
-		})
+			takers.Go(func() {
+				for i := range n {
+					e, ok, err := from.Take(t.Context(), store.KindKept, strconv.Itoa(i))
+					if err != nil || ok && string(e.Value) != "kept" {
+						t.Errorf("took %q: %v", e.Value, err)
+					}
+					if ok {
+						all[of] = append(all[of], e.Key)
+					}
+				}
+			})
+		}
+		takers.Wait()
+		return all
 	}
-	takers.Wait()
-	if left := len(entries(t, two, store.KindKept)); got.Load() != n || left > 0 {
-		t.Errorf("%d of %d were taken, %d are left", got.Load(), n, left)
+	first, again := take(), take()
+	if all := len(first[0]) + len(first[1]); all != n || !slices.Equal(first[0], again[0]) || !slices.Equal(first[1], again[1]) {
+		t.Errorf("%d of %d were taken; again %d and %d", all, n, len(again[0]), len(again[1]))
+	}
+	for i := range batch {
+		batch[i].Value = nil
+	}
+	write(t, two, batch...)
+	if all := take(); len(all[0])+len(all[1]) > 0 {
+		t.Errorf("taken after they were removed: %q", all)
 	}
 }
