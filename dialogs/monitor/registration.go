@@ -271,20 +271,6 @@ func (t *Table) beginRegistration(
 	return lapsed && !posted, !known || lapsed || posted
 }
 
-// admit counts one more registered user, whose record is in a slot (0: it has none). It gives
-// the slot of the record, or 0 if there is no room. The shard is locked.
-func (t *Table) admit(us *userShard, slot uint32, hash uint64, aor string) uint32 {
-	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(aor)) {
-		t.registered.Add(-1)
-		t.untracked[untrackedFull].Inc()
-		return 0
-	}
-	if slot == 0 {
-		return us.enter(hash, aor)
-	}
-	return slot
-}
-
 // servingContact is the Contact of a third-party REGISTER, the S-CSCF; nil if it cannot be
 // the URI of a Route.
 func servingContact(msg *dialogs.Message) []byte {
@@ -311,18 +297,6 @@ func (t *Table) endRegistration(aor string, request *uint64) bool {
 	// Other replicas have to learn of it even if this one did not know the registration.
 	t.noteRegistration(us, aor)
 	return true
-}
-
-// clearRegistration ends the registration of a user; the lock of us is held.
-func (t *Table) clearRegistration(us *userShard, slot uint32) {
-	u := us.users.At(slot)
-	if !u.registration.known() {
-		return
-	}
-	t.texts.Add(-int64(len(u.registration.scscf) + len(u.registration.identities)))
-	u.registration = registration{}
-	t.registered.Add(-1)
-	us.forget(slot)
 }
 
 // registerExpires is the longest expiry of the Contacts of a REGISTER or of its 2xx, in

@@ -317,3 +317,29 @@ func (us *userShard) superseded(key, birth uint64) (accepted, proven bool) {
 	t := us.threads.At(slot)
 	return t.birth > birth, t.proven > birth
 }
+
+// admit counts one more registered user, whose record is in a slot (0: it has none). It gives
+// the slot of the record, or 0 if there is no room. The shard is locked.
+func (t *Table) admit(us *userShard, slot uint32, hash uint64, aor string) uint32 {
+	if t.registered.Add(1) > int64(t.cfg.MaxSubscriptions) || t.textsFull(len(aor)) {
+		t.registered.Add(-1)
+		t.untracked[untrackedFull].Inc()
+		return 0
+	}
+	if slot == 0 {
+		return us.enter(hash, aor)
+	}
+	return slot
+}
+
+// clearRegistration ends the registration of a user; the lock of us is held.
+func (t *Table) clearRegistration(us *userShard, slot uint32) {
+	u := us.users.At(slot)
+	if !u.registration.known() {
+		return
+	}
+	t.texts.Add(-int64(len(u.registration.scscf) + len(u.registration.identities)))
+	u.registration = registration{}
+	t.registered.Add(-1)
+	us.forget(slot)
+}
