@@ -130,7 +130,7 @@ func bytesKept(t *testing.T, j store.Journal) {
 }
 
 func large(t *testing.T, j store.Journal) {
-	const n = 3000
+	const n = 1200
 	var batch []store.Entry
 	for i := range n {
 		batch = append(batch, store.Entry{
