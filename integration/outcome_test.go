@@ -262,7 +262,9 @@ func TestBenign(t *testing.T) {
 		if got == nil || got.status != 481 {
 			t.Errorf("the server got %v, want 481 at the deadline", got)
 		}
-		// Within the time of coalescing, so that the MESSAGE is still to come.
+		// Once the core has answered OPTIONS the failure counts. Within the time of
+		// coalescing the MESSAGE is still to come.
+		eventually(t, coalesce, "the recovery has begun", func() bool { _, phase := r.strikes("emil"); return phase == "gathering" })
 		c.reply(<-hold, 200, "OK")
 	})
 	holds(t, coalesce+time.Second, "no MESSAGE", func() bool {
