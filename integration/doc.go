@@ -16,7 +16,8 @@
 //	.31  rewatch, server side       .60  receivers of alarms
 //
 // So tests run side by side without sharing a port, several on each processor, for
-// they wait most of the time; and an address in a trace tells which peer it is. A test waits
+// they wait most of the time; and an address in a trace tells which peer it is. Go starts those
+// of the last files first, and the test that waits for longest is there. A test waits
 // for a fact, not for a fixed time, where it can. When a test fails, the
 // logs of all its processes and the SIP that the scripted peers saw are kept in
 // integration/out, by the name of the test.

@@ -95,6 +95,7 @@ func filter(t *testing.T, hook, match string) (lift func()) {
 // TestKernelRefuses: a datagram that the kernel refuses is a failed hop at once, and the
 // NOTIFY has failed long before its deadline.
 func TestKernelRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		refuse func(t *testing.T, core string)
 		status int
@@ -152,6 +153,7 @@ func TestTooLongForUDP(t *testing.T) {
 // TestSeveralAddresses: a wildcard listener answers from the address that it was asked at,
 // itself and with what the server says; a virtual address that comes later is one of them.
 func TestSeveralAddresses(t *testing.T) {
+	t.Parallel()
 	if !network(t) {
 		return
 	}
@@ -180,6 +182,7 @@ func TestSeveralAddresses(t *testing.T) {
 // TestOwnAddress: what a wildcard listener sends leaves from the address that it goes by,
 // which its Via and Record-Route name, and by the system's choice while that is elsewhere.
 func TestOwnAddress(t *testing.T) {
+	t.Parallel()
 	if !network(t) {
 		return
 	}
@@ -248,6 +251,7 @@ func TestOwnAddress(t *testing.T) {
 // TestVirtualAddress: one that is with another machine at the moment can be checked and
 // listened on where the system allows that.
 func TestVirtualAddress(t *testing.T) {
+	t.Parallel()
 	if !network(t) {
 		return
 	}
@@ -285,6 +289,7 @@ func (g gone) Closed(_ *transport.Stream, err error)     { g <- err }
 // machine is gone, is given up within ten seconds, be there something to send or not. The
 // peer is to blame, and not this side.
 func TestVanishedPeer(t *testing.T) {
+	t.Parallel()
 	for name, writes := range map[string]bool{"with something to send": true, "idle": false} {
 		t.Run(name, func(t *testing.T) {
 			if !network(t, "nft") {
@@ -326,6 +331,7 @@ func TestVanishedPeer(t *testing.T) {
 
 // TestVanishedCore: what was queued for a core that is gone has failed before its deadline.
 func TestVanishedCore(t *testing.T) {
+	t.Parallel()
 	if !network(t, "nft") {
 		return
 	}

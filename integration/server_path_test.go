@@ -12,6 +12,7 @@ import (
 // TestServerWithoutUDP: a server whose UDP alone is refused is served by TCP and is not down;
 // one that refuses both is down, and is back when one of them is.
 func TestServerWithoutUDP(t *testing.T) {
+	t.Parallel()
 	if !network(t, "nft") {
 		return
 	}
