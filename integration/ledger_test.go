@@ -87,8 +87,9 @@ func (p *casualty) judge(s recoveryState, threshold int, f faults) {
 // told that is mended.
 func (p *casualty) judgeMessages(threshold int, f faults) {
 	last := 0
-	for _, m := range p.messages {
+	for i, m := range p.messages {
 		switch {
+		case p.begunAnew(i):
 		case m.attempt <= last:
 			f.add(twice, p, m.at, "attempts %v", p.attempts())
 		case m.attempt > last+1:
@@ -104,6 +105,17 @@ func (p *casualty) judgeMessages(threshold int, f faults) {
 			}
 		}
 	}
+}
+
+// begunAnew says whether a MESSAGE is the first of a new count: its user was signed out before,
+// perhaps because a kill took away that it had subscribed anew, and it is about nothing that was
+// told before.
+func (p *casualty) begunAnew(i int) bool {
+	m := p.messages[i]
+	told := func(before notice) bool {
+		return slices.ContainsFunc(before.broken, func(id string) bool { return slices.Contains(m.broken, id) })
+	}
+	return m.attempt == 1 && slices.ContainsFunc(p.signOuts, m.at.After) && !slices.ContainsFunc(p.messages[:i], told)
 }
 
 func (p *casualty) attempts() (all []int) {
