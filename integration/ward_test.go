@@ -263,9 +263,10 @@ func (w *ward) notify(d *wardDialog) {
 		"Subscription-State: active;expires=3599", "Contact: <sip:"+w.server.addr+">", "Content-Type: application/pidf+xml")...)
 	w.server.ask(transport, hop, raw, func(m *message) {
 		switch {
-		case m == nil && cseq > 1 && d.p.silent:
-			// Each time when it was repeated rewatch was killed before its deadline,
-			// and the server's own timer has ended the subscription.
+		case m == nil && cseq > 1:
+			// Each time when it was repeated rewatch was not there, or was killed before
+			// the response or the deadline, and the server's own timer has ended the
+			// subscription. There are few of them; see judge.
 			w.note(func() { w.unjudged, d.p.over = w.unjudged+1, true })
 		case m == nil:
 			w.t.Errorf("%s: no answer to the NOTIFY %d in %s", d.p.user, cseq, d.callID)
