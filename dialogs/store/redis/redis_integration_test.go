@@ -100,9 +100,11 @@ func eventually(t *testing.T, what string, fact func() bool) {
 }
 
 // plain is a store with a prefix, so that the tests are apart.
-func (s *server) plain(prefix string) *redis.Store {
+func (s *server) plain(prefix string) *redis.Store { return s.plainOf(prefix, "pod-1") }
+
+func (s *server) plainOf(prefix, instance string) *redis.Store {
 	s.t.Helper()
-	return open(s.t, "redis://"+s.ip+":"+port+"?prefix="+prefix, "pod-1")
+	return open(s.t, "redis://"+s.ip+":"+port+"?prefix="+prefix, instance)
 }
 
 func open(t *testing.T, url, instance string) *redis.Store {
@@ -130,7 +132,7 @@ func TestSingle(t *testing.T) {
 	storetest.RunJournal(t, func(*testing.T) store.Journal { return s.plain(next()) })
 	storetest.RunShared(t, func(t *testing.T) (one, two store.Store) {
 		prefix := next()
-		return s.plain(prefix), s.plain(prefix)
+		return s.plain(prefix), s.plainOf(prefix, "pod-2")
 	})
 
 	// Nothing stays for ever.
@@ -204,14 +206,14 @@ func TestCluster(t *testing.T) {
 		return strings.Contains(one.cli("cluster", "info"), "cluster_state:ok")
 	})
 	next := prefixes()
-	cluster := func(prefix string) *redis.Store {
-		return open(t, "redis+cluster://"+strings.Join(all, ",")+"?prefix="+prefix, "pod-1")
+	cluster := func(prefix, instance string) *redis.Store {
+		return open(t, "redis+cluster://"+strings.Join(all, ",")+"?prefix="+prefix, instance)
 	}
-	storetest.Run(t, func(*testing.T) store.Store { return cluster(next()) })
-	storetest.RunJournal(t, func(*testing.T) store.Journal { return cluster(next()) })
+	storetest.Run(t, func(*testing.T) store.Store { return cluster(next(), "pod-1") })
+	storetest.RunJournal(t, func(*testing.T) store.Journal { return cluster(next(), "pod-1") })
 	storetest.RunShared(t, func(*testing.T) (one, two store.Store) {
 		prefix := next()
-		return cluster(prefix), cluster(prefix)
+		return cluster(prefix, "pod-1"), cluster(prefix, "pod-2")
 	})
 }
 
