@@ -113,7 +113,7 @@ func (r *Router) distinct() {
 	kept := r.Hops[:1]
 	for _, h := range r.Hops[1:] {
 		at := slices.IndexFunc(kept, func(k resolve.Hop) bool {
-			return k.Addr == h.Addr && k.Transport == h.Transport && k.Way() == h.Way()
+			return k.Addr == h.Addr && k.Transport == h.Transport && k.Way() == h.Way() // which costs a string with TLS
 		})
 		if at < 0 {
 			kept = append(kept, h)

@@ -26,8 +26,7 @@ func (p *process) shareMemory(ctx context.Context, limit int64) {
 	parts := budget.Of(p.cfg)
 	shared, ok := budget.Shared(parts, limit)
 	if !ok {
-		p.log.Warn().Int64("bytes", limit).Int64("least", budget.Least(parts)).
-			Msg("the memory limit leaves too little for the tables: if all that is not shared is used, the process takes more")
+		p.log.Warn().Int64("bytes", limit).Int64("least", budget.Least(parts)).Msg("the memory limit leaves too little for the tables")
 	}
 	pool := budget.NewPool(shared,
 		&budget.Table{Usage: p.table.Usage, Tighten: p.table.Tight.Store},
